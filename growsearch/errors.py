@@ -1,0 +1,17 @@
+"""How does growsearch tell a person what went wrong? One message: what, value, rule, remedy."""
+
+
+class GrowsearchError(Exception):
+    """A problem that a person can act on; the command line prints it without a traceback."""
+
+    exit_code = 1
+
+
+class UsageError(GrowsearchError):
+    """Wrong input: a YAML key, a name, a path or an option."""
+
+    exit_code = 2
+
+
+class DivergedError(GrowsearchError):
+    """Training met a loss that is not finite."""

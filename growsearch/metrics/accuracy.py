@@ -1,0 +1,28 @@
+"""What share of examples is classified right, and at what mean loss?"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def accuracy(logits: Tensor, labels: Tensor) -> float:
+    """Return the share of rows of ``logits`` (N, classes) whose maximum is at the label (N,)."""
+    return float((logits.argmax(dim=1) == labels).float().mean())
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> float:
+    """Return the mean negative log-likelihood in nats."""
+    return float(F.cross_entropy(logits, labels))
+
+
+@torch.no_grad()
+def predict(model: nn.Module, inputs: Tensor, *, batch: int = 512) -> Tensor:
+    """Return the logits (N, classes) of ``model`` in evaluation mode; its mode is restored."""
+    was_training = model.training
+    model.eval()
+    try:
+        return torch.cat([model(part) for part in torch.split(inputs, batch)])
+    finally:
+        model.train(was_training)

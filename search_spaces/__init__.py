@@ -1,0 +1,19 @@
+"""Which networks are legal, and how are they built? Spaces by name; see SEARCH_SPACES."""
+
+from search_spaces.channel_groups import ChannelGroup, Member, channel_groups, resize
+from search_spaces.errors import SearchSpaceError
+from search_spaces.registry import SEARCH_SPACES, search_space
+from search_spaces.space import Architecture, Choice, SearchSpace
+
+__all__ = [
+    "SEARCH_SPACES",
+    "Architecture",
+    "ChannelGroup",
+    "Choice",
+    "Member",
+    "SearchSpace",
+    "SearchSpaceError",
+    "channel_groups",
+    "resize",
+    "search_space",
+]

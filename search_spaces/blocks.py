@@ -1,0 +1,60 @@
+"""Which layers do several families share? Convolution-BatchNorm pairs and residual blocks."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class ConvNorm(nn.Module):
+    """A bias-free convolution with "same" padding, then BatchNorm. (N, C, H, W) in and out."""
+
+    def __init__(self, channels_in: int, channels_out: int, *, kernel: int, stride: int = 1):
+        super().__init__()
+        self.conv = nn.Conv2d(
+            channels_in, channels_out, kernel, stride=stride, padding=kernel // 2, bias=False
+        )
+        self.norm = nn.BatchNorm2d(channels_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the convolution, then BatchNorm."""
+        out: Tensor = self.norm(self.conv(x))
+        return out
+
+
+class BasicBlock(nn.Module):
+    """Two 3 x 3 convolutions and a shortcut (He et al. 2016, figure 5 left).
+
+    The shortcut is a 1 x 1 convolution with BatchNorm (option B) where the resolution changes or
+    the stream does, else the identity.
+    """
+
+    def __init__(
+        self, channels_in: int, channels_mid: int, channels_out: int, *, stride: int, project: bool
+    ):
+        super().__init__()
+        self.first = ConvNorm(channels_in, channels_mid, kernel=3, stride=stride)
+        self.second = ConvNorm(channels_mid, channels_out, kernel=3)
+        self.shortcut: nn.Module = (
+            ConvNorm(channels_in, channels_out, kernel=1, stride=stride)
+            if project
+            else nn.Identity()
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return relu(second(relu(first(x))) + shortcut(x))."""
+        inner = self.second(F.relu(self.first(x)))
+        return F.relu(inner + self.shortcut(x))
+
+
+def initialise(module: nn.Module) -> None:
+    """He initialisation (He et al. 2015, eq. 10; fan-out for convolutions), BatchNorm at one."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+        elif isinstance(layer, nn.Linear):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+        elif isinstance(layer, nn.modules.batchnorm._BatchNorm):
+            layer.reset_parameters()

@@ -1,0 +1,182 @@
+"""Which tensor axes must be resized together, and how is a module brought to other widths?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+from search_spaces.errors import SearchSpaceError
+
+BatchNorm = nn.modules.batchnorm._BatchNorm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One axis of one parameter or buffer that follows a channel group.
+
+    ``repeat`` consecutive entries belong to each channel (flattened feature maps).
+    """
+
+    tensor: str
+    axis: int
+    repeat: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelGroup:
+    """The (tensor, axis) pairs that must be resized together; residual streams share one group."""
+
+    name: str
+    size: int
+    members: tuple[Member, ...]
+
+
+@runtime_checkable
+class DeclaresChannelGroups(Protocol):
+    """A module that knows its own channel groups."""
+
+    def channel_groups(self) -> tuple[ChannelGroup, ...]:
+        """Return the groups with their present sizes."""
+        ...
+
+
+def channel_groups(module: nn.Module) -> tuple[ChannelGroup, ...]:
+    """Return the groups that ``module`` declares, checked against its tensors.
+
+    Raises:
+        SearchSpaceError: if it declares none, or a declaration does not fit its tensors.
+    """
+    if not isinstance(module, DeclaresChannelGroups):
+        raise SearchSpaceError(
+            f"{type(module).__name__} does not declare its channel groups; "
+            "give it a method channel_groups() -> tuple[ChannelGroup, ...]"
+        )
+    groups = module.channel_groups()
+    tensors = named_tensors(module)
+    for group in groups:
+        for member in group.members:
+            _check_member(group, member, tensors)
+    return groups
+
+
+def _check_member(group: ChannelGroup, member: Member, tensors: Mapping[str, Tensor]) -> None:
+    if member.tensor not in tensors:
+        raise SearchSpaceError(f"group {group.name}: no tensor {member.tensor!r} in the module")
+    actual = tensors[member.tensor].shape[member.axis]
+    if actual != group.size * member.repeat:
+        raise SearchSpaceError(
+            f"group {group.name}: {member.tensor} has {actual} entries on axis {member.axis}, "
+            f"expected {group.size} x {member.repeat}"
+        )
+
+
+def named_tensors(module: nn.Module) -> dict[str, Tensor]:
+    """Return parameters and buffers by name (a tensor used twice appears under its first name)."""
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+
+
+def axes_by_tensor(
+    groups: tuple[ChannelGroup, ...],
+) -> dict[str, tuple[tuple[int, ChannelGroup, int], ...]]:
+    """Return, for each tensor, its resizable axes as (axis, group, repeat)."""
+    found: dict[str, list[tuple[int, ChannelGroup, int]]] = {}
+    for group in groups:
+        for member in group.members:
+            found.setdefault(member.tensor, []).append((member.axis, group, member.repeat))
+    return {name: tuple(axes) for name, axes in found.items()}
+
+
+def resize(module: nn.Module, sizes: Mapping[str, int]) -> None:
+    """Give ``module``'s groups new sizes in place, with uninitialised tensors.
+
+    Only shapes and layer attributes change here; the caller fills in every value (a fresh
+    initialisation, or gathered weights). Groups that are not named keep their size.
+
+    Raises:
+        SearchSpaceError: for an unknown group or a size below 1.
+    """
+    groups = channel_groups(module)
+    unknown = set(sizes) - {group.name for group in groups}
+    if unknown:
+        known = ", ".join(group.name for group in groups)
+        raise SearchSpaceError(f"unknown channel group {sorted(unknown)[0]!r}; known: {known}")
+    for name, size in sizes.items():
+        if size < 1:
+            raise SearchSpaceError(f"group {name}: size {size} is below 1")
+    for name, axes in axes_by_tensor(groups).items():
+        old = _tensor(module, name)
+        shape = list(old.shape)
+        for axis, group, repeat in axes:
+            shape[axis] = sizes.get(group.name, group.size) * repeat
+        if tuple(shape) != tuple(old.shape):
+            set_tensor(module, name, old.detach().new_empty(shape))
+    sync_attributes(module)
+
+
+def reinitialise(module: nn.Module) -> None:
+    """Draw fresh values with every layer's own ``reset_parameters``."""
+    for layer in module.modules():
+        reset = getattr(layer, "reset_parameters", None)
+        if callable(reset):
+            reset()
+
+
+def _owner(module: nn.Module, name: str) -> tuple[nn.Module, str]:
+    path, _, leaf = name.rpartition(".")
+    return module.get_submodule(path), leaf
+
+
+def _tensor(module: nn.Module, name: str) -> Tensor:
+    owner, leaf = _owner(module, name)
+    tensor = getattr(owner, leaf)
+    assert isinstance(tensor, Tensor)
+    return tensor
+
+
+def set_tensor(module: nn.Module, name: str, value: Tensor) -> None:
+    """Put ``value`` in the place of the parameter or buffer ``name``; its shape may differ."""
+    owner, leaf = _owner(module, name)
+    old = owner._parameters.get(leaf)
+    if old is not None:
+        owner._parameters[leaf] = nn.Parameter(value, requires_grad=old.requires_grad)
+    else:
+        owner._buffers[leaf] = value
+
+
+def sync_attributes(module: nn.Module) -> None:
+    """Make every layer's size attributes agree with its tensors after a change of shape."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear):
+            layer.out_features, layer.in_features = layer.weight.shape
+        elif isinstance(layer, nn.modules.conv._ConvNd):
+            _sync_convolution(layer)
+        elif isinstance(layer, BatchNorm) and layer.running_mean is not None:
+            layer.num_features = layer.running_mean.shape[0]
+
+
+def _sync_convolution(layer: nn.modules.conv._ConvNd) -> None:
+    depthwise = layer.groups == layer.in_channels and layer.groups > 1
+    multiplier = layer.out_channels // layer.groups
+    layer.out_channels = layer.weight.shape[0]
+    if depthwise:
+        # One group a channel, before and after; the channel multiplier stays.
+        layer.groups = layer.out_channels // multiplier
+    layer.in_channels = layer.weight.shape[1] * layer.groups
+
+
+def group_batch_norms(
+    module: nn.Module, groups: tuple[ChannelGroup, ...]
+) -> Iterator[tuple[str, BatchNorm, ChannelGroup]]:
+    """Yield (name, layer, group) for every BatchNorm whose channels belong to a group."""
+    owner_of = {
+        member.tensor.removesuffix(".weight"): group
+        for group in groups
+        for member in group.members
+        if member.tensor.endswith(".weight")
+    }
+    for name, layer in module.named_modules():
+        if isinstance(layer, BatchNorm) and name in owner_of:
+            yield name, layer, owner_of[name]

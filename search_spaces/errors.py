@@ -1,0 +1,5 @@
+"""What can be wrong with an architecture or a search space, said in one line."""
+
+
+class SearchSpaceError(Exception):
+    """A choice, architecture or module that the search space does not allow."""

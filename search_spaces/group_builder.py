@@ -1,0 +1,56 @@
+"""How does a network say which of its layers share channels? A small builder for declarations."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from search_spaces.channel_groups import BatchNorm, ChannelGroup, Member
+from search_spaces.errors import SearchSpaceError
+
+
+class GroupBuilder:
+    """Collects the members of every channel group while a network walks over its layers."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._names = {layer: name for name, layer in module.named_modules()}
+        self._members: dict[str, list[Member]] = {}
+        self._sizes: dict[str, int] = {}
+
+    def produced_by(self, group: str, *layers: nn.Module) -> None:
+        """Say that ``layers`` put out the channels of ``group``."""
+        for layer in layers:
+            self._set_size(group, _width(layer))
+            for leaf in ("weight", "bias", "running_mean", "running_var"):
+                if getattr(layer, leaf, None) is not None:
+                    self._add(group, layer, leaf, axis=0, repeat=1)
+
+    def consumed_by(self, group: str, layer: nn.Module, *, repeat: int = 1) -> None:
+        """Say that ``layer`` takes in the channels of ``group``, ``repeat`` entries a channel."""
+        if isinstance(layer, nn.Conv2d) and layer.groups > 1:
+            raise SearchSpaceError("a depthwise layer follows its group: name it in produced_by")
+        self._add(group, layer, "weight", axis=1, repeat=repeat)
+
+    def _add(self, group: str, layer: nn.Module, leaf: str, *, axis: int, repeat: int) -> None:
+        member = Member(tensor=f"{self._names[layer]}.{leaf}", axis=axis, repeat=repeat)
+        self._members.setdefault(group, []).append(member)
+
+    def _set_size(self, group: str, size: int) -> None:
+        if self._sizes.setdefault(group, size) != size:
+            raise SearchSpaceError(f"group {group}: producers of {self._sizes[group]} and {size}")
+
+    def groups(self) -> tuple[ChannelGroup, ...]:
+        """Return what was declared, in the order of the first mention."""
+        return tuple(
+            ChannelGroup(name=name, size=self._sizes[name], members=tuple(members))
+            for name, members in self._members.items()
+        )
+
+
+def _width(layer: nn.Module) -> int:
+    if isinstance(layer, nn.Conv2d):
+        return layer.out_channels
+    if isinstance(layer, nn.Linear):
+        return layer.out_features
+    if isinstance(layer, BatchNorm):
+        return layer.num_features
+    raise SearchSpaceError(f"{type(layer).__name__} has no channels that a group could hold")
