@@ -1,6 +1,30 @@
 """Which networks are worth having, and which one to take? Fronts, hypervolume, selection."""
 
+from growsearch.pareto.bounds import (
+    bounds_by_objective,
+    bounds_from_mapping,
+    format_bound,
+    parse_bound,
+)
 from growsearch.pareto.front import Direction, Front, Point
+from growsearch.pareto.quantities import format_quantity, is_share, parse_quantity, parse_share
 from growsearch.pareto.selection import Bound, BoundCost, Preference, Selection, select
 
-__all__ = ["Bound", "BoundCost", "Direction", "Front", "Point", "Preference", "Selection", "select"]
+__all__ = [
+    "Bound",
+    "BoundCost",
+    "Direction",
+    "Front",
+    "Point",
+    "Preference",
+    "Selection",
+    "bounds_by_objective",
+    "bounds_from_mapping",
+    "format_bound",
+    "format_quantity",
+    "is_share",
+    "parse_bound",
+    "parse_quantity",
+    "parse_share",
+    "select",
+]

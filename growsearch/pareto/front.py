@@ -75,6 +75,9 @@ class Front:
 
         ``reference`` gives a value an objective; a point not better than it everywhere adds
         nothing. Default: `nadir` of all compared points.
+
+        Raises:
+            UsageError: if the reference lacks an objective or a value of it is not finite.
         """
         if not self.members:
             return 0.0
@@ -82,6 +85,9 @@ class Front:
         missing = [name for name in self.directions if name not in reference]
         if missing:
             raise UsageError(f"reference: objective {missing[0]!r} is missing")
+        for name in self.directions:
+            if not math.isfinite(reference[name]):
+                raise UsageError(f"reference: {name} = {reference[name]} is not finite")
         corner = np.array([_sign(self.directions[n]) * reference[n] for n in self.directions])
         return float(moocore.hypervolume(_costs(self.members, self.directions), ref=corner))
 

@@ -30,11 +30,24 @@ class Bound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoundCost:
-    """What dropping one bound would gain in the first objective."""
+    """What one bound costs: the choice without it, and the least loosening that changes anything.
+
+    ``gain`` is the improvement in the first objective if the bound were dropped; it can be negative
+    where the choice is by knee. ``alternative`` is then chosen. ``step`` is the point that ranks
+    before the choice, meets all other bounds and misses this one by the least, and ``step_gain``
+    its improvement; None and 0 where the bound changes nothing.
+    """
 
     bound: Bound
     gain: float
     alternative: Point
+    step: Point | None
+    step_gain: float
+
+    @property
+    def binds(self) -> bool:
+        """Whether the choice would be another one without this bound."""
+        return self.step is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +55,9 @@ class Selection:
     """The choice inside the bounds, or the nearest miss where nothing fits.
 
     ``chosen`` is None where nothing fits; ``nearest`` then has the smallest largest relative
-    excess, listed by objective in ``misses``.
+    excess, and ``misses`` gives its relative excess for every objective that it misses.
+    ``runner_up`` is the next front member inside the bounds, or the next point where no other
+    member fits.
     """
 
     chosen: Point | None
@@ -67,15 +82,16 @@ def select(
     if not front.points:
         raise UsageError("select: no finished trial to choose from; run the search first")
     bounds = _bounds(front, constraints)
-    ranked = sorted(front.points, key=lambda point: _rank(front, point, prefer))
+    # The id comes last so that equal points do not depend on the order in which trials finished.
+    ranked = sorted(front.points, key=lambda point: (_rank(front, point, prefer), point.id))
     fitting = [p for p in ranked if all(b.excess(p) == 0 for b in bounds)]
     if not fitting:
         return _nearest(front, bounds)
     chosen = fitting[0]
     return Selection(
         chosen=chosen,
-        runner_up=fitting[1] if len(fitting) > 1 else None,
-        costs=tuple(_cost_of(front, bound, bounds, ranked, chosen) for bound in bounds),
+        runner_up=_runner_up(front, fitting[1:]),
+        costs=tuple(_cost_of(front, bound, bounds, ranked) for bound in bounds),
         nearest=None,
         misses={},
     )
@@ -125,18 +141,40 @@ def _distance_to_ideal(front: Front, point: Point) -> float:
     return float(total**0.5)
 
 
+def _runner_up(front: Front, others: Sequence[Point]) -> Point | None:
+    members = {member.id for member in front.members}
+    return next((p for p in others if p.id in members), others[0] if others else None)
+
+
 def _cost_of(
-    front: Front, bound: Bound, bounds: Sequence[Bound], ranked: Sequence[Point], chosen: Point
+    front: Front, bound: Bound, bounds: Sequence[Bound], ranked: Sequence[Point]
 ) -> BoundCost:
     others = [other for other in bounds if other is not bound]
-    alternative = next(p for p in ranked if all(b.excess(p) == 0 for b in others))
+    without = [p for p in ranked if all(b.excess(p) == 0 for b in others)]
+    place = next(index for index, p in enumerate(without) if bound.excess(p) == 0)
+    chosen, better = without[place], without[:place]
+    # Earlier in the ranking wins a tie: min keeps the first.
+    step = min(better, key=bound.excess) if better else None
+    return BoundCost(
+        bound=bound,
+        gain=_gain(front, without[0], chosen),
+        alternative=without[0],
+        step=step,
+        step_gain=_gain(front, step, chosen) if step else 0.0,
+    )
+
+
+def _gain(front: Front, point: Point, chosen: Point) -> float:
     name, direction = next(iter(front.directions.items()))
-    difference = alternative.values[name] - chosen.values[name]
-    gain = difference if direction == "maximize" else -difference
-    return BoundCost(bound=bound, gain=gain, alternative=alternative)
+    difference = point.values[name] - chosen.values[name]
+    return difference if direction == "maximize" else -difference
 
 
 def _nearest(front: Front, bounds: Sequence[Bound]) -> Selection:
     nearest = min(front.points, key=lambda p: (max(b.excess(p) for b in bounds), p.id))
-    misses = {b.objective: b.excess(nearest) for b in bounds if b.excess(nearest) > 0}
+    misses: dict[str, float] = {}
+    for bound in bounds:
+        worst = max(misses.get(bound.objective, 0.0), bound.excess(nearest))
+        if worst > 0:
+            misses[bound.objective] = worst
     return Selection(chosen=None, runner_up=None, costs=(), nearest=nearest, misses=misses)

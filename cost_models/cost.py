@@ -1,0 +1,94 @@
+"""What is a cost, what is a device, and what must a cost model do?"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from cost_models.errors import CostModelError
+from cost_models.workload import Workload
+
+Phase = Literal["inference", "training"]
+PHASES: tuple[Phase, ...] = ("inference", "training")
+Method = Literal["analytic", "measured"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What one step on a batch costs; `note` says how far the figures can be trusted.
+
+    `interval` is (low_s, high_s) around `latency_s`. MACs are for the whole batch and phase:
+    dense, effective (zeros skipped) and realisable (the device's zeros really skipped).
+    `breakdown_s` splits `latency_s` by what the time is spent on. None means not known.
+    """
+
+    latency_s: float
+    interval: tuple[float, float]
+    method: Method
+    note: str
+    device: str
+    batch_size: int
+    phase: Phase
+    energy_j: float | None = None
+    memory_bytes: int | None = None
+    dense_macs: int | None = None
+    effective_macs: int | None = None
+    realisable_macs: float | None = None
+    breakdown_s: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        low, high = self.interval
+        if not 0 <= low <= self.latency_s <= high:
+            raise CostModelError(
+                f"Cost.interval = {self.interval}: must hold latency_s = {self.latency_s}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constant:
+    """One number that describes a device, with its unit and the public place it comes from."""
+
+    value: float
+    unit: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationPoint:
+    """A published relative time: of a network widened at `sparsity`, against the dense one."""
+
+    sparsity: float
+    relative_time: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """A machine that a network may run on.
+
+    A measured device is timed; an analytic one names the cost model that estimates it.
+    """
+
+    name: str
+    kind: Method
+    description: str
+    cost_model: str | None = None
+    constants: Mapping[str, Constant] = field(default_factory=dict)
+    calibration: tuple[CalibrationPoint, ...] = ()
+
+    def constant(self, name: str) -> float:
+        """Give a constant's value; raises `CostModelError` when the device does not have it."""
+        if name not in self.constants:
+            raise CostModelError(
+                f"device {self.name!r} has no constant {name!r}; it has: "
+                f"{', '.join(sorted(self.constants)) or 'none'}. Add it to its data file"
+            )
+        return self.constants[name].value
+
+
+class CostModel(Protocol):
+    """Estimates cost without running anything; raises `UnsupportedLayerError`, never guesses."""
+
+    def estimate(
+        self, workload: Workload, device: Device, *, batch_size: int, phase: Phase
+    ) -> Cost:
+        """Estimate one step of `batch_size` examples in `phase` on `device`."""
+        ...

@@ -1,0 +1,55 @@
+"""Which devices and cost models are there, and what does a workload cost on one of them?"""
+
+from cost_models.cost import PHASES, Cost, CostModel, Device, Phase
+from cost_models.devices.cpu import CPU
+from cost_models.devices.wafer_cs2 import WAFER_CS2
+from cost_models.errors import CostModelError, unknown_name
+from cost_models.wafer import WaferCostModel
+from cost_models.workload import Workload
+
+DEVICES: dict[str, Device] = {
+    "cpu": CPU,
+    "wafer-cs2": WAFER_CS2,
+}
+
+COST_MODELS: dict[str, CostModel] = {
+    "wafer": WaferCostModel(),
+}
+
+
+def device_named(name: str) -> Device:
+    """Give the device of that name; raises `UnknownNameError` that lists the valid ones."""
+    if name not in DEVICES:
+        raise unknown_name("device", name, DEVICES)
+    return DEVICES[name]
+
+
+def estimate(
+    workload: Workload,
+    device: str = "wafer-cs2",
+    batch_size: int = 256,
+    phase: Phase = "training",
+) -> Cost:
+    """Estimate what one step of `batch_size` examples costs on a device, without running it.
+
+    `phase` is "inference" (one forward pass) or "training" (forward and backward).
+
+    Raises:
+        UnknownNameError: no such device or phase.
+        CostModelError: the device is measured rather than estimated, or the batch is empty.
+        UnsupportedLayerError: the device's model cannot cost a layer.
+    """
+    target = device_named(device)
+    if phase not in PHASES:
+        raise unknown_name("phase", phase, PHASES)
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise CostModelError(f"batch_size = {batch_size!r}: must be a whole number of at least 1")
+    if target.cost_model is None:
+        raise CostModelError(
+            f"device {device!r} is measured, not estimated, in this version: call "
+            f"cost_models.measure(module, example_inputs, device={device!r})"
+        )
+    if target.cost_model not in COST_MODELS:
+        raise unknown_name("cost model", target.cost_model, COST_MODELS)
+    model = COST_MODELS[target.cost_model]
+    return model.estimate(workload, target, batch_size=batch_size, phase=phase)

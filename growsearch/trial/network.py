@@ -1,0 +1,104 @@
+"""How is a trial's network written down and built again?"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from torch import nn
+
+from growsearch.errors import UsageError
+from growsearch.transforms import expand
+from search_spaces import Architecture, SearchSpace, SearchSpaceError, search_space
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppliedTransform:
+    """A Sparse-IFT member as it was applied: enough to build its layers again."""
+
+    name: str
+    sparsity: float
+    activation: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON data."""
+        return {"name": self.name, "sparsity": self.sparsity, "activation": self.activation}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """An architecture, the data's shape and the transform on top: the content of a network file."""
+
+    architecture: Architecture
+    input_shape: tuple[int, ...]
+    num_classes: int
+    transform: AppliedTransform | None = None
+
+    def space(self) -> SearchSpace:
+        """Return the search space, adapted to the data."""
+        return search_space(self.architecture.space).for_data(self.input_shape, self.num_classes)
+
+    def build(self) -> nn.Module:
+        """Build the module with fresh weights; a state_dict of the trial fits it."""
+        module = self.space().build(self.architecture)
+        if self.transform is None:
+            return module
+        return expand(
+            module,
+            self.transform.name,
+            sparsity=self.transform.sparsity,
+            activation=self.transform.activation,
+        )
+
+    @property
+    def hash(self) -> str:
+        """16 hexadecimal digits that name this network in every file."""
+        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON data."""
+        return {
+            "format": FORMAT,
+            **self.architecture.to_json(),
+            "input_shape": list(self.input_shape),
+            "num_classes": self.num_classes,
+            "transform": None if self.transform is None else self.transform.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Read what ``to_json`` wrote.
+
+        Raises:
+            UsageError: for another format, an unknown space or a value that does not fit.
+        """
+        if data.get("format") != FORMAT:
+            raise UsageError(
+                f"network: format = {data.get('format')!r}, this version reads {FORMAT}"
+            )
+        try:
+            transform = data["transform"]
+            network = cls(
+                architecture=Architecture.from_json(data),
+                input_shape=tuple(int(size) for size in data["input_shape"]),
+                num_classes=int(data["num_classes"]),
+                transform=None if transform is None else _applied(transform),
+            )
+            network.space()
+        except (KeyError, TypeError, ValueError, SearchSpaceError) as error:
+            raise UsageError(f"network: {error} in {str(dict(data))[:120]}") from error
+        return network
+
+
+def _applied(data: Mapping[str, Any]) -> AppliedTransform:
+    return AppliedTransform(
+        name=str(data["name"]),
+        sparsity=float(data["sparsity"]),
+        activation=bool(data["activation"]),
+    )

@@ -1,0 +1,349 @@
+"""What does one line of a run's ledger say? A finished trial, read and written as plain JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from growsearch.errors import UsageError
+
+Status = Literal["finished", "failed"]
+Method = Literal["measured", "analytic"]
+
+STATUSES: tuple[Status, ...] = ("finished", "failed")
+METHODS: tuple[Method, ...] = ("measured", "analytic")
+
+_SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """One device's latency of one network: how it was found, its interval and its conditions.
+
+    ``value_s`` is the number that the search compares: the median of a measurement, or the
+    estimate of an analytic model. ``low_s``, ``high_s`` and ``noise`` (the relative spread of a
+    measurement) are None where the ledger does not give them.
+    """
+
+    method: Method
+    value_s: float
+    low_s: float | None = None
+    high_s: float | None = None
+    noise: float | None = None
+    batch_size: int | None = None
+    threads: int | None = None
+    device: str | None = None
+    note: str | None = None
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Latency:
+        """Read ``data`` as the ledger holds it.
+
+        Raises:
+            ValueError: for a missing or malformed value; the message names it.
+        """
+        method = data.get("method")
+        if method not in METHODS:
+            raise ValueError(f"method = {method!r} is neither measured nor analytic")
+        key = "median_s" if method == "measured" else "latency_s"
+        value = _number(data, key)
+        if value is None:
+            raise ValueError(f"{key} is missing")
+        return cls(
+            method=method,
+            value_s=value,
+            low_s=_number(data, "low_s"),
+            high_s=_number(data, "high_s"),
+            noise=_number(data, "noise"),
+            batch_size=_integer(data, "batch_size"),
+            threads=_integer(data, "threads"),
+            device=_text(data, "device"),
+            note=_text(data, "note"),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the ledger's form; what is not known is left out."""
+        key = "median_s" if self.method == "measured" else "latency_s"
+        data: dict[str, Any] = {"method": self.method, key: self.value_s}
+        rest = ("low_s", "high_s", "noise", "batch_size", "threads", "device", "note")
+        return data | {k: getattr(self, k) for k in rest if getattr(self, k) is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerRecord:
+    """One layer of a trial's network: its work for one example, and what is left of its weights."""
+
+    name: str
+    kind: str
+    output_shape: tuple[int, ...]
+    dense_macs: int
+    effective_macs: int
+    parameters: int
+    nonzero_parameters: int
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> LayerRecord:
+        """Read ``data`` as the ledger holds it.
+
+        Raises:
+            ValueError: for a missing or malformed value; the message names it.
+        """
+        return cls(
+            name=str(data.get("name", "")),
+            kind=str(data.get("kind", "")),
+            output_shape=tuple(int(size) for size in data.get("output_shape", ())),
+            dense_macs=_required_integer(data, "dense_macs"),
+            effective_macs=_required_integer(data, "effective_macs"),
+            parameters=_required_integer(data, "parameters"),
+            nonzero_parameters=_required_integer(data, "nonzero_parameters"),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the ledger's form."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "output_shape": list(self.output_shape),
+            "dense_macs": self.dense_macs,
+            "effective_macs": self.effective_macs,
+            "parameters": self.parameters,
+            "nonzero_parameters": self.nonzero_parameters,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One finished or failed candidate, with everything that the run knows about it.
+
+    ``metrics`` are finite numbers by name ("accuracy" in [0, 1], "macs" effective MACs of one
+    example, "parameters" non-zero, "latency[DEVICE]" in seconds); empty for a trial that failed
+    before it was measured. ``network`` is the content of its architecture.json.
+    """
+
+    id: str
+    number: int
+    kind: str
+    status: Status
+    config: Mapping[str, Any]
+    seed: int
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    latency: Mapping[str, Latency] = field(default_factory=dict)
+    network: Mapping[str, Any] | None = None
+    network_hash: str | None = None
+    layers: tuple[LayerRecord, ...] = ()
+    duration_s: float = 0.0
+    error: str | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the trial has a result to compare."""
+        return self.status == "finished"
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Trial:
+        """Read one ledger entry; unknown keys are left to newer versions.
+
+        Raises:
+            ValueError: for a missing or malformed value; the message names it.
+        """
+        missing = [key for key in ("id", "number", "kind", "status") if key not in data]
+        if missing:
+            raise ValueError(f"{missing[0]} is missing")
+        if data["status"] not in STATUSES:
+            raise ValueError(f"status = {data['status']!r} is neither finished nor failed")
+        metrics = _mapping(data, "metrics")
+        return cls(
+            id=_checked_id(data["id"]),
+            number=_required_integer(data, "number"),
+            kind=str(data["kind"]),
+            status=data["status"],
+            config=_mapping(data, "config"),
+            seed=_integer(data, "seed") or 0,
+            metrics={name: _finite(metrics, name) for name in metrics},
+            latency=_latencies(_mapping(data, "latency")),
+            network=_mapping(data, "network") or None,
+            network_hash=_text(data, "network_hash"),
+            layers=tuple(_layer(entry) for entry in data.get("layers") or ()),
+            duration_s=_number(data, "duration_s") or 0.0,
+            error=_text(data, "error"),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the ledger's form: ``from_json`` of it is this trial again."""
+        return {
+            "id": self.id,
+            "number": self.number,
+            "kind": self.kind,
+            "status": self.status,
+            "config": dict(self.config),
+            "seed": self.seed,
+            "metrics": dict(self.metrics),
+            "latency": {name: entry.to_json() for name, entry in self.latency.items()},
+            "network": None if self.network is None else dict(self.network),
+            "network_hash": self.network_hash,
+            "layers": [layer.to_json() for layer in self.layers],
+            "duration_s": self.duration_s,
+            "error": self.error,
+        }
+
+    def to_line(self) -> str:
+        """Return one ledger line without its line break, for `growsearch.files.append_line`.
+
+        Raises:
+            ValueError: if a number is not finite; a ledger holds none.
+        """
+        return json.dumps(self.to_json(), allow_nan=False, separators=(",", ":"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """The trials of a run in the order they finished, and what was odd about the file."""
+
+    trials: tuple[Trial, ...]
+    notes: tuple[str, ...] = ()
+
+    def by_id(self) -> dict[str, Trial]:
+        """Return the trials by id."""
+        return {trial.id: trial for trial in self.trials}
+
+
+def read_ledger(path: Path) -> Ledger:
+    """Read ``trials.jsonl``; a file that is not there is an empty ledger.
+
+    A line cut short by a crash is skipped with a note, also where a later append closed it off with
+    a line break. An id that comes twice keeps its later entry.
+
+    Raises:
+        UsageError: for a line that is whole and still no trial, with file, line and remedy.
+    """
+    if not path.exists():
+        return Ledger(trials=())
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
+    return _parse(path, content.split(b"\n"))
+
+
+def _parse(path: Path, lines: list[bytes]) -> Ledger:
+    trials: dict[str, Trial] = {}
+    notes: list[str] = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        place = f"{path}:{number}"
+        try:
+            trial = Trial.from_json(_object(line))
+        except (ValueError, TypeError, AttributeError) as error:
+            if number == len(lines) or _cut_short(line):
+                notes.append(f"{place}: a line cut short by a crash was ignored")
+                continue
+            raise UsageError(
+                f"{place}: not a trial ({error}). Remove this line (the trial is then run again "
+                "when the search resumes) or restore the file."
+            ) from error
+        if trial.id in trials:
+            notes.append(f"{place}: trial {trial.id} comes again; the later entry counts")
+            del trials[trial.id]
+        trials[trial.id] = trial
+    return Ledger(trials=tuple(trials.values()), notes=tuple(notes))
+
+
+def _cut_short(line: bytes) -> bool:
+    """Tell whether ``line`` starts an object that never closes.
+
+    `growsearch.files.append_line` closes a torn line off with a line break, so that one may stand
+    in the middle of a ledger; its trial was never recorded and runs again.
+    """
+    if not line.startswith(b"{"):
+        return False
+    depth, in_string, escaped = 0, False, False
+    for byte in line:
+        if in_string:
+            in_string = escaped or byte != 0x22
+            escaped = byte == 0x5C and not escaped
+        elif byte == 0x22:
+            in_string = True
+        else:
+            depth += (byte in b"{[") - (byte in b"}]")
+            if depth == 0:
+                return False
+    return True
+
+
+def _object(line: bytes) -> Mapping[str, Any]:
+    data = json.loads(line, parse_constant=_refuse_constant)
+    if not isinstance(data, dict):
+        raise ValueError("a line holds one JSON object")
+    return data
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a finite number")
+
+
+def _mapping(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = data.get(key)
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{key} is not an object")
+    return value
+
+
+def _text(data: Mapping[str, Any], key: str) -> str | None:
+    value = data.get(key)
+    return None if value is None else str(value)
+
+
+def _finite(data: Mapping[str, Any], key: str) -> float:
+    value = data[key]
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError(f"{key} = {value!r} is not a finite number")
+    return value
+
+
+def _number(data: Mapping[str, Any], key: str) -> float | None:
+    return None if data.get(key) is None else _finite(data, key)
+
+
+def _integer(data: Mapping[str, Any], key: str) -> int | None:
+    return None if data.get(key) is None else int(_finite(data, key))
+
+
+def _required_integer(data: Mapping[str, Any], key: str) -> int:
+    if key not in data:
+        raise ValueError(f"{key} is missing")
+    return int(_finite(data, key))
+
+
+def _checked_id(value: Any) -> str:
+    """Refuse an id that would leave ``trials/``: it names a folder."""
+    text = str(value)
+    if not _SAFE_ID.fullmatch(text):
+        raise ValueError(f"id = {text!r} is not made of letters, digits, - and _")
+    return text
+
+
+def _latencies(data: Mapping[str, Any]) -> dict[str, Latency]:
+    found = {}
+    for device in data:
+        try:
+            found[device] = Latency.from_json(_mapping(data, device))
+        except ValueError as error:
+            raise ValueError(f"latency of {device}: {error}") from error
+    return found
+
+
+def _layer(entry: Any) -> LayerRecord:
+    if not isinstance(entry, Mapping):
+        raise ValueError("a layer is not an object")
+    try:
+        return LayerRecord.from_json(entry)
+    except ValueError as error:
+        raise ValueError(f"layer {entry.get('name')}: {error}") from error

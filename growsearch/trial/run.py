@@ -1,0 +1,103 @@
+"""What does one trial do? Train a candidate, score it, keep its files: no Ray in here."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+
+from cost_models import CostModelError
+from growsearch.datasets import load_dataset
+from growsearch.errors import DivergedError
+from growsearch.files import write_bytes, write_json, write_text
+from growsearch.training import EpochRecord, TrainingOptions
+from growsearch.trial.candidates import Candidate, train_candidate
+from growsearch.trial.config import TrialConfig, trial_id, trial_seed
+from growsearch.trial.record import Trial
+from growsearch.trial.score import score
+from growsearch.trial.task import TrialTask, machine_lock
+
+Report = Callable[[EpochRecord], None]
+
+
+def run_trial(
+    config: TrialConfig, task: TrialTask, *, number: int, study_seed: int, report: Report
+) -> Trial:
+    """Run one candidate to its end and return its ledger entry.
+
+    A candidate that cannot be trained or measured (a diverging loss, a layer that a cost model does
+    not know, a machine too noisy to measure on) comes back as a failed trial with the reason; wrong
+    input and storage errors are raised.
+
+    Args:
+        config: what to train.
+        task: the study's data, devices and run folder.
+        number: the trial's place in the study.
+        study_seed: with the config it fixes the trial's own seed.
+        report: called after every epoch.
+    """
+    torch.set_num_threads(1)
+    started = time.monotonic()
+    seed = trial_seed(config, study_seed)
+    name = trial_id(config, study_seed)
+    failed = Trial(
+        id=name,
+        number=number,
+        kind=config.kind,
+        status="failed",
+        config=config.to_json(),
+        seed=seed,
+    )
+    try:
+        trial = _train_and_score(config, task, failed, report)
+    except (DivergedError, CostModelError) as error:
+        trial = dataclasses.replace(failed, error=f"{type(error).__name__}: {error}")
+    return dataclasses.replace(trial, duration_s=round(time.monotonic() - started, 3))
+
+
+def _train_and_score(config: TrialConfig, task: TrialTask, trial: Trial, report: Report) -> Trial:
+    dataset = load_dataset(task.dataset, task.data_dir)
+    lock = machine_lock()
+    options = TrainingOptions(guard=lock.shared, on_epoch=report)
+    candidate = train_candidate(config, dataset, trial.seed, options)
+    found = score(
+        candidate.model, dataset, task.devices, lock, training_macs=candidate.training_macs
+    )
+    write_files(task.folder / "trials" / trial.id, candidate)
+    return dataclasses.replace(
+        trial,
+        status="finished",
+        metrics={**found.metrics, "dense_training_macs": candidate.dense_training_macs},
+        latency=found.latency,
+        network=candidate.network.to_json(),
+        network_hash=candidate.network.hash,
+        layers=found.layers,
+    )
+
+
+def write_files(folder: Path, candidate: Candidate) -> None:
+    """Write architecture.json, weights.safetensors and history.csv of a trained candidate."""
+    weights = {name: tensor.contiguous() for name, tensor in candidate.model.state_dict().items()}
+    write_bytes(folder / "weights.safetensors", save(weights))
+    write_text(folder / "history.csv", history_csv(candidate))
+    # Last: a folder with an architecture has everything.
+    write_json(folder / "architecture.json", candidate.network.to_json())
+
+
+def history_csv(candidate: Candidate) -> str:
+    """Return one line an epoch; a grown network has a column "width.<group>" a channel group."""
+    groups = list(candidate.widths[0]) if candidate.widths else []
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    fields = [field.name for field in dataclasses.fields(EpochRecord)]
+    writer.writerow([*fields, *(f"width.{group}" for group in groups)])
+    for index, record in enumerate(candidate.history):
+        widths = [candidate.widths[index][group] for group in groups]
+        writer.writerow([*(getattr(record, field) for field in fields), *widths])
+    return text.getvalue()

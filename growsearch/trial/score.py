@@ -1,0 +1,120 @@
+"""What is a trained network worth on each device? Accuracy, MACs, parameters and latencies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from cost_models import DEVICES, LayerWork, MachineLock, Workload, estimate, measure, trace
+from growsearch.datasets import Dataset
+from growsearch.metrics import accuracy, predict
+from growsearch.trial.record import Latency, LayerRecord
+
+# Latencies of a search are those of one example at a time, as a deployed network meets them.
+LATENCY_BATCH = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """The metrics of one trained network, its latencies by device and its layers."""
+
+    metrics: dict[str, float]
+    latency: dict[str, Latency]
+    layers: tuple[LayerRecord, ...]
+
+
+def latency_metric(device: str) -> str:
+    """Return the metric's name of a device: "latency[cpu]"."""
+    return f"latency[{device}]"
+
+
+def score(
+    model: nn.Module,
+    dataset: Dataset,
+    devices: Sequence[str],
+    lock: MachineLock,
+    *,
+    training_macs: int,
+) -> Score:
+    """Evaluate a trained network, zeros in place.
+
+    "accuracy" is on the validation split, which the search sees; "test_accuracy" on the split that
+    it does not. "macs" are effective (zeros skipped), "dense_macs" beside them; "parameters" are
+    those that are not zero, "dense_parameters" all.
+
+    Raises:
+        CostModelError: if a layer cannot be counted, or a measurement is too noisy to be trusted.
+    """
+    example = (torch.zeros(LATENCY_BATCH, *dataset.input_shape),)
+    work = trace(model, example)
+    latency = {device: _latency(model, example, work, device, lock) for device in devices}
+    metrics: dict[str, float] = {
+        "accuracy": _accuracy(model, dataset, "validation"),
+        "test_accuracy": _accuracy(model, dataset, "test"),
+        "macs": work.effective_macs,
+        "dense_macs": work.dense_macs,
+        "parameters": work.nonzero_parameters,
+        "dense_parameters": work.parameters,
+        "training_macs": training_macs,
+    }
+    metrics |= {latency_metric(device): found.value_s for device, found in latency.items()}
+    layers = tuple(_layer_record(layer) for layer in work.layers)
+    return Score(metrics=metrics, latency=latency, layers=layers)
+
+
+def _accuracy(model: nn.Module, dataset: Dataset, split: str) -> float:
+    part = dataset.validation if split == "validation" else dataset.test
+    return accuracy(predict(model, part.inputs), part.labels)
+
+
+def _latency(
+    model: nn.Module,
+    example: tuple[torch.Tensor, ...],
+    work: Workload,
+    device: str,
+    lock: MachineLock,
+) -> Latency:
+    if DEVICES[device].kind == "measured":
+        return _measured(model, example, device, lock)
+    cost = estimate(work, device=device, batch_size=LATENCY_BATCH, phase="inference")
+    return Latency(
+        method="analytic",
+        value_s=cost.latency_s,
+        low_s=cost.interval[0],
+        high_s=cost.interval[1],
+        batch_size=LATENCY_BATCH,
+        device=device,
+        note=cost.note,
+    )
+
+
+def _measured(
+    model: nn.Module, example: tuple[torch.Tensor, ...], device: str, lock: MachineLock
+) -> Latency:
+    with lock.exclusive():
+        found = measure(model, example, device=device, threads=1)
+    return Latency(
+        method="measured",
+        value_s=found.median_s,
+        low_s=found.low_s,
+        high_s=found.high_s,
+        noise=found.noise,
+        batch_size=found.batch_size,
+        threads=found.threads,
+        device=found.device,
+    )
+
+
+def _layer_record(layer: LayerWork) -> LayerRecord:
+    return LayerRecord(
+        name=layer.name,
+        kind=layer.kind,
+        output_shape=tuple(layer.output_shape),
+        dense_macs=layer.dense_macs,
+        effective_macs=layer.effective_macs,
+        parameters=layer.parameters,
+        nonzero_parameters=layer.nonzero_parameters,
+    )

@@ -1,0 +1,30 @@
+"""What does every trial of a study share? Data, devices and the place for its files."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from cost_models import MachineLock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialTask:
+    """The part of a study that a trial needs, small enough to be sent to a worker.
+
+    ``folder`` is the run's folder; the trial writes into ``folder/trials/<id>``.
+    """
+
+    dataset: str
+    data_dir: Path | None
+    devices: tuple[str, ...]
+    folder: Path
+
+
+def machine_lock() -> MachineLock:
+    """Return the lock that all of a user's trials on this host share, whatever their study."""
+    folder = Path(tempfile.gettempdir()) / f"growsearch-measuring-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return MachineLock(folder)
