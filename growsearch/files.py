@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
-import tempfile
+import secrets
 from pathlib import Path
 from typing import Any
 
 from growsearch.errors import GrowsearchError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -27,31 +32,32 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         GrowsearchError: if the disk is full, read-only or not ours; the old file is untouched.
     """
-    temporary = None
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp makes files private; a run folder is meant to be shared as the umask allows.
-        Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(path)
+        temporary.replace(path)
+        _sync_folder(path.parent)
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         raise storage_error(path, error) from error
+    finally:
+        # Also after an interrupt. Once renamed, it is no longer there.
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def append_line(path: Path, line: str) -> None:
-    """Append one line with a single write and flush it to disk before returning.
+    """Append one line and flush it to disk before returning; one process at a time may write.
 
     A line cut short by a crash or a full disk is closed off first, so that it cannot swallow the
     new one.
 
     Raises:
         GrowsearchError: if the disk is full, read-only or not ours; a partial line is taken back.
+        ValueError: for a line with a line break in it.
     """
     if "\n" in line:
         raise ValueError("a ledger line holds no line break")
@@ -61,6 +67,8 @@ def append_line(path: Path, line: str) -> None:
             prefix = b"" if end == 0 or _last_byte(path) == b"\n" else b"\n"
             content = prefix + line.encode() + b"\n"
             _append_whole(file.fileno(), content, end)
+        if end == 0:
+            _sync_folder(path.parent)
     except OSError as error:
         raise storage_error(path, error) from error
 
@@ -72,7 +80,9 @@ def _append_whole(descriptor: int, content: bytes, end: int) -> None:
             written += os.write(descriptor, content[written:])
         os.fsync(descriptor)
     except OSError:
-        os.ftruncate(descriptor, end)
+        # What went wrong first is what a person needs to hear of.
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, end)
         raise
 
 
@@ -82,17 +92,23 @@ def _last_byte(path: Path) -> bytes:
         return file.read(1)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _sync_folder(folder: Path) -> None:
+    """Flush the folder's list of names: without it a power cut can undo a rename."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def storage_error(path: Path, error: OSError) -> GrowsearchError:
     """Turn an operating-system error into a message with a remedy."""
-    remedy = "free some space and run the same command again: it resumes"
-    if error.errno in (13, 1, 30):
+    if error.errno in _FULL:
+        remedy = "free some space and run the same command again: it resumes"
+    elif error.errno in _FORBIDDEN:
         remedy = "make the folder writable or choose another with --out"
+    else:
+        remedy = "check the path and the disk, or choose another folder with --out"
     return GrowsearchError(
         f"cannot write {path}: {error.strerror or error}. What was finished is kept; {remedy}."
     )

@@ -27,11 +27,15 @@ class Member:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelGroup:
-    """The (tensor, axis) pairs that must be resized together; residual streams share one group."""
+    """The (tensor, axis) pairs that must be resized together; residual streams share one group.
+
+    Sizes chosen by machine are a multiple of ``multiple``: a transformer's stream has whole heads.
+    """
 
     name: str
     size: int
     members: tuple[Member, ...]
+    multiple: int = 1
 
 
 @runtime_checkable
@@ -137,11 +141,18 @@ def _tensor(module: nn.Module, name: str) -> Tensor:
 
 
 def set_tensor(module: nn.Module, name: str, value: Tensor) -> None:
-    """Put ``value`` in the place of the parameter or buffer ``name``; its shape may differ."""
+    """Put ``value`` in the place of the parameter or buffer ``name``; its shape may differ.
+
+    Layers that share the parameter go on sharing it (tied embeddings).
+    """
     owner, leaf = _owner(module, name)
     old = owner._parameters.get(leaf)
     if old is not None:
-        owner._parameters[leaf] = nn.Parameter(value, requires_grad=old.requires_grad)
+        new = nn.Parameter(value, requires_grad=old.requires_grad)
+        for layer in module.modules():
+            for key, parameter in layer._parameters.items():
+                if parameter is old:
+                    layer._parameters[key] = new
     else:
         owner._buffers[leaf] = value
 
@@ -155,6 +166,10 @@ def sync_attributes(module: nn.Module) -> None:
             _sync_convolution(layer)
         elif isinstance(layer, BatchNorm) and layer.running_mean is not None:
             layer.num_features = layer.running_mean.shape[0]
+        elif isinstance(layer, nn.LayerNorm) and layer.elementwise_affine:
+            layer.normalized_shape = tuple(layer.weight.shape)
+        elif isinstance(layer, nn.Embedding):
+            layer.num_embeddings, layer.embedding_dim = layer.weight.shape
 
 
 def _sync_convolution(layer: nn.modules.conv._ConvNd) -> None:

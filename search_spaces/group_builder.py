@@ -53,4 +53,6 @@ def _width(layer: nn.Module) -> int:
         return layer.out_features
     if isinstance(layer, BatchNorm):
         return layer.num_features
+    if isinstance(layer, nn.LayerNorm):
+        return layer.normalized_shape[-1]
     raise SearchSpaceError(f"{type(layer).__name__} has no channels that a group could hold")

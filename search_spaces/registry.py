@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from search_spaces.botnet import BotNetSpace
 from search_spaces.errors import SearchSpaceError
+from search_spaces.gpt import GPTSpace
 from search_spaces.mlp import MLPSpace
+from search_spaces.mobilenet_v2 import CIFAR_STRIDES, MobileNetV2Space
+from search_spaces.mobilevit import CIFAR_STRIDES as MOBILEVIT_CIFAR_STRIDES
+from search_spaces.mobilevit import MobileViTSpace
 from search_spaces.resnet_cifar import ResNetCifarSpace
+from search_spaces.resnet_imagenet import ResNetImageNetSpace
 from search_spaces.space import SearchSpace
+from search_spaces.vgg import VGG_STAGES, VGGSpace
 
 _DIGITS = (1, 8, 8)
 _CIFAR = (3, 32, 32)
+_IMAGENET = (3, 224, 224)
+_IMAGENET_CLASSES = 1000
 
 _SPACES: tuple[SearchSpace, ...] = (
     ResNetCifarSpace(
@@ -23,11 +32,120 @@ _SPACES: tuple[SearchSpace, ...] = (
         hidden=(256, 256),
         input_shape=_DIGITS,
     ),
-    ResNetCifarSpace(
-        name="resnet20",
-        description="CIFAR ResNet-20 of width 16 (He et al. 2016), 1 x 1 shortcuts",
-        blocks=(3, 3, 3),
+    *(
+        ResNetCifarSpace(
+            name=f"resnet{depth}",
+            description=f"CIFAR ResNet-{depth} of width 16 (He et al. 2016), 1 x 1 shortcuts",
+            blocks=(depth // 6,) * 3,
+            input_shape=_CIFAR,
+        )
+        for depth in (20, 32, 44, 56, 110)
+    ),
+    *(
+        ResNetCifarSpace(
+            name=name,
+            description=f"ResNet-{name[6:]} of width 64 with the 3 x 3 stem for 32 x 32 images",
+            blocks=blocks,
+            base_width=64,
+            input_shape=_CIFAR,
+        )
+        for name, blocks in (("resnet18", (2, 2, 2, 2)), ("resnet34", (3, 4, 6, 3)))
+    ),
+    ResNetImageNetSpace(
+        name="resnet18-imagenet",
+        description="ImageNet ResNet-18 (He et al. 2016)",
+        blocks=(2, 2, 2, 2),
+        input_shape=_IMAGENET,
+        num_classes=_IMAGENET_CLASSES,
+    ),
+    ResNetImageNetSpace(
+        name="resnet34-imagenet",
+        description="ImageNet ResNet-34 (He et al. 2016)",
+        blocks=(3, 4, 6, 3),
+        input_shape=_IMAGENET,
+        num_classes=_IMAGENET_CLASSES,
+    ),
+    ResNetImageNetSpace(
+        name="resnet50-imagenet",
+        description="ImageNet ResNet-50 (He et al. 2016), stride in the 3 x 3 convolutions",
+        blocks=(3, 4, 6, 3),
+        bottleneck=True,
+        input_shape=_IMAGENET,
+        num_classes=_IMAGENET_CLASSES,
+    ),
+    ResNetImageNetSpace(
+        name="wide-resnet50-imagenet",
+        description="ImageNet Wide ResNet-50-2 (Zagoruyko & Komodakis 2016)",
+        blocks=(3, 4, 6, 3),
+        bottleneck=True,
+        inner_factor=2,
+        input_shape=_IMAGENET,
+        num_classes=_IMAGENET_CLASSES,
+    ),
+    *(
+        VGGSpace(
+            name=f"vgg{depth}",
+            description=f"VGG-{depth} with BatchNorm for 32 x 32 images, one linear layer",
+            depth=depth,
+            input_shape=_CIFAR,
+        )
+        for depth in VGG_STAGES
+    ),
+    *(
+        VGGSpace(
+            name=f"vgg{depth}-imagenet",
+            description=f"ImageNet VGG-{depth} with BatchNorm (Simonyan & Zisserman 2015)",
+            depth=depth,
+            hidden=(4096, 4096),
+            input_shape=_IMAGENET,
+            num_classes=_IMAGENET_CLASSES,
+        )
+        for depth in VGG_STAGES
+    ),
+    MobileNetV2Space(
+        name="mobilenetv2",
+        description="MobileNetV2 (Sandler et al. 2018) with strides for 32 x 32 images",
+        strides=CIFAR_STRIDES,
         input_shape=_CIFAR,
+    ),
+    MobileNetV2Space(
+        name="mobilenetv2-imagenet",
+        description="ImageNet MobileNetV2 (Sandler et al. 2018)",
+        input_shape=_IMAGENET,
+        num_classes=_IMAGENET_CLASSES,
+    ),
+    MobileViTSpace(
+        name="mobilevit-s",
+        description="MobileViT-S (Mehta & Rastegari 2022) with strides for 32 x 32 images",
+        strides=MOBILEVIT_CIFAR_STRIDES,
+        input_shape=_CIFAR,
+    ),
+    MobileViTSpace(
+        name="mobilevit-s-imagenet",
+        description="MobileViT-S (Mehta & Rastegari 2022) for 256 x 256 images",
+        input_shape=(3, 256, 256),
+        num_classes=_IMAGENET_CLASSES,
+    ),
+    BotNetSpace(
+        name="botnet50",
+        description="BotNet-50 (Srinivas et al. 2021) with the 3 x 3 stem for 32 x 32 images",
+        large_images=False,
+        input_shape=_CIFAR,
+    ),
+    BotNetSpace(
+        name="botnet50-imagenet",
+        description="ImageNet BotNet-50 (Srinivas et al. 2021)",
+        input_shape=_IMAGENET,
+        num_classes=_IMAGENET_CLASSES,
+    ),
+    GPTSpace(
+        name="gpt3-small",
+        description="GPT-3 Small (Brown et al. 2020): 12 blocks of width 768, 2,048 tokens",
+        blocks=12,
+        heads=12,
+        head_size=64,
+        input_shape=(2048,),
+        num_classes=50257,
     ),
 )
 

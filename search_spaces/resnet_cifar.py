@@ -70,13 +70,16 @@ class ResNetCifar(nn.Module):
             assert isinstance(stage, nn.ModuleList)
             for b, block in enumerate(stage):
                 assert isinstance(block, BasicBlock)
-                _declare(builder, block, stream, f"stage{s}.block{b}", f"stage{s}")
+                declare_basic_block(builder, block, stream, f"stage{s}.block{b}", f"stage{s}")
                 stream = f"stage{s}"
         builder.consumed_by(stream, self.classifier)
         return builder.groups()
 
 
-def _declare(builder: GroupBuilder, block: BasicBlock, stream: str, mid: str, out: str) -> None:
+def declare_basic_block(
+    builder: GroupBuilder, block: BasicBlock, stream: str, mid: str, out: str
+) -> None:
+    """Say that ``block`` takes in ``stream``, has ``mid`` inside and puts out ``out``."""
     builder.consumed_by(stream, block.first.conv)
     builder.produced_by(mid, block.first.conv, block.first.norm)
     builder.consumed_by(mid, block.second.conv)

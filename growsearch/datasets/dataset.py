@@ -8,6 +8,9 @@ from typing import Protocol
 
 from torch import Tensor
 
+from growsearch.datasets.augmentation import NO_AUGMENTATION, Augmentation
+from growsearch.datasets.normalisation import IDENTITY, Normalisation
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
@@ -22,13 +25,19 @@ class Split:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
-    """Three disjoint splits: train on one, search on the second, report the third."""
+    """Three disjoint splits: train on one, search on the second, report the third.
+
+    ``augmentation`` is applied to every training batch, and to nothing else. ``normalisation`` is
+    the one that the inputs have gone through, for images from elsewhere.
+    """
 
     name: str
     train: Split
     validation: Split
     test: Split
     num_classes: int
+    augmentation: Augmentation = NO_AUGMENTATION
+    normalisation: Normalisation = IDENTITY
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -56,7 +56,8 @@ def bounds_by_objective(data: Mapping[str, Any], where: str) -> tuple[Bound, ...
     for name, limits in data.items():
         if not isinstance(limits, Mapping) or not limits or set(limits) - set(SENSES):
             raise UsageError(f"{where}.{name}: write {{max: VALUE}} or {{min: VALUE}}")
-        found += [_bound(name, s, limits[s], where) for s in SENSES if s in limits]
+        given = [sense for sense in SENSES if limits.get(sense) is not None]
+        found += [_bound(name, sense, limits[sense], where) for sense in given]
     return tuple(found)
 
 

@@ -19,8 +19,7 @@ from pydantic import (
 
 from growsearch.errors import UsageError
 from growsearch.pareto import Bound, Direction, Preference
-from growsearch.pareto.bounds import parse_quantity
-from growsearch.pareto.quantities import parse_share
+from growsearch.pareto.quantities import parse_quantity, parse_share
 from growsearch.search.decisions import Decision, Range, Scalar, decision_to_plain, parse_decision
 
 # The layer-wise ratios that need no data to compute.
@@ -125,9 +124,9 @@ class _Strict(BaseModel):
 
 class _TrialKind(_Strict):
     space: Annotated[Decision, _with(_parse_space), _plain]
-    epochs: Count = Field(default=20, validate_default=True)  # type: ignore[assignment]
-    batch_size: Count = Field(default=64, validate_default=True)  # type: ignore[assignment]
-    learning_rate: Rate = Field(default=0.1, validate_default=True)  # type: ignore[assignment]
+    epochs: Count = Field(default=20, validate_default=True)
+    batch_size: Count = Field(default=64, validate_default=True)
+    learning_rate: Rate = Field(default=0.1, validate_default=True)
 
 
 class GrowthBudget(_Strict):
@@ -174,12 +173,12 @@ class SparseKind(_TrialKind):
 
     transform: Annotated[Decision, _with(_parse_transform), _plain]
     sparsity: Sparsity
-    distribution: Annotated[
-        Decision, _one_of("distribution", DATA_FREE_DISTRIBUTIONS), _plain
-    ] = Field(default="erk", validate_default=True)  # type: ignore[assignment]
+    distribution: Annotated[Decision, _one_of("distribution", DATA_FREE_DISTRIBUTIONS), _plain] = (
+        Field(default="erk", validate_default=True)
+    )
     updater: Annotated[Decision, _with(_parse_updater), _plain] = Field(
         default="static", validate_default=True
-    )  # type: ignore[assignment]
+    )
 
 
 class TrialKinds(_Strict):
@@ -288,12 +287,13 @@ class StudyConfig(_Strict):
 
     def bounds(self) -> tuple[Bound, ...]:
         """Return the study's hard constraints."""
-        return tuple(
-            Bound(objective=name, sense=sense, value=value)
-            for name, limits in self.constraints.items()
-            for sense, value in (("max", limits.max), ("min", limits.min))
-            if value is not None
-        )
+        found = []
+        for name, limits in self.constraints.items():
+            if limits.max is not None:
+                found.append(Bound(objective=name, sense="max", value=limits.max))
+            if limits.min is not None:
+                found.append(Bound(objective=name, sense="min", value=limits.min))
+        return tuple(found)
 
     def to_plain(self) -> dict[str, Any]:
         """Return what `load_study` reads, every default written out."""

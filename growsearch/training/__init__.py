@@ -10,16 +10,27 @@ from growsearch.training.loop import (
     parameter_groups,
     train,
 )
+from growsearch.training.optimizers import SGD, AdamW, OptimizerRule
 from growsearch.training.recipe import Recipe
+from growsearch.training.recipes import RECIPES, published_recipe
+from growsearch.training.schedule import Cosine, Schedule, Steps
 
 __all__ = [
+    "RECIPES",
+    "SGD",
     "TRAINING_PASSES",
+    "AdamW",
+    "Cosine",
     "EpochRecord",
     "Hook",
+    "OptimizerRule",
     "Recipe",
+    "Schedule",
+    "Steps",
     "TrainingOptions",
     "TrainingState",
     "make_optimizer",
     "parameter_groups",
+    "published_recipe",
     "train",
 ]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from growsearch.datasets.dataset import Dataset, Split
+from growsearch.datasets.dataset import Dataset
 from growsearch.errors import DivergedError
 from growsearch.metrics import accuracy, predict
 from growsearch.training.recipe import Recipe
@@ -25,11 +25,12 @@ class TrainingState:
     """What hooks see and may change while training goes on.
 
     ``forward_macs`` are the MACs of one example through the network as it is now (masked or grown);
-    ``training_macs`` is the integral over steps so far.
+    ``training_macs`` is the integral over steps so far. ``batch_examples`` is the size of the
+    batch that the step in progress sees.
     """
 
     model: nn.Module
-    optimizer: torch.optim.SGD
+    optimizer: torch.optim.Optimizer
     recipe: Recipe
     steps_per_epoch: int
     forward_macs: int
@@ -37,6 +38,7 @@ class TrainingState:
     epoch: int = 0
     step: int = 0
     training_macs: int = 0
+    batch_examples: int = 0
 
     @property
     def total_steps(self) -> int:
@@ -97,14 +99,10 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, ob
     ]
 
 
-def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
+def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """Return the recipe's optimizer over the model's parameters."""
-    return torch.optim.SGD(
-        parameter_groups(model, recipe.weight_decay),
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        nesterov=recipe.momentum > 0,
-    )
+    groups = parameter_groups(model, recipe.weight_decay)
+    return recipe.optimizer.over(groups, recipe.learning_rate)
 
 
 def train(
@@ -153,7 +151,7 @@ def train(
 def _train_epoch(state: TrainingState, dataset: Dataset, options: TrainingOptions) -> EpochRecord:
     state.model.train()
     losses = []
-    for inputs, labels in _batches(dataset.train, state):
+    for inputs, labels in _batches(dataset, state):
         with options.guard():
             losses.append(_step(state, inputs, labels, options.hooks))
     for hook in options.hooks:
@@ -169,17 +167,20 @@ def _train_epoch(state: TrainingState, dataset: Dataset, options: TrainingOption
     )
 
 
-def _batches(split: Split, state: TrainingState) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield whole batches in a fresh order; what is left over waits for the next epoch."""
+def _batches(dataset: Dataset, state: TrainingState) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield whole, augmented batches in a fresh order; the rest waits for the next epoch."""
+    split = dataset.train
     order = torch.randperm(len(split), generator=state.generator)
     size = min(state.recipe.batch_size, len(split))
     for start in range(0, state.steps_per_epoch * size, size):
         chosen = order[start : start + size]
-        yield split.inputs[chosen], split.labels[chosen]
+        inputs = dataset.augmentation.apply(split.inputs[chosen], state.generator)
+        yield inputs, split.labels[chosen]
 
 
 def _step(state: TrainingState, inputs: Tensor, labels: Tensor, hooks: Sequence[Hook]) -> float:
     recipe, optimizer = state.recipe, state.optimizer
+    state.batch_examples = len(labels)
     for group in optimizer.param_groups:
         group["lr"] = recipe.learning_rate_at(state.step / state.total_steps)
     optimizer.zero_grad(set_to_none=True)
@@ -195,9 +196,17 @@ def _step(state: TrainingState, inputs: Tensor, labels: Tensor, hooks: Sequence[
     # A list: every hook sees the gradients, also when an earlier one has replaced the update.
     wanted = [hook.before_update(state) for hook in hooks]
     if all(wanted):
+        _clip(optimizer, recipe.clip_norm)
         optimizer.step()
     state.step += 1
     state.training_macs += TRAINING_PASSES * state.forward_macs * len(labels)
     for hook in hooks:
         hook.after_update(state)
     return value
+
+
+def _clip(optimizer: torch.optim.Optimizer, norm: float | None) -> None:
+    """Scale all gradients down together, after the hooks have seen them as they are."""
+    if norm is not None:
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        nn.utils.clip_grad_norm_(parameters, norm)

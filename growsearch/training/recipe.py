@@ -2,29 +2,68 @@
 
 from __future__ import annotations
 
-import math
+import dataclasses
 from dataclasses import dataclass
+
+from growsearch.errors import UsageError
+from growsearch.training.optimizers import SGD, OptimizerRule
+from growsearch.training.schedule import Cosine, Schedule
+
+_NESTEROV = SGD()
+_COSINE = Cosine()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """SGD with Nesterov momentum and a cosine learning rate, after ``warmup_epochs`` of warm-up.
+    """The whole of one training run; the defaults are Nesterov's momentum and a cosine.
 
-    ``weight_decay`` is not applied to biases and BatchNorm (spec: Sparse-IFT recipes).
+    ``learning_rate`` is the peak, reached after ``warmup_epochs`` (half the run at most) on a
+    straight line from ``warmup_start`` of it. ``weight_decay`` is not applied to biases and
+    BatchNorm (spec: Sparse-IFT recipes). ``clip_norm`` bounds the norm of all gradients taken as
+    one vector, those of masked weights included (Pascanu et al. 2013, algorithm 1).
+
+    Raises:
+        UsageError: for values with which no run is possible.
     """
 
     epochs: int
     batch_size: int = 64
     learning_rate: float = 0.1
-    momentum: float = 0.9
     weight_decay: float = 5e-4
     label_smoothing: float = 0.0
-    warmup_epochs: int = 1
+    warmup_epochs: float = 1
+    warmup_start: float = 0.1
+    clip_norm: float | None = None
+    optimizer: OptimizerRule = _NESTEROV
+    schedule: Schedule = _COSINE
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "learning_rate", "clip_norm"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise UsageError(f"{name}: {value} is not above 0")
+        for name in ("weight_decay", "warmup_epochs"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"{name}: {getattr(self, name)} is below 0")
+        for name in ("label_smoothing", "warmup_start"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"{name}: {getattr(self, name)} is not in [0, 1]")
+        self.schedule.check(self.epochs)
 
     def learning_rate_at(self, progress: float) -> float:
         """Return the learning rate after the share ``progress`` in [0, 1] of all steps."""
         warmup = min(0.5, self.warmup_epochs / self.epochs)
         if progress < warmup:
-            return self.learning_rate * (0.1 + 0.9 * progress / warmup)
-        after = (progress - warmup) / (1 - warmup)
-        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * after))
+            start = self.warmup_start
+            return self.learning_rate * (start + (1 - start) * progress / warmup)
+        share = self.schedule.share(progress, epochs=self.epochs, warmup=warmup)
+        return self.learning_rate * share
+
+    def scaled(self, epochs: int) -> Recipe:
+        """Return the recipe for a run of ``epochs``: warm-up and drops at the same shares of it."""
+        return dataclasses.replace(
+            self,
+            epochs=epochs,
+            warmup_epochs=self.warmup_epochs * epochs / self.epochs,
+            schedule=self.schedule.scaled(before=self.epochs, after=epochs),
+        )

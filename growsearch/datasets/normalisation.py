@@ -1,0 +1,49 @@
+"""How do pixels from 0 to 255 become inputs of zero mean and unit deviation?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_LEVELS = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Normalisation:
+    """Mean and standard deviation of every channel, in pixel units; by default the identity.
+
+    A network that was trained on one data set sees images of another one through the first one's
+    normalisation.
+    """
+
+    mean: tuple[float, ...] = (0.0,)
+    deviation: tuple[float, ...] = (1.0,)
+
+    @classmethod
+    def of(cls, images: Tensor) -> Normalisation:
+        """Return the statistics of ``images`` (N, C, H, W) uint8.
+
+        A constant channel gets the deviation 1. All come from a histogram,
+        so that they are exact and need no floating-point copy of the images.
+        """
+        levels = torch.arange(_LEVELS, dtype=torch.float64)
+        means, deviations = [], []
+        for channel in images.unbind(1):
+            counts = torch.bincount(channel.flatten(), minlength=_LEVELS).double()
+            share = counts / channel.numel()
+            mean = (share * levels).sum()
+            deviation = float((share * (levels - mean).square()).sum().sqrt())
+            means.append(float(mean))
+            deviations.append(deviation or 1.0)
+        return cls(mean=tuple(means), deviation=tuple(deviations))
+
+    def apply(self, images: Tensor) -> Tensor:
+        """Return ``images`` (N, C, H, W) uint8 as normalised float32."""
+        mean = torch.tensor(self.mean).view(1, -1, 1, 1)
+        deviation = torch.tensor(self.deviation).view(1, -1, 1, 1)
+        return images.float().sub_(mean).div_(deviation)
+
+
+IDENTITY = Normalisation()

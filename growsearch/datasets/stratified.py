@@ -1,0 +1,63 @@
+"""Which examples stand for a data set when only some of them may be used?"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from growsearch.datasets.dataset import Dataset, Split
+from growsearch.errors import UsageError
+
+
+def stratified_choice(labels: Tensor, count: int, *, seed: int) -> Tensor:
+    """Return the sorted indices of ``count`` examples, each class as frequent as in ``labels``.
+
+    A class's count is its share of ``count``, rounded up or down (largest remainders first).
+
+    Raises:
+        UsageError: if ``count`` is below 1 or above the number of examples.
+    """
+    if not 1 <= count <= len(labels):
+        raise UsageError(f"subset: {count} examples asked for; valid: 1 to {len(labels)}")
+    classes, sizes = np.unique(labels.numpy(), return_counts=True)
+    # NumPy keeps RandomState's stream forever (NEP 19): a library update must not move a split.
+    random = np.random.RandomState(seed)
+    chosen = [
+        random.permutation(np.flatnonzero(labels.numpy() == label))[:kept]
+        for label, kept in zip(classes, _shares(sizes, count), strict=True)
+    ]
+    return torch.from_numpy(np.sort(np.concatenate(chosen)))
+
+
+def _shares(
+    sizes: np.ndarray[tuple[int], np.dtype[np.int64]], count: int
+) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Divide ``count`` in proportion to ``sizes``; whole numbers, so that nothing is rounded."""
+    shares, remainders = np.divmod(sizes * count, sizes.sum())
+    first = np.argsort(-remainders, kind="stable")[: count - shares.sum()]
+    shares[first] += 1
+    return shares
+
+
+def subset(dataset: Dataset, *, train: int, validation: int, test: int, seed: int = 0) -> Dataset:
+    """Return so many examples of each split, stratified and always the same for one ``seed``.
+
+    The inputs keep the normalisation of the whole data set.
+
+    Raises:
+        UsageError: if a split has fewer examples than asked for, or none is asked for.
+    """
+    return dataclasses.replace(
+        dataset,
+        train=_subset_of(dataset.train, train, seed),
+        validation=_subset_of(dataset.validation, validation, seed),
+        test=_subset_of(dataset.test, test, seed),
+    )
+
+
+def _subset_of(split: Split, count: int, seed: int) -> Split:
+    chosen = stratified_choice(split.labels, count, seed=seed)
+    return Split(inputs=split.inputs[chosen], labels=split.labels[chosen])

@@ -1,0 +1,30 @@
+"""How is a network grown from one channel a group to a budget while it trains? See `grow`."""
+
+from growsearch.growth.baselines import FixedResult, train_fixed, uniform_architecture
+from growsearch.growth.budget import Budget
+from growsearch.growth.config import BIRTHS, TEMPERATURES, GrowthConfig, IndicatorConfig
+from growsearch.growth.grow import grow
+from growsearch.growth.policies import POLICIES
+from growsearch.growth.relaxation import RELAXATIONS
+from growsearch.growth.result import GrowthRecord, GrowthResult
+from growsearch.growth.seeding import build_full, seeded
+from growsearch.growth.steering import STEERINGS
+
+__all__ = [
+    "BIRTHS",
+    "POLICIES",
+    "RELAXATIONS",
+    "STEERINGS",
+    "TEMPERATURES",
+    "Budget",
+    "FixedResult",
+    "GrowthConfig",
+    "GrowthRecord",
+    "GrowthResult",
+    "IndicatorConfig",
+    "build_full",
+    "grow",
+    "seeded",
+    "train_fixed",
+    "uniform_architecture",
+]

@@ -1,0 +1,113 @@
+"""With which settings is a network grown?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from growsearch.errors import UsageError
+from growsearch.growth.relaxation import RELAXATIONS
+from growsearch.growth.steering import STEERINGS
+from growsearch.training import SGD, Recipe
+
+BIRTHS = ("chance", "gradient")
+TEMPERATURES = ("global", "structure")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndicatorConfig:
+    """How the indicators of arXiv 2007.15353 are learned (Eq. 4, 6 and 7).
+
+    ``control_gain`` K replaces lambda_base, which would have to change with the number of steps and
+    epochs: within one epoch the penalty moves an indicator s by -(K / T) * gap * beta * sigma * (1
+    - sigma), T being the number of epochs, gap = expected cost / budget - 1 and sigma = sigma(beta
+    s). The seed network's indicators start at ``initial``, all others at -``initial`` plus normal
+    noise of deviation ``noise``; without noise all would cross zero in the same epoch. The
+    temperature is beta = ``beta_start`` * ``beta_rise`` ** (t / T), t counting the epochs in which
+    the channel was live.
+
+    ``temperature`` "global" counts all epochs for all channels, the paper's inferior alternative;
+    ``temperature_decay`` slows the count down with the weights' learning rate (appendix A.10).
+    ``relaxation`` and ``steering`` are names in `RELAXATIONS` and `STEERINGS`; steering other than
+    the paper's "task" pushes as hard as the penalty does at a gap of ``steering_strength``.
+
+    Raises:
+        UsageError: for an unknown name or a value out of range.
+    """
+
+    control_gain: float = 160.0
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 1e-6
+    initial: float = 3.0
+    noise: float = 1.0
+    beta_start: float = 1.0
+    beta_rise: float = 100.0
+    temperature: str = "structure"
+    temperature_decay: bool = False
+    relaxation: str = "sigmoid"
+    steering: str = "task"
+    steering_strength: float = 0.3
+
+    def __post_init__(self) -> None:
+        for key, valid in (
+            ("temperature", TEMPERATURES),
+            ("relaxation", RELAXATIONS),
+            ("steering", STEERINGS),
+        ):
+            value = getattr(self, key)
+            if value not in valid:
+                raise UsageError(f"{key}: unknown {value!r}; valid: {', '.join(sorted(valid))}")
+        if not 0 <= self.momentum < 1:
+            raise UsageError(f"indicators.momentum: {self.momentum} is not in [0, 1); 0.9 is usual")
+        for key in ("learning_rate", "beta_start", "beta_rise"):
+            if getattr(self, key) <= 0:
+                raise UsageError(f"indicators.{key}: {getattr(self, key)} is not above 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrowthConfig:
+    """The recipe for the weights and the settings of growth.
+
+    ``policy`` names who decides which channels live (see `POLICIES`). Structure may change until
+    the share ``freeze_at`` of the epochs is over; what is left trains the compact network. Running
+    statistics are averaged over ``calibration_batches`` batches after each change. ``birth`` says
+    which of the channels that never lived come first: "chance", or "gradient" (see `birth_scores`;
+    it runs the full configuration on one batch an epoch while structure may change).
+
+    Raises:
+        UsageError: for fewer than 2 epochs, or a value out of range.
+    """
+
+    recipe: Recipe = field(default_factory=lambda: Recipe(epochs=20))
+    policy: str = "learned"
+    freeze_at: float = 0.5
+    calibration_batches: int = 4
+    birth: str = "chance"
+    indicators: IndicatorConfig = field(default_factory=IndicatorConfig)
+
+    def __post_init__(self) -> None:
+        if self.recipe.epochs < 2:
+            raise UsageError(
+                f"epochs: {self.recipe.epochs} is too few to grow and then train; give at least 2"
+            )
+        if not isinstance(self.recipe.optimizer, SGD):
+            raise UsageError("recipe.optimizer: growth can move the momentum of SGD alone; use SGD")
+        if not 0 < self.freeze_at <= 1:
+            raise UsageError(f"freeze_at: {self.freeze_at} is not in (0, 1]; 0.5 is a good start")
+        if self.birth not in BIRTHS:
+            raise UsageError(f"birth: unknown {self.birth!r}; valid: {', '.join(BIRTHS)}")
+        if self.birth == "gradient" and self.policy == "random":
+            raise UsageError(
+                "birth: 'gradient' has nothing to order in policy 'random', which draws every "
+                "channel with one probability; choose birth 'chance' or another policy"
+            )
+        if self.calibration_batches < 1:
+            raise UsageError(
+                f"calibration_batches: {self.calibration_batches} is below 1; 4 is a good start"
+            )
+
+    @property
+    def growing_epochs(self) -> int:
+        """The number of epochs at whose end structure may change: at least 1, never the last."""
+        epochs = self.recipe.epochs
+        return min(epochs - 1, max(1, round(epochs * self.freeze_at)))

@@ -1,0 +1,47 @@
+"""How strong is the gradient that still reaches the active weights of a sparse network?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def layer_gradient_norms(
+    model: nn.Module, inputs: Tensor, labels: Tensor, masks: Mapping[str, Tensor]
+) -> dict[str, float]:
+    """Return the Euclidean norm of the loss's gradient over the active weights of every layer.
+
+    The loss is the mean cross-entropy of one batch in the model's present mode. Gradients stored on
+    the parameters stay as they are; in training mode BatchNorm statistics see the batch.
+
+    Args:
+        model: maps inputs (N, ...) to logits (N, classes).
+        inputs: one batch.
+        labels: (N,).
+        masks: True where a weight is active, by parameter name; these layers are measured. Masks
+            that are all True measure the dense network.
+    """
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    weights = [parameters[name] for name in masks]
+    loss = F.cross_entropy(model(inputs), labels)
+    gradients = torch.autograd.grad(loss, weights, materialize_grads=True)
+    return {
+        name: float(torch.linalg.vector_norm(gradient[mask.to(gradient.device)]))
+        for (name, mask), gradient in zip(masks.items(), gradients, strict=True)
+    }
+
+
+def effective_gradient_flow(
+    model: nn.Module, inputs: Tensor, labels: Tensor, masks: Mapping[str, Tensor]
+) -> float:
+    """Return the norm of the gradient over all active weights together.
+
+    After Tessera et al. 2021 (arXiv 2102.01670, section 3.2) and arXiv 2202.02643, appendix: masked
+    weights do not count, since their gradient moves nothing. Arguments as `layer_gradient_norms`.
+    """
+    norms = layer_gradient_norms(model, inputs, labels, masks)
+    return math.hypot(*norms.values())

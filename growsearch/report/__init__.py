@@ -1,0 +1,16 @@
+"""How is a finished search shown? Run folders in; HTML, Markdown, CSV, JSON and PNG out."""
+
+from growsearch.report.choice_text import choice_lines, front_table, table_legend
+from growsearch.report.formats import FORMATS, write_report
+from growsearch.report.run_data import Run, front_of_trials, read_run
+
+__all__ = [
+    "FORMATS",
+    "Run",
+    "choice_lines",
+    "front_of_trials",
+    "front_table",
+    "read_run",
+    "table_legend",
+    "write_report",
+]

@@ -1,0 +1,138 @@
+"""How is a choice from the front told on a terminal of 80 columns?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from rich.table import Table
+
+from growsearch.pareto import BoundCost, Front, Point, Selection, format_bound, format_quantity
+from growsearch.report.describe import describe_interval, describe_trial, title
+from growsearch.trial.record import Trial
+
+TERMINAL_COLUMNS = 80
+
+
+def choice_lines(
+    selection: Selection, front: Front, trials: Iterable[Trial], bounds: tuple[str, ...] = ()
+) -> list[str]:
+    """Return the lines that tell a choice: it, the runner-up and what each bound costs.
+
+    Where nothing fits they tell the nearest miss and by how much. ``bounds`` are the bounds as the
+    person wrote them, for that case. No line is longer than 80 columns unless a name is.
+    """
+    known = {trial.id: trial for trial in trials}
+    if selection.chosen is None:
+        return _miss_lines(selection, front, known, bounds)
+    lines = ["Choice", *_point_lines(selection.chosen, front, known)]
+    if selection.runner_up is not None:
+        lines += ["", "Runner-up", *_point_lines(selection.runner_up, front, known)]
+    if selection.costs:
+        lines += ["", "What each bound costs"]
+        for cost in selection.costs:
+            lines += _cost_lines(cost, front)
+    return lines
+
+
+def _point_lines(point: Point, front: Front, trials: Mapping[str, Trial]) -> list[str]:
+    trial = trials[point.id]
+    names = list(front.directions)
+    names += [n for n in ("test_accuracy", "macs", "parameters") if n in point.values]
+    names = list(dict.fromkeys(names))
+    width = max(len(title(name)) for name in names)
+    lines = [f"  {trial.id}  {describe_trial(trial)}"]
+    for name in names:
+        shown = format_quantity(point.values[name], name)
+        lines.append(f"    {title(name):<{width}}  {shown}{_how(trial, name)}")
+    return lines
+
+
+def _how(trial: Trial, name: str) -> str:
+    """Return a latency's method, interval and noise: a measurement never looks like an estimate."""
+    device = name[8:-1] if name.startswith("latency[") else ""
+    entry = trial.latency.get(device)
+    if entry is None:
+        return ""
+    noise = f"noise {100 * entry.noise:.1f} %" if entry.noise is not None else ""
+    return f" ({', '.join(filter(None, [entry.method, describe_interval(entry), noise]))})"
+
+
+def _cost_lines(cost: BoundCost, front: Front) -> list[str]:
+    name = next(iter(front.directions))
+    start = f"  {format_bound(cost.bound)}"
+    if cost.step is None:
+        return [f"{start}: nothing; the choice would be the same without it"]
+    objective = cost.bound.objective
+    needed = format_quantity(cost.step.values[objective], objective)
+    lines = [f"{start}", f"    without it: {_gain(cost.gain, name)} ({cost.alternative.id})"]
+    if cost.step.id != cost.alternative.id:
+        lines.append(f"    at {needed}: {_gain(cost.step_gain, name)} ({cost.step.id})")
+    else:
+        lines[-1] += f", needs {needed}"
+    return lines
+
+
+def _gain(gain: float, name: str) -> str:
+    sign = "-" if gain < 0 else "+"
+    if "accuracy" in name:
+        return f"{sign}{100 * abs(gain):.2f} points of {name}"
+    return f"{name} better by {format_quantity(gain, name)}"
+
+
+def _miss_lines(
+    selection: Selection, front: Front, trials: Mapping[str, Trial], bounds: tuple[str, ...]
+) -> list[str]:
+    asked = f" ({', '.join(bounds)})" if bounds else ""
+    lines = [f"No network fits{asked}."]
+    if selection.nearest is None:
+        return lines
+    lines += ["", "Nearest miss", *_point_lines(selection.nearest, front, trials), ""]
+    for objective, excess in selection.misses.items():
+        value = selection.nearest.values[objective]
+        lines.append(
+            f"  {objective} = {format_quantity(value, objective)} misses its bound by "
+            f"{100 * excess:.1f} %"
+        )
+    lines.append("Loosen that bound or search with a smaller budget.")
+    return lines
+
+
+def front_table(front: Front, trials: Iterable[Trial]) -> Table:
+    """Return the front as a table for 80 columns: id, kind, what made it, every objective."""
+    known = {trial.id: trial for trial in trials}
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
+    table.add_column("network", no_wrap=True)
+    table.add_column("kind", no_wrap=True)
+    for name in front.directions:
+        table.add_column(_short_title(name), justify="right", no_wrap=True)
+    # The only column that may wrap, so that no figure is ever cut.
+    table.add_column("made by", overflow="fold")
+    for member in front.members:
+        trial = known[member.id]
+        values = [_value(trial, name, member.values[name]) for name in front.directions]
+        table.add_row(trial.id, trial.kind, *values, describe_trial(trial))
+    return table
+
+
+def _short_title(name: str) -> str:
+    return name.partition("[")[2].rstrip("]") or name.replace("_", " ")
+
+
+def _value(trial: Trial, name: str, value: float) -> str:
+    shown = format_quantity(value, name)
+    entry = trial.latency.get(name[8:-1]) if name.startswith("latency[") else None
+    # "~" marks an estimate; `table_legend` says so under the table.
+    return f"~{shown}" if entry is not None and entry.method == "analytic" else shown
+
+
+def table_legend(front: Front, trials: Iterable[Trial]) -> str:
+    """Return the line under `front_table`: what its marks mean; empty where it has none."""
+    entries = [
+        entry
+        for trial in trials
+        for name, entry in trial.latency.items()
+        if f"latency[{name}]" in front.directions
+    ]
+    if not any(entry.method == "analytic" for entry in entries):
+        return ""
+    return "Device columns are latencies; ~ is an analytic estimate, not a measurement."

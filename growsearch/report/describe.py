@@ -1,0 +1,94 @@
+"""How is a trial, a metric or a latency said in a few words?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from growsearch.pareto import Direction, format_quantity
+from growsearch.trial.record import Latency, Trial
+
+_TITLES = {
+    "accuracy": "Accuracy",
+    "test_accuracy": "Test accuracy",
+    "macs": "MACs (zeros skipped)",
+    "dense_macs": "Dense MACs",
+    "parameters": "Parameters (non-zero)",
+    "dense_parameters": "Dense parameters",
+    "training_macs": "Training MACs",
+}
+
+
+def describe_trial(trial: Trial) -> str:
+    """Return what made the network, such as "sparse_wide 83 % erk rigl" or "grown 31 %"."""
+    config = trial.config
+    if trial.kind == "growth":
+        return f"grown {_budget(config.get('budget'))}".rstrip()
+    transform = config.get("transform")
+    words = [] if transform in (None, "none") else [str(transform)]
+    sparsity = config.get("sparsity")
+    if isinstance(sparsity, (int, float)):
+        words.append("dense" if sparsity == 0 else f"{100 * sparsity:.0f} %")
+    words += [str(config[key]) for key in ("distribution", "updater") if config.get(key)]
+    return " ".join(words) or trial.kind
+
+
+def _budget(budget: Any) -> str:
+    """Read a budget: a share, a count, or one of them by what it bounds."""
+    if isinstance(budget, Mapping):
+        return ", ".join(_one_budget(value, str(name)) for name, value in budget.items())
+    return _one_budget(budget, "parameters")
+
+
+def _one_budget(value: Any, name: str) -> str:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return "" if value is None else str(value)
+    # As in growsearch.growth.Budget: a float is a share of the full network, an integer a count.
+    is_share = isinstance(value, float) and value <= 1
+    shown = f"{100 * value:.0f} %" if is_share else format_quantity(value, name)
+    return shown if name == "parameters" else f"{shown} {name}"
+
+
+def title(metric: str) -> str:
+    """Return a metric's name for people; units are with the values."""
+    name, _, device = metric.partition("[")
+    if device:
+        return f"{name.capitalize()} on {device.rstrip(']')}"
+    return _TITLES.get(metric, metric.replace("_", " ").capitalize())
+
+
+def direction_of(metric: str, objectives: Mapping[str, Direction]) -> Direction:
+    """Return which way is better: as the study says, else more accuracy and less of the rest."""
+    if metric in objectives:
+        return objectives[metric]
+    return "maximize" if "accuracy" in metric else "minimize"
+
+
+def latency_devices(trials: tuple[Trial, ...]) -> list[str]:
+    """Return the devices that any finished trial has a latency on, in order of appearance."""
+    names = (metric for trial in trials if trial.finished for metric in trial.metrics)
+    return list(dict.fromkeys(n[8:-1] for n in names if n.startswith("latency[")))
+
+
+def describe_interval(latency: Latency) -> str:
+    """Return "300 µs to 320 µs", or nothing where the interval is not known."""
+    if latency.low_s is None or latency.high_s is None:
+        return ""
+    low, high = (format_quantity(v, "latency") for v in (latency.low_s, latency.high_s))
+    return f"{low} to {high}"
+
+
+def describe_method(latency: Latency) -> str:
+    """Return how a latency was found, with its conditions: never a number without its method."""
+    words: list[str] = [latency.method]
+    if latency.device:
+        words.append(f"on {latency.device}")
+    if latency.batch_size is not None:
+        words.append(f"batch {latency.batch_size}")
+    if latency.threads is not None:
+        words.append(f"{latency.threads} thread{'s' if latency.threads != 1 else ''}")
+    if latency.noise is not None:
+        words.append(f"noise {100 * latency.noise:.1f} %")
+    if latency.note:
+        words.append(latency.note)
+    return ", ".join(words)

@@ -1,0 +1,123 @@
+"""Which network to take for one device, and what is given up against the extremes?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from growsearch.pareto import (
+    Bound,
+    Direction,
+    Front,
+    Point,
+    bounds_from_mapping,
+    format_bound,
+    format_quantity,
+)
+from growsearch.report.describe import describe_trial, latency_devices
+from growsearch.report.run_data import Run
+from growsearch.trial.record import Trial
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceChoice:
+    """One device's answer: the choice, how it was made, and the two extremes to compare with.
+
+    ``chosen`` is None where nothing meets the study's bounds; ``nearest`` then misses them least.
+    ``budget_s`` is the latency bound of the study, or None.
+    """
+
+    device: str
+    rule: str
+    budget_s: float | None
+    chosen: Trial | None
+    nearest: Trial | None
+    most_accurate: Trial
+    smallest: Trial
+
+
+def device_choices(run: Run) -> tuple[DeviceChoice, ...]:
+    """Return one choice for each device with a latency; empty where nothing can be compared."""
+    compared = run.front().points
+    choices = (_choice(run, device, compared) for device in latency_devices(run.trials))
+    return tuple(choice for choice in choices if choice is not None)
+
+
+def _choice(run: Run, device: str, compared: tuple[Point, ...]) -> DeviceChoice | None:
+    latency = f"latency[{device}]"
+    quality = next(iter(run.objectives))
+    if quality == latency:
+        return None
+    two: dict[str, Direction] = {quality: run.objectives[quality], latency: "minimize"}
+    points = [p for p in compared if latency in p.values]
+    if not points:
+        return None
+    front = Front.of(points, two)
+    bounds, preference = _wishes(run, latency)
+    selection = front.select(bounds, preference)
+    trials = {trial.id: trial for trial in run.trials}
+    smallest = min(points, key=lambda p: (p.values.get("parameters", p.values[latency]), p.id))
+    return DeviceChoice(
+        device=device,
+        rule=_rule(bounds, preference, quality),
+        budget_s=next((b.value for b in bounds if b.objective == latency), None),
+        chosen=_trial(trials, selection.chosen),
+        nearest=_trial(trials, selection.nearest),
+        most_accurate=trials[front.members[0].id],
+        smallest=trials[smallest.id],
+    )
+
+
+def _trial(trials: dict[str, Trial], point: Point | None) -> Trial | None:
+    return None if point is None else trials[point.id]
+
+
+def _wishes(run: Run, latency: str) -> tuple[tuple[Bound, ...], Any]:
+    """Return the study's bounds that concern this device, and how to choose inside them.
+
+    Another device's latency is no reason against a network here. Without an upper bound the most
+    accurate network would always win whatever it costs, so the knee is taken then.
+    """
+    data = run.study.get("select") or {}
+    bounds = tuple(
+        bound
+        for bound in bounds_from_mapping(data, "select")
+        if bound.objective == latency or not bound.objective.startswith("latency[")
+    )
+    limited = any(bound.sense == "max" for bound in bounds)
+    return bounds, (data.get("prefer") or "accuracy") if limited else "knee"
+
+
+def _rule(bounds: tuple[Bound, ...], preference: str, quality: str) -> str:
+    best = f"best {quality}" if preference == "accuracy" else f"knee of {quality} and latency"
+    return f"{best}, {' and '.join(map(format_bound, bounds)) or 'no bound set'}"
+
+
+def headline(choice: DeviceChoice, quality: str) -> str:
+    """Return the answer in one sentence, with what is given up against the best."""
+    taken = choice.chosen
+    if taken is None:
+        near = f"; nearest: {choice.nearest.id}" if choice.nearest else ""
+        return f"On {choice.device} no network fits ({choice.rule}){near}."
+    latency = f"latency[{choice.device}]"
+    method = taken.latency[choice.device].method if choice.device in taken.latency else "unknown"
+    start = (
+        f"On {choice.device} take {taken.id} ({describe_trial(taken)}): "
+        f"{format_quantity(taken.metrics[quality], quality)} {quality} "
+        f"at {format_quantity(taken.metrics[latency], latency)} ({method})"
+    )
+    best = choice.most_accurate
+    if best.id == taken.id:
+        return f"{start}. No compared network has a better {quality}."
+    lost = abs(best.metrics[quality] - taken.metrics[quality])
+    ratio = best.metrics[latency] / taken.metrics[latency] if taken.metrics[latency] else 1.0
+    return (
+        f"{start}. Against the best ({best.id}) it gives up {_points(lost, quality)} "
+        f"and is {ratio:.1f} times as fast."
+    )
+
+
+def _points(difference: float, quality: str) -> str:
+    if "accuracy" in quality:
+        return f"{100 * difference:.2f} points of {quality}"
+    return f"{format_quantity(difference, quality)} of {quality}"

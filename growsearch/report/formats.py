@@ -1,0 +1,56 @@
+"""In which formats is a report written? One line a format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from growsearch.errors import UsageError
+from growsearch.files import write_bytes
+from growsearch.report.csv_table import render_csv
+from growsearch.report.html_page import render_html
+from growsearch.report.json_export import render_json
+from growsearch.report.markdown import render_markdown
+from growsearch.report.picture import render_png
+from growsearch.report.run_data import Run, read_run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """One kind of report: its file's name and how its content is made."""
+
+    file: str
+    render: Callable[[Run], str | bytes]
+    description: str
+
+
+FORMATS: dict[str, Format] = {
+    "html": Format(
+        file="report.html", render=render_html, description="one interactive page, offline"
+    ),
+    "md": Format(file="report.md", render=render_markdown, description="the answer and the front"),
+    "csv": Format(file="front.csv", render=render_csv, description="the front, every metric"),
+    "json": Format(file="report.json", render=render_json, description="all of it, for programs"),
+    "png": Format(file="front.png", render=render_png, description="one panel a device"),
+}
+
+
+def write_report(run_folder: Path, formats: Collection[str] = tuple(FORMATS)) -> dict[str, Path]:
+    """Write the report of a run into its folder, again if it is there, and return the paths.
+
+    Raises:
+        UsageError: for an unknown format (the valid ones are listed) or a folder that is no run.
+        GrowsearchError: if a file cannot be written; a finished file is never left half written.
+    """
+    for name in formats:
+        if name not in FORMATS:
+            raise UsageError(f"--format: unknown {name!r}; valid: {', '.join(FORMATS)}")
+    run = read_run(run_folder)
+    written = {}
+    for name in dict.fromkeys(formats):
+        content = FORMATS[name].render(run)
+        path = run_folder / FORMATS[name].file
+        write_bytes(path, content.encode() if isinstance(content, str) else content)
+        written[name] = path
+    return written

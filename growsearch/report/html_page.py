@@ -1,0 +1,80 @@
+"""How does a run become one page that needs nothing else? Data, style and scripts in one file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+from importlib import resources
+from typing import Any
+
+from growsearch.report.page_data import page_data
+from growsearch.report.run_data import Run
+
+_SCRIPTS = (
+    "format.js",
+    "dom.js",
+    "data.js",
+    "axes.js",
+    "charts.js",
+    "scatter.js",
+    "device.js",
+    "details.js",
+    "table.js",
+    "page.js",
+)
+
+# The policy lets nothing in or out: no request can leave the page, and only these two scripts run.
+_TEMPLATE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="generator" content="growsearch">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+{body}
+<script type="application/json" id="run-data">{data}</script>
+<script>{script}</script>
+</body>
+</html>
+"""
+
+
+def render_html(run: Run) -> str:
+    """Return the page; everything that comes from files is data in it, never markup."""
+    style = _asset("page.css")
+    script = "(() => {\n" + "".join(_asset(name) for name in _SCRIPTS) + "})();\n"
+    policy = (
+        f"default-src 'none'; style-src '{_fingerprint(style)}'; "
+        f"script-src '{_fingerprint(script)}'; base-uri 'none'; form-action 'none'"
+    )
+    return _TEMPLATE.format(
+        policy=policy,
+        title=html.escape(f"{run.name}: growsearch report"),
+        style=style,
+        body=_asset("page.html"),
+        data=embed_json(page_data(run)),
+        script=script,
+    )
+
+
+def embed_json(data: Any) -> str:
+    """Return ``data`` as JSON that may stand inside a script element whatever it holds."""
+    text = json.dumps(data, allow_nan=False, separators=(",", ":"), default=str)
+    for character, code in {"<": "003c", ">": "003e", "&": "0026"}.items():
+        text = text.replace(character, f"\\u{code}")
+    return text
+
+
+def _asset(name: str) -> str:
+    return resources.files("growsearch.report").joinpath("page", name).read_text(encoding="utf-8")
+
+
+def _fingerprint(content: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+    return f"sha256-{digest}"

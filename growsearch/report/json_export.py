@@ -1,0 +1,58 @@
+"""What does a program read of a run? The front, the choices and the progress, as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from growsearch.report.describe import describe_trial
+from growsearch.report.device_choice import DeviceChoice, device_choices, headline
+from growsearch.report.progress import hypervolume_progress
+from growsearch.report.run_data import Run
+from growsearch.trial.record import Trial
+
+FORMAT = 1
+
+
+def render_json(run: Run) -> str:
+    """Return report.json; numbers are in base units, and no date is added, so reruns are equal."""
+    front, progress = run.front(), hypervolume_progress(run)
+    data = {
+        "format": FORMAT,
+        "name": run.name,
+        "objectives": run.objectives,
+        "trials": {"finished": len(run.finished), "failed": len(run.failed)},
+        "front": [_member(run.trial(member.id)) for member in front.members],
+        "choices": [_choice(choice, next(iter(run.objectives))) for choice in device_choices(run)],
+        "hypervolume": {
+            "share_of_box": progress.steps[-1][1] if progress.steps else None,
+            "by_compared_trials": [list(step) for step in progress.steps],
+            "reference": dict(progress.reference),
+            "ideal": dict(progress.ideal),
+        },
+        "failed": [{"id": trial.id, "error": trial.error} for trial in run.failed],
+        "notes": list(run.notes),
+    }
+    return json.dumps(data, indent=2, allow_nan=False) + "\n"
+
+
+def _member(trial: Trial) -> dict[str, Any]:
+    data = trial.to_json()
+    wanted = ("id", "number", "kind", "config", "seed", "metrics", "latency", "network_hash")
+    return {"description": describe_trial(trial), **{name: data[name] for name in wanted}}
+
+
+def _choice(choice: DeviceChoice, quality: str) -> dict[str, Any]:
+    named = {
+        "chosen": choice.chosen,
+        "nearest": choice.nearest,
+        "most_accurate": choice.most_accurate,
+        "smallest": choice.smallest,
+    }
+    return {
+        "device": choice.device,
+        "rule": choice.rule,
+        "budget_s": choice.budget_s,
+        **{name: None if trial is None else trial.id for name, trial in named.items()},
+        "headline": headline(choice, quality),
+    }

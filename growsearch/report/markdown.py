@@ -1,0 +1,116 @@
+"""How does a run read as text? The answer, the front and the settings, as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import yaml
+
+from growsearch.pareto import format_quantity
+from growsearch.report.describe import (
+    describe_interval,
+    describe_method,
+    describe_trial,
+    latency_devices,
+    title,
+)
+from growsearch.report.device_choice import device_choices, headline
+from growsearch.report.progress import hypervolume_progress
+from growsearch.report.run_data import Run
+from growsearch.trial.record import Trial
+
+
+def render_markdown(run: Run) -> str:
+    """Return report.md."""
+    quality = next(iter(run.objectives))
+    answers = [f"- {_safe(headline(choice, quality))}" for choice in device_choices(run)]
+    parts = [
+        f"# {_safe(run.name)}",
+        f"{len(run.finished)} trials finished, {len(run.failed)} failed, "
+        f"{len(run.front())} on the front.",
+        *(["## Which network for which device?", "\n".join(answers)] if answers else []),
+        "## The front",
+        _front(run),
+        *_methods(run),
+        *_progress(run),
+        *_failed(run),
+        *(
+            ["## Notes on the files", "\n".join(f"- {_safe(n)}" for n in run.notes)]
+            * bool(run.notes)
+        ),
+        "## Settings",
+        _fenced(yaml.safe_dump(dict(run.study), sort_keys=False, allow_unicode=True)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _front(run: Run) -> str:
+    members = [run.trial(member.id) for member in run.front().members]
+    if not members:
+        return "No finished trial meets the constraints."
+    more = [n for n in ("test_accuracy", "macs", "parameters") if n not in run.objectives]
+    names = [*run.objectives, *(n for n in more if any(n in t.metrics for t in members))]
+    rows = [[t.id, describe_trial(t), *(_cell(t, name) for name in names)] for t in members]
+    return _table(["Network", "Made by", *map(title, names)], rows)
+
+
+def _cell(trial: Trial, name: str) -> str:
+    if name not in trial.metrics:
+        return ""
+    shown = format_quantity(trial.metrics[name], name)
+    entry = trial.latency.get(name[8:-1]) if name.startswith("latency[") else None
+    if entry is None:
+        return shown
+    interval = describe_interval(entry)
+    noise = f"noise {100 * entry.noise:.1f} %" if entry.noise is not None else ""
+    return f"{shown} ({', '.join(filter(None, [entry.method, interval, noise]))})"
+
+
+def _methods(run: Run) -> list[str]:
+    """Say once a device under which conditions its latencies were found."""
+    lines = []
+    for device in latency_devices(run.trials):
+        entries = [t.latency[device] for t in run.finished if device in t.latency]
+        if entries:
+            first = describe_method(entries[0])
+            lines.append(f"- {_safe(device)}: {_safe(first)} (the first trial's)")
+    return ["How latencies were found:", "\n".join(lines)] if lines else []
+
+
+def _progress(run: Run) -> list[str]:
+    progress = hypervolume_progress(run)
+    if not progress.steps:
+        return []
+    corner = ", ".join(f"{title(n)} {format_quantity(v, n)}" for n, v in progress.reference.items())
+    return [
+        "## Hypervolume",
+        f"{100 * progress.steps[-1][1]:.1f} % of the box between the best and the worst value of "
+        f"every objective in this run. Reference point: {_safe(corner)}.",
+    ]
+
+
+def _failed(run: Run) -> list[str]:
+    if not run.failed:
+        return []
+    rows = [[trial.id, describe_trial(trial), trial.error or "no message"] for trial in run.failed]
+    return ["## Failed trials", _table(["Trial", "Made by", "Error"], rows)]
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(_safe(cell) for cell in line) + " |" for line in lines)
+
+
+def _safe(text: str) -> str:
+    """Keep file content from becoming markup, a new cell or a new line."""
+    one_line = " ".join(text.split())
+    escapes = {"\\": "\\\\", "|": "\\|", "<": "&lt;", "[": "\\[", "`": "\\`", "*": "\\*"}
+    return "".join(escapes.get(character, character) for character in one_line)
+
+
+def _fenced(text: str) -> str:
+    """Fence ``text`` with more backticks than it holds in a row."""
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return f"{fence}yaml\n{text}{fence}"

@@ -1,0 +1,62 @@
+// What does the page know, and what dominates what?
+const DATA = JSON.parse(byId("run-data").textContent);
+const TRIALS = DATA.trials;
+const METRICS = new Map(DATA.metrics.map((metric) => [metric.name, metric]));
+const PLACE = new Map(TRIALS.id.map((id, index) => [id, index]));
+const KINDS = [...new Set(TRIALS.kind)];
+// Shape and colour say the same thing, so that neither is needed alone.
+const LOOKS = {
+  growth: { shape: "circle", colour: "--growth", title: "grown" },
+  sparse: { shape: "triangle", colour: "--sparse", title: "sparse" },
+};
+const SPARE_LOOKS = [
+  { shape: "square", colour: "--other" },
+  { shape: "diamond", colour: "--fourth" },
+];
+
+function lookOf(kind) {
+  if (Object.hasOwn(LOOKS, kind)) return LOOKS[kind];
+  const others = KINDS.filter((name) => !Object.hasOwn(LOOKS, name));
+  return { title: kind, ...SPARE_LOOKS[others.indexOf(kind) % SPARE_LOOKS.length] };
+}
+
+function valueOf(index, name) {
+  return TRIALS.values[name][index];
+}
+
+function deviceOf(name) {
+  const match = /^latency\[(.*)\]$/.exec(name);
+  return match ? match[1] : null;
+}
+
+function signOf(name) {
+  return METRICS.get(name).direction === "maximize" ? -1 : 1;
+}
+
+// The front of two metrics, from the best x to the worst; equal points stay together.
+function frontOf(xName, yName, allowed) {
+  const signX = signOf(xName), signY = signOf(yName);
+  const points = [];
+  for (let index = 0; index < TRIALS.id.length; index += 1) {
+    const x = valueOf(index, xName), y = valueOf(index, yName);
+    if (x === null || y === null || !TRIALS.feasible[index]) continue;
+    if (allowed && !allowed(index)) continue;
+    points.push({ index, x: signX * x, y: signY * y });
+  }
+  points.sort((a, b) => a.x - b.x || a.y - b.y || a.index - b.index);
+  const front = [];
+  for (const point of points) {
+    const last = front[front.length - 1];
+    const equal = last && last.x === point.x && last.y === point.y;
+    if (!last || point.y < last.y || equal) front.push(point);
+  }
+  return front.map((point) => point.index);
+}
+
+function meetsBounds(index) {
+  return DATA.bounds.every((bound) => {
+    const value = TRIALS.values[bound.objective] ? valueOf(index, bound.objective) : null;
+    if (value === null) return false;
+    return bound.sense === "max" ? value <= bound.value : value >= bound.value;
+  });
+}

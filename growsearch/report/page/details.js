@@ -1,0 +1,108 @@
+// What is this network? Its figures, how it trained, its layers and the settings that made it.
+function showDetails(index) {
+  const id = TRIALS.id[index];
+  const detail = Object.hasOwn(DATA.details, id) ? DATA.details[id] : null;
+  const onFront = DATA.front.includes(index);
+  const parts = [
+    el("h2", { id: "details-title" }, el("span", { class: "mono" }, id),
+      el("span", { class: "chip plain" }, lookOf(TRIALS.kind[index]).title),
+      onFront ? el("span", { class: "chip" }, "on the front") : null,
+      TRIALS.feasible[index] ? null : el("span", { class: "chip" }, "outside the constraints")),
+    el("p", {}, `${TRIALS.text[index]}, trial ${TRIALS.number[index]}`),
+    figures(index, detail),
+  ];
+  if (detail === null) {
+    parts.push(el("p", { class: "muted" },
+      `The layers and history of this network are not in the page, to keep it small. See trials/${id}.`));
+  } else {
+    parts.push(...historyParts(detail.history), ...layerParts(detail.layers),
+      el("h3", {}, "Settings that made it"), settingsList(detail),
+      el("p", { class: "muted small" }, `Weights and architecture: trials/${id}`));
+  }
+  byId("details").replaceChildren(...parts);
+  byId("details").scrollTop = 0;
+}
+
+function figures(index, detail) {
+  const rows = [];
+  for (const metric of DATA.metrics) {
+    const value = valueOf(index, metric.name);
+    if (value === null) continue;
+    const device = deviceOf(metric.name);
+    const cell = [formatValue(value, metric)];
+    if (device) cell.push(...latencyNotes(index, device, detail));
+    rows.push(el("dt", {}, metric.title), el("dd", {}, ...cell));
+  }
+  return el("dl", {}, ...rows);
+}
+
+function latencyNotes(index, device, detail) {
+  const { method, extra } = latencyParts(device, index);
+  const entry = detail && detail.latency[device];
+  const how = entry ? [
+    entry.device, entry.batch_size && `batch ${entry.batch_size}`,
+    entry.threads && `${entry.threads} thread${entry.threads === 1 ? "" : "s"}`,
+  ].filter(Boolean).join(", ") : "";
+  return [" ", methodChip(method), ...[extra, how, entry && entry.note].filter(Boolean)
+    .map((line) => el("span", { class: "sub" }, line))];
+}
+
+function historyParts(history) {
+  const epochs = history.epoch || [], accuracy = history.accuracy || [];
+  const points = epochs.map((epoch, place) => [epoch, accuracy[place]]).filter(([, y]) => y !== null && y !== undefined);
+  if (points.length < 2) return [];
+  const percent = (value) => `${Number((100 * value).toPrecision(3))} %`;
+  const parts = [el("h3", {}, "Validation accuracy by epoch"),
+    lineChart("Validation accuracy by epoch", points, { formatY: percent })];
+  const groups = Object.keys(history).filter((name) => name.startsWith("width."))
+    .map((name) => [name.slice(6), history[name].map((width) => width || 0)]);
+  if (!groups.length) return parts;
+  const legend = groups.map(([name, widths], order) => el("span", {},
+    svg("svg", { viewBox: "0 0 10 10" }, svg("rect", { width: 10, height: 10, rx: 2, fill: groupColour(order), "fill-opacity": groupOpacity(order) })),
+    `${name} ${widths[widths.length - 1]}`));
+  return [...parts, el("h3", {}, "Channels by group, by epoch"),
+    stackedChart("Channels of every group by epoch", epochs, groups), el("div", { class: "groups" }, ...legend)];
+}
+
+function bar(share, back, text, title) {
+  return el("div", { class: "bar", title },
+    svg("svg", { viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" },
+      svg("rect", { class: "back", width: 100 * back, height: 10 }),
+      svg("rect", { class: "fill", width: 100 * share, height: 10 })),
+    el("span", {}, text));
+}
+
+function layerParts(layers) {
+  if (!layers.length) return [];
+  const total = layers.reduce((sum, layer) => sum + layer.effective_macs, 0) || 1;
+  const largest = Math.max(...layers.map((layer) => layer.dense_macs)) || 1;
+  const rows = layers.map((layer) => {
+    const density = layer.parameters ? layer.nonzero_parameters / layer.parameters : 1;
+    const share = layer.effective_macs / total;
+    return el("tr", {},
+      el("td", { class: "where" }, el("div", { class: "mono", title: layer.name }, layer.name),
+        el("div", { class: "muted" }, `${layer.kind} ${layer.output_shape.join("×")}`)),
+      el("td", {}, layer.parameters ? bar(density, 1, `${(100 * density).toFixed(0)} %`,
+        `${formatValue(layer.nonzero_parameters, COUNT)} of ${formatValue(layer.parameters, COUNT)} parameters are not zero`) : "–"),
+      el("td", {}, bar(layer.effective_macs / largest, layer.dense_macs / largest, `${(100 * share).toFixed(0)} %`,
+        `${formatValue(layer.effective_macs, COUNT)} MACs with zeros skipped, ${formatValue(layer.dense_macs, COUNT)} dense`)));
+  });
+  return [el("h3", {}, "Layers"),
+    el("p", { class: "muted small" }, "Density: weights that are not zero. Work: share of all MACs; the pale bar is the dense work."),
+    el("table", { class: "layers" },
+      el("thead", {}, el("tr", {}, el("th", { class: "where" }, "Layer, output"), el("th", {}, "Density"), el("th", {}, "Work"))),
+      el("tbody", {}, ...rows))];
+}
+
+function plainText(value) {
+  return value !== null && typeof value === "object" ? JSON.stringify(value) : String(value);
+}
+
+function settingsList(detail) {
+  const rows = Object.entries(detail.config).map(([name, value]) => [name, plainText(value)]);
+  rows.push(["seed", String(detail.seed)]);
+  if (detail.duration_s !== null) rows.push(["duration", formatValue(detail.duration_s, SECONDS)]);
+  if (detail.hash) rows.push(["network", detail.hash]);
+  if (detail.network && detail.network.transform) rows.push(["transform", plainText(detail.network.transform)]);
+  return el("dl", {}, ...rows.flatMap(([name, value]) => [el("dt", {}, name), el("dd", { class: "mono" }, value)]));
+}

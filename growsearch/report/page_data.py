@@ -1,0 +1,184 @@
+"""What does the report page know? The whole run as plain JSON data, small enough to embed."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from growsearch.pareto import bounds_from_mapping
+from growsearch.pareto.quantities import COUNT, ENERGY, SHARE, TIME, quantity_of
+from growsearch.report.describe import describe_trial, direction_of, latency_devices, title
+from growsearch.report.device_choice import DeviceChoice, device_choices
+from growsearch.report.progress import hypervolume_progress
+from growsearch.report.run_data import Run, meets, read_history
+from growsearch.trial.record import Trial
+
+# What layers and histories may take of the page; the front's come first.
+DETAIL_BYTES = 4_000_000
+
+_KINDS = {TIME.name: "time", ENERGY.name: "energy", COUNT.name: "count", SHARE.name: "share"}
+
+
+def page_data(run: Run, detail_bytes: int = DETAIL_BYTES) -> dict[str, Any]:
+    """Return everything the page shows.
+
+    Finished trials are columns under "trials", in the order they finished; other entries refer to
+    them by index. "details" holds layers and history by id, for as many trials as fit into
+    ``detail_bytes``: the front first, then the rest in order.
+    """
+    index = {trial.id: place for place, trial in enumerate(run.finished)}
+    front = [index[member.id] for member in run.front().members]
+    return {
+        "name": run.name,
+        "dataset": str(run.study.get("dataset", "")),
+        "quality": next(iter(run.objectives)),
+        "metrics": _metrics(run),
+        "trials": _columns(run),
+        "front": front,
+        "failed": [_failed(trial) for trial in run.failed],
+        "details": _details(run, front, detail_bytes),
+        "choices": [_choice(choice, index) for choice in device_choices(run)],
+        "bounds": _select_bounds(run),
+        "progress": _progress(run),
+        "notes": list(run.notes),
+        "settings": _yaml({k: v for k, v in run.study.items() if k != "provenance"}),
+        "provenance": _yaml(run.study.get("provenance") or {}),
+    }
+
+
+def _yaml(data: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(dict(data), sort_keys=False, allow_unicode=True, width=80)
+
+
+def metric_names(run: Run) -> list[str]:
+    """Return all metrics of finished trials: the objectives first, then in order of appearance."""
+    found = dict.fromkeys(name for trial in run.finished for name in trial.metrics)
+    return [*run.objectives, *(name for name in found if name not in run.objectives)]
+
+
+def _metrics(run: Run) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "title": title(name),
+            "kind": _KINDS.get(quantity_of(name).name, "plain"),
+            "base": quantity_of(name).base,
+            "direction": direction_of(name, run.objectives),
+            "objective": name in run.objectives,
+        }
+        for name in metric_names(run)
+    ]
+
+
+def _columns(run: Run) -> dict[str, Any]:
+    trials, constraints = run.finished, run.constraints
+    return {
+        "id": [t.id for t in trials],
+        "number": [t.number for t in trials],
+        "kind": [t.kind for t in trials],
+        "text": [describe_trial(t) for t in trials],
+        "feasible": [
+            all(name in t.metrics for name in run.objectives) and meets(t.metrics, constraints)
+            for t in trials
+        ],
+        "values": {name: [t.metrics.get(name) for t in trials] for name in metric_names(run)},
+        "latency": {
+            device: {
+                "method": [_of(t, device, "method") for t in trials],
+                "low": [_short(_of(t, device, "low_s")) for t in trials],
+                "high": [_short(_of(t, device, "high_s")) for t in trials],
+                "noise": [_short(_of(t, device, "noise")) for t in trials],
+            }
+            for device in latency_devices(trials)
+        },
+    }
+
+
+def _of(trial: Trial, device: str, name: str) -> Any:
+    entry = trial.latency.get(device)
+    return None if entry is None else getattr(entry, name)
+
+
+def _short(value: float | None) -> float | None:
+    """Keep six digits: more than anyone sees, and half the page. JSON knows no NaN."""
+    return None if value is None or not math.isfinite(value) else float(f"{value:.6g}")
+
+
+def _failed(trial: Trial) -> dict[str, Any]:
+    return {
+        "id": trial.id,
+        "number": trial.number,
+        "kind": trial.kind,
+        "text": describe_trial(trial),
+        "error": trial.error or "no message",
+    }
+
+
+def _details(run: Run, front: Sequence[int], budget: int) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for trial in _front_first(run.finished, front):
+        detail = _detail(run, trial)
+        budget -= len(json.dumps(detail, separators=(",", ":"))) + len(trial.id) + 4
+        if budget < 0:
+            break
+        found[trial.id] = detail
+    return found
+
+
+def _front_first(trials: Sequence[Trial], front: Sequence[int]) -> Iterable[Trial]:
+    members = set(front)
+    yield from (trials[place] for place in front)
+    yield from (trial for place, trial in enumerate(trials) if place not in members)
+
+
+def _detail(run: Run, trial: Trial) -> dict[str, Any]:
+    history = read_history(run, trial)
+    return {
+        "config": dict(trial.config),
+        "seed": trial.seed,
+        "duration_s": _short(trial.duration_s),
+        "hash": trial.network_hash,
+        "network": None if trial.network is None else dict(trial.network),
+        "latency": {device: entry.to_json() for device, entry in trial.latency.items()},
+        "layers": [layer.to_json() for layer in trial.layers],
+        "history": {name: [_short(v) for v in column] for name, column in history.items()},
+    }
+
+
+def _choice(choice: DeviceChoice, index: Mapping[str, int]) -> dict[str, Any]:
+    named = {
+        "chosen": choice.chosen,
+        "nearest": choice.nearest,
+        "most_accurate": choice.most_accurate,
+        "smallest": choice.smallest,
+    }
+    places = {name: None if trial is None else index[trial.id] for name, trial in named.items()}
+    return {
+        "device": choice.device,
+        "rule": choice.rule,
+        "budget_s": choice.budget_s,
+        **places,
+    }
+
+
+def _select_bounds(run: Run) -> list[dict[str, Any]]:
+    """Return the study's other bounds: the page keeps them when a latency budget is moved."""
+    bounds = bounds_from_mapping(run.study.get("select") or {}, "select")
+    return [
+        {"objective": b.objective, "sense": b.sense, "value": b.value}
+        for b in bounds
+        if not b.objective.startswith("latency[")
+    ]
+
+
+def _progress(run: Run) -> dict[str, Any]:
+    progress = hypervolume_progress(run)
+    return {
+        "steps": [[count, _short(share)] for count, share in progress.steps],
+        "reference": dict(progress.reference),
+        "ideal": dict(progress.ideal),
+    }

@@ -1,0 +1,137 @@
+"""How does the front look on paper? One panel a device, drawn without a display."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+from growsearch.pareto import Direction, Front
+from growsearch.pareto.quantities import SHARE, TIME, quantity_of
+from growsearch.report.describe import direction_of, latency_devices, title
+from growsearch.report.device_choice import device_choices
+from growsearch.report.page_data import metric_names
+from growsearch.report.run_data import Run
+from growsearch.trial.record import Trial
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+
+# Okabe and Ito's colours, and a shape a kind, so that neither is needed alone.
+_LOOKS = {"growth": ("#0072B2", "o", "grown"), "sparse": ("#D55E00", "^", "sparse")}
+_OTHER = ("#009E73", "s")
+_OUTSIDE = ("#8b95a1", "x", "outside constraints")
+_PANEL_INCHES = (4.6, 3.8)
+
+
+def render_png(run: Run) -> bytes:
+    """Return front.png: the first objective against each device's latency.
+
+    A run without latencies is drawn against its second objective or its parameters.
+    """
+    # Imported here: matplotlib takes most of a second, and no other format needs it.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    costs = _costs(run)
+    width, height = _PANEL_INCHES
+    figure = Figure(figsize=(width * len(costs), height), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(1, len(costs), squeeze=False, sharey=True)[0]
+    for place, (panel, cost) in enumerate(zip(panels, costs, strict=True)):
+        _draw_panel(panel, run, cost, first=place == 0)
+    entries: dict[str, Artist] = {}
+    for panel in panels:
+        handles, labels = panel.get_legend_handles_labels()
+        entries |= dict(zip(labels, handles, strict=True))
+    if entries:
+        panels[-1].legend(
+            list(entries.values()), list(entries), loc="lower right", frameon=False, fontsize=8
+        )
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=160, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _costs(run: Run) -> list[str]:
+    quality = next(iter(run.objectives))
+    devices = [f"latency[{device}]" for device in latency_devices(run.trials)]
+    found = [name for name in devices if name != quality]
+    others = [n for n in (*run.objectives, "parameters") if n != quality and n in metric_names(run)]
+    return found or others[:1] or [quality]
+
+
+def _draw_panel(panel: Axes, run: Run, cost: str, *, first: bool) -> None:
+    quality = next(iter(run.objectives))
+    factor, unit = _unit(run, cost)
+    high, shown = (100, " (%)") if quantity_of(quality) is SHARE else (1, "")
+    points = [t for t in run.finished if cost in t.metrics and quality in t.metrics]
+    compared = [p for p in run.front().points if cost in p.values]
+    inside = {point.id for point in compared}
+    for kind in dict.fromkeys(trial.kind for trial in points):
+        chosen = [t for t in points if t.kind == kind and t.id in inside]
+        _draw_kind(
+            panel, chosen, _LOOKS.get(kind, (*_OTHER, kind)), (cost, factor), (quality, high)
+        )
+    outside = [t for t in points if t.id not in inside]
+    _draw_kind(panel, outside, _OUTSIDE, (cost, factor), (quality, high))
+    directions: dict[str, Direction] = {
+        cost: direction_of(cost, run.objectives),
+        quality: run.objectives[quality],
+    }
+    front = Front.of(compared, directions)
+    xs = [member.values[cost] / factor for member in front.members]
+    ys = [member.values[quality] * high for member in front.members]
+    panel.step(xs, ys, where="post", color="#333333", linewidth=1.2, label="front", zorder=1)
+    _mark_choice(panel, run, (cost, factor), (quality, high))
+    panel.set_xlabel(f"{title(cost)}{_method(points, cost)}{unit}", fontsize=9)
+    if first:
+        panel.set_ylabel(f"{title(quality)}{shown}", fontsize=9)
+    panel.tick_params(labelsize=8)
+    panel.grid(color="#e6e6e6", linewidth=0.6)
+    panel.set_axisbelow(True)
+    panel.spines[["top", "right"]].set_visible(False)
+
+
+def _draw_kind(
+    panel: Axes,
+    trials: list[Trial],
+    look: tuple[str, str, str],
+    cost: tuple[str, float],
+    quality: tuple[str, float],
+) -> None:
+    """Draw ``trials``; ``cost`` and ``quality`` are a metric and what its values are scaled by."""
+    if not trials:
+        return
+    colour, marker, label = look
+    xs = [trial.metrics[cost[0]] / cost[1] for trial in trials]
+    ys = [trial.metrics[quality[0]] * quality[1] for trial in trials]
+    panel.scatter(
+        xs, ys, s=22, c=colour, marker=marker, alpha=0.75, linewidths=0.8, label=label, zorder=2
+    )
+
+
+def _mark_choice(
+    panel: Axes, run: Run, cost: tuple[str, float], quality: tuple[str, float]
+) -> None:
+    for choice in device_choices(run):
+        if cost[0] == f"latency[{choice.device}]" and choice.chosen is not None:
+            x = choice.chosen.metrics[cost[0]] / cost[1]
+            y = choice.chosen.metrics[quality[0]] * quality[1]
+            panel.scatter([x], [y], s=110, facecolors="none", edgecolors="#111111", label="choice")
+
+
+def _method(trials: list[Trial], cost: str) -> str:
+    """Name how a latency was found on the axis itself; both where trials differ."""
+    device = cost[8:-1] if cost.startswith("latency[") else ""
+    found = sorted({t.latency[device].method for t in trials if device in t.latency})
+    return f", {' and '.join(found)}" if found else ""
+
+
+def _unit(run: Run, cost: str) -> tuple[float, str]:
+    largest = max((abs(t.metrics.get(cost, 0.0)) for t in run.finished), default=0.0)
+    if quantity_of(cost) is TIME:
+        units = {1.0: "s", 1e-3: "ms", 1e-6: "µs", 1e-9: "ns"}
+        factor = next((size for size in units if largest >= size), 1e-9)
+        return factor, f" ({units[factor]})"
+    return 1.0, ""

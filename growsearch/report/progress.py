@@ -1,0 +1,57 @@
+"""How fast did the search find its front? The hypervolume after each finished trial."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from growsearch.pareto import Front, Point
+from growsearch.report.run_data import Run
+
+_MOST_STEPS = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Hypervolume by number of compared trials, as a share of the box that it lies in.
+
+    The box spans ``reference``, the worst compared value of every objective, and ``ideal``, the
+    best. Both come from this run, so that shares of two runs do not compare. ``steps`` is empty
+    where an objective has the same value everywhere, since the box then has no volume.
+    """
+
+    steps: tuple[tuple[int, float], ...]
+    reference: Mapping[str, float]
+    ideal: Mapping[str, float]
+
+
+def hypervolume_progress(run: Run) -> Progress:
+    """Return the progress of ``run`` in at most 200 steps, in the order trials finished."""
+    final = run.front()
+    if not final.points:
+        return Progress(steps=(), reference={}, ideal={})
+    reference = final.nadir()
+    ideal = {
+        name: (min if direction == "minimize" else max)(p.values[name] for p in final.points)
+        for name, direction in final.directions.items()
+    }
+    box = math.prod(abs(ideal[name] - reference[name]) for name in final.directions)
+    steps = _steps(final, reference, box) if box > 0 else ()
+    return Progress(steps=steps, reference=reference, ideal=ideal)
+
+
+def _steps(
+    final: Front, reference: Mapping[str, float], box: float
+) -> tuple[tuple[int, float], ...]:
+    count = len(final.points)
+    stride = math.ceil(count / _MOST_STEPS)
+    members: tuple[Point, ...] = ()
+    steps = []
+    for start in range(0, count, stride):
+        batch = final.points[start : start + stride]
+        # The front so far and the newcomers suffice: what was dominated once stays so.
+        front = Front.of([*members, *batch], final.directions)
+        members = front.members
+        steps.append((start + len(batch), front.hypervolume(reference) / box))
+    return tuple(steps)

@@ -1,0 +1,155 @@
+"""What does a run folder hold? The study, its trials and the front among them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from growsearch.errors import UsageError
+from growsearch.pareto import Bound, Direction, Front, Point, bounds_by_objective
+from growsearch.trial.record import Trial, read_ledger
+
+STUDY_FILE, LEDGER_FILE = "study.yaml", "trials.jsonl"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A run folder that was read: ``study`` as written, ``trials`` in the order they finished.
+
+    ``notes`` say what was odd about the files, for people.
+    """
+
+    folder: Path
+    study: Mapping[str, Any]
+    trials: tuple[Trial, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The study's name, or the folder's where it has none."""
+        return str(self.study.get("name") or self.folder.resolve().name)
+
+    @property
+    def objectives(self) -> dict[str, Direction]:
+        """The study's objectives; the first is the one that a choice is ranked by."""
+        return dict(self.study["objectives"])
+
+    @property
+    def constraints(self) -> tuple[Bound, ...]:
+        """The study's constraints, in base units."""
+        return bounds_by_objective(self.study.get("constraints") or {}, "constraints")
+
+    @property
+    def finished(self) -> tuple[Trial, ...]:
+        """The trials that have a result."""
+        return tuple(trial for trial in self.trials if trial.finished)
+
+    @property
+    def failed(self) -> tuple[Trial, ...]:
+        """The trials that ended with an error."""
+        return tuple(trial for trial in self.trials if not trial.finished)
+
+    def trial(self, trial_id: str) -> Trial:
+        """Return one trial by its id."""
+        return next(trial for trial in self.trials if trial.id == trial_id)
+
+    def front(self) -> Front:
+        """Return the front of the finished trials that meet the study's constraints."""
+        return front_of_trials(self.trials, self.objectives, self.constraints)
+
+
+def front_of_trials(
+    trials: tuple[Trial, ...], objectives: Mapping[str, Direction], constraints: tuple[Bound, ...]
+) -> Front:
+    """Compare the trials that finished, have every objective and meet every constraint.
+
+    Every metric of a trial is a value of its point, so that a choice can bound any of them.
+    """
+    points = [Point(id=t.id, values=t.metrics) for t in trials if eligible(t, objectives)]
+    return Front.of([p for p in points if meets(p.values, constraints)], objectives)
+
+
+def eligible(trial: Trial, objectives: Mapping[str, Direction]) -> bool:
+    """Tell whether ``trial`` finished with a value for every objective."""
+    return trial.finished and all(name in trial.metrics for name in objectives)
+
+
+def meets(metrics: Mapping[str, float], bounds: tuple[Bound, ...]) -> bool:
+    """Tell whether ``metrics`` has every bounded value, inside its bound."""
+    return all(
+        bound.objective in metrics and bound.excess(Point(id="", values=metrics)) == 0
+        for bound in bounds
+    )
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run folder.
+
+    Raises:
+        UsageError: if the folder or its study is not there or not readable, or the ledger is broken
+            elsewhere than where a crash cut it short.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder; give the folder of a run")
+    study = _read_study(folder / STUDY_FILE)
+    ledger = read_ledger(folder / LEDGER_FILE)
+    run = Run(folder=folder, study=study, trials=ledger.trials, notes=ledger.notes)
+    _ = run.constraints  # A constraint that cannot be read is said here, not half way through.
+    lacking = [trial.id for trial in run.finished if not eligible(trial, run.objectives)]
+    if not lacking:
+        return run
+    note = f"without a value for every objective, so not compared: {', '.join(lacking)}"
+    return Run(folder=folder, study=study, trials=ledger.trials, notes=(*ledger.notes, note))
+
+
+def _read_study(path: Path) -> Mapping[str, Any]:
+    try:
+        study: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(f"{path} is missing; {path.parent} is not the folder of a run") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(f"{path} cannot be read ({reason}); restore it from its study") from error
+    if not isinstance(study, dict):
+        raise UsageError(f"{path} is no mapping; restore it from its study")
+    objectives = study.get("objectives")
+    if not isinstance(objectives, dict) or not objectives:
+        raise UsageError(f"{path} has no objectives; restore it from its study")
+    wrong = [name for name, how in objectives.items() if how not in ("minimize", "maximize")]
+    if wrong:
+        raise UsageError(f"{path}: objective {wrong[0]} is neither minimize nor maximize")
+    return study
+
+
+def read_history(run: Run, trial: Trial) -> dict[str, list[float]]:
+    """Return the columns of the trial's history.csv by name; empty where there is none.
+
+    Rows are epochs. A row that is cut short ends the history.
+
+    Raises:
+        UsageError: if the file is there and cannot be read.
+    """
+    path = run.folder / "trials" / trial.id / "history.csv"
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            header, *rows = list(csv.reader(file)) or [[]]
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{path} cannot be read ({error}); remove it to go without") from error
+    columns: dict[str, list[float]] = {name: [] for name in header}
+    for row in rows:
+        try:
+            values = [float(cell) for cell in row]
+        except ValueError:
+            break
+        if len(values) != len(header):
+            break
+        for name, value in zip(header, values, strict=True):
+            columns[name].append(value)
+    return columns

@@ -1,0 +1,223 @@
+"""Where does a run live, and who may write to it? A folder that explains itself."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from growsearch.errors import GrowsearchError, UsageError
+from growsearch.files import append_line, storage_error, write_text
+from growsearch.search.study_config import StudyConfig
+from growsearch.search.study_file import PROVENANCE, load_study
+from growsearch.trial.config import TrialConfig, config_from_json
+
+_VERSIONS_OF = ("growsearch", "torch", "ray", "optuna", "numpy", "fvcore", "moocore")
+# A search needs room for weights and ledger; below this it would fail in the middle.
+_LEAST_FREE_BYTES = 64 * 2**20
+# What may differ between a run and the study that resumes it.
+_MAY_CHANGE = {"search": ("trials", "parallel", "backend"), "select": None, "data_dir": None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """A trial that was started: its id, its place, what it trains and what the sampler chose."""
+
+    id: str
+    number: int
+    candidate: TrialConfig
+    params: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """The paths of one run."""
+
+    path: Path
+
+    @property
+    def study(self) -> Path:
+        """The resolved study with its provenance."""
+        return self.path / "study.yaml"
+
+    @property
+    def ledger(self) -> Path:
+        """One line a finished trial, append-only."""
+        return self.path / "trials.jsonl"
+
+    @property
+    def starts(self) -> Path:
+        """One line a started trial, append-only."""
+        return self.path / "started.jsonl"
+
+    @property
+    def front(self) -> Path:
+        """The front of the finished trials."""
+        return self.path / "front.json"
+
+    def open(self, study: StudyConfig) -> bool:
+        """Create the folder, or check that it holds the same study; tell whether it is a resume.
+
+        Raises:
+            UsageError: if another study lives here.
+            GrowsearchError: if the folder cannot be written or its disk is all but full.
+        """
+        resumed = self.study.exists()
+        if resumed:
+            _check_same(self.path, load_study(self.study), study)
+        elif self.path.exists() and {file.name for file in self.path.iterdir()} - {"run.lock"}:
+            raise UsageError(
+                f"{self.path} holds other files and no study.yaml; choose another --out"
+            )
+        self._check_space()
+        if not resumed:
+            content = {**study.to_plain(), PROVENANCE: provenance()}
+            write_text(self.study, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+        return resumed
+
+    def _check_space(self) -> None:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            found = os.statvfs(self.path)
+        except OSError as error:
+            raise storage_error(self.path, error) from error
+        free = found.f_bavail * found.f_frsize
+        if free < _LEAST_FREE_BYTES:
+            raise GrowsearchError(
+                f"{self.path}: only {free / 2**20:.0f} MiB are free on this disk, "
+                f"{_LEAST_FREE_BYTES // 2**20} are needed; free some space or choose another --out"
+            )
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep a second search out of this folder; the lock goes with the process.
+
+        Raises:
+            UsageError: if a search runs here already.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            file = (self.path / "run.lock").open("a+")
+        except OSError as error:
+            raise storage_error(self.path, error) from error
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UsageError(
+                    f"{self.path}: another search is running in this folder; "
+                    "wait for it, or choose another --out"
+                ) from error
+            yield
+
+    def record_start(self, start: Start) -> None:
+        """Append a start; what has a start and no ledger line is unfinished."""
+        data = {
+            "id": start.id,
+            "number": start.number,
+            "candidate": start.candidate.to_json(),
+            "params": dict(start.params),
+        }
+        append_line(self.starts, json.dumps(data, allow_nan=False, separators=(",", ":")))
+
+    def read_starts(self) -> dict[str, Start]:
+        """Return the started trials by id; a line cut short by a crash is passed over."""
+        found: dict[str, Start] = {}
+        if not self.starts.exists():
+            return found
+        for line in self.starts.read_text(errors="replace").splitlines():
+            try:
+                data = json.loads(line)
+                start = Start(
+                    id=str(data["id"]),
+                    number=int(data["number"]),
+                    candidate=config_from_json(data["candidate"]),
+                    params=dict(data["params"]),
+                )
+            except (ValueError, KeyError, TypeError, UsageError):
+                # The start was never acted upon: its trial begins after this line is on disk.
+                continue
+            found.setdefault(start.id, start)
+        return found
+
+
+def fresh_folder(wanted: Path) -> Path:
+    """Return the first of ``wanted``, ``wanted-2``, ``wanted-3`` ... that does not exist."""
+    candidate, index = wanted, 2
+    while candidate.exists():
+        candidate, index = wanted.with_name(f"{wanted.name}-{index}"), index + 1
+    return candidate
+
+
+def provenance() -> dict[str, Any]:
+    """Return what a result depends on beside its study: versions, host, revision, date."""
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "git_revision": _git_revision(),
+        "versions": {"python": platform.python_version(), **{n: version(n) for n in _VERSIONS_OF}},
+        "host": {
+            "platform": platform.platform(),
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+        },
+    }
+
+
+def _git_revision() -> str | None:
+    """Return the revision of the checkout that growsearch runs from, if it is one."""
+    try:
+        found = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() or None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())
+
+
+def _check_same(folder: Path, before: StudyConfig, now: StudyConfig) -> None:
+    for key, old, new in _differences(before.to_plain(), now.to_plain()):
+        raise UsageError(
+            f"{folder} holds a run of another study: {key} was {old!r} and is {new!r} now. "
+            "Use --fresh for a new folder, or --out for one of your own"
+        )
+
+
+def _differences(
+    before: Mapping[str, Any], now: Mapping[str, Any]
+) -> Iterator[tuple[str, Any, Any]]:
+    for key in dict.fromkeys([*before, *now]):
+        allowed = _MAY_CHANGE.get(key, ())
+        if allowed is None:
+            continue
+        old, new = before.get(key), now.get(key)
+        if allowed and isinstance(old, dict) and isinstance(new, dict):
+            for part in dict.fromkeys([*old, *new]):
+                if part not in allowed and old.get(part) != new.get(part):
+                    yield f"{key}.{part}", old.get(part), new.get(part)
+        elif old != new:
+            yield key, old, new

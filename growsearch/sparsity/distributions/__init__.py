@@ -1,0 +1,71 @@
+"""Which layer-wise sparsity distributions are there? One file and one line here for each."""
+
+from __future__ import annotations
+
+from growsearch.errors import UsageError
+from growsearch.sparsity.distributions.distribution import Batch, Distribution, SparsityRequest
+from growsearch.sparsity.distributions.er import er
+from growsearch.sparsity.distributions.erk import erk
+from growsearch.sparsity.distributions.erk_plus import erk_plus
+from growsearch.sparsity.distributions.force import force, force_masks
+from growsearch.sparsity.distributions.grasp import grasp, grasp_masks
+from growsearch.sparsity.distributions.saliency import Saliency
+from growsearch.sparsity.distributions.snip import snip, snip_masks
+from growsearch.sparsity.distributions.synflow import synflow, synflow_masks
+from growsearch.sparsity.distributions.uniform import uniform
+from growsearch.sparsity.distributions.uniform_plus import uniform_plus
+
+SPARSITY_DISTRIBUTIONS: dict[str, Distribution] = {
+    "uniform": uniform,
+    "uniform+": uniform_plus,
+    "er": er,
+    "erk": erk,
+    "erk+": erk_plus,
+    "snip": snip,
+    "grasp": grasp,
+    "force": force,
+    "synflow": synflow,
+}
+
+# Those that also say which weights to keep, not only how many in each layer.
+SALIENCIES: dict[str, Saliency] = {
+    "snip": snip_masks,
+    "grasp": grasp_masks,
+    "force": force_masks,
+    "synflow": synflow_masks,
+}
+
+
+def sparsity_distribution(name: str) -> Distribution:
+    """Return the distribution called ``name``.
+
+    Raises:
+        UsageError: if there is none; the message lists the valid names.
+    """
+    if name not in SPARSITY_DISTRIBUTIONS:
+        valid = ", ".join(SPARSITY_DISTRIBUTIONS)
+        raise UsageError(f"distribution: unknown {name!r}; valid: {valid}")
+    return SPARSITY_DISTRIBUTIONS[name]
+
+
+def saliency(name: str) -> Saliency:
+    """Return the saliency called ``name``.
+
+    Raises:
+        UsageError: if there is none; the message lists the valid names.
+    """
+    if name not in SALIENCIES:
+        raise UsageError(f"saliency: unknown {name!r}; valid: {', '.join(SALIENCIES)}")
+    return SALIENCIES[name]
+
+
+__all__ = [
+    "SALIENCIES",
+    "SPARSITY_DISTRIBUTIONS",
+    "Batch",
+    "Distribution",
+    "Saliency",
+    "SparsityRequest",
+    "saliency",
+    "sparsity_distribution",
+]

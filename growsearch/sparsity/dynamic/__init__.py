@@ -1,0 +1,72 @@
+"""Which dynamic sparse training methods are there? One file and one line here for each."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from growsearch.errors import UsageError
+from growsearch.sparsity.dynamic.gmp import GradualMagnitudePruning
+from growsearch.sparsity.dynamic.granet import GraNet
+from growsearch.sparsity.dynamic.rigl import rigl_updater
+from growsearch.sparsity.dynamic.schedule import CubicSchedule
+from growsearch.sparsity.dynamic.set import set_updater
+from growsearch.sparsity.dynamic.static import StaticMasks
+from growsearch.sparsity.dynamic.updater import Connections, MaskUpdater
+from growsearch.sparsity.patterns import Pattern
+
+MASK_UPDATERS: dict[str, Callable[..., MaskUpdater]] = {
+    "static": StaticMasks,
+    "set": set_updater,
+    "rigl": rigl_updater,
+    "granet": GraNet,
+    "gmp": GradualMagnitudePruning,
+}
+
+
+def make_updater(
+    name: str,
+    *,
+    alpha: float | None = None,
+    until: float | None = None,
+    schedule: CubicSchedule | None = None,
+    pattern: Pattern | None = None,
+) -> MaskUpdater:
+    """Build the updater called ``name``; an option that is None takes the method's default.
+
+    Args:
+        name: a key of MASK_UPDATERS.
+        alpha: share of connections dropped at the first update ("set", "rigl", "granet").
+        until: share of training after which the masks stay ("set", "rigl").
+        schedule: sparsity of the masked layers over training; required by "granet" and "gmp".
+        pattern: which weights may be active together ("set", "rigl").
+
+    Raises:
+        UsageError: for an unknown name, an option that the method does not have, or one missing.
+    """
+    if name not in MASK_UPDATERS:
+        raise UsageError(f"updater: unknown {name!r}; valid: {', '.join(MASK_UPDATERS)}")
+    options = {"alpha": alpha, "until": until, "schedule": schedule, "pattern": pattern}
+    given: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
+    parameters = inspect.signature(MASK_UPDATERS[name]).parameters
+    for key in given:
+        if key not in parameters:
+            raise UsageError(f"updater: {name} has no option {key}; leave it out")
+    if "schedule" in parameters and schedule is None:
+        raise UsageError(f"updater: {name} needs schedule=CubicSchedule(final=...)")
+    return MASK_UPDATERS[name](**given)
+
+
+__all__ = [
+    "MASK_UPDATERS",
+    "Connections",
+    "CubicSchedule",
+    "GraNet",
+    "GradualMagnitudePruning",
+    "MaskUpdater",
+    "StaticMasks",
+    "make_updater",
+    "rigl_updater",
+    "set_updater",
+]

@@ -1,0 +1,151 @@
+"""Which weights can be sparse? The weights of convolutions and linear layers, in module order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from growsearch.errors import UsageError
+
+_Conv = nn.modules.conv._ConvNd
+_ConvTranspose = nn.modules.conv._ConvTransposeNd
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrunableLayer:
+    """One prunable weight: its parameter name, its shape (out, in, ...) and its kind of layer."""
+
+    name: str
+    shape: tuple[int, ...]
+    is_linear: bool
+
+    @property
+    def weights(self) -> int:
+        """The number of weights."""
+        count = 1
+        for size in self.shape:
+            count *= size
+        return count
+
+
+def prunable_layers(module: nn.Module) -> tuple[PrunableLayer, ...]:
+    """Return the weights of every Conv* and Linear of ``module``, in module order.
+
+    Biases, norms, embeddings and recurrent layers are not prunable. A weight that two layers share
+    appears once, under its first name. Module order is the order of registration, which is the
+    order of execution in all of our search spaces.
+
+    Raises:
+        UsageError: if there is no such layer.
+    """
+    layers = tuple(
+        PrunableLayer(name=name, shape=tuple(weight.shape), is_linear=isinstance(layer, nn.Linear))
+        for name, layer, weight in _named_weights(module)
+    )
+    if not layers:
+        raise UsageError(f"{type(module).__name__} has no convolution and no linear layer to prune")
+    return layers
+
+
+def prunable_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
+    """Return the weights of `prunable_layers` by parameter name."""
+    return {name: weight for name, _, weight in _named_weights(module)}
+
+
+def _named_weights(module: nn.Module) -> Iterator[tuple[str, nn.Module, nn.Parameter]]:
+    seen: set[int] = set()
+    for path, layer in module.named_modules():
+        if not isinstance(layer, (_Conv, nn.Linear)) or id(layer.weight) in seen:
+            continue
+        seen.add(id(layer.weight))
+        assert isinstance(layer.weight, nn.Parameter)
+        yield (f"{path}.weight" if path else "weight"), layer, layer.weight
+
+
+def first_and_last(module: nn.Module) -> tuple[str, str]:
+    """Return the parameter names of the first and the last prunable layer.
+
+    Sparse-IFT keeps these two dense (arXiv 2303.11525, section 3): pass them as ``exclude``.
+    """
+    layers = prunable_layers(module)
+    return layers[0].name, layers[-1].name
+
+
+def check_excluded(layers: Iterable[PrunableLayer], exclude: Iterable[str]) -> frozenset[str]:
+    """Return ``exclude`` as a set, once every name in it is a prunable parameter.
+
+    Raises:
+        UsageError: for one string in the place of a tuple, or for a name that is not prunable.
+    """
+    if isinstance(exclude, str):
+        raise UsageError(f"exclude: {exclude!r} is one string; give a tuple of parameter names")
+    known = [layer.name for layer in layers]
+    excluded = frozenset(exclude)
+    for name in sorted(excluded - set(known)):
+        raise UsageError(f"exclude: no prunable parameter {name!r}; valid: {', '.join(known)}")
+    return excluded
+
+
+def masked_sparsity(module: nn.Module, sparsity: float, exclude: Iterable[str] = ()) -> float:
+    """Return the sparsity that layers outside ``exclude`` need so that the whole has ``sparsity``.
+
+    Schedules of dynamic sparse training see masked layers only and take this figure.
+
+    Raises:
+        UsageError: if the layers outside ``exclude`` are too small to pay for the dense ones.
+    """
+    layers = prunable_layers(module)
+    excluded = check_excluded(layers, exclude)
+    total = sum(layer.weights for layer in layers)
+    masked = sum(layer.weights for layer in layers if layer.name not in excluded)
+    if sparsity * total > masked:
+        raise UsageError(
+            f"sparsity: {sparsity:g} of {total} weights cannot be zero while the {total - masked} "
+            "weights of the excluded layers stay; exclude less or lower the sparsity"
+        )
+    return sparsity * total / masked if masked else 0.0
+
+
+@torch.no_grad()
+def macs_per_weight(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> dict[str, int]:
+    """Return how many MACs one weight of every prunable layer does for one example.
+
+    That is the number of output positions: height x width of a convolution's output (of its input
+    for a transposed one), the sequence length of a linear layer on sequences, else 1. A layer that
+    runs twice counts twice, one that never runs counts 0. Dense MACs of a layer are this figure
+    times its weights. The module's mode and buffers are left as they were.
+
+    Args:
+        module: the network.
+        example_inputs: positional inputs, each with the batch on axis 0.
+    """
+    names = {id(weight): name for name, _, weight in _named_weights(module)}
+    positions = dict.fromkeys(names.values(), 0)
+    batch = example_inputs[0].shape[0]
+
+    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        assert isinstance(layer, (_Conv, nn.Linear))
+        if isinstance(layer, nn.Linear):
+            entries, channels = output.numel(), layer.out_features
+        elif isinstance(layer, _ConvTranspose):
+            entries, channels = inputs[0].numel(), layer.in_channels
+        else:
+            entries, channels = output.numel(), layer.out_channels
+        positions[names[id(layer.weight)]] += entries // channels // batch
+
+    counted = [layer for layer in module.modules() if isinstance(layer, (_Conv, nn.Linear))]
+    handles = [layer.register_forward_hook(count) for layer in counted]
+    modes = {part: part.training for part in module.modules()}
+    try:
+        # Evaluation mode: BatchNorm must neither learn from the example nor refuse one example.
+        module.eval()
+        module(*example_inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+        for part, training in modes.items():
+            part.training = training
+    return positions

@@ -1,0 +1,214 @@
+"""Which weights are active? `Masks` owns the answer: bool buffers beside the weights they mask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from growsearch.errors import GrowsearchError, UsageError
+
+_SUFFIX = "_mask"
+
+
+class Masks:
+    """The masks of one module, True where a weight is active.
+
+    The masks are persistent bool buffers on the layers (``weight_mask`` beside ``weight``), so they
+    follow the module through ``deepcopy``, ``to`` and ``state_dict``; find them again with
+    `Masks.of`. A strict ``load_state_dict`` of a checkpoint without masks fails and names them;
+    `masks_in_state` reads those of a checkpoint that has some.
+
+    Masked weights are kept at exactly zero *in* the weights: `apply` runs once a step, and forward
+    passes need no mask. An optimizer's momentum can therefore never bring a masked weight back.
+    """
+
+    def __init__(self, module: nn.Module, names: tuple[str, ...]) -> None:
+        self._module = module
+        self._names = names
+
+    @classmethod
+    def attach(cls, module: nn.Module, masks: Mapping[str, Tensor]) -> Self:
+        """Register ``masks``, by parameter name in the parameters' shapes; zero what they hide.
+
+        Raises:
+            UsageError: if a name is no parameter, a mask has another shape or is not bool, or a
+                parameter has a mask already. Nothing is registered then.
+        """
+        for name, mask in masks.items():
+            _check_mask(name, _parameter(module, name), mask)
+            if _mask_or_none(module, name) is not None:
+                raise UsageError(f"masks: {name} has a mask already; detach() it or use set()")
+        for name, mask in masks.items():
+            owner, leaf = _owner(module, name)
+            device = _parameter(module, name).device
+            owner.register_buffer(leaf + _SUFFIX, mask.detach().clone().to(device))
+        found = cls(module, tuple(masks))
+        found.apply()
+        return found
+
+    @classmethod
+    def of(cls, module: nn.Module) -> Self:
+        """Return the masks that ``module`` carries, in module order (none is legal)."""
+        return cls(module, tuple(_masked_names(module)))
+
+    @property
+    def module(self) -> nn.Module:
+        """The module whose weights are masked."""
+        return self._module
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The masked parameters' names."""
+        return self._names
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def __getitem__(self, name: str) -> Tensor:
+        """Return the mask of one parameter; change it with `set` only."""
+        mask = _mask_or_none(self._module, name) if name in self._names else None
+        if mask is None:
+            raise UsageError(f"masks: {name!r} has no mask; masked: {', '.join(self._names)}")
+        return mask
+
+    def weight(self, name: str) -> nn.Parameter:
+        """Return the parameter that the mask ``name`` belongs to, as it is now."""
+        return _parameter(self._module, name)
+
+    @torch.no_grad()
+    def set(self, name: str, mask: Tensor) -> None:
+        """Give one parameter a new mask and zero what it hides; grown weights keep their value.
+
+        Raises:
+            UsageError: if the parameter has no mask, or the new one another shape or type.
+        """
+        present, weight = self[name], self.weight(name)
+        _check_mask(name, weight, mask)
+        if present.shape == mask.shape:
+            present.copy_(mask)
+        else:
+            # Surgery has given the parameter another shape: the buffer follows.
+            owner, leaf = _owner(self._module, name)
+            owner.register_buffer(leaf + _SUFFIX, mask.detach().clone().to(weight.device))
+        weight.masked_fill_(self[name].logical_not(), 0.0)
+
+    @torch.no_grad()
+    def apply(self) -> None:
+        """Set every masked weight to zero, in place; call it once after each optimizer step."""
+        for name in self._names:
+            # masked_fill_ rather than a product: 0 x inf would be NaN.
+            self.weight(name).masked_fill_(self[name].logical_not(), 0.0)
+
+    def check(self) -> None:
+        """Raise unless every masked weight is exactly zero and every mask fits its weight.
+
+        Raises:
+            GrowsearchError: naming the first parameter that breaks the rule.
+        """
+        for name in self._names:
+            weight, mask = self.weight(name), self[name]
+            if weight.shape != mask.shape:
+                raise GrowsearchError(
+                    f"masks: {name} is {tuple(weight.shape)} but its mask is {tuple(mask.shape)}"
+                )
+            astray = int(torch.count_nonzero(weight.detach()[~mask]))
+            if astray:
+                raise GrowsearchError(
+                    f"masks: {astray} masked weights of {name} are not zero; "
+                    "call apply() after every change of the weights"
+                )
+
+    def nonzeros(self) -> dict[str, int]:
+        """Return the exact number of active weights by parameter name."""
+        return {name: int(torch.count_nonzero(self[name])) for name in self._names}
+
+    @property
+    def weights(self) -> int:
+        """The number of weights under a mask, active or not."""
+        return sum(self[name].numel() for name in self._names)
+
+    @property
+    def zeros(self) -> int:
+        """The number of masked-out weights."""
+        return self.weights - sum(self.nonzeros().values())
+
+    @property
+    def density(self) -> float:
+        """The share of active weights in the masked layers (1 when nothing is masked).
+
+        Layers without a mask (those that were excluded) do not enter.
+        """
+        weights = self.weights
+        return 1.0 - self.zeros / weights if weights else 1.0
+
+    def copies(self) -> dict[str, Tensor]:
+        """Return independent copies of all masks by parameter name."""
+        return {name: self[name].clone() for name in self._names}
+
+    def detach(self) -> None:
+        """Remove the buffers; the zeros stay in the weights."""
+        for name in self._names:
+            owner, leaf = _owner(self._module, name)
+            delattr(owner, leaf + _SUFFIX)
+        self._names = ()
+
+
+def masks_in_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the masks by parameter name that a ``state_dict`` holds.
+
+    ``Masks.attach(module, masks_in_state(state))`` prepares a fresh module for loading ``state``.
+    """
+    return {
+        name.removesuffix(_SUFFIX): value
+        for name, value in state.items()
+        if name.endswith(_SUFFIX)
+        and name.removesuffix(_SUFFIX) in state
+        and value.dtype == torch.bool
+    }
+
+
+def _masked_names(module: nn.Module) -> Iterator[str]:
+    for path, layer in module.named_modules():
+        for leaf, parameter in layer.named_parameters(recurse=False):
+            buffer = layer._buffers.get(leaf + _SUFFIX)
+            if parameter is not None and buffer is not None and buffer.dtype == torch.bool:
+                yield f"{path}.{leaf}" if path else leaf
+
+
+def _owner(module: nn.Module, name: str) -> tuple[nn.Module, str]:
+    path, _, leaf = name.rpartition(".")
+    return module.get_submodule(path), leaf
+
+
+def _parameter(module: nn.Module, name: str) -> nn.Parameter:
+    try:
+        owner, leaf = _owner(module, name)
+    except AttributeError:
+        owner, leaf = module, ""
+    parameter = owner._parameters.get(leaf)
+    if parameter is None:
+        raise UsageError(f"masks: {type(module).__name__} has no parameter {name!r}")
+    return parameter
+
+
+def _mask_or_none(module: nn.Module, name: str) -> Tensor | None:
+    owner, leaf = _owner(module, name)
+    return owner._buffers.get(leaf + _SUFFIX)
+
+
+def _check_mask(name: str, weight: Tensor, mask: Tensor) -> None:
+    if mask.dtype != torch.bool:
+        raise UsageError(f"masks: the mask of {name} is {mask.dtype}; give a bool tensor")
+    if mask.shape != weight.shape:
+        raise UsageError(
+            f"masks: the mask of {name} is {tuple(mask.shape)}, the weight {tuple(weight.shape)}"
+        )

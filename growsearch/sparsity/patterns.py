@@ -1,0 +1,55 @@
+"""In which patterns may active weights lie? Unstructured here; see n_of_m.py and blocks.py."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class Pattern(Protocol):
+    """Which sets of *units* may be active together; a unit is a weight or a block of weights."""
+
+    def pool(self, scores: Tensor) -> Tensor:
+        """Sum per-weight scores in the weight's shape to one score a unit."""
+        ...
+
+    def choose(self, scores: Tensor, count: int) -> Tensor:
+        """Return the legal set of ``count`` units (bool, the shape of ``scores``) of highest score.
+
+        Raises:
+            UsageError: if the pattern has no legal set of that size.
+        """
+        ...
+
+    def expand(self, units: Tensor, shape: torch.Size) -> Tensor:
+        """Return the weight mask of ``shape`` that a set of units stands for."""
+        ...
+
+
+class Unstructured:
+    """Every weight for itself."""
+
+    def pool(self, scores: Tensor) -> Tensor:
+        """Return the scores as they are."""
+        return scores
+
+    def choose(self, scores: Tensor, count: int) -> Tensor:
+        """Return the ``count`` highest scores; ties go to the earlier weight."""
+        return highest(scores, count)
+
+    def expand(self, units: Tensor, shape: torch.Size) -> Tensor:
+        """Return the units, which are the weights."""
+        return units.view(shape)
+
+
+def highest(scores: Tensor, count: int) -> Tensor:
+    """Return a bool tensor that is True at exactly the ``count`` highest scores.
+
+    Ties go to the earlier entry, so that the same scores give the same mask everywhere.
+    """
+    order = torch.argsort(scores.flatten(), descending=True, stable=True)
+    chosen = torch.zeros(scores.numel(), dtype=torch.bool, device=scores.device)
+    chosen[order[:count]] = True
+    return chosen.view(scores.shape)

@@ -1,0 +1,137 @@
+"""How does a dense network become sparse at initialisation? Ratios, whole counts, random masks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from growsearch.sparsity.allocation import allocate
+from growsearch.sparsity.distributions import (
+    Batch,
+    SparsityRequest,
+    saliency,
+    sparsity_distribution,
+)
+from growsearch.sparsity.masks import Masks
+
+
+def layer_sparsities(
+    module: nn.Module,
+    sparsity: float = 0.9,
+    distribution: str = "erk",
+    exclude: Iterable[str] = (),
+    batch: Batch | None = None,
+) -> dict[str, float]:
+    """Return every prunable layer's sparsity, by parameter name in module order.
+
+    The sparsities weighted by layer size average to ``sparsity`` over *all* prunable weights:
+    excluded layers stay dense and the others pay for them. These are exact ratios;
+    `layer_zero_counts` rounds them to whole weights.
+
+    Args:
+        module: its convolutions and linear layers are prunable.
+        sparsity: share of zeros in [0, 1) over all prunable weights.
+        distribution: a key of SPARSITY_DISTRIBUTIONS.
+        exclude: parameter names that stay dense.
+        batch: data, for the distributions that look at it.
+
+    Raises:
+        UsageError: for an unknown name, or a target that the dense layers alone overshoot.
+    """
+    request = SparsityRequest.of(module, sparsity, exclude, batch)
+    densities = sparsity_distribution(distribution)(request)
+    return {name: 1.0 - density for name, density in densities.items()}
+
+
+def layer_zero_counts(
+    module: nn.Module,
+    sparsity: float = 0.9,
+    distribution: str = "erk",
+    exclude: Iterable[str] = (),
+    batch: Batch | None = None,
+) -> dict[str, int]:
+    """Return every prunable layer's number of zeros; they sum to round(weights x ``sparsity``).
+
+    Arguments and errors are those of `layer_sparsities`.
+    """
+    return _zero_counts(SparsityRequest.of(module, sparsity, exclude, batch), distribution)
+
+
+def _zero_counts(request: SparsityRequest, distribution: str) -> dict[str, int]:
+    densities = sparsity_distribution(distribution)(request)
+    kept = allocate(request.layers, densities, request.nonzeros)
+    return {layer.name: layer.weights - kept[layer.name] for layer in request.layers}
+
+
+def sparsify(
+    module: nn.Module,
+    *,
+    sparsity: float,
+    distribution: str = "erk",
+    generator: torch.Generator,
+    exclude: Iterable[str] = (),
+    batch: Batch | None = None,
+) -> Masks:
+    """Give ``module`` random masks with the distribution's exact counts; zeros go in place.
+
+    For "snip", "grasp", "force" and "synflow" the layer-wise ratios are the method's and the
+    positions are redrawn (arXiv 2202.02643, section 3.1); `prune_by_saliency` keeps the positions.
+    Excluded layers get no mask, so that no later pruning schedule touches them.
+
+    Args:
+        module: changed in place.
+        sparsity: share of zeros in [0, 1) over all prunable weights.
+        distribution: a key of SPARSITY_DISTRIBUTIONS.
+        generator: draws the positions, on the CPU.
+        exclude: parameter names that stay dense.
+        batch: data, for the distributions that look at it.
+
+    Raises:
+        UsageError: as `layer_sparsities`, or if the module has masks already.
+    """
+    request = SparsityRequest.of(module, sparsity, exclude, batch)
+    zeros = _zero_counts(request, distribution)
+    return Masks.attach(
+        module,
+        {
+            layer.name: random_mask(torch.Size(layer.shape), zeros[layer.name], generator)
+            for layer in request.layers
+            if layer.name not in request.excluded
+        },
+    )
+
+
+def prune_by_saliency(
+    module: nn.Module,
+    *,
+    sparsity: float,
+    method: str = "snip",
+    batch: Batch,
+    exclude: Iterable[str] = (),
+) -> Masks:
+    """Give ``module`` the masks that a saliency method chooses, positions and all; zeros in place.
+
+    A layer may lose all its weights: these methods rank all layers together.
+
+    Args:
+        module: changed in place; its gradients, statistics and mode are not.
+        sparsity: share of zeros in [0, 1) over all prunable weights; the count is exact.
+        method: a key of SALIENCIES.
+        batch: data to score the weights on ("synflow" reads one example's shape only).
+        exclude: parameter names that stay dense and get no mask.
+
+    Raises:
+        UsageError: as `layer_sparsities`, or if the module has masks already.
+    """
+    request = SparsityRequest.of(module, sparsity, exclude, batch)
+    masks = saliency(method)(request)
+    return Masks.attach(module, {n: m for n, m in masks.items() if n not in request.excluded})
+
+
+def random_mask(shape: torch.Size, zeros: int, generator: torch.Generator) -> Tensor:
+    """Return a bool tensor of ``shape`` with exactly ``zeros`` False entries, drawn uniformly."""
+    mask = torch.ones(shape.numel(), dtype=torch.bool)
+    mask[torch.randperm(shape.numel(), generator=generator)[:zeros]] = False
+    return mask.view(shape)

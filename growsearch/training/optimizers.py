@@ -1,0 +1,61 @@
+"""Which rule turns gradients into new weights?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+
+from growsearch.errors import UsageError
+
+
+class OptimizerRule(Protocol):
+    """An optimizer's kind and its own settings; learning rate and weight decay are the recipe's."""
+
+    def over(self, groups: Sequence[dict[str, Any]], learning_rate: float) -> torch.optim.Optimizer:
+        """Return a fresh optimizer over parameter groups that state their weight decay."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SGD:
+    """Stochastic gradient descent with momentum, Nesterov's or plain, in PyTorch's form."""
+
+    momentum: float = 0.9
+    nesterov: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.momentum < 1:
+            raise UsageError(f"momentum: {self.momentum} is not in [0, 1)")
+        if self.nesterov and self.momentum == 0:
+            raise UsageError("nesterov: needs momentum above 0; write nesterov=False")
+
+    def over(self, groups: Sequence[dict[str, Any]], learning_rate: float) -> torch.optim.SGD:
+        """Return a fresh optimizer."""
+        return torch.optim.SGD(
+            groups, lr=learning_rate, momentum=self.momentum, nesterov=self.nesterov
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdamW:
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2)."""
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        for name, value in (("beta1", self.beta1), ("beta2", self.beta2)):
+            if not 0 <= value < 1:
+                raise UsageError(f"{name}: {value} is not in [0, 1)")
+        if self.epsilon <= 0:
+            raise UsageError(f"epsilon: {self.epsilon} is not above 0")
+
+    def over(self, groups: Sequence[dict[str, Any]], learning_rate: float) -> torch.optim.AdamW:
+        """Return a fresh optimizer."""
+        return torch.optim.AdamW(
+            groups, lr=learning_rate, betas=(self.beta1, self.beta2), eps=self.epsilon
+        )

@@ -1,0 +1,121 @@
+"""With which hyper-parameters did the papers train? One line a recipe; see RECIPES.
+
+Papers: Sparse-IFT arXiv 2303.11525 (appendix C), random pruning arXiv 2202.02643 (table 1), growth
+arXiv 2007.15353 (appendix A.3). All train in float32 here, and none decays biases
+and BatchNorm.
+"""
+
+from __future__ import annotations
+
+from growsearch.errors import UsageError
+from growsearch.training.optimizers import SGD, AdamW
+from growsearch.training.recipe import Recipe
+from growsearch.training.schedule import Cosine, Steps
+
+_PLAIN_MOMENTUM = SGD(momentum=0.9, nesterov=False)
+
+# Of 2.5 billion tokens, 375 million are warm-up.
+_GPT3_WARMUP_SHARE = 0.15
+
+
+RECIPES: dict[str, Recipe] = {
+    "sparse-ift-cifar": Recipe(
+        epochs=200,
+        batch_size=128,
+        learning_rate=0.1,
+        weight_decay=5e-4,
+        warmup_epochs=0,
+        optimizer=SGD(momentum=0.9, nesterov=True),
+        schedule=Steps(milestones=(60, 120, 160), factor=0.2),
+    ),
+    # MobileNetV2, MobileViT-S and BotNet-50.
+    "sparse-ift-cifar-cosine": Recipe(
+        epochs=200,
+        batch_size=128,
+        learning_rate=0.1,
+        weight_decay=5e-4,
+        warmup_epochs=0,
+        optimizer=SGD(momentum=0.9, nesterov=True),
+        schedule=Cosine(),
+    ),
+    "sparse-ift-imagenet": Recipe(
+        epochs=90,
+        batch_size=256,
+        learning_rate=0.256,
+        weight_decay=2**-15,
+        label_smoothing=0.1,
+        warmup_epochs=0,
+        optimizer=SGD(momentum=0.875, nesterov=False),
+        schedule=Cosine(),
+    ),
+    "random-pruning-cifar": Recipe(
+        epochs=160,
+        batch_size=128,
+        learning_rate=0.1,
+        weight_decay=5e-4,
+        warmup_epochs=0,
+        optimizer=_PLAIN_MOMENTUM,
+        schedule=Steps(milestones=(80, 120), factor=0.1),
+    ),
+    "random-pruning-imagenet-dense": Recipe(
+        epochs=90,
+        batch_size=4 * 192,
+        learning_rate=0.4,
+        weight_decay=1e-4,
+        warmup_epochs=0,
+        optimizer=_PLAIN_MOMENTUM,
+        schedule=Steps(milestones=(30, 60, 80), factor=0.1),
+    ),
+    "random-pruning-imagenet-sparse": Recipe(
+        epochs=100,
+        batch_size=4 * 192,
+        learning_rate=0.4,
+        weight_decay=1e-4,
+        warmup_epochs=0,
+        optimizer=_PLAIN_MOMENTUM,
+        schedule=Steps(milestones=(30, 60, 90), factor=0.1),
+    ),
+    # VGG-16 and ResNet-20.
+    "growth-cifar": Recipe(
+        epochs=160,
+        batch_size=128,
+        learning_rate=0.1,
+        weight_decay=1e-4,
+        warmup_epochs=0,
+        optimizer=_PLAIN_MOMENTUM,
+        schedule=Steps(milestones=(80, 120), factor=0.1),
+    ),
+    # WRN-28-10.
+    "growth-cifar-wide": Recipe(
+        epochs=200,
+        batch_size=128,
+        learning_rate=0.1,
+        weight_decay=5e-4,
+        warmup_epochs=0,
+        optimizer=_PLAIN_MOMENTUM,
+        schedule=Steps(milestones=(60, 120, 160), factor=0.2),
+    ),
+    # One pass over 2.5 billion tokens in windows of 2,048, 256 windows a step.
+    "gpt3-small": Recipe(
+        epochs=1,
+        batch_size=256,
+        learning_rate=6e-4,
+        weight_decay=0.1,
+        warmup_epochs=_GPT3_WARMUP_SHARE,
+        warmup_start=0.0,
+        clip_norm=1.0,
+        optimizer=AdamW(beta1=0.9, beta2=0.95, epsilon=1e-8),
+        schedule=Cosine(final_share=0.1),
+    ),
+}
+
+
+def published_recipe(name: str, *, epochs: int | None = None) -> Recipe:
+    """Return a paper's recipe, stretched or shortened to ``epochs`` if they are given.
+
+    Raises:
+        UsageError: for an unknown name; the valid ones are listed.
+    """
+    if name not in RECIPES:
+        raise UsageError(f"recipe: unknown {name!r}; valid: {', '.join(sorted(RECIPES))}")
+    return RECIPES[name] if epochs is None else RECIPES[name].scaled(epochs)

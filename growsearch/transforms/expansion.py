@@ -1,0 +1,51 @@
+"""What does a transform return? A larger network, and the names of the weights to be masked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from growsearch.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expansion:
+    """A network in its expanded structure, without masks.
+
+    ``sparse`` names the parameters that carry a mask, in module order; all others stay dense.
+    """
+
+    module: nn.Module
+    sparse: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpansionRequest:
+    """What a transform is asked for.
+
+    ``module`` may be changed. ``sparsity`` is the nominal s in [0, 1), which fixes the sizes.
+    ``activation`` puts BatchNorm and ReLU where the paper has act. ``dense_ends`` leaves the first
+    and the last layer as they are.
+    """
+
+    module: nn.Module
+    sparsity: float
+    activation: bool = True
+    dense_ends: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.sparsity < 1.0:
+            raise UsageError(f"sparsity: {self.sparsity} is outside [0, 1)")
+
+    @property
+    def expansion(self) -> float:
+        """How many times more weights the network may have at equal MACs: 1 / (1 - s)."""
+        return 1.0 / (1.0 - self.sparsity)
+
+
+Transform = Callable[[ExpansionRequest], Expansion]
+
+# Sizes are floored or ceiled: 3.0000000000000004 units are 3.
+ROUNDING_SLACK = 1e-9

@@ -1,0 +1,127 @@
+"""At which sparsity does a larger, sparse network cost exactly as many MACs as the dense one?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from growsearch.errors import UsageError
+from growsearch.sparsity.sparsify import layer_zero_counts
+from growsearch.transforms.fine_tuning import tune_zeros
+from growsearch.transforms.mac_profile import MacProfile
+
+TOLERANCE = 1e-6  # 0.0001 % (arXiv 2303.11525, appendix A.2)
+
+# Sparsity over all prunable weights -> zeros by parameter name; more sparsity, fewer MACs.
+ZeroCounts = Callable[[float], Mapping[str, int]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MacMatch:
+    """The masks' sizes that bring a network to a number of MACs, and how near they come.
+
+    ``zeros`` are by parameter name; ``weights`` and ``sparsity`` are of the masked layers together;
+    MACs are of one example.
+    """
+
+    zeros: Mapping[str, int]
+    weights: int
+    macs: int
+    target_macs: int
+
+    @property
+    def sparsity(self) -> float:
+        """Share of zeros in the layers that carry a mask; dense layers do not enter."""
+        return sum(self.zeros.values()) / self.weights if self.weights else 0.0
+
+    @property
+    def relative_error(self) -> float:
+        """(macs - target_macs) / target_macs."""
+        return (self.macs - self.target_macs) / self.target_macs
+
+    @property
+    def within_tolerance(self) -> bool:
+        """Tell whether the MACs are within 0.0001 %; whole weights of tiny networks may not be."""
+        return abs(self.relative_error) <= TOLERANCE
+
+
+def match_macs(
+    module: nn.Module,
+    example_inputs: tuple[Tensor, ...],
+    *,
+    target_macs: int,
+    distribution: str | ZeroCounts = "uniform",
+    exclude: Iterable[str] = (),
+) -> MacMatch:
+    """Return the zeros of every layer at which ``module`` does ``target_macs`` MACs.
+
+    A bisection on the sparsity, then single weights (arXiv 2303.11525, appendix A.2). The network
+    runs once; every step is arithmetic. Where whole weights cannot meet the target, the nearest is
+    returned and says so.
+
+    Args:
+        module: its weights' values do not matter.
+        example_inputs: positional inputs, each with the batch on axis 0.
+        target_macs: of one example.
+        distribution: a key of SPARSITY_DISTRIBUTIONS; or, for a method with data or a schedule
+            (saliency at initialisation, the training average of dense-to-sparse methods), a
+            function from sparsity to zeros by parameter name.
+        exclude: parameter names that stay dense.
+
+    Raises:
+        UsageError: if the dense layers alone exceed the target, or all weights do not reach it.
+    """
+    profile = MacProfile.of(module, example_inputs)
+    excluded = frozenset(exclude)
+    sparse = [name for name in profile.weights if name not in excluded]
+    if isinstance(distribution, str):
+        zeros_at = _by_name(module, distribution, excluded)
+    else:
+        zeros_at = distribution
+    return solve_zeros(profile, zeros_at, target_macs=target_macs, sparse=sparse)
+
+
+def _by_name(module: nn.Module, distribution: str, excluded: frozenset[str]) -> ZeroCounts:
+    return lambda sparsity: layer_zero_counts(module, sparsity, distribution, excluded)
+
+
+def solve_zeros(
+    profile: MacProfile, zeros_at: ZeroCounts, *, target_macs: int, sparse: list[str]
+) -> MacMatch:
+    """Bisect ``zeros_at`` on a profile, then tune single weights of the ``sparse`` layers.
+
+    Raises:
+        UsageError: if no number of zeros in the sparse layers can bring the target near.
+    """
+    _check_reach(profile, target_macs, sparse)
+    masked = sum(profile.weights[name] for name in sparse)
+    total = sum(profile.weights.values())
+    # Every sparse layer keeps one weight.
+    low, high = 0.0, (masked - len(sparse)) / total
+    best = _only(zeros_at(low), sparse)
+    while (high - low) * total > 0.5:  # half a weight
+        middle = (low + high) / 2
+        zeros = _only(zeros_at(middle), sparse)
+        macs = profile.macs(zeros)
+        if abs(macs - target_macs) <= abs(profile.macs(best) - target_macs):
+            best = zeros
+        if macs == target_macs:
+            break
+        low, high = (middle, high) if macs > target_macs else (low, middle)
+    tuned = tune_zeros(profile, best, target_macs, sparse)
+    return MacMatch(zeros=tuned, weights=masked, macs=profile.macs(tuned), target_macs=target_macs)
+
+
+def _only(zeros: Mapping[str, int], sparse: list[str]) -> dict[str, int]:
+    return {name: zeros.get(name, 0) for name in sparse}
+
+
+def _check_reach(profile: MacProfile, target_macs: int, sparse: list[str]) -> None:
+    least = profile.macs({name: profile.weights[name] - 1 for name in sparse})
+    if least > target_macs:
+        raise UsageError(
+            f"sparsity: the layers that stay dense cost {least:,} MACs in the larger network, more "
+            f"than the {target_macs:,} of the dense one; choose a lower sparsity"
+        )

@@ -1,0 +1,45 @@
+"""How many MACs does each weight of a network do, so that masks can be costed without a trace?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+import cost_models
+from growsearch.sparsity.layers import macs_per_weight, prunable_layers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MacProfile:
+    """MACs of one example, split by the weight that does them.
+
+    ``weights`` and ``per_weight`` give each prunable parameter's size and the MACs of one of its
+    weights (the output positions); ``other`` are MACs without a prunable weight (attention).
+    """
+
+    weights: Mapping[str, int]
+    per_weight: Mapping[str, int]
+    other: int
+
+    @classmethod
+    def of(cls, module: nn.Module, example_inputs: tuple[Tensor, ...]) -> MacProfile:
+        """Run ``module`` on the example and take the profile; its mode and values stay."""
+        weights = {layer.name: layer.weights for layer in prunable_layers(module)}
+        per_weight = macs_per_weight(module, example_inputs)
+        total = cost_models.trace(module, example_inputs).dense_macs
+        prunable = sum(per_weight[name] * count for name, count in weights.items())
+        return cls(weights=weights, per_weight=per_weight, other=total - prunable)
+
+    @property
+    def dense_macs(self) -> int:
+        """MACs with every weight active."""
+        return self.macs({})
+
+    def macs(self, zeros: Mapping[str, int]) -> int:
+        """Return the MACs left when ``zeros`` weights of each parameter are masked."""
+        return self.other + sum(
+            self.per_weight[name] * (count - zeros.get(name, 0))
+            for name, count in self.weights.items()
+        )

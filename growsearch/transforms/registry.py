@@ -1,0 +1,41 @@
+"""Which transforms are there? One file a member and one line here."""
+
+from __future__ import annotations
+
+from growsearch.errors import UsageError
+from growsearch.transforms.expansion import Transform
+from growsearch.transforms.low_rank import low_rank
+from growsearch.transforms.sparse_doped import sparse_doped
+from growsearch.transforms.sparse_factorized import sparse_factorized
+from growsearch.transforms.sparse_parallel import sparse_parallel
+from growsearch.transforms.sparse_wide import sparse_wide
+
+TRANSFORMS: dict[str, Transform] = {
+    "sparse_wide": sparse_wide,
+    "sparse_parallel": sparse_parallel,
+    "sparse_factorized": sparse_factorized,
+    "sparse_doped": sparse_doped,
+    "low_rank": low_rank,
+}
+
+# Those that change widths need the channel groups of the network.
+WIDENING = frozenset({"sparse_wide", "low_rank"})
+
+DESCRIPTIONS: dict[str, str] = {
+    "sparse_wide": "every channel group sqrt(1/(1-s)) times as wide, sparse",
+    "sparse_parallel": "every layer a sum of 1/(1-s) sparse branches",
+    "sparse_factorized": "every layer a product of two sparse factors",
+    "sparse_doped": "every layer a dense low-rank path plus a sparse one",
+    "low_rank": "dense baseline: wider layers as products of low rank, no masks",
+}
+
+
+def transform_called(name: str) -> Transform:
+    """Return the transform called ``name``.
+
+    Raises:
+        UsageError: if there is none; the message lists the valid names.
+    """
+    if name not in TRANSFORMS:
+        raise UsageError(f"transform: unknown {name!r}; valid: {', '.join(TRANSFORMS)}")
+    return TRANSFORMS[name]

@@ -1,0 +1,100 @@
+"""How is every layer of a network replaced by a larger one with the same inputs and outputs?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
+
+from torch import nn
+
+from growsearch.errors import UsageError
+from growsearch.transforms.drawn_weights import draw_weights
+from growsearch.transforms.expansion import Expansion, ExpansionRequest
+from growsearch.transforms.targets import Layer, inner_layers
+
+
+@runtime_checkable
+class Replacement(Protocol):
+    """Several layers in the place of one."""
+
+    def sparse_layers(self) -> tuple[nn.Module, ...]:
+        """Return the layers whose weights carry a mask; the others are dense."""
+        ...
+
+
+def replace_layers(request: ExpansionRequest, make: Callable[[str, Layer], nn.Module]) -> Expansion:
+    """Put ``make(path, layer)`` in the place of every inner layer.
+
+    ``make`` returns a `Replacement`, which gets He et al.'s (2015) initialisation. Every other
+    layer keeps its weights.
+
+    Raises:
+        UsageError: if no layer can be replaced.
+    """
+    made: dict[nn.Module, nn.Module] = {}
+    for path, layer in inner_layers(request):
+        made[layer] = make(path, layer).to(layer.weight.device, layer.weight.dtype)
+        draw_weights(made[layer])
+        made[layer].train(layer.training)
+    if not made:
+        raise UsageError(
+            f"{type(request.module).__name__} has only depthwise or grouped convolutions between "
+            "its first and its last layer; only sparse_wide changes those"
+        )
+    module = made.get(request.module, request.module)
+    # A layer that is registered in two places is replaced in both.
+    for parent in list(module.modules()):
+        for child_name, child in parent._modules.items():
+            if child in made:
+                parent._modules[child_name] = made[child]
+    return Expansion(module=module, sparse=_sparse_parameters(module))
+
+
+def _sparse_parameters(module: nn.Module) -> tuple[str, ...]:
+    sparse = {
+        layer
+        for part in module.modules()
+        if isinstance(part, Replacement)
+        for layer in part.sparse_layers()
+    }
+    return tuple(
+        f"{path}.weight" if path else "weight"
+        for path, layer in module.named_modules()
+        if layer in sparse
+    )
+
+
+def like(layer: Layer, width_in: int, width_out: int, *, bias: bool) -> Layer:
+    """Return a new layer of ``layer``'s kind, kernel, stride and padding with other channels."""
+    if isinstance(layer, nn.Linear):
+        return nn.Linear(width_in, width_out, bias=bias)
+    return nn.Conv2d(
+        width_in,
+        width_out,
+        layer.kernel_size,  # type: ignore[arg-type]
+        stride=layer.stride,  # type: ignore[arg-type]
+        padding=layer.padding,  # type: ignore[arg-type]
+        dilation=layer.dilation,  # type: ignore[arg-type]
+        groups=layer.groups,
+        bias=bias,
+        padding_mode=layer.padding_mode,
+    )
+
+
+def pointwise(layer: Layer, width_in: int, width_out: int, *, bias: bool) -> Layer:
+    """Return a new 1 x 1 convolution, or a linear layer if ``layer`` is one."""
+    if isinstance(layer, nn.Linear):
+        return nn.Linear(width_in, width_out, bias=bias)
+    return nn.Conv2d(width_in, width_out, 1, bias=bias)
+
+
+def widths(layer: Layer) -> tuple[int, int]:
+    """Return the channels that go in and come out."""
+    if isinstance(layer, nn.Linear):
+        return layer.in_features, layer.out_features
+    return layer.in_channels, layer.out_channels
+
+
+def matrix_shape(layer: Layer) -> tuple[int, int]:
+    """Return (Din, Dout) of the weight as a matrix; Din is cin kh kw for a convolution."""
+    return layer.weight[0].numel(), layer.weight.shape[0]

@@ -1,0 +1,37 @@
+"""How wide does Sparse Wide make every channel group?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from growsearch.errors import UsageError
+from growsearch.transforms.expansion import ROUNDING_SLACK
+from search_spaces import ChannelGroup
+
+
+def wide_widths(groups: Sequence[ChannelGroup], sparsity: float) -> dict[str, int]:
+    """Return every group's width times k_sw = sqrt(1 / (1 - s)) (arXiv 2303.11525, section 2.2).
+
+    Where all widths are multiples of the smallest, that base is floored and the others keep their
+    ratio to it (ResNet: 64 128 -> 90 180 at s = 0.5); else each width is floored on its own. A
+    group with a ``multiple`` is then rounded up to it (GPT-3 Small: 768 3072 -> 1092 4344).
+
+    Raises:
+        UsageError: if ``sparsity`` is outside [0, 1).
+    """
+    if not 0.0 <= sparsity < 1.0:
+        raise UsageError(f"sparsity: {sparsity} is outside [0, 1)")
+    if sparsity == 0.0:
+        return {group.name: group.size for group in groups}
+    factor = math.sqrt(1.0 / (1.0 - sparsity))
+    base = min(group.size for group in groups)
+    if any(group.size % base for group in groups):
+        base = 0
+    return {group.name: _wide(group, factor, base) for group in groups}
+
+
+def _wide(group: ChannelGroup, factor: float, base: int) -> int:
+    unit = base or group.size
+    size = math.floor(unit * factor + ROUNDING_SLACK) * (group.size // unit)
+    return -(-size // group.multiple) * group.multiple

@@ -1,0 +1,127 @@
+import gzip
+import io
+import pickle
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from PIL import Image
+
+IMAGE_BYTES = 3072
+
+
+class _Python2Pickler(pickle._Pickler):
+    """Writes text and bytes as Python 2's str, as in the official CIFAR files."""
+
+    dispatch: ClassVar = dict(pickle._Pickler.dispatch)
+
+    def save_python2_string(self, value):
+        content = value.encode() if isinstance(value, str) else value
+        self.write(b"T" + struct.pack("<i", len(content)) + content)
+        self.memoize(value)
+
+    dispatch[bytes] = save_python2_string
+    dispatch[str] = save_python2_string
+
+
+def _python2_pickle(value) -> bytes:
+    file = io.BytesIO()
+    _Python2Pickler(file, protocol=2).dump(value)
+    return file.getvalue().replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
+
+
+@pytest.fixture
+def python2_pickle() -> Callable[[object], bytes]:
+    return _python2_pickle
+
+
+def _pixels(count: int, seed: int) -> np.ndarray:
+    return np.random.RandomState(seed).randint(0, 256, (count, IMAGE_BYTES), dtype=np.uint8)
+
+
+def _write_records(path: Path, labels: list[list[int]], seed: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = np.array(labels, dtype=np.uint8)
+    np.concatenate([rows, _pixels(len(rows), seed)], axis=1).tofile(path)
+
+
+def _write_batch(path: Path, key: str, labels: list[int], seed: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(_python2_pickle({"data": _pixels(len(labels), seed), key: labels}))
+
+
+def write_cifar10(data_dir: Path) -> Path:
+    """Five files of 20 images and a test file of 10, two of each class a file."""
+    for seed, name in enumerate([*(f"data_batch_{n}" for n in range(1, 6)), "test_batch"]):
+        labels = [n % 10 for n in range(10 if name == "test_batch" else 20)]
+        binary = data_dir / "cifar-10-batches-bin" / f"{name}.bin"
+        _write_records(binary, [[label] for label in labels], seed)
+        _write_batch(data_dir / "cifar-10-batches-py" / name, "labels", labels, seed)
+    return data_dir
+
+
+def write_cifar100(data_dir: Path) -> Path:
+    """200 training and 100 test images; the coarse label is 7 everywhere."""
+    for seed, (name, count) in enumerate([("train", 200), ("test", 100)]):
+        labels = [n % 100 for n in range(count)]
+        binary = data_dir / "cifar-100-binary" / f"{name}.bin"
+        _write_records(binary, [[7, label] for label in labels], seed)
+        _write_batch(data_dir / "cifar-100-python" / name, "fine_labels", labels, seed)
+    return data_dir
+
+
+def idx_bytes(array: np.ndarray) -> bytes:
+    header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+    return header + array.tobytes()
+
+
+@pytest.fixture
+def idx() -> Callable[[np.ndarray], bytes]:
+    return idx_bytes
+
+
+def write_fashion_mnist(data_dir: Path) -> Path:
+    folder = data_dir / "FashionMNIST" / "raw"
+    folder.mkdir(parents=True)
+    for seed, (name, count) in enumerate([("train", 40), ("t10k", 20)]):
+        images = np.random.RandomState(seed).randint(0, 256, (count, 28, 28), dtype=np.uint8)
+        labels = np.arange(count, dtype=np.uint8) % 10
+        (folder / f"{name}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx_bytes(images)))
+        (folder / f"{name}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx_bytes(labels)))
+    return data_dir
+
+
+def write_image_folder(data_dir: Path) -> Path:
+    """Class "cat" is bright and class "dog" dark: 10 training and 2 validation images each."""
+    random = np.random.RandomState(0)
+    for part, count in (("train", 10), ("val", 2)):
+        for name, base in (("cat", 160), ("dog", 0)):
+            folder = data_dir / part / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                pixels = base + random.randint(0, 90, (70, 80, 3))
+                Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number}.png")
+    return data_dir
+
+
+WRITERS = {
+    "digits": None,
+    "cifar10": write_cifar10,
+    "cifar100": write_cifar100,
+    "fashion-mnist": write_fashion_mnist,
+    "image-folder": write_image_folder,
+}
+
+
+@pytest.fixture
+def write(tmp_path) -> Callable[[str], Path | None]:
+    """Write a tiny copy of a data set in its official layout; returns its data_dir."""
+
+    def written(name: str) -> Path | None:
+        writer = WRITERS[name]
+        return writer(tmp_path) if writer else None
+
+    return written

@@ -1,0 +1,72 @@
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from growsearch.growth.allowance import Allowance
+from growsearch.growth.cost_terms import CostTerms
+from growsearch.growth.structures import Structures
+
+# Two groups of 3 and 2 channels; a network of (a, b) channels costs 10 a b + a.
+STRUCTURES = Structures(names=("a", "b"), sizes=(3, 2))
+TERMS = CostTerms(names=("a", "b"), terms=((10, (0, 1)), (1, (0,))))
+
+
+def allowance(limit):
+    return Allowance(structures=STRUCTURES, terms=TERMS, limit=limit)
+
+
+def mask(text):
+    return torch.tensor([digit == "1" for digit in text.replace(" ", "")])
+
+
+def test_capping_drops_the_lowest_scores_first():
+    scores = torch.tensor([0.9, 0.1, 0.5, 0.8, 0.2])
+    # 63 with all; without channel 1 (score .1) 42; without channel 4 (.2) 22.
+    assert torch.equal(allowance(42).cap(mask("111 11"), scores), mask("101 11"))
+    assert torch.equal(allowance(41).cap(mask("111 11"), scores), mask("101 10"))
+
+
+def test_capping_never_takes_a_groups_last_channel():
+    scores = torch.tensor([0.9, 0.8, 0.7, 0.1, 0.0])
+    assert torch.equal(allowance(11).cap(mask("111 11"), scores), mask("100 10"))
+
+
+def test_an_empty_group_gets_its_best_channel():
+    scores = torch.tensor([0.1, 0.2, 0.3, 0.5, 0.4])
+    assert torch.equal(allowance(63).with_one_each(mask("100 00"), scores), mask("100 10"))
+
+
+def test_filling_takes_the_best_that_still_fit():
+    scores = torch.tensor([0.9, 0.6, 0.5, 0.8, 0.7])
+    # From 11: channel 4 -> 21; channel 1 -> 42 is too much, and so is channel 2.
+    assert torch.equal(allowance(41).fill(mask("100 10"), scores), mask("100 11"))
+    assert torch.equal(allowance(42).fill(mask("100 10"), scores), mask("110 11"))
+
+
+def test_filling_to_a_share_of_the_limit_stops_there():
+    scores = torch.tensor([0.9, 0.6, 0.5, 0.8, 0.7])
+    assert torch.equal(allowance(63).fill(mask("100 10"), scores, share=0.4), mask("100 11"))
+
+
+def test_the_expected_share_counts_at_least_one_channel_a_group():
+    assert allowance(22).expected_share(torch.zeros(5)) == 0.5
+    assert allowance(22).expected_share(torch.tensor([1.0, 0.5, 0.5, 0.5, 0.5])) == 1.0
+
+
+masks = st.lists(st.booleans(), min_size=5, max_size=5).map(torch.tensor)
+rankings = st.lists(st.floats(0, 1), min_size=5, max_size=5).map(torch.tensor)
+
+
+@given(live=masks, scores=rankings, limit=st.integers(11, 70))
+def test_spending_ends_within_the_limit_with_no_room_left_and_one_channel_a_group(
+    live, scores, limit
+):
+    before = live.clone()
+    spent = allowance(limit).spend(live, scores)
+    assert allowance(limit).cost(spent) <= limit
+    assert min(STRUCTURES.counts(spent)) >= 1
+    for channel in (~spent).nonzero().flatten():
+        larger = spent.clone()
+        larger[channel] = True
+        assert allowance(limit).cost(larger) > limit
+    assert torch.equal(live, before)

@@ -1,0 +1,67 @@
+import pytest
+import torch
+
+from growsearch.errors import UsageError
+from growsearch.growth import Budget, GrowthConfig, grow, train_fixed, uniform_architecture
+from growsearch.growth.cost_terms import parameter_terms
+from growsearch.growth.structures import Structures
+from growsearch.training import Recipe
+from search_spaces import channel_groups
+
+RECIPE = Recipe(epochs=3, batch_size=16, learning_rate=0.05)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.6, 0.99])
+def test_uniform_widths_are_the_widest_that_fit(space, share):
+    full = space.build(space.largest())
+    groups = channel_groups(full)
+    terms = parameter_terms(full, groups)
+    limit = int(share * terms.exact(Structures.of(groups).sizes))
+    widths = dict(uniform_architecture(space, Budget(parameters=share)).choices)
+    sizes = [widths[group.name] for group in groups]
+    assert terms.exact(sizes) <= limit
+    # Groups of 4 and 8: shares are eighths, so the next network keeps one more eighth.
+    eighth = widths["stage1"] + 1
+    wider = [max(1, group.size * eighth // 8) for group in groups]
+    assert terms.exact(wider) > limit
+    assert sizes == [max(1, group.size * (eighth - 1) // 8) for group in groups]
+
+
+def test_the_whole_budget_is_the_full_configuration(space):
+    assert uniform_architecture(space, Budget(macs=1.0)) == space.largest()
+
+
+def test_a_uniform_budget_below_one_channel_a_group_is_refused(space):
+    with pytest.raises(UsageError, match="one channel a group"):
+        uniform_architecture(space, Budget(macs=0.001))
+
+
+def test_a_fixed_network_trains_at_its_own_cost(space, dataset):
+    narrow = uniform_architecture(space, Budget(macs=0.3))
+    result = train_fixed(space, dataset, narrow, recipe=RECIPE, seed=0)
+    assert result.parameters == sum(p.numel() for p in result.model.parameters())
+    assert result.training_macs == 3 * result.macs * 16 * 6 * 3
+    dense = train_fixed(space, dataset, space.largest(), recipe=RECIPE, seed=0)
+    assert dense.training_macs == dense.dense_training_macs == result.dense_training_macs
+
+
+def test_direct_design_trains_the_grown_widths_from_fresh_weights(space, dataset):
+    config = GrowthConfig(recipe=RECIPE)
+    grown = grow(space, dataset, budget=Budget(macs=0.4), config=config, seed=0)
+    direct = train_fixed(space, dataset, grown.architecture, recipe=RECIPE, seed=0)
+    assert direct.architecture == grown.architecture
+    assert direct.macs == grown.macs
+    assert not torch.equal(direct.model.classifier.weight, grown.model.classifier.weight)
+
+
+def test_a_fixed_network_is_the_same_at_the_same_seed_and_leaves_torchs_generator_alone(
+    space, dataset
+):
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    first, again = (
+        train_fixed(space, dataset, space.largest(), recipe=RECIPE, seed=7) for _ in range(2)
+    )
+    assert torch.equal(torch.rand(2), expected)
+    assert first.history == again.history

@@ -1,0 +1,112 @@
+"""Sizes of the registry's networks against those that the papers and torchvision publish."""
+
+import functools
+
+import pytest
+import torch
+
+from growsearch.sparsity.layers import macs_per_weight, prunable_layers
+from search_spaces import SEARCH_SPACES, channel_groups
+
+
+@functools.cache
+def on_meta(name: str, num_classes: int | None = None):
+    space = SEARCH_SPACES[name]
+    if num_classes is not None:
+        space = space.for_data(space.input_shape, num_classes)
+    with torch.device("meta"):
+        module = space.build(space.largest())
+        return module, macs_per_weight(module, space.example_inputs())
+
+
+def parameters(module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [
+        # torchvision's tables of weights.
+        ("resnet18-imagenet", 11_689_512),
+        ("resnet34-imagenet", 21_797_672),
+        ("resnet50-imagenet", 25_557_032),
+        ("wide-resnet50-imagenet", 68_883_240),
+        ("mobilenetv2-imagenet", 3_504_872),
+        ("vgg11-imagenet", 132_868_840),
+        ("vgg13-imagenet", 133_053_736),
+        ("vgg16-imagenet", 138_365_992),
+        ("vgg19-imagenet", 143_678_248),
+        # timm's mobilevit_s.
+        ("mobilevit-s-imagenet", 5_578_632),
+        # GPT-2's 124,439,808 and 1,024 more positions of 768.
+        ("gpt3-small", 125_226_240),
+    ],
+)
+def test_all_parameters_are_as_many_as_published(name, published):
+    assert parameters(on_meta(name)[0]) == published
+
+
+@pytest.mark.parametrize(
+    ("name", "num_classes", "weights", "macs"),
+    [
+        ("resnet20", 10, 270_896, 40_813_184),
+        ("resnet18", 10, 11_164_352, 555_422_720),
+        ("resnet18", 100, 11_210_432, 555_468_800),
+    ],
+)
+def test_weights_and_macs_of_cifar_networks_are_the_reference_ones(
+    name, num_classes, weights, macs
+):
+    module, positions = on_meta(name, num_classes)
+    layers = prunable_layers(module)
+    assert sum(layer.weights for layer in layers) == weights
+    assert sum(positions[layer.name] * layer.weights for layer in layers) == macs
+
+
+@pytest.mark.parametrize(
+    ("name", "giga_macs"),
+    [
+        # torchvision's GFLOPS column, which counts multiply-adds.
+        ("resnet18-imagenet", 1.81),
+        ("resnet34-imagenet", 3.66),
+        ("resnet50-imagenet", 4.09),
+        ("wide-resnet50-imagenet", 11.40),
+        ("mobilenetv2-imagenet", 0.30),
+        ("vgg11-imagenet", 7.61),
+        ("vgg16-imagenet", 15.47),
+        ("vgg19-imagenet", 19.63),
+    ],
+)
+def test_macs_of_imagenet_networks_are_as_many_as_published(name, giga_macs):
+    module, positions = on_meta(name)
+    macs = sum(positions[layer.name] * layer.weights for layer in prunable_layers(module))
+    assert macs / 1e9 == pytest.approx(giga_macs, abs=0.005)
+
+
+@pytest.mark.parametrize("depth", [20, 32, 44, 56, 110])
+def test_a_cifar_resnet_has_as_many_layers_as_its_name_says(depth):
+    module, _ = on_meta(f"resnet{depth}")
+    counted = [x for x in prunable_layers(module) if "shortcut" not in x.name]
+    assert len(counted) == depth
+
+
+def test_mobilenet_for_small_images_differs_from_the_published_one_in_strides_and_classes_only():
+    small, large = on_meta("mobilenetv2")[0], on_meta("mobilenetv2-imagenet")[0]
+    assert parameters(large) - parameters(small) == 990 * (1280 + 1)
+
+
+def test_botnet_has_the_published_20_8_million_parameters():
+    """ResNet-50, with 3 x 3 convolutions replaced by q, k, v and relative positions."""
+    convolutions = 3 * 512 * 512 * 9
+    attention = 3 * 3 * 512 * 512
+    positions = 128 * (2 * (2 * 14 - 1) + 4 * (2 * 7 - 1))
+    botnet = parameters(on_meta("botnet50-imagenet")[0])
+    assert botnet == 25_557_032 - convolutions + attention + positions
+    assert round(botnet / 1e6, 1) == pytest.approx(20.8, abs=0.1)
+
+
+def test_the_stream_of_gpt_comes_in_whole_channels_a_head():
+    module, _ = on_meta("gpt3-small")
+    multiples = {group.name: group.multiple for group in channel_groups(module)}
+    assert multiples["model"] == 12
+    assert multiples["block0"] == 1

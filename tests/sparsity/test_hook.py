@@ -1,0 +1,244 @@
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from growsearch.datasets.dataset import Dataset, Split
+from growsearch.errors import GrowsearchError, UsageError
+from growsearch.sparsity import (
+    CubicSchedule,
+    Masks,
+    SparseTraining,
+    macs_per_weight,
+    make_updater,
+    prunable_layers,
+    sparsify,
+)
+from growsearch.training import Hook, Recipe, TrainingOptions, train
+
+BATCH = 8
+
+
+@pytest.fixture(scope="module")
+def data():
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(40, 1, 6, 6, generator=generator)
+    labels = (inputs.mean(dim=(1, 2, 3)) > 0).long() + (inputs[:, 0, 0, 0] > 1).long()
+    split = Split(inputs=inputs, labels=labels)
+    return Dataset(name="noise", train=split, validation=split, test=split, num_classes=3)
+
+
+def effective_macs(model, factors):
+    return sum(
+        factors[layer.name] * int((dict(model.named_parameters())[layer.name] != 0).sum())
+        for layer in prunable_layers(model)
+    )
+
+
+def run(model, masks, updater, data, *, epochs=4, interval=2, hooks=(), batch=BATCH):
+    factors = macs_per_weight(model, (torch.zeros(1, 1, 6, 6),))
+    kept = masks.nonzeros()
+    dense = {layer.name: layer.weights for layer in prunable_layers(model)}
+    macs = sum(factors[name] * kept.get(name, dense[name]) for name in factors)
+    sparse = SparseTraining(masks, updater, macs_per_weight=factors, interval=interval)
+    _, state = train(
+        model,
+        data,
+        Recipe(epochs=epochs, batch_size=batch, learning_rate=0.1, warmup_epochs=0),
+        seed=1,
+        forward_macs=macs,
+        options=TrainingOptions(hooks=[sparse, *hooks]),
+    )
+    return sparse, state, macs
+
+
+class Recorder(Hook):
+    """Notes masks and weights after every step."""
+
+    def __init__(self):
+        self.masks = []
+        self.weights = []
+        self.macs = []
+
+    def after_update(self, state):
+        masks = Masks.of(state.model)
+        masks.check()
+        self.masks.append(masks.copies())
+        self.weights.append({name: masks.weight(name).detach().clone() for name in masks})
+        self.macs.append(state.forward_macs)
+
+
+@pytest.mark.parametrize("name", ["static", "set", "rigl", "granet", "gmp"])
+def test_masked_weights_are_zero_after_every_step_and_macs_follow(name, tiny, data, generator):
+    model = tiny()
+    scheduled = name in ("granet", "gmp")
+    masks = sparsify(model, sparsity=0.2 if scheduled else 0.5, generator=generator)
+    counts = masks.nonzeros()
+    schedule = CubicSchedule(initial=0.2, final=0.8) if scheduled else None
+    recorder = Recorder()
+    _, state, _ = run(model, masks, make_updater(name, schedule=schedule), data, hooks=[recorder])
+    factors = macs_per_weight(model, (torch.zeros(1, 1, 6, 6),))
+    final = masks.nonzeros()
+    assert state.forward_macs == sum(factors[key] * final[key] for key in factors)
+    assert recorder.macs[-1] == state.forward_macs
+    if scheduled:
+        assert masks.zeros == round(192 * 0.8)
+    else:
+        assert final == counts
+
+
+def test_masks_change_at_multiples_of_the_interval_until_three_quarters(tiny, data, generator):
+    model = tiny()
+    masks = sparsify(model, sparsity=0.5, generator=generator)
+    recorder = Recorder()
+    start = masks.copies()
+    # 40 examples / 8 x 4 epochs = 20 steps; updates at 3, 6, 9, 12, not at 15 = 0.75 x 20.
+    sparse, _, _ = run(
+        model, masks, make_updater("set", alpha=1.0), data, interval=3, hooks=[recorder]
+    )
+    history = [start, *recorder.masks]
+    changed = [
+        step + 1
+        for step in range(20)
+        if any(not torch.equal(history[step][n], history[step + 1][n]) for n in masks)
+    ]
+    assert changed == [3, 6, 9, 12]
+    assert sparse.updates == 4
+
+
+def test_rigl_replaces_the_weight_update_and_set_does_not(tiny, data, generator):
+    changed = {}
+    for name in ("rigl", "set"):
+        model = tiny()
+        masks = sparsify(model, sparsity=0.5, generator=torch.Generator().manual_seed(0))
+        recorder = Recorder()
+        run(model, masks, make_updater(name), data, interval=5, hooks=[recorder])
+        # Step 5 is the first mask update; compare weights that are active before and after it.
+        both = recorder.masks[3]["conv2.weight"] & recorder.masks[4]["conv2.weight"]
+        difference = recorder.weights[3]["conv2.weight"] - recorder.weights[4]["conv2.weight"]
+        changed[name] = bool((difference[both] != 0).any())
+    assert changed == {"rigl": False, "set": True}
+
+
+@pytest.mark.parametrize("name", ["set", "rigl"])
+def test_grown_connections_start_at_zero_with_cleared_momentum(name, tiny, data, generator):
+    model = tiny()
+    masks = sparsify(model, sparsity=0.5, generator=generator)
+
+    class Check(Hook):
+        grown = 0
+        before = masks.copies()
+
+        def after_update(self, state):
+            for key in masks:
+                new = masks[key] & ~self.before[key]
+                weight = masks.weight(key)
+                self.grown += int(new.sum())
+                assert torch.count_nonzero(weight[new]) == 0
+                slot = state.optimizer.state[weight].get("momentum_buffer")
+                if slot is not None:
+                    assert torch.count_nonzero(slot[new]) == 0
+                    assert torch.count_nonzero(slot[masks[key] & ~new]) > 0
+            self.before = masks.copies()
+
+    check = Check()
+    run(model, masks, make_updater(name), data, interval=2, hooks=[check])
+    assert check.grown > 0
+
+
+def test_a_connection_dropped_and_regrown_at_once_keeps_weight_and_momentum(tiny, data):
+    # Under a dense mask a dropped connection is the only one to grow, so nothing may change.
+    # The update is at the last step: random scores then no longer shift the order of the batches.
+    trained = {}
+    for name, until in (("static", None), ("set", 1.0)):
+        model = tiny()
+        masks = Masks.attach(model, {"conv2.weight": torch.ones(4, 4, 3, 3, dtype=torch.bool)})
+        updater = make_updater(name, alpha=None if name == "static" else 1.0, until=until)
+        sparse, state, _ = run(model, masks, updater, data, interval=19)
+        slot = state.optimizer.state[model.conv2.weight]["momentum_buffer"]
+        trained[name] = (model.conv2.weight.detach().clone(), slot.clone())
+    assert sparse.updates == 1
+    for kept, updated in zip(trained["static"], trained["set"], strict=True):
+        assert torch.equal(kept, updated)
+
+
+def test_dense_gradients_of_rigl_are_charged_as_in_the_paper(tiny, data, generator):
+    model = tiny()
+    masks = sparsify(model, sparsity=0.5, generator=generator)
+    factors = macs_per_weight(model, (torch.zeros(1, 1, 6, 6),))
+    dense = sum(factors[layer.name] * layer.weights for layer in prunable_layers(model))
+    sparse, state, macs = run(model, masks, make_updater("rigl"), data, interval=5)
+    assert macs < dense
+    # 20 steps, updates at 5 and 10: 18 steps of 3 f_S and 2 of 2 f_S + f_D.
+    assert sparse.updates == 2
+    assert state.training_macs == BATCH * (18 * 3 * macs + 2 * (2 * macs + dense))
+
+
+def test_set_is_charged_sparse_steps_only(tiny, data, generator):
+    model = tiny()
+    masks = sparsify(model, sparsity=0.5, generator=generator)
+    _, state, macs = run(model, masks, make_updater("set"), data, interval=5)
+    assert state.training_macs == BATCH * 20 * 3 * macs
+
+
+def test_a_batch_larger_than_the_data_is_charged_by_its_examples(tiny, data, generator):
+    model = tiny()
+    masks = sparsify(model, sparsity=0.5, generator=generator)
+    factors = macs_per_weight(model, (torch.zeros(1, 1, 6, 6),))
+    dense = sum(factors[layer.name] * layer.weights for layer in prunable_layers(model))
+    updater = make_updater("rigl", until=1.0)
+    _, state, macs = run(model, masks, updater, data, interval=3, batch=64)
+    # 4 steps of all 40 examples, one mask update at step 3.
+    assert state.training_macs == 40 * (3 * 3 * macs + 2 * macs + dense)
+
+
+def test_training_macs_use_the_density_of_their_own_step(tiny, data, generator):
+    model = tiny()
+    masks = sparsify(model, sparsity=0.0, generator=generator)
+    recorder = Recorder()
+    updater = make_updater("gmp", schedule=CubicSchedule(final=0.9))
+    _, state, macs = run(model, masks, updater, data, interval=4, hooks=[recorder])
+    # The MACs recorded after step t are those of step t + 1.
+    during = [macs, *recorder.macs[:-1]]
+    assert len(set(during)) > 2
+    assert state.training_macs == BATCH * 3 * sum(during)
+
+
+def test_excluded_layers_stay_dense_and_their_macs_stay_in_the_sum(tiny, data, generator):
+    model = tiny()
+    masks = sparsify(model, sparsity=0.5, generator=generator, exclude=("conv1.weight",))
+    _, state, _ = run(model, masks, make_updater("rigl"), data)
+    factors = macs_per_weight(model, (torch.zeros(1, 1, 6, 6),))
+    kept = masks.nonzeros()
+    assert "conv1.weight" not in kept
+    assert state.forward_macs == 36 * factors["conv1.weight"] + sum(
+        factors[name] * count for name, count in kept.items()
+    )
+
+
+def test_the_same_seed_trains_the_same_network(tiny, data):
+    def trained():
+        model = tiny()
+        masks = sparsify(model, sparsity=0.5, generator=torch.Generator().manual_seed(2))
+        run(model, masks, make_updater("set"), data)
+        return model
+
+    first, second = trained().state_dict(), trained().state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_masks_of_another_module_are_refused(tiny, data, generator):
+    model = tiny()
+    masks = sparsify(model, sparsity=0.5, generator=generator)
+    with pytest.raises(GrowsearchError, match=r"use Masks.of\(model\)"):
+        run(copy.deepcopy(model), masks, make_updater("static"), data)
+
+
+def test_arguments_that_cannot_work_are_refused():
+    layer = nn.Linear(2, 2)
+    masks = Masks.attach(layer, {"weight": torch.ones(2, 2, dtype=torch.bool)})
+    with pytest.raises(UsageError, match="interval: 0"):
+        SparseTraining(masks, make_updater("set"), macs_per_weight={"weight": 1}, interval=0)
+    with pytest.raises(UsageError, match="weight is missing"):
+        SparseTraining(masks, make_updater("set"), macs_per_weight={})

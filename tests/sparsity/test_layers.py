@@ -1,0 +1,78 @@
+import pytest
+import torch
+from torch import nn
+
+from growsearch.errors import UsageError
+from growsearch.sparsity import (
+    first_and_last,
+    macs_per_weight,
+    masked_sparsity,
+    prunable_layers,
+    prunable_parameters,
+)
+
+
+def test_convolutions_and_linear_layers_are_prunable_in_module_order(tiny):
+    layers = prunable_layers(tiny())
+    assert [(layer.name, layer.weights) for layer in layers] == [
+        ("conv1.weight", 36),
+        ("conv2.weight", 144),
+        ("fc.weight", 12),
+    ]
+    assert [layer.is_linear for layer in layers] == [False, False, True]
+
+
+def test_first_and_last_are_named(tiny):
+    assert first_and_last(tiny()) == ("conv1.weight", "fc.weight")
+
+
+def test_resnet20_has_the_published_weights_and_macs(built):
+    model = built("resnet20")
+    factors = macs_per_weight(model, (torch.zeros(1, 3, 32, 32),))
+    layers = prunable_layers(model)
+    assert sum(layer.weights for layer in layers) == 270_896
+    assert sum(factors[layer.name] * layer.weights for layer in layers) == 40_813_184
+
+
+def test_a_shared_weight_counts_once_and_its_macs_twice():
+    shared = nn.Linear(4, 4)
+    model = nn.Sequential(shared, nn.ReLU(), shared)
+    assert list(prunable_parameters(model)) == ["0.weight"]
+    assert macs_per_weight(model, (torch.zeros(1, 4),)) == {"0.weight": 2}
+
+
+def test_macs_per_weight_counts_output_positions_for_one_example(tiny):
+    factors = macs_per_weight(tiny(), (torch.zeros(2, 1, 6, 6),))
+    assert factors == {"conv1.weight": 36, "conv2.weight": 9, "fc.weight": 1}
+
+
+def test_macs_per_weight_of_grouped_transposed_and_sequence_layers():
+    assert macs_per_weight(nn.Conv2d(4, 4, 3, groups=4), (torch.zeros(1, 4, 5, 5),)) == {
+        "weight": 9
+    }
+    assert macs_per_weight(nn.ConvTranspose2d(2, 3, 2, stride=2), (torch.zeros(1, 2, 4, 4),)) == {
+        "weight": 16
+    }
+    assert macs_per_weight(nn.Linear(8, 4), (torch.zeros(3, 7, 8),)) == {"weight": 7}
+
+
+def test_counting_leaves_mode_and_batch_norm_alone(tiny):
+    model = tiny()
+    model.norm.eval()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    macs_per_weight(model, (torch.ones(1, 1, 6, 6),))
+    assert model.training
+    assert not model.norm.training
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_a_module_without_prunable_layers_is_refused():
+    with pytest.raises(UsageError, match="no convolution and no linear layer"):
+        prunable_layers(nn.BatchNorm2d(3))
+
+
+def test_masked_sparsity_pays_for_excluded_layers(tiny):
+    # 192 weights, half of them zero: 96 zeros among the 156 weights outside conv1.
+    assert masked_sparsity(tiny(), 0.5, ("conv1.weight",)) == pytest.approx(96 / 156)
+    with pytest.raises(UsageError, match="excluded layers"):
+        masked_sparsity(tiny(), 0.9, ("conv2.weight",))
