@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:
     """Return the share of rows of ``logits`` (N, classes) whose maximum is at the label (N,)."""
-    return float((logits.argmax(dim=1) == labels).float().mean())
+    return int((logits.argmax(dim=1) == labels).sum()) / len(labels)
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> float:

@@ -118,14 +118,28 @@ class _Watch(tune.Callback):  # type: ignore[misc]
         self._seed = seed
         self.fatal: str | None = None
 
-    def on_trial_result(
-        self, iteration: int, trials: list[Any], trial: Any, result: Mapping[str, Any], **_: Any
-    ) -> None:
-        if result.get(_FATAL):
+    def on_trial_result(self, *, result: Mapping[str, Any], **_: Any) -> None:
+        """Keep the first fatal message."""
+        if result.get(_FATAL) and self.fatal is None:
             self.fatal = str(result[_FATAL])
 
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
+    def on_trial_error(self, *, trial: Any, **_: Any) -> None:
+        """Leave a trial whose worker died too often unfinished."""
         self._recorder.abandon(trial_id(config_from_json(trial.config["candidate"]), self._seed))
+
+
+class _StopAtFatal(tune.Stopper):  # type: ignore[misc]
+    """Ends the whole search once a trial has met what every other trial would meet too."""
+
+    def __init__(self) -> None:
+        self._fatal = False
+
+    def __call__(self, trial_id: str, result: Mapping[str, Any]) -> bool:  # noqa: ARG002
+        self._fatal = self._fatal or bool(result.get(_FATAL))
+        return self._fatal
+
+    def stop_all(self) -> bool:
+        return self._fatal
 
 
 def run_ray(config: StudyConfig, task: TrialTask, recorder: Recorder) -> None:
@@ -167,7 +181,7 @@ def _tuner(
             verbose=0,
             callbacks=[watch],
             failure_config=tune.FailureConfig(max_failures=_MAX_FAILURES),
-            stop=lambda _, result: bool(result.get(_FATAL)),
+            stop=_StopAtFatal(),
         ),
     )
 
@@ -192,6 +206,8 @@ def _quiet() -> None:
     """Leave the terminal to our own progress line."""
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+    # A worker reports its ledger line; the searcher reads the objectives out of it.
+    os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
     for name in ("ray", "ray.tune", "ray.train"):

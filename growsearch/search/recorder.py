@@ -36,6 +36,10 @@ class Recorder:
         self.running: set[str] = set()
         self.listeners: list[Callable[[], None]] = []
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the listeners out: Tune pickles a copy that nobody listens to."""
+        return self.__dict__ | {"listeners": []}
+
     def known(self, candidate: TrialConfig) -> Trial | None:
         """Return the ledger's entry of a candidate, if it has run already."""
         return self.trials.get(trial_id(candidate, self._seed))

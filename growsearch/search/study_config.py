@@ -24,6 +24,16 @@ from growsearch.search.decisions import Decision, Range, Scalar, decision_to_pla
 
 # The layer-wise ratios that need no data to compute.
 DATA_FREE_DISTRIBUTIONS = ("uniform", "uniform+", "er", "erk", "erk+")
+# The members that keep the dense network's MACs, and "none".
+STUDY_TRANSFORMS = (
+    "none",
+    "sparse_wide",
+    "sparse_parallel",
+    "sparse_factorized",
+    "sparse_doped",
+)
+# The updaters that keep a network's sparsity over the whole of training.
+STUDY_UPDATERS = ("static", "set", "rigl")
 PLAIN_OBJECTIVES = ("accuracy", "macs", "dense_macs", "parameters", "training_macs")
 Sampler = Literal["auto", "tpe", "nsga2", "random"]
 Backend = Literal["ray", "serial"]
@@ -102,22 +112,6 @@ def _parse_space(value: Any) -> str:
     return str(value)
 
 
-def _parse_transform(value: Any) -> str:
-    from growsearch.transforms import TRANSFORMS
-
-    if value != "none" and value not in TRANSFORMS:
-        raise ValueError(f"unknown transform {value!r}; valid: none, {', '.join(TRANSFORMS)}")
-    return str(value)
-
-
-def _parse_updater(value: Any) -> str:
-    from growsearch.sparsity import MASK_UPDATERS
-
-    if value not in MASK_UPDATERS:
-        raise ValueError(f"unknown updater {value!r}; valid: {', '.join(MASK_UPDATERS)}")
-    return str(value)
-
-
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
@@ -171,12 +165,12 @@ class GrowthKind(_TrialKind):
 class SparseKind(_TrialKind):
     """Trials that train sparse networks, transformed or not."""
 
-    transform: Annotated[Decision, _with(_parse_transform), _plain]
+    transform: Annotated[Decision, _one_of("transform", STUDY_TRANSFORMS), _plain]
     sparsity: Sparsity
     distribution: Annotated[Decision, _one_of("distribution", DATA_FREE_DISTRIBUTIONS), _plain] = (
         Field(default="erk", validate_default=True)
     )
-    updater: Annotated[Decision, _with(_parse_updater), _plain] = Field(
+    updater: Annotated[Decision, _one_of("updater", STUDY_UPDATERS), _plain] = Field(
         default="static", validate_default=True
     )
 

@@ -14,7 +14,7 @@ from safetensors.torch import save
 
 from cost_models import CostModelError
 from growsearch.datasets import load_dataset
-from growsearch.errors import DivergedError
+from growsearch.errors import DivergedError, UsageError
 from growsearch.files import write_bytes, write_json, write_text
 from growsearch.training import EpochRecord, TrainingOptions
 from growsearch.trial.candidates import Candidate, train_candidate
@@ -22,6 +22,7 @@ from growsearch.trial.config import TrialConfig, trial_id, trial_seed
 from growsearch.trial.record import Trial
 from growsearch.trial.score import score
 from growsearch.trial.task import TrialTask, machine_lock
+from search_spaces import SearchSpaceError
 
 Report = Callable[[EpochRecord], None]
 
@@ -31,9 +32,9 @@ def run_trial(
 ) -> Trial:
     """Run one candidate to its end and return its ledger entry.
 
-    A candidate that cannot be trained or measured (a diverging loss, a layer that a cost model does
-    not know, a machine too noisy to measure on) comes back as a failed trial with the reason; wrong
-    input and storage errors are raised.
+    A candidate that cannot be built, trained or measured (no sparsity that keeps its MACs, a
+    diverging loss, a machine too noisy to measure on) comes back as a failed trial with the reason;
+    storage errors are raised.
 
     Args:
         config: what to train.
@@ -56,7 +57,7 @@ def run_trial(
     )
     try:
         trial = _train_and_score(config, task, failed, report)
-    except (DivergedError, CostModelError) as error:
+    except (DivergedError, UsageError, CostModelError, SearchSpaceError) as error:
         trial = dataclasses.replace(failed, error=f"{type(error).__name__}: {error}")
     return dataclasses.replace(trial, duration_s=round(time.monotonic() - started, 3))
 

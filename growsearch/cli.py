@@ -1,0 +1,300 @@
+"""How is growsearch used from a terminal? One command a task; heavy imports wait for it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from growsearch.errors import GrowsearchError, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from growsearch.pareto import Front
+    from growsearch.search.recorder import Recorder
+    from growsearch.search.study import Study, StudyOptions
+    from growsearch.search.study_config import StudyConfig
+
+app = typer.Typer(
+    name="growsearch",
+    help="Which network should I train for this budget on this hardware?",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+_INTERRUPTED = 130
+
+
+@app.command(
+    epilog="Examples: growsearch search examples/digits.yaml | "
+    "growsearch search study.yaml --backend serial --out runs/mine"
+)
+def search(
+    study: Annotated[Path, typer.Argument(help="The study, a YAML file.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="The run's folder [default: runs/NAME].")] = None,
+    backend: Annotated[str | None, typer.Option(help="ray or serial; overrides the study.")] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Overrides the study.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start anew in a new folder.")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Run failed trials again.")
+    ] = False,
+) -> None:
+    """Search for the best networks; an existing run resumes. Ends with a Pareto report."""
+    from rich.console import Console
+
+    from growsearch.search.run_folder import fresh_folder
+    from growsearch.search.study import Study, StudyOptions
+    from growsearch.search.study_file import load_study
+
+    config = _override(load_study(study), backend, trials)
+    folder = out or Path("runs") / config.name
+    console = Console(highlight=False)
+    run = Study(config, fresh_folder(folder) if fresh else folder)
+    options = StudyOptions(
+        retry_failed=retry_failed, around=lambda recorder: _progress(console, config, recorder)
+    )
+    front = _run(run, options)
+    _show_end(console, run, front)
+
+
+def _override(config: StudyConfig, backend: str | None, trials: int | None) -> StudyConfig:
+    from growsearch.search.study_file import parse_study
+
+    data = config.to_plain()
+    data["search"] |= {k: v for k, v in (("backend", backend), ("trials", trials)) if v}
+    return parse_study(data, source="command line")
+
+
+def _progress(console: Console, config: StudyConfig, recorder: Recorder):  # type: ignore[no-untyped-def]
+    from growsearch.search.progress import ProgressLine, live_progress
+
+    if recorder.resumed:
+        left = config.search.trials - recorder.resumed
+        console.print(
+            f"Resuming {recorder.folder.path.name}: {recorder.resumed} trials are finished, "
+            f"{max(0, left)} to run."
+        )
+    for note in recorder.notes:
+        console.print(f"Note: {note}", soft_wrap=True)
+    return live_progress(console, ProgressLine(config, recorder), recorder)
+
+
+def _run(run: Study, options: StudyOptions) -> Front:
+    try:
+        return run.run(options)
+    except KeyboardInterrupt:
+        _interrupted(run)
+
+
+def _interrupted(run: Study) -> NoReturn:
+    print(
+        f"\nStopped. {len(run.trials)} finished trials are kept in {run.folder.path}; "
+        "run the same command again to go on.",
+        file=sys.stderr,
+    )
+    raise typer.Exit(_INTERRUPTED)
+
+
+def _show_end(console: Console, run: Study, front: Front) -> None:
+    from growsearch.pareto import select
+    from growsearch.report import choice_lines, front_table, table_legend, write_report
+
+    failed = [trial for trial in run.trials if not trial.finished]
+    missing = run.config.search.trials - len(run.trials)
+    if missing > 0:
+        console.print(
+            f"{missing} of {run.config.search.trials} trials did not finish; "
+            "run the same command again to go on."
+        )
+    if failed:
+        console.print(f"{len(failed)} trials failed; the first: {failed[0].error}", soft_wrap=True)
+    if not front.points:
+        raise GrowsearchError(
+            f"no trial of {run.folder.path} finished inside the constraints; "
+            "loosen them, or see the reasons in trials.jsonl"
+        )
+    console.print(front_table(front, run.trials))
+    console.print(table_legend(front, run.trials), soft_wrap=True, markup=False)
+    _show_devices(console, run, front)
+    console.print()
+    bounds = run.config.select.bounds()
+    choice = select(front, bounds, run.config.select.prefer)
+    for line in choice_lines(choice, front, run.trials):
+        console.print(line, soft_wrap=True, markup=False)
+    written = write_report(run.folder.path)
+    console.print(f"\nReport: {written['html']}", soft_wrap=True)
+
+
+def _show_devices(console: Console, run: Study, front: Front) -> None:
+    """Say how many networks of each kind the front holds, overall and on each device."""
+    from growsearch.pareto.quantities import format_quantity
+
+    kinds = {trial.id: trial.kind for trial in run.trials}
+    fronts = {"all objectives": front}
+    if "accuracy" in front.directions:
+        for device in run.config.devices:
+            name = f"latency[{device}]"
+            if name in front.directions:
+                fronts[f"accuracy and {name}"] = front.only(["accuracy", name])
+    console.print()
+    for title, part in fronts.items():
+        counts = [sum(kinds[m.id] == kind for m in part.members) for kind in ("growth", "sparse")]
+        console.print(f"Front over {title}: {counts[0]} grown, {counts[1]} sparse", markup=False)
+    reference = ", ".join(
+        f"{name} {format_quantity(value, name)}" for name, value in front.nadir().items()
+    )
+    console.print(
+        f"Hypervolume {front.hypervolume():.4g} up to the worst of each: {reference}",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+@app.command(epilog="Example: growsearch report runs/digits --format html --format csv")
+def report(
+    run: Annotated[Path, typer.Argument(help="The run's folder.", show_default=False)],
+    formats: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="html, md, csv, json or png; repeat it [default: all]."),
+    ] = None,
+) -> None:
+    """Write report.html, .md, .csv, .json and front.png of a run again."""
+    from growsearch.report import FORMATS, write_report
+
+    for path in write_report(run, tuple(formats or FORMATS)).values():
+        typer.echo(path)
+
+
+@app.command(
+    epilog="Example: growsearch select runs/digits --max 'latency[cpu]=0.5ms' --max macs=200k "
+    "--min accuracy=0.95"
+)
+def select(
+    run: Annotated[Path, typer.Argument(help="The run's folder.", show_default=False)],
+    most: Annotated[
+        list[str] | None, typer.Option("--max", help="An upper bound, NAME=VALUE; repeat it.")
+    ] = None,
+    least: Annotated[
+        list[str] | None, typer.Option("--min", help="A lower bound, NAME=VALUE; repeat it.")
+    ] = None,
+    prefer: Annotated[
+        str, typer.Option(help="accuracy: the best of the first objective; knee: the balanced.")
+    ] = "accuracy",
+    out: Annotated[
+        Path | None, typer.Option(help="The export's folder [default: RUN/export/ID].")
+    ] = None,
+) -> None:
+    """Choose the best network inside a budget and export it, proven equal."""
+    from growsearch.pareto import parse_bound
+    from growsearch.pareto import select as choose
+    from growsearch.report import choice_lines, read_run
+
+    found = read_run(run)
+    bounds = [parse_bound(text, "max") for text in most or []]
+    bounds += [parse_bound(text, "min") for text in least or []]
+    if prefer not in ("accuracy", "knee"):
+        raise UsageError(f"--prefer: unknown {prefer!r}; valid: accuracy, knee")
+    front = found.front()
+    choice = choose(front, bounds, prefer)  # type: ignore[arg-type]
+    written = (*(most or []), *(least or []))
+    for line in choice_lines(choice, front, found.trials, written):
+        typer.echo(line)
+    if choice.chosen is None:
+        raise typer.Exit(1)
+    _export(run, choice.chosen.id, out)
+
+
+def _export(run: Path, name: str, out: Path | None) -> None:
+    from growsearch.export import export_network
+    from growsearch.report import read_run
+    from growsearch.trial.network import Network
+
+    (trial,) = [trial for trial in read_run(run).trials if trial.id == name]
+    assert trial.network is not None
+    result = export_network(
+        trial.network,
+        run / "trials" / name / "weights.safetensors",
+        out or run / "export" / name,
+        lambda data: Network.from_json(data).build(),
+    )
+    typer.echo(f"\nExported to {result.folder}:")
+    for path in (result.architecture, result.weights, result.program):
+        typer.echo(f"  {path.name}")
+    typer.echo(f"Reloaded; outputs differ by at most {result.max_difference:.1g}.")
+
+
+_LISTS = "spaces, devices, transforms, distributions, updaters, datasets, samplers"
+
+
+@app.command("list", epilog="Example: growsearch list spaces")
+def list_names(
+    what: Annotated[str, typer.Argument(help=f"One of: {_LISTS}.", show_default=False)],
+) -> None:
+    """List what there is, one line each."""
+    lines = _listing(what)
+    width = max(map(len, lines))
+    for name, description in lines.items():
+        typer.echo(f"{name:<{width}}  {description}".rstrip())
+
+
+def _listing(what: str) -> dict[str, str]:
+    if what == "spaces":
+        from search_spaces import SEARCH_SPACES
+
+        return {name: space.description for name, space in SEARCH_SPACES.items()}
+    if what == "devices":
+        from cost_models import DEVICES
+
+        return {name: f"{d.kind}: {d.description}" for name, d in DEVICES.items()}
+    if what == "transforms":
+        from growsearch.transforms import DESCRIPTIONS
+
+        return dict(DESCRIPTIONS)
+    if what in ("distributions", "updaters"):
+        from growsearch.sparsity import MASK_UPDATERS, SPARSITY_DISTRIBUTIONS
+
+        registry = SPARSITY_DISTRIBUTIONS if what == "distributions" else MASK_UPDATERS
+        return dict.fromkeys(registry, "")
+    if what == "datasets":
+        from growsearch.datasets import DESCRIPTIONS as DATASET_DESCRIPTIONS
+
+        return dict(DATASET_DESCRIPTIONS)
+    if what == "samplers":
+        from growsearch.search.sampler import SAMPLERS
+
+        return dict.fromkeys(SAMPLERS, "")
+    raise UsageError(f"list: unknown {what!r}; valid: {_LISTS}")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from growsearch import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[  # noqa: ARG001
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    if debug:
+        os.environ["GROWSEARCH_DEBUG"] = "1"
+
+
+def main() -> None:
+    """Run the command line; a known problem is one message and an exit code, no traceback."""
+    try:
+        app()
+    except GrowsearchError as error:
+        if os.environ.get("GROWSEARCH_DEBUG"):
+            raise
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -1,0 +1,161 @@
+"""What is a search from its first line to its front? `Study` owns the trials and the front."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from growsearch.datasets import Dataset, load_dataset
+from growsearch.errors import UsageError
+from growsearch.files import write_json
+from growsearch.growth import Budget, build_full
+from growsearch.growth.costs import Costs
+from growsearch.pareto import Front
+from growsearch.report import front_of_trials
+from growsearch.search.decisions import values_of
+from growsearch.search.recorder import Recorder
+from growsearch.search.run_folder import RunFolder
+from growsearch.search.serial_backend import run_serial
+from growsearch.search.study_config import GrowthKind, StudyConfig
+from growsearch.search.study_file import load_study, parse_study
+from growsearch.training import EpochRecord
+from growsearch.trial.record import Trial
+from growsearch.trial.task import TrialTask
+from search_spaces import search_space
+
+Around = Callable[[Recorder], AbstractContextManager[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyOptions:
+    """How a study runs, beside what it searches.
+
+    ``around`` is entered for the time of the search (live progress); ``report`` receives every
+    epoch of the serial backend. ``retry_failed`` runs failed trials of an earlier session again.
+    """
+
+    retry_failed: bool = False
+    around: Around = field(default=lambda _: nullcontext())
+    report: Callable[[EpochRecord], None] = field(default=lambda _: None)
+
+
+class Study:
+    """A search: its configuration, its run folder and, once run, its trials and front.
+
+    Args:
+        config: a `StudyConfig`, a mapping of a study's keys, or the path of a YAML file.
+        folder: where the run lives; default ``runs/<name>``. An existing run resumes.
+    """
+
+    def __init__(
+        self, config: StudyConfig | Mapping[str, Any] | Path | str, folder: Path | None = None
+    ) -> None:
+        if isinstance(config, Path | str):
+            config = load_study(Path(config))
+        elif not isinstance(config, StudyConfig):
+            config = parse_study(config)
+        self.config = config
+        self.folder = RunFolder((folder or Path("runs") / config.name).absolute())
+        self.trials: tuple[Trial, ...] = ()
+        self.resumed_trials = 0
+        self.notes: tuple[str, ...] = ()
+
+    def run(self, options: StudyOptions | None = None) -> Front:
+        """Search until the ledger holds the study's number of trials; return the front.
+
+        Trials that an earlier session finished are kept and not run again; those that it started
+        and did not finish run first.
+
+        Raises:
+            UsageError: for wrong input, before anything is trained.
+            GrowsearchError: for storage or Ray trouble; what was finished is kept.
+        """
+        options = options or StudyOptions()
+        dataset = load_dataset(self.config.dataset, self.config.data_dir)
+        check_budgets(self.config, dataset)
+        with self.folder.locked():
+            self.folder.open(self.config)
+            recorder = Recorder(
+                self.folder, self.config.search.seed, retry_failed=options.retry_failed
+            )
+            self.notes, self.resumed_trials = recorder.notes, recorder.resumed
+            try:
+                with options.around(recorder):
+                    self._search(recorder, options)
+            finally:
+                self.trials = tuple(sorted(recorder.trials.values(), key=lambda t: t.number))
+            return self._write_front()
+
+    def _search(self, recorder: Recorder, options: StudyOptions) -> None:
+        task = TrialTask(
+            dataset=self.config.dataset,
+            data_dir=self.config.data_dir,
+            devices=self.config.devices,
+            folder=self.folder.path,
+        )
+        if len(recorder.trials) >= self.config.search.trials:
+            return
+        if self.config.search.backend == "serial":
+            run_serial(self.config, task, recorder, options.report)
+            return
+        # Ray takes seconds to import: only a search that uses it waits.
+        from growsearch.search.ray_backend import run_ray
+
+        run_ray(self.config, task, recorder)
+
+    @property
+    def front(self) -> Front:
+        """The front of the finished trials that meet every hard constraint."""
+        return front_of_trials(self.trials, self.config.objectives, self.config.bounds())
+
+    def _write_front(self) -> Front:
+        front = self.front
+        write_json(self.folder.front, front_json(front, self.trials))
+        return front
+
+
+def front_json(front: Front, trials: tuple[Trial, ...]) -> dict[str, Any]:
+    """Return front.json: no dates and no durations, so that equal searches give equal files."""
+    known = {trial.id: trial for trial in trials}
+    return {
+        "directions": dict(front.directions),
+        "reference": front.nadir() if front.points else None,
+        "hypervolume": front.hypervolume(),
+        "members": [
+            {
+                "id": member.id,
+                "kind": known[member.id].kind,
+                "network_hash": known[member.id].network_hash,
+                "values": {name: member.values[name] for name in front.directions},
+            }
+            for member in front.members
+        ],
+    }
+
+
+def check_budgets(config: StudyConfig, dataset: Dataset) -> None:
+    """Refuse a growth budget that no network of the space can meet.
+
+    Raises:
+        UsageError: naming the key, the value and the least budget.
+    """
+    if config.trials.growth is not None:
+        for name in values_of(config.trials.growth.space):
+            _check_growth(config.trials.growth, str(name), dataset)
+
+
+def _check_growth(kind: GrowthKind, name: str, dataset: Dataset) -> None:
+    space = search_space(name).for_data(dataset.input_shape, dataset.num_classes)
+    module = build_full(space, seed=0)
+    for value in values_of(kind.budget.decision):
+        assert not isinstance(value, str)
+        budget = (
+            Budget(parameters=value) if kind.budget.metric == "parameters" else Budget(macs=value)
+        )
+        try:
+            Costs.of(space, module, budget)
+        except UsageError as error:
+            raise UsageError(f"trials.growth.{error} (space {name})") from error
