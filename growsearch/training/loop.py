@@ -154,9 +154,9 @@ def _train_epoch(state: TrainingState, dataset: Dataset, options: TrainingOption
     for inputs, labels in _batches(dataset, state):
         with options.guard():
             losses.append(_step(state, inputs, labels, options.hooks))
-    for hook in options.hooks:
-        hook.on_epoch_end(state)
     with options.guard():
+        for hook in options.hooks:
+            hook.on_epoch_end(state)
         logits = predict(state.model, dataset.validation.inputs)
     return EpochRecord(
         epoch=state.epoch + 1,

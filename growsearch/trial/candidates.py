@@ -97,11 +97,12 @@ def _sparse(
     config: SparseTrial, space: SearchSpace, dataset: Dataset, seed: int, options: TrainingOptions
 ) -> Candidate:
     recipe = config.training.recipe()
-    dense = build_full(space, seed)
     example = space.example_inputs()
-    model, applied = _sparse_model(config, dense, example, seed)
+    with options.guard():
+        dense = build_full(space, seed)
+        model, applied = _sparse_model(config, dense, example, seed)
+        factors = macs_per_weight(model, example)
     masks = Masks.of(model)
-    factors = macs_per_weight(model, example)
     steps_per_epoch = max(1, len(dataset.train) // recipe.batch_size)
     hook = SparseTraining(
         masks,

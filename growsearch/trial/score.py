@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from cost_models import DEVICES, LayerWork, MachineLock, Workload, estimate, measure, trace
-from growsearch.datasets import Dataset
+from cost_models import (
+    DEVICES,
+    LayerWork,
+    MachineLock,
+    Measurement,
+    NoisyMeasurementError,
+    Workload,
+    estimate,
+    measure,
+    trace,
+)
+from growsearch.datasets import Dataset, Split
 from growsearch.metrics import accuracy, predict
 from growsearch.trial.record import Latency, LayerRecord
 
 # Latencies of a search are those of one example at a time, as a deployed network meets them.
 LATENCY_BATCH = 1
+# Other programs come and go: how long to wait after each refused measurement.
+_WAITS_S = (1.0, 3.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +62,14 @@ def score(
         CostModelError: if a layer cannot be counted, or a measurement is too noisy to be trusted.
     """
     example = (torch.zeros(LATENCY_BATCH, *dataset.input_shape),)
-    work = trace(model, example)
+    with lock.shared():
+        work = trace(model, example)
+        validation = _accuracy(model, dataset.validation)
+        test = _accuracy(model, dataset.test)
     latency = {device: _latency(model, example, work, device, lock) for device in devices}
     metrics: dict[str, float] = {
-        "accuracy": _accuracy(model, dataset, "validation"),
-        "test_accuracy": _accuracy(model, dataset, "test"),
+        "accuracy": validation,
+        "test_accuracy": test,
         "macs": work.effective_macs,
         "dense_macs": work.dense_macs,
         "parameters": work.nonzero_parameters,
@@ -65,9 +81,8 @@ def score(
     return Score(metrics=metrics, latency=latency, layers=layers)
 
 
-def _accuracy(model: nn.Module, dataset: Dataset, split: str) -> float:
-    part = dataset.validation if split == "validation" else dataset.test
-    return accuracy(predict(model, part.inputs), part.labels)
+def _accuracy(model: nn.Module, split: Split) -> float:
+    return accuracy(predict(model, split.inputs), split.labels)
 
 
 def _latency(
@@ -94,8 +109,7 @@ def _latency(
 def _measured(
     model: nn.Module, example: tuple[torch.Tensor, ...], device: str, lock: MachineLock
 ) -> Latency:
-    with lock.exclusive():
-        found = measure(model, example, device=device, threads=1)
+    found = _quiet_measurement(model, example, device, lock)
     return Latency(
         method="measured",
         value_s=found.median_s,
@@ -106,6 +120,20 @@ def _measured(
         threads=found.threads,
         device=found.device,
     )
+
+
+def _quiet_measurement(
+    model: nn.Module, example: tuple[torch.Tensor, ...], device: str, lock: MachineLock
+) -> Measurement:
+    """Measure alone; a disturbed machine gets a few seconds to calm down, then another try."""
+    for wait_s in _WAITS_S:
+        try:
+            with lock.exclusive():
+                return measure(model, example, device=device, threads=1)
+        except NoisyMeasurementError:
+            time.sleep(wait_s)
+    with lock.exclusive():
+        return measure(model, example, device=device, threads=1)
 
 
 def _layer_record(layer: LayerWork) -> LayerRecord:
