@@ -1,0 +1,45 @@
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from growsearch.search.study import Study
+
+pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_search_on_ray_records_each_trial_once_and_resumes(
+    tiny: dict[str, Any], run_folder: Path
+) -> None:
+    tiny["search"] |= {"backend": "ray", "parallel": 2, "trials": 3}
+    tiny["objectives"]["latency[cpu]"] = "minimize"
+    Study(tiny, run_folder).run()
+    tiny["search"]["trials"] = 5
+    study = Study(tiny, run_folder)
+    front = study.run()
+    lines = (run_folder / "trials.jsonl").read_text().splitlines()
+    assert study.resumed_trials == 3
+    assert len({json.loads(line)["id"] for line in lines}) == len(lines) == 5
+    assert sorted(trial.number for trial in study.trials) == [0, 1, 2, 3, 4]
+    for trial in study.trials:
+        if trial.finished:
+            assert trial.latency["cpu"].method == "measured"
+            assert trial.latency["cpu"].threads == 1
+            assert trial.latency["wafer-cs2"].method == "analytic"
+    assert len(front) >= 1
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_run_folder_stops_the_search_with_a_message(
+    tiny: dict[str, Any], run_folder: Path
+) -> None:
+    from growsearch.errors import GrowsearchError
+
+    tiny["search"] |= {"backend": "ray", "parallel": 1, "trials": 1}
+    run_folder.mkdir(mode=0o500)
+    with pytest.raises(GrowsearchError, match="writable"):
+        Study(tiny, run_folder).run()

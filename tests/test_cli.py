@@ -1,0 +1,91 @@
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from growsearch.search.study import Study
+
+
+def _growsearch(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "from growsearch.cli import main; main()", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def test_help_names_the_commands_and_imports_neither_torch_nor_ray(tmp_path: Path) -> None:
+    script = (
+        "import sys\nfrom growsearch.cli import main\nsys.argv = ['growsearch', '--help']\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "sys.exit(any(name in sys.modules for name in ('torch', 'ray', 'optuna', 'sklearn')))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert all(command in done.stdout for command in ("search", "report", "select", "list"))
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["search", "missing.yaml"], 2, ["missing.yaml", "give a study file"]),
+        (["report", "missing"], 2, ["missing", "folder of a run"]),
+        (["select", "missing", "--max", "macs=1k"], 2, ["missing"]),
+        (["list", "planets"], 2, ["planets", "spaces"]),
+    ],
+)
+def test_wrong_input_is_one_message_without_a_traceback(
+    tmp_path: Path, arguments: list[str], code: int, words: list[str]
+) -> None:
+    done = _growsearch(*arguments, cwd=tmp_path)
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert all(word in done.stderr for word in words)
+
+
+def test_a_search_ends_with_a_report_and_select_exports_a_proven_network(
+    tmp_path: Path,
+) -> None:
+    study: dict[str, Any] = {
+        "name": "tiny",
+        "dataset": "digits",
+        "trials": {"growth": {"space": "mlp-digits", "budget": {"parameters": "20%"}, "epochs": 2}},
+        "objectives": {"accuracy": "maximize", "macs": "minimize"},
+        "search": {"trials": 1, "backend": "serial"},
+    }
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
+    done = _growsearch("search", "study.yaml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Choice" in done.stdout
+    assert "Hypervolume" in done.stdout
+    assert (tmp_path / "runs" / "tiny" / "report.html").is_file()
+    chosen = _growsearch("select", "runs/tiny", "--max", "macs=200k", cwd=tmp_path)
+    assert chosen.returncode == 0, chosen.stderr
+    assert "outputs differ by at most" in chosen.stdout
+    (exported,) = (tmp_path / "runs" / "tiny" / "export").iterdir()
+    assert {p.name for p in exported.iterdir()} >= {"architecture.json", "weights.safetensors"}
+    missed = _growsearch("select", "runs/tiny", "--max", "macs=1", cwd=tmp_path)
+    assert missed.returncode == 1
+    assert "Nearest miss" in missed.stdout
+
+
+def test_fresh_starts_in_a_new_folder_and_deletes_nothing(tmp_path: Path) -> None:
+    from growsearch.search.run_folder import fresh_folder
+
+    (tmp_path / "digits").mkdir()
+    (tmp_path / "digits-2").mkdir()
+    assert fresh_folder(tmp_path / "digits") == tmp_path / "digits-3"
+    assert fresh_folder(tmp_path / "other") == tmp_path / "other"
+
+
+def test_a_study_reads_a_mapping_as_well_as_a_file(tmp_path: Path) -> None:
+    study = Study(Path(__file__).parents[1] / "examples" / "digits.yaml", tmp_path / "run")
+    assert study.config.name == "digits"
+    assert not (tmp_path / "run").exists()
