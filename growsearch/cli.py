@@ -12,6 +12,8 @@ import typer
 from growsearch.errors import GrowsearchError, UsageError
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from rich.console import Console
 
     from growsearch.pareto import Front
@@ -69,7 +71,9 @@ def _override(config: StudyConfig, backend: str | None, trials: int | None) -> S
     return parse_study(data, source="command line")
 
 
-def _progress(console: Console, config: StudyConfig, recorder: Recorder):  # type: ignore[no-untyped-def]
+def _progress(
+    console: Console, config: StudyConfig, recorder: Recorder
+) -> AbstractContextManager[None]:
     from growsearch.search.progress import ProgressLine, live_progress
 
     if recorder.resumed:
