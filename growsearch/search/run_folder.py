@@ -27,7 +27,7 @@ _VERSIONS_OF = ("growsearch", "torch", "ray", "optuna", "numpy", "fvcore", "mooc
 # A search needs room for weights and ledger; below this it would fail in the middle.
 _LEAST_FREE_BYTES = 64 * 2**20
 # What may differ between a run and the study that resumes it.
-_MAY_CHANGE = {"search": ("trials", "parallel", "backend"), "select": None, "data_dir": None}
+_MAY_CHANGE = ("search.trials", "search.parallel", "search.backend", "select", "data_dir")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,17 +207,14 @@ def _check_same(folder: Path, before: StudyConfig, now: StudyConfig) -> None:
         )
 
 
-def _differences(
-    before: Mapping[str, Any], now: Mapping[str, Any]
-) -> Iterator[tuple[str, Any, Any]]:
-    for key in dict.fromkeys([*before, *now]):
-        allowed = _MAY_CHANGE.get(key, ())
-        if allowed is None:
-            continue
-        old, new = before.get(key), now.get(key)
-        if allowed and isinstance(old, dict) and isinstance(new, dict):
-            for part in dict.fromkeys([*old, *new]):
-                if part not in allowed and old.get(part) != new.get(part):
-                    yield f"{key}.{part}", old.get(part), new.get(part)
-        elif old != new:
-            yield key, old, new
+def _differences(before: Any, now: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yield (dotted key, old, new) for the innermost settings that differ and may not."""
+    if key in _MAY_CHANGE or before == now:
+        return
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        yield key, before, now
+        return
+    for part in dict.fromkeys([*before, *now]):
+        yield from _differences(
+            before.get(part), now.get(part), f"{key}.{part}" if key else str(part)
+        )

@@ -85,7 +85,9 @@ def test_a_changed_study_is_not_mixed_into_an_old_run(
     tiny["search"]["trials"] = 1
     Study(tiny, run_folder).run()
     tiny["trials"]["sparse"]["sparsity"] = 0.5
-    with pytest.raises(UsageError, match=r"another study: trials .*--fresh"):
+    with pytest.raises(
+        UsageError, match=r"another study: trials\.sparse\.sparsity was .* is 0\.5 now.*--fresh"
+    ):
         Study(tiny, run_folder).run()
 
 
