@@ -1,0 +1,1 @@
+"""Which commands does the terminal have beside those in `growsearch.cli`? One file a command."""
