@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from growsearch.errors import UsageError
 from growsearch.training.optimizers import SGD, OptimizerRule
 from growsearch.training.schedule import Cosine, Schedule
+
+Precision = Literal["float32", "bfloat16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 _NESTEROV = SGD()
 _COSINE = Cosine()
@@ -20,7 +24,9 @@ class Recipe:
     ``learning_rate`` is the peak, reached after ``warmup_epochs`` (half the run at most) on a
     straight line from ``warmup_start`` of it. ``weight_decay`` is not applied to biases and
     BatchNorm (spec: Sparse-IFT recipes). ``clip_norm`` bounds the norm of all gradients taken as
-    one vector, those of masked weights included (Pascanu et al. 2013, algorithm 1).
+    one vector, those of masked weights included (Pascanu et al. 2013, algorithm 1). ``precision``
+    "bfloat16" runs convolutions and products in it (torch's autocast); weights, masks, gradients
+    and evaluation stay in float32.
 
     Raises:
         UsageError: for values with which no run is possible.
@@ -34,6 +40,7 @@ class Recipe:
     warmup_epochs: float = 1
     warmup_start: float = 0.1
     clip_norm: float | None = None
+    precision: Precision = "float32"
     optimizer: OptimizerRule = _NESTEROV
     schedule: Schedule = _COSINE
 
@@ -48,6 +55,10 @@ class Recipe:
         for name in ("label_smoothing", "warmup_start"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"{name}: {getattr(self, name)} is not in [0, 1]")
+        if self.precision not in PRECISIONS:
+            raise UsageError(
+                f"precision: unknown {self.precision!r}; valid: {', '.join(PRECISIONS)}"
+            )
         self.schedule.check(self.epochs)
 
     def learning_rate_at(self, progress: float) -> float:

@@ -1,3 +1,4 @@
+import copy
 import dataclasses
 import math
 from contextlib import contextmanager
@@ -8,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from growsearch.datasets import Augmentation, Dataset, Split, load_dataset, subset
-from growsearch.errors import DivergedError
+from growsearch.errors import DivergedError, UsageError
 from growsearch.training import (
     SGD,
     AdamW,
@@ -309,3 +310,51 @@ def test_augmented_training_is_repeatable(digits):
         train(model, shifting, Recipe(epochs=2), seed=3, forward_macs=1)
         results.append(_weights(model))
     assert torch.equal(results[0], results[1])
+
+
+class Listening(nn.Module):
+    """A convolution that notes the type and layout of what it puts out."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(2, 4, 3)
+        self.seen = []
+
+    def forward(self, x):
+        out = self.conv(x)
+        if self.training:
+            channels_last = out.is_contiguous(memory_format=torch.channels_last)
+            self.seen.append((out.dtype, channels_last))
+        return out.mean(dim=(2, 3))
+
+
+def _pictures():
+    inputs = torch.randn(8, 2, 5, 6, generator=torch.Generator().manual_seed(0))
+    split = Split(inputs=inputs, labels=torch.arange(8) % 4)
+    return Dataset(name="pictures", train=split, validation=split, test=split, num_classes=4)
+
+
+def test_bfloat16_is_for_the_forward_pass_and_weights_and_gradients_stay_float32():
+    model = Listening()
+    recipe = Recipe(epochs=1, batch_size=8, precision="bfloat16")
+    train(model, _pictures(), recipe, seed=0, forward_macs=1)
+    assert [dtype for dtype, _ in model.seen] == [torch.bfloat16]
+    assert model.conv.weight.dtype == model.conv.weight.grad.dtype == torch.float32
+
+
+def test_channels_last_lays_weights_and_inputs_out_and_changes_rounding_only():
+    torch.manual_seed(0)
+    plain = Listening()
+    laid_out = copy.deepcopy(plain)
+    recipe = Recipe(epochs=1, batch_size=8)
+    options = TrainingOptions(channels_last=True)
+    train(plain, _pictures(), recipe, seed=0, forward_macs=1)
+    train(laid_out, _pictures(), recipe, seed=0, forward_macs=1, options=options)
+    assert plain.seen == [(torch.float32, False)]
+    assert laid_out.seen == [(torch.float32, True)]
+    torch.testing.assert_close(plain.conv.weight, laid_out.conv.weight)
+
+
+def test_an_unknown_precision_is_refused_with_the_valid_ones():
+    with pytest.raises(UsageError, match="'half'; valid: float32, bfloat16"):
+        Recipe(epochs=1, precision="half")
