@@ -5,7 +5,7 @@ Sparse Wide at .5, .75 and .9 with static masks, SET and RigL against the dense 
 see the same batches at a seed, and all spend the dense network's MACs (RigL's dense gradients come
 on top and are counted). Every finished run is written down; run it again to go on.
 
-    python benchmarks/sparse_wide_cifar.py --data-dir DATA --epochs 6 --workers 2
+    python benchmarks/sparse_wide_cifar.py --data-dir DATA --epochs 4 --workers 2
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ CHANNELS_LAST_FROM = 16
 class Settings:
     data_dir: str
     epochs: int
+    batch_size: int
     train_images: int
     width: int
     interval: int
@@ -83,7 +84,7 @@ def run(settings: Settings, job: Job) -> dict[str, Any]:
     space = dataclasses.replace(search_space("resnet20"), base_width=settings.width)  # type: ignore[type-var]
     network = build(space, job)
     recipe = published_recipe("sparse-ift-cifar-cosine", epochs=settings.epochs)
-    recipe = dataclasses.replace(recipe, precision="bfloat16")
+    recipe = dataclasses.replace(recipe, batch_size=settings.batch_size, precision="bfloat16")
     channels = next(iter(network.model.parameters())).shape[0]
     options = TrainingOptions(
         hooks=hooks(network, space, job, settings),
@@ -114,7 +115,7 @@ def run(settings: Settings, job: Job) -> dict[str, Any]:
 
 def images(settings: Settings) -> Dataset:
     whole = load_dataset("cifar10", Path(settings.data_dir))
-    return subset(whole, train=settings.train_images, validation=1_000, test=len(whole.test))
+    return subset(whole, train=settings.train_images, validation=200, test=len(whole.test))
 
 
 def dense_macs(space: SearchSpace) -> int:
@@ -240,7 +241,8 @@ def with_deviation(mean: float | None, deviation: float | None) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-dir", required=True, help="folder that holds CIFAR-10")
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--train-images", type=int, default=10_000)
     parser.add_argument("--width", type=int, default=8)
@@ -251,6 +253,7 @@ def main() -> None:
     settings = Settings(
         data_dir=arguments.data_dir,
         epochs=arguments.epochs,
+        batch_size=arguments.batch_size,
         train_images=arguments.train_images,
         width=arguments.width,
         interval=arguments.interval,
