@@ -1,11 +1,11 @@
-"""What does growing buy on CIFAR-10? Accuracy, size and the cost of training against the baselines.
+"""What does growing buy on CIFAR-10? Accuracy, size and cost of training beside the baselines.
 
-ResNet-20 and VGG-16 on a fixed subset of CIFAR-10, as in table 1 of arXiv 2007.15353: learned growth
-beside random-order growth, random indicators, uniform width at the MACs of the grown network, the
-grown architecture trained from scratch, and dense training. All see the same batches at a seed and
-train for the same epochs. Savings are against dense training in the same run: MACs as integrated
-step by step, time as process CPU time on one thread. Every finished run is written down; run it
-again to go on.
+ResNet-20 and VGG-16 on a fixed subset of CIFAR-10, as in table 1 of arXiv 2007.15353: learned
+growth beside random-order growth, random indicators, uniform width at the MACs of the grown
+network, the grown architecture trained from scratch, and dense training. All see the same batches
+at a seed and train for the same epochs. Savings are against dense training in the same run: MACs as
+integrated step by step, time as process CPU time on one thread. Every finished run is written down;
+run it again to go on.
 
     python benchmarks/growth_cifar.py --data-dir DATA --network resnet20 --epochs 12 --workers 2
 """
