@@ -11,7 +11,9 @@ from growsearch.sparsity.dynamic import (
     MASK_UPDATERS,
     Connections,
     CubicSchedule,
+    MacSchedule,
     MaskUpdater,
+    Timetable,
     make_updater,
 )
 from growsearch.sparsity.hook import SparseTraining
@@ -25,6 +27,7 @@ from growsearch.sparsity.layers import (
 )
 from growsearch.sparsity.masks import Masks, masks_in_state
 from growsearch.sparsity.n_of_m import NOfM, sparsify_n_of_m
+from growsearch.sparsity.pattern_names import StructuredPattern, parse_pattern, pattern_name
 from growsearch.sparsity.patterns import Pattern, Unstructured
 from growsearch.sparsity.sparsify import (
     layer_sparsities,
@@ -42,12 +45,15 @@ __all__ = [
     "Connections",
     "CubicSchedule",
     "Distribution",
+    "MacSchedule",
     "MaskUpdater",
     "Masks",
     "NOfM",
     "Pattern",
     "PrunableLayer",
     "SparseTraining",
+    "StructuredPattern",
+    "Timetable",
     "Unstructured",
     "first_and_last",
     "layer_sparsities",
@@ -56,6 +62,8 @@ __all__ = [
     "make_updater",
     "masked_sparsity",
     "masks_in_state",
+    "parse_pattern",
+    "pattern_name",
     "prunable_layers",
     "prunable_parameters",
     "prune_by_saliency",

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from growsearch.errors import UsageError
 from growsearch.sparsity.allocation import allocate
-from growsearch.sparsity.distributions import SparsityRequest, sparsity_distribution
+from growsearch.sparsity.distributions import Batch, SparsityRequest, sparsity_distribution
 from growsearch.sparsity.layers import PrunableLayer
 from growsearch.sparsity.masks import Masks
 from growsearch.sparsity.patterns import highest
@@ -78,16 +78,17 @@ def sparsify_blocks(
     distribution: str = "erk",
     generator: torch.Generator,
     exclude: Iterable[str] = (),
+    batch: Batch | None = None,
 ) -> Masks:
     """Give every layer outside ``exclude`` random blocks at the distribution's densities.
 
     Excluded layers are dense and the others pay for them. The number of zeros is the one asked for,
-    to the nearest whole block.
+    to the nearest whole block. ``batch`` is for the distributions that look at data.
 
     Raises:
         UsageError: if a layer does not fall into whole blocks, or as `layer_sparsities` raises.
     """
-    request = SparsityRequest.of(module, sparsity, exclude, None)
+    request = SparsityRequest.of(module, sparsity, exclude, batch)
     densities = sparsity_distribution(distribution)(request)
     free = [layer for layer in request.layers if layer.name not in request.excluded]
     grids = []

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 
+import torch
+from torch import Tensor
+
 from growsearch.errors import GrowsearchError, UsageError
+from growsearch.sparsity.dynamic.timetable import Timetable
 from growsearch.sparsity.dynamic.updater import Connections, MaskUpdater
-from growsearch.sparsity.masks import Masks
+from growsearch.sparsity.masks import Masks, hide
 from growsearch.sparsity.optimizer_slots import clear_slots
 from growsearch.training import Hook, TrainingState
 
@@ -18,7 +23,11 @@ class SparseTraining(Hook):
     all steps. Connections that are grown and were masked before start at zero weight with cleared
     optimizer slots. ``state.forward_macs`` follows the active weights. A step that needs dense
     gradients costs 2 f_S + f_D instead of 3 f_S forward MACs an example (Evci et al. 2020,
-    appendix H), which is added to ``state.training_macs``.
+    appendix H), which is added to ``state.training_macs``; ``dense_gradient_macs`` is the sum of
+    what was added, so that the rest is three times the forward MACs of every step.
+
+    Where the recipe clips gradients, their norm is that of active weights: gradients of masked ones
+    move nothing and are zeroed first.
     """
 
     def __init__(
@@ -49,7 +58,9 @@ class SparseTraining(Hook):
         self._updater = updater
         self._macs_per_weight = dict(macs_per_weight)
         self._interval = interval
+        self._dense_gradients: dict[str, Tensor] = {}
         self.updates = 0
+        self.dense_gradient_macs = 0
 
     @property
     def masks(self) -> Masks:
@@ -61,16 +72,30 @@ class SparseTraining(Hook):
 
         Raises:
             GrowsearchError: if the masks belong to another module than the one being trained.
+            UsageError: if the updates were planned for a run of other steps.
         """
         if self._masks.module is not state.model:
             raise GrowsearchError(
                 "sparse training: the masks belong to another module; use Masks.of(model)"
             )
+        planned = self._updater.planned_for
+        here = Timetable(steps=state.total_steps, interval=self._interval)
+        if planned is not None and planned != here:
+            raise UsageError(
+                f"sparse training: the masks' MACs were planned for {planned.steps} steps and a "
+                f"mask update every {planned.interval}, but this run has {here.steps} and "
+                f"{here.interval}; plan for this run"
+            )
         self._masks.apply()
 
     def before_update(self, state: TrainingState) -> bool:
         """Return False at mask updates that take the place of the weight update."""
-        return not (self._updater.replaces_update and self._is_due(state.step + 1, state))
+        due = self._is_due(state.step + 1, state)
+        if due and self._updater.replaces_update:
+            return False
+        if state.recipe.clip_norm is not None:
+            self._hide_gradients(keep=due and self._updater.needs_gradients)
+        return True
 
     def after_update(self, state: TrainingState) -> None:
         """Zero masked weights, then rewire the masks if this step is due."""
@@ -80,23 +105,59 @@ class SparseTraining(Hook):
                 self._charge_dense_gradients(state)
             self._rewire(state)
 
+    def settings(self) -> Mapping[str, object]:
+        """Return the updater's kind and options, and the interval."""
+        fields = {
+            field.name: getattr(self._updater, field.name)
+            for field in dataclasses.fields(self._updater)  # type: ignore[arg-type]
+        }
+        # A function is the same in another process by its name alone.
+        options = {name: getattr(value, "__name__", value) for name, value in fields.items()}
+        return {
+            "updater": {"kind": type(self._updater).__name__, **options},
+            "interval": self._interval,
+        }
+
+    def state(self) -> Mapping[str, Tensor]:
+        """Return the counters; the masks are the model's own buffers."""
+        return {
+            "updates": torch.tensor(self.updates),
+            "dense_gradient_macs": torch.tensor(self.dense_gradient_macs),
+        }
+
+    def load_state(self, tensors: Mapping[str, Tensor], training: TrainingState) -> None:  # noqa: ARG002
+        """Take the counters back."""
+        self.updates = int(tensors["updates"])
+        self.dense_gradient_macs = int(tensors["dense_gradient_macs"])
+
     def _is_due(self, step: int, state: TrainingState) -> bool:
-        return step % self._interval == 0 and step < self._updater.until * state.total_steps
+        timetable = Timetable(steps=state.total_steps, interval=self._interval)
+        return timetable.is_due(step, self._updater.until)
+
+    def _hide_gradients(self, *, keep: bool) -> None:
+        """Zero the gradients of masked weights; ``keep`` puts dense ones by for the mask update."""
+        for name in self._masks.names:
+            gradient = self._masks.weight(name).grad
+            if gradient is not None:
+                if keep:
+                    self._dense_gradients[name] = gradient.clone()
+                hide(gradient, self._masks[name])
 
     def _charge_dense_gradients(self, state: TrainingState) -> None:
         zeros = {n: self._masks[n].numel() - kept for n, kept in self._masks.nonzeros().items()}
         skipped = sum(self._macs_per_weight[name] * count for name, count in zeros.items())
+        self.dense_gradient_macs += skipped * state.batch_examples
         state.training_macs += skipped * state.batch_examples
 
     def _rewire(self, state: TrainingState) -> None:
-        layers = {
-            name: Connections(
-                weight=self._masks.weight(name).detach(),
-                gradient=self._masks.weight(name).grad,
+        layers = {}
+        for name in self._masks.names:
+            weight = self._masks.weight(name)
+            layers[name] = Connections(
+                weight=weight.detach(),
+                gradient=self._dense_gradients.pop(name, weight.grad),
                 mask=self._masks[name],
             )
-            for name in self._masks.names
-        }
         before = self._masks.nonzeros()
         progress = state.step / state.total_steps
         for name, mask in self._updater.update(layers, progress, state.generator).items():

@@ -11,6 +11,14 @@ from torch import Tensor, nn
 from growsearch.errors import GrowsearchError, UsageError
 
 _SUFFIX = "_mask"
+_PART = 2**16
+# Integers as wide as the floats, to work on their bits.
+_BITS = {
+    torch.float64: torch.int64,
+    torch.float32: torch.int32,
+    torch.bfloat16: torch.int16,
+    torch.float16: torch.int16,
+}
 
 
 class Masks:
@@ -99,14 +107,16 @@ class Masks:
             # Surgery has given the parameter another shape: the buffer follows.
             owner, leaf = _owner(self._module, name)
             owner.register_buffer(leaf + _SUFFIX, mask.detach().clone().to(weight.device))
-        weight.masked_fill_(self[name].logical_not(), 0.0)
+        hide(weight, self[name])
 
-    @torch.no_grad()
     def apply(self) -> None:
         """Set every masked weight to zero, in place; call it once after each optimizer step."""
         for name in self._names:
-            # masked_fill_ rather than a product: 0 x inf would be NaN.
-            self.weight(name).masked_fill_(self[name].logical_not(), 0.0)
+            owner, leaf = _owner(self._module, name)
+            weight, mask = owner._parameters[leaf], owner._buffers[leaf + _SUFFIX]
+            assert weight is not None
+            assert mask is not None
+            hide(weight, mask)
 
     def check(self) -> None:
         """Raise unless every masked weight is exactly zero and every mask fits its weight.
@@ -162,6 +172,25 @@ class Masks:
         self._names = ()
 
 
+def hide(values: Tensor, mask: Tensor) -> None:
+    """Set ``values`` to zero, in place, wherever ``mask`` is False; infinity and NaN too."""
+    integer = _BITS.get(values.dtype)
+    if integer is None or not values.is_cpu:
+        values.detach().masked_fill_(mask.logical_not(), 0.0)
+        return
+    # Not a product: 0 x inf would be NaN. True is 1, and -1 has all bits set: what is active keeps
+    # its bits. This takes half the time of masked_fill_.
+    bits, ones = values.detach().view(integer), mask.view(torch.int8)
+    if bits.numel() > _PART and bits.is_contiguous() and ones.is_contiguous():
+        # Parts of this size stay in the processor's cache.
+        for part, active in zip(
+            bits.view(-1).split(_PART), ones.view(-1).split(_PART), strict=True
+        ):
+            part.bitwise_and_(active.neg())
+    else:
+        bits.bitwise_and_(ones.neg())
+
+
 def masks_in_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the masks by parameter name that a ``state_dict`` holds.
 
@@ -185,16 +214,27 @@ def _masked_names(module: nn.Module) -> Iterator[str]:
 
 
 def _owner(module: nn.Module, name: str) -> tuple[nn.Module, str]:
-    path, _, leaf = name.rpartition(".")
-    return module.get_submodule(path), leaf
+    """Return the layer that has the parameter, and the parameter's name there.
+
+    Raises:
+        KeyError: if there is no such layer.
+    """
+    *path, leaf = name.split(".")
+    owner: nn.Module | None = module
+    for part in path:
+        # get_submodule does the same at ten times the cost, which once a step and layer shows.
+        owner = owner._modules[part] if owner is not None else None
+    if owner is None:
+        raise KeyError(name)
+    return owner, leaf
 
 
 def _parameter(module: nn.Module, name: str) -> nn.Parameter:
     try:
         owner, leaf = _owner(module, name)
-    except AttributeError:
-        owner, leaf = module, ""
-    parameter = owner._parameters.get(leaf)
+        parameter = owner._parameters.get(leaf)
+    except KeyError:
+        parameter = None
     if parameter is None:
         raise UsageError(f"masks: {type(module).__name__} has no parameter {name!r}")
     return parameter

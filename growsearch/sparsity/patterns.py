@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -28,6 +29,7 @@ class Pattern(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
 class Unstructured:
     """Every weight for itself."""
 
@@ -49,7 +51,13 @@ def highest(scores: Tensor, count: int) -> Tensor:
 
     Ties go to the earlier entry, so that the same scores give the same mask everywhere.
     """
-    order = torch.argsort(scores.flatten(), descending=True, stable=True)
-    chosen = torch.zeros(scores.numel(), dtype=torch.bool, device=scores.device)
-    chosen[order[:count]] = True
+    flat = scores.detach().flatten()
+    if count <= 0 or count >= flat.numel():
+        return torch.full(scores.shape, count > 0, dtype=torch.bool, device=scores.device)
+    # kthvalue counts from the lowest; it is linear, where sorting is not.
+    bound = flat.kthvalue(flat.numel() - count + 1).values
+    chosen = flat > bound
+    # Neither above nor below: equal, or not a number.
+    tied = torch.nonzero(~(chosen | (flat < bound))).flatten()
+    chosen[tied[: count - int(torch.count_nonzero(chosen))]] = True
     return chosen.view(scores.shape)

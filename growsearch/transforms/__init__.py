@@ -1,25 +1,32 @@
 """Which larger, sparse network costs as much as a dense one? The Sparse-IFT family and iso-MACs."""
 
 from growsearch.transforms.applying import Transformed, apply, expand, transform
-from growsearch.transforms.expansion import Expansion, ExpansionRequest, Transform
+from growsearch.transforms.expansion import Expansion, ExpansionRequest, Sizes, Transform
 from growsearch.transforms.iso_macs import TOLERANCE, MacMatch, match_macs
 from growsearch.transforms.mac_profile import MacProfile
+from growsearch.transforms.plan import SparsePlan, sparse_plan
 from growsearch.transforms.registry import DESCRIPTIONS, TRANSFORMS, transform_called
+from growsearch.transforms.settings import NO_TRANSFORM, SparseSettings
 from growsearch.transforms.wide_widths import wide_widths
 
 __all__ = [
     "DESCRIPTIONS",
+    "NO_TRANSFORM",
     "TOLERANCE",
     "TRANSFORMS",
     "Expansion",
     "ExpansionRequest",
     "MacMatch",
     "MacProfile",
+    "Sizes",
+    "SparsePlan",
+    "SparseSettings",
     "Transform",
     "Transformed",
     "apply",
     "expand",
     "match_macs",
+    "sparse_plan",
     "transform",
     "transform_called",
     "wide_widths",

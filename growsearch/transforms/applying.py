@@ -10,24 +10,41 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from growsearch.errors import UsageError
+from growsearch.sparsity.distributions import Batch
 from growsearch.sparsity.layers import prunable_layers
 from growsearch.sparsity.masks import Masks
-from growsearch.sparsity.sparsify import random_mask
-from growsearch.transforms.expansion import Expansion, ExpansionRequest
-from growsearch.transforms.iso_macs import MacMatch, match_macs
+from growsearch.sparsity.pattern_names import StructuredPattern, fits, pattern_name, width_multiple
+from growsearch.transforms.expansion import Expansion, ExpansionRequest, Sizes
+from growsearch.transforms.iso_macs import MacMatch
+from growsearch.transforms.low_rank_ranks import matching_ranks
 from growsearch.transforms.mac_profile import MacProfile
-from growsearch.transforms.registry import WIDENING, transform_called
+from growsearch.transforms.mask_drawing import MaskJob, draw_masks
+from growsearch.transforms.registry import DENSE, WIDENING, transform_called
+from growsearch.transforms.settings import SparseSettings
 from growsearch.transforms.single_layer import inputs_after, layer_inputs
 from search_spaces.channel_groups import DeclaresChannelGroups
 from search_spaces.trace_groups import declare_traced_groups
 
+_DEFAULT_SIZES = Sizes()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transformed:
-    """A transformed network and how well its MACs match the dense network's."""
+    """A transformed network, how well its MACs match, and what `expand` needs to build it again."""
 
     module: nn.Module
     match: MacMatch
+    sizes: Sizes = _DEFAULT_SIZES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expanded:
+    """An expanded network before its masks: which layers get some, and the dense MACs."""
+
+    job: MaskJob
+    sizes: Sizes
+    target_macs: int
 
 
 def expand(
@@ -36,6 +53,7 @@ def expand(
     sparsity: float,
     activation: bool = True,
     dense_ends: bool = True,
+    sizes: Sizes = _DEFAULT_SIZES,
 ) -> nn.Module:
     """Return the structure that `apply` gives ``module``, without masks.
 
@@ -48,26 +66,21 @@ def expand(
         sparsity: nominal s in [0, 1).
         activation: BatchNorm and ReLU where the paper has act.
         dense_ends: leave the first and the last layer as they are.
+        sizes: those of the `Transformed` network that is built again.
 
     Raises:
         UsageError: for an unknown name or a sparsity outside [0, 1).
         SearchSpaceError: if the transform changes widths and the network does not declare its
             channel groups; `search_spaces.trace_groups` makes it declare them.
     """
-    return _expand(module, name, sparsity, activation, dense_ends).module
-
-
-def _expand(
-    module: nn.Module, name: str, sparsity: float, activation: bool, dense_ends: bool
-) -> Expansion:
-    transform = transform_called(name)
     request = ExpansionRequest(
         module=copy.deepcopy(module),
         sparsity=sparsity,
         activation=activation,
         dense_ends=dense_ends,
+        sizes=sizes,
     )
-    return transform(request)
+    return transform_called(name)(request).module
 
 
 def transform(
@@ -80,6 +93,7 @@ def transform(
     example_inputs: tuple[Tensor, ...] | None = None,
     activation: bool = True,
     dense_ends: bool = True,
+    batch: Batch | None = None,
 ) -> Transformed:
     """Return ``module`` expanded and masked so that its effective MACs are those it had dense.
 
@@ -87,6 +101,7 @@ def transform(
     MACs they gain by widening are paid for by more sparsity elsewhere, so the solved sparsity
     differs from the nominal one. Masked weights are zero in place and `Masks.of` finds the masks.
     A network that does not declare its channel groups is traced for "sparse_wide" and "low_rank".
+    Patterns, saliency's own positions and dense-to-sparse training: see `sparse_plan`.
 
     Args:
         module: the dense network, or a single layer.
@@ -97,31 +112,107 @@ def transform(
         example_inputs: positional inputs, batch first; only a single layer can do without.
         activation: BatchNorm and ReLU where the paper has act.
         dense_ends: leave the first and the last layer dense.
+        batch: data, for the distributions that look at it.
 
     Raises:
         UsageError: for wrong arguments, or if the dense layers leave no MACs for the others.
     """
+    settings = SparseSettings(
+        sparsity=sparsity,
+        transform=name,
+        distribution=distribution,
+        activation=activation,
+        dense_ends=dense_ends,
+    )
     generator = generator or torch.Generator().manual_seed(0)
     inputs = example_inputs or layer_inputs(module)
-    target = MacProfile.of(module, inputs).dense_macs
-    source = _with_groups(module, name, inputs)
-    with _seeded(generator):
-        expansion = _expand(source, name, sparsity, activation, dense_ends)
-    expanded = expansion.module
-    inputs = inputs_after(module, expanded, inputs)
-    if not expansion.sparse:
-        macs = MacProfile.of(expanded, inputs).dense_macs
+    return transform_with(module, settings, inputs, generator=generator, batch=batch)
+
+
+def transform_with(
+    module: nn.Module,
+    settings: SparseSettings,
+    example_inputs: tuple[Tensor, ...],
+    *,
+    generator: torch.Generator,
+    batch: Batch | None = None,
+) -> Transformed:
+    """Return the network of ``settings`` with masks that keep its MACs all through training.
+
+    As `transform`, whose arguments are a part of these settings.
+    """
+    expanded = expanded_with(module, settings, example_inputs, generator=generator, batch=batch)
+    job, target = expanded.job, expanded.target_macs
+    if not job.sparse:
+        macs = job.profile.dense_macs
         match = MacMatch(zeros={}, weights=0, macs=macs, target_macs=target)
-        return Transformed(module=expanded, match=match)
-    match = match_macs(
-        expanded,
-        inputs,
-        target_macs=target,
-        distribution=distribution,
-        exclude=dense_names(expanded, expansion.sparse),
+        return Transformed(module=job.module, match=match, sizes=expanded.sizes)
+    drawn = draw_masks(job, target, generator)
+    Masks.attach(job.module, drawn.masks)
+    return Transformed(module=job.module, match=drawn.match, sizes=expanded.sizes)
+
+
+def expanded_with(
+    module: nn.Module,
+    settings: SparseSettings,
+    example_inputs: tuple[Tensor, ...],
+    *,
+    generator: torch.Generator,
+    batch: Batch | None = None,
+) -> Expanded:
+    """Return the expanded network of ``settings`` and the job of drawing its masks.
+
+    Raises:
+        UsageError: for wrong arguments, or if the pattern fits no layer.
+    """
+    target = MacProfile.of(module, example_inputs).dense_macs
+    source = _with_groups(module, settings.transform, example_inputs)
+    sizes = Sizes(multiple=width_multiple(settings.pattern) if settings.pattern else 1)
+    seed = _draw_seed(generator)
+    expansion = _expansion(source, settings, sizes, seed)
+    inputs = inputs_after(module, expansion.module, example_inputs)
+    profile = MacProfile.of(expansion.module, inputs)
+    if settings.transform in DENSE:
+        ranks = matching_ranks(expansion.module, profile, target)
+        sizes = Sizes(ranks=ranks)
+        expansion = _expansion(source, settings, sizes, seed)
+        profile = MacProfile.of(expansion.module, inputs)
+    sparse = expansion.sparse
+    if settings.pattern is not None:
+        sparse = fitting(expansion.module, sparse, settings.pattern)
+    job = MaskJob(
+        module=expansion.module, profile=profile, sparse=sparse, settings=settings, batch=batch
     )
-    _draw_masks(expanded, match, generator)
-    return Transformed(module=expanded, match=match)
+    return Expanded(job=job, sizes=sizes, target_macs=target)
+
+
+def _expansion(source: nn.Module, settings: SparseSettings, sizes: Sizes, seed: int) -> Expansion:
+    request = ExpansionRequest(
+        module=copy.deepcopy(source),
+        sparsity=settings.sparsity,
+        activation=settings.activation,
+        dense_ends=settings.dense_ends,
+        sizes=sizes,
+    )
+    with _seeded(seed):
+        return transform_called(settings.transform)(request)
+
+
+def fitting(module: nn.Module, names: Iterable[str], pattern: StructuredPattern) -> tuple[str, ...]:
+    """Return those of ``names`` whose weights fall into whole units of ``pattern``.
+
+    Raises:
+        UsageError: if there is none.
+    """
+    shapes = {layer.name: layer.shape for layer in prunable_layers(module)}
+    names = tuple(names)
+    found = tuple(name for name in names if fits(pattern, shapes[name]))
+    if names and not found:
+        raise UsageError(
+            f"pattern: no layer of {type(module).__name__} falls into whole units of "
+            f"{pattern_name(pattern)}; the first, {names[0]}, is {shapes[names[0]]}"
+        )
+    return found
 
 
 def apply(
@@ -134,6 +225,7 @@ def apply(
     example_inputs: tuple[Tensor, ...] | None = None,
     activation: bool = True,
     dense_ends: bool = True,
+    batch: Batch | None = None,
 ) -> nn.Module:
     """Return the network of `transform`, which has the same arguments and errors."""
     return transform(
@@ -145,13 +237,8 @@ def apply(
         example_inputs=example_inputs,
         activation=activation,
         dense_ends=dense_ends,
+        batch=batch,
     ).module
-
-
-def dense_names(module: nn.Module, sparse: Iterable[str]) -> tuple[str, ...]:
-    """Return the prunable parameters of ``module`` that are not in ``sparse``."""
-    chosen = frozenset(sparse)
-    return tuple(layer.name for layer in prunable_layers(module) if layer.name not in chosen)
 
 
 def _with_groups(module: nn.Module, name: str, inputs: tuple[Tensor, ...]) -> nn.Module:
@@ -164,16 +251,13 @@ def _with_groups(module: nn.Module, name: str, inputs: tuple[Tensor, ...]) -> nn
     return traced
 
 
-def _draw_masks(module: nn.Module, match: MacMatch, generator: torch.Generator) -> None:
-    shapes = {layer.name: torch.Size(layer.shape) for layer in prunable_layers(module)}
-    masks = {name: random_mask(shapes[name], n, generator) for name, n in match.zeros.items()}
-    Masks.attach(module, masks)
+def _draw_seed(generator: torch.Generator) -> int:
+    return int(torch.randint(2**62, (1,), generator=generator))
 
 
 @contextmanager
-def _seeded(generator: torch.Generator) -> Iterator[None]:
-    """Let torch's default generator follow ``generator`` inside, and leave it alone outside."""
-    seed = int(torch.randint(2**62, (1,), generator=generator))
+def _seeded(seed: int) -> Iterator[None]:
+    """Let torch's default generator start at ``seed`` inside, and leave it alone outside."""
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         yield

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from torch import nn
@@ -22,6 +22,26 @@ class Expansion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """What fixes the sizes of an expanded network beside its sparsity.
+
+    ``multiple`` is what new widths and ranks are rounded to, so that patterns such as 2:4 fit
+    ("sparse_wide", "sparse_factorized"). ``ranks`` are those of "low_rank" by layer path, where
+    they were chosen to meet a number of MACs; None is each layer's own nearest rank.
+    """
+
+    multiple: int = 1
+    ranks: Mapping[str, int] | None = None
+
+    def __post_init__(self) -> None:
+        if self.multiple < 1:
+            raise UsageError(f"multiple: {self.multiple} is below 1")
+
+
+_DEFAULT_SIZES = Sizes()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExpansionRequest:
     """What a transform is asked for.
 
@@ -34,6 +54,7 @@ class ExpansionRequest:
     sparsity: float
     activation: bool = True
     dense_ends: bool = True
+    sizes: Sizes = _DEFAULT_SIZES
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.sparsity < 1.0:

@@ -23,18 +23,25 @@ class MacMatch:
     """The masks' sizes that bring a network to a number of MACs, and how near they come.
 
     ``zeros`` are by parameter name; ``weights`` and ``sparsity`` are of the masked layers together;
-    MACs are of one example.
+    MACs are of one example. Where the network gets sparser during training, ``zeros`` are those it
+    starts with, and MACs are sums over all ``steps`` of the run.
     """
 
     zeros: Mapping[str, int]
     weights: int
     macs: int
     target_macs: int
+    steps: int = 1
 
     @property
     def sparsity(self) -> float:
         """Share of zeros in the layers that carry a mask; dense layers do not enter."""
         return sum(self.zeros.values()) / self.weights if self.weights else 0.0
+
+    @property
+    def mean_macs(self) -> float:
+        """MACs of one example, as a mean over training."""
+        return self.macs / self.steps
 
     @property
     def relative_error(self) -> float:
@@ -95,7 +102,7 @@ def solve_zeros(
     Raises:
         UsageError: if no number of zeros in the sparse layers can bring the target near.
     """
-    _check_reach(profile, target_macs, sparse)
+    check_reach(profile, target_macs, sparse)
     masked = sum(profile.weights[name] for name in sparse)
     total = sum(profile.weights.values())
     # Every sparse layer keeps one weight.
@@ -118,7 +125,8 @@ def _only(zeros: Mapping[str, int], sparse: list[str]) -> dict[str, int]:
     return {name: zeros.get(name, 0) for name in sparse}
 
 
-def _check_reach(profile: MacProfile, target_macs: int, sparse: list[str]) -> None:
+def check_reach(profile: MacProfile, target_macs: int, sparse: list[str]) -> None:
+    """Raise UsageError unless one weight in each sparse layer does ``target_macs`` or less."""
     least = profile.macs({name: profile.weights[name] - 1 for name in sparse})
     if least > target_macs:
         raise UsageError(

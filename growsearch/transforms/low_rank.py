@@ -19,14 +19,16 @@ def low_rank(request: ExpansionRequest) -> Expansion:
 
     The rank solves (k Din + k Dout) rank = Din Dout for the layer's sizes before (Din, Dout) and
     after widening, rounded to the nearest. (The paper prints Din Dout k / (Din + Dout), which would
-    cost k^2 times the dense MACs; its code divides by k.) Nothing is masked: the MACs equal the
-    dense ones as far as whole ranks allow, and the widened dense ends are not paid for.
+    cost k^2 times the dense MACs; its code divides by k.) Nothing is masked. These ranks do not
+    pay for the widened dense ends; `matching_ranks` gives ``request.sizes`` ranks that do.
     """
+    ranks = request.sizes.ranks
     dense_weights = {path: math.prod(matrix_shape(layer)) for path, layer in inner_layers(request)}
     wide = sparse_wide(request)
 
     def make(path: str, layer: Layer) -> nn.Module:
-        rank = max(1, round(dense_weights[path] / sum(matrix_shape(layer))))
+        nearest = max(1, round(dense_weights[path] / sum(matrix_shape(layer))))
+        rank = nearest if ranks is None else ranks[path]
         return FactorizedLayer(layer, rank=rank, activation=request.activation, sparse=False)
 
     return replace_layers(dataclasses.replace(request, module=wide.module), make)

@@ -21,6 +21,9 @@ TRANSFORMS: dict[str, Transform] = {
 # Those that change widths need the channel groups of the network.
 WIDENING = frozenset({"sparse_wide", "low_rank"})
 
+# Those whose weights carry no masks.
+DENSE = frozenset({"low_rank"})
+
 DESCRIPTIONS: dict[str, str] = {
     "sparse_wide": "every channel group sqrt(1/(1-s)) times as wide, sparse",
     "sparse_parallel": "every layer a sum of 1/(1-s) sparse branches",

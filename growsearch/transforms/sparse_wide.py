@@ -31,7 +31,7 @@ def sparse_wide(request: ExpansionRequest) -> Expansion:
     if isinstance(module, (nn.Linear, nn.Conv2d)):
         return _wide_layer(request, module)
     groups = channel_groups(module)
-    sizes = wide_widths(groups, request.sparsity)
+    sizes = wide_widths(groups, request.sparsity, request.sizes.multiple)
     if any(sizes[group.name] != group.size for group in groups):
         resize(module, sizes)
         draw_weights(module)
@@ -39,15 +39,19 @@ def sparse_wide(request: ExpansionRequest) -> Expansion:
 
 
 def _wide_layer(request: ExpansionRequest, layer: nn.Linear | nn.Conv2d) -> Expansion:
-    wide = _wider(layer, request.expansion).to(layer.weight.device, layer.weight.dtype)
+    wide = _wider(layer, request.expansion, request.sizes.multiple).to(
+        layer.weight.device, layer.weight.dtype
+    )
     draw_weights(wide)
     return Expansion(module=wide, sparse=("weight",))
 
 
-def _wider(layer: nn.Linear | nn.Conv2d, expansion: float) -> nn.Linear | nn.Conv2d:
+def _wider(layer: nn.Linear | nn.Conv2d, expansion: float, multiple: int) -> nn.Linear | nn.Conv2d:
     factor = expansion if is_depthwise(layer) else math.sqrt(expansion)
 
     def scaled(size: int) -> int:
+        if multiple > 1:
+            return max(1, round(size * factor / multiple)) * multiple
         return math.floor(size * factor + ROUNDING_SLACK)
 
     bias = layer.bias is not None

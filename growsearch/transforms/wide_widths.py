@@ -10,12 +10,15 @@ from growsearch.transforms.expansion import ROUNDING_SLACK
 from search_spaces import ChannelGroup
 
 
-def wide_widths(groups: Sequence[ChannelGroup], sparsity: float) -> dict[str, int]:
+def wide_widths(
+    groups: Sequence[ChannelGroup], sparsity: float, multiple: int = 1
+) -> dict[str, int]:
     """Return every group's width times k_sw = sqrt(1 / (1 - s)) (arXiv 2303.11525, section 2.2).
 
     Where all widths are multiples of the smallest, that base is floored and the others keep their
     ratio to it (ResNet: 64 128 -> 90 180 at s = 0.5); else each width is floored on its own. A
-    group with a ``multiple`` is then rounded up to it (GPT-3 Small: 768 3072 -> 1092 4344).
+    group with a ``multiple`` is then rounded up to it (GPT-3 Small: 768 3072 -> 1092 4344). Where
+    a pattern asks for a ``multiple`` above 1, each width is rounded to the nearest on its own.
 
     Raises:
         UsageError: if ``sparsity`` is outside [0, 1).
@@ -25,10 +28,17 @@ def wide_widths(groups: Sequence[ChannelGroup], sparsity: float) -> dict[str, in
     if sparsity == 0.0:
         return {group.name: group.size for group in groups}
     factor = math.sqrt(1.0 / (1.0 - sparsity))
+    if multiple > 1:
+        return {group.name: _nearest(group, factor, multiple) for group in groups}
     base = min(group.size for group in groups)
     if any(group.size % base for group in groups):
         base = 0
     return {group.name: _wide(group, factor, base) for group in groups}
+
+
+def _nearest(group: ChannelGroup, factor: float, multiple: int) -> int:
+    unit = math.lcm(group.multiple, multiple)
+    return max(1, round(group.size * factor / unit)) * unit
 
 
 def _wide(group: ChannelGroup, factor: float, base: int) -> int:

@@ -7,11 +7,11 @@ from growsearch.sparsity.distributions.distribution import Batch, Distribution, 
 from growsearch.sparsity.distributions.er import er
 from growsearch.sparsity.distributions.erk import erk
 from growsearch.sparsity.distributions.erk_plus import erk_plus
-from growsearch.sparsity.distributions.force import force, force_masks
-from growsearch.sparsity.distributions.grasp import grasp, grasp_masks
-from growsearch.sparsity.distributions.saliency import Saliency
-from growsearch.sparsity.distributions.snip import snip, snip_masks
-from growsearch.sparsity.distributions.synflow import synflow, synflow_masks
+from growsearch.sparsity.distributions.force import force, force_masks, force_scores
+from growsearch.sparsity.distributions.grasp import grasp, grasp_masks, grasp_scores
+from growsearch.sparsity.distributions.saliency import Saliency, Scores
+from growsearch.sparsity.distributions.snip import snip, snip_masks, snip_scores
+from growsearch.sparsity.distributions.synflow import synflow, synflow_masks, synflow_scores
 from growsearch.sparsity.distributions.uniform import uniform
 from growsearch.sparsity.distributions.uniform_plus import uniform_plus
 
@@ -33,6 +33,15 @@ SALIENCIES: dict[str, Saliency] = {
     "grasp": grasp_masks,
     "force": force_masks,
     "synflow": synflow_masks,
+}
+
+
+# What those rank the weights by.
+SALIENCY_SCORES: dict[str, Scores] = {
+    "snip": snip_scores,
+    "grasp": grasp_scores,
+    "force": force_scores,
+    "synflow": synflow_scores,
 }
 
 
@@ -61,10 +70,12 @@ def saliency(name: str) -> Saliency:
 
 __all__ = [
     "SALIENCIES",
+    "SALIENCY_SCORES",
     "SPARSITY_DISTRIBUTIONS",
     "Batch",
     "Distribution",
     "Saliency",
+    "Scores",
     "SparsityRequest",
     "saliency",
     "sparsity_distribution",

@@ -11,6 +11,7 @@ from growsearch.sparsity.distributions.saliency import (
     free_weights,
     keep_highest,
     loss_gradients,
+    masks_of,
     probe,
     ratios_of,
     required_batch,
@@ -20,8 +21,8 @@ from growsearch.sparsity.layers import prunable_parameters
 _STEPS = 60
 
 
-def force_masks(request: SparsityRequest) -> dict[str, Tensor]:
-    """Keep the highest |g(pruned) w(dense)| in 60 steps (de Jorge et al. 2021, arXiv 2006.09081).
+def force_scores(request: SparsityRequest) -> dict[str, Tensor]:
+    """Return |g(pruned) w(dense)| after 59 of 60 steps (de Jorge et al. 2021, arXiv 2006.09081).
 
     Step t keeps the share k^((t + 1) / 60) of the weights (eq. 8): gradients are those of the
     network as pruned by the step before, weights those of the dense network.
@@ -34,12 +35,11 @@ def force_masks(request: SparsityRequest) -> dict[str, Tensor]:
     masks = {x.name: torch.ones(x.shape, dtype=torch.bool) for x in request.layers}
     twin = probe(request.module)
     dense = {n: w.detach().clone() for n, w in prunable_parameters(twin).items()}
-    for step in range(_STEPS):
+    for step in range(_STEPS - 1):
         scores = _scores(twin, batch, dense, masks)
-        last = step == _STEPS - 1
         share = (kept / total) ** ((step + 1) / _STEPS) if total else 1.0
-        masks = keep_highest(request, scores, kept if last else round(total * share), "force")
-    return masks
+        masks = keep_highest(request, scores, round(total * share), "force")
+    return _scores(twin, batch, dense, masks)
 
 
 def _scores(
@@ -52,4 +52,5 @@ def _scores(
     return {name: (gradients[name] * dense[name]).abs() for name in dense}
 
 
+force_masks = masks_of(force_scores, "force")
 force = ratios_of(force_masks)

@@ -7,9 +7,8 @@ from torch import Tensor
 
 from growsearch.sparsity.distributions.distribution import SparsityRequest
 from growsearch.sparsity.distributions.saliency import (
-    free_nonzeros,
-    keep_highest,
     loss_gradients,
+    masks_of,
     probe,
     ratios_of,
     required_batch,
@@ -19,13 +18,13 @@ from growsearch.sparsity.layers import prunable_parameters
 _TEMPERATURE = 200.0
 
 
-def grasp_masks(request: SparsityRequest) -> dict[str, Tensor]:
-    """Remove the highest -w H g over all layers (Wang et al. 2020, arXiv 2002.07376, eq. 8).
+def grasp_scores(request: SparsityRequest) -> dict[str, Tensor]:
+    """Return w H g of every weight (Wang et al. 2020, arXiv 2002.07376, eq. 8).
 
     The outputs are divided by a temperature of 200, as in the authors' code.
 
     Raises:
-        UsageError: without data, or if the excluded layers alone pass the target.
+        UsageError: without data.
     """
     batch = required_batch(request, "grasp")
     twin = probe(request.module)
@@ -34,11 +33,11 @@ def grasp_masks(request: SparsityRequest) -> dict[str, Tensor]:
     # H g is the gradient of g^T stop(g).
     flow = torch.stack([(g * g.detach()).sum() for g in gradients.values()]).sum()
     products = torch.autograd.grad(flow, list(weights.values()), materialize_grads=True)
-    scores = {
+    return {
         name: (weight * product).detach()
         for (name, weight), product in zip(weights.items(), products, strict=True)
     }
-    return keep_highest(request, scores, free_nonzeros(request), "grasp")
 
 
+grasp_masks = masks_of(grasp_scores, "grasp")
 grasp = ratios_of(grasp_masks)

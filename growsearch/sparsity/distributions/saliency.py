@@ -8,13 +8,25 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from growsearch.errors import GrowsearchError, UsageError
+from growsearch.errors import UsageError
 from growsearch.sparsity.distributions.distribution import Batch, Distribution, SparsityRequest
 from growsearch.sparsity.layers import prunable_parameters
 from growsearch.sparsity.patterns import highest
 
 Saliency = Callable[[SparsityRequest], dict[str, Tensor]]
 """Returns the mask of every prunable layer; excluded layers are dense, the sum is as asked."""
+
+Scores = Callable[[SparsityRequest], dict[str, Tensor]]
+"""Returns every prunable weight's score; the highest over all layers together are kept."""
+
+
+def masks_of(scores: Scores, method: str) -> Saliency:
+    """Return the saliency that keeps the highest of ``scores``."""
+
+    def masks(request: SparsityRequest) -> dict[str, Tensor]:
+        return keep_highest(request, scores(request), free_nonzeros(request), method)
+
+    return masks
 
 
 def ratios_of(saliency: Saliency) -> Distribution:
@@ -88,20 +100,25 @@ def free_nonzeros(request: SparsityRequest) -> int:
     return kept
 
 
+def check_finite(scores: Mapping[str, Tensor], method: str) -> None:
+    """Raise UsageError unless every score is finite: others have no place in a ranking."""
+    for name, score in scores.items():
+        if not bool(torch.isfinite(score).all()):
+            raise UsageError(
+                f"{method}: scores of {name} are not finite; check the weights and the batch"
+            )
+
+
 def keep_highest(
     request: SparsityRequest, scores: Mapping[str, Tensor], kept: int, method: str
 ) -> dict[str, Tensor]:
     """Return masks of the ``kept`` highest scores over all layers that are not excluded.
 
     Raises:
-        GrowsearchError: if a score is not finite.
+        UsageError: if a score is not finite.
     """
     free = [layer.name for layer in request.layers if layer.name not in request.excluded]
-    for name in free:
-        if not bool(torch.isfinite(scores[name]).all()):
-            raise GrowsearchError(
-                f"{method}: scores of {name} are not finite; check the weights and the batch"
-            )
+    check_finite({name: scores[name] for name in free}, method)
     masks = {
         layer.name: torch.ones(layer.shape, dtype=torch.bool, device=scores[layer.name].device)
         for layer in request.layers

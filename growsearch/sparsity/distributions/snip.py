@@ -6,9 +6,8 @@ from torch import Tensor
 
 from growsearch.sparsity.distributions.distribution import SparsityRequest
 from growsearch.sparsity.distributions.saliency import (
-    free_nonzeros,
-    keep_highest,
     loss_gradients,
+    masks_of,
     probe,
     ratios_of,
     required_batch,
@@ -16,20 +15,20 @@ from growsearch.sparsity.distributions.saliency import (
 from growsearch.sparsity.layers import prunable_parameters
 
 
-def snip_masks(request: SparsityRequest) -> dict[str, Tensor]:
-    """Keep the highest |g w| over all layers (Lee et al. 2019, arXiv 1810.02340, eq. 6).
+def snip_scores(request: SparsityRequest) -> dict[str, Tensor]:
+    """Return |g w| of every weight (Lee et al. 2019, arXiv 1810.02340, eq. 6).
 
     Raises:
-        UsageError: without data, or if the excluded layers alone pass the target.
+        UsageError: without data.
     """
     batch = required_batch(request, "snip")
     twin = probe(request.module)
     gradients = loss_gradients(twin, batch)
-    scores = {
+    return {
         name: (gradients[name] * weight).detach().abs()
         for name, weight in prunable_parameters(twin).items()
     }
-    return keep_highest(request, scores, free_nonzeros(request), "snip")
 
 
+snip_masks = masks_of(snip_scores, "snip")
 snip = ratios_of(snip_masks)

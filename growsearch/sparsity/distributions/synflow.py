@@ -5,11 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from growsearch.errors import UsageError
 from growsearch.sparsity.distributions.distribution import SparsityRequest
 from growsearch.sparsity.distributions.saliency import (
     free_nonzeros,
     free_weights,
     keep_highest,
+    masks_of,
     probe,
     ratios_of,
     required_batch,
@@ -19,30 +21,33 @@ from growsearch.sparsity.layers import prunable_parameters
 _STEPS = 100
 
 
-def synflow_masks(request: SparsityRequest) -> dict[str, Tensor]:
-    """Keep the highest synaptic flow in 100 steps (Tanaka et al. 2020, arXiv 2006.05467, alg. 1).
+def synflow_scores(request: SparsityRequest) -> dict[str, Tensor]:
+    """Return synaptic flow after 99 of 100 steps (Tanaka et al. 2020, arXiv 2006.05467, alg. 1).
 
     Scores are |w| dR/d|w| with R the sum of the outputs for an input of ones through the network of
     absolute values, in evaluation mode and double precision. Step t keeps k^(t / 100). Only the
     shape of the batch's first example is read.
 
     Raises:
-        UsageError: without an example, or if the excluded layers alone pass the target.
+        UsageError: without an example, for one of whole numbers such as tokens, which cannot be
+            an input of ones, or if the excluded layers alone pass the target.
     """
     example = required_batch(request, "synflow").inputs[:1]
+    if not example.is_floating_point():
+        raise UsageError(
+            "distribution: synflow sends an input of ones through the network, which tokens cannot "
+            "be; use snip, grasp or force"
+        )
     ones = torch.ones_like(example, dtype=torch.float64)
     kept, total = free_nonzeros(request), free_weights(request)
     twin = _absolute(request.module)
-    masks: dict[str, Tensor] = {}
-    for step in range(1, _STEPS + 1):
-        scores = _flow(twin, ones)
+    for step in range(1, _STEPS):
         share = (kept / total) ** (step / _STEPS) if total else 1.0
-        count = kept if step == _STEPS else round(total * share)
-        masks = keep_highest(request, scores, count, "synflow")
+        masks = keep_highest(request, _flow(twin, ones), round(total * share), "synflow")
         with torch.no_grad():
             for name, weight in prunable_parameters(twin).items():
                 weight.mul_(masks[name])
-    return masks
+    return _flow(twin, ones)
 
 
 def _absolute(module: nn.Module) -> nn.Module:
@@ -65,4 +70,5 @@ def _flow(twin: nn.Module, ones: Tensor) -> dict[str, Tensor]:
     }
 
 
+synflow_masks = masks_of(synflow_scores, "synflow")
 synflow = ratios_of(synflow_masks)

@@ -9,10 +9,12 @@ from typing import Any
 from growsearch.errors import UsageError
 from growsearch.sparsity.dynamic.gmp import GradualMagnitudePruning
 from growsearch.sparsity.dynamic.granet import GraNet
+from growsearch.sparsity.dynamic.mac_schedule import MacSchedule
 from growsearch.sparsity.dynamic.rigl import rigl_updater
-from growsearch.sparsity.dynamic.schedule import CubicSchedule
+from growsearch.sparsity.dynamic.schedule import CubicSchedule, PruningSchedule
 from growsearch.sparsity.dynamic.set import set_updater
 from growsearch.sparsity.dynamic.static import StaticMasks
+from growsearch.sparsity.dynamic.timetable import Timetable
 from growsearch.sparsity.dynamic.updater import Connections, MaskUpdater
 from growsearch.sparsity.patterns import Pattern
 
@@ -30,7 +32,7 @@ def make_updater(
     *,
     alpha: float | None = None,
     until: float | None = None,
-    schedule: CubicSchedule | None = None,
+    schedule: PruningSchedule | None = None,
     pattern: Pattern | None = None,
 ) -> MaskUpdater:
     """Build the updater called ``name``; an option that is None takes the method's default.
@@ -39,7 +41,8 @@ def make_updater(
         name: a key of MASK_UPDATERS.
         alpha: share of connections dropped at the first update ("set", "rigl", "granet").
         until: share of training after which the masks stay ("set", "rigl").
-        schedule: sparsity of the masked layers over training; required by "granet" and "gmp".
+        schedule: sparsity of the masked layers over training (`CubicSchedule`) or their MACs over
+            one run (`MacSchedule`); required by "granet" and "gmp".
         pattern: which weights may be active together ("set", "rigl").
 
     Raises:
@@ -64,8 +67,11 @@ __all__ = [
     "CubicSchedule",
     "GraNet",
     "GradualMagnitudePruning",
+    "MacSchedule",
     "MaskUpdater",
+    "PruningSchedule",
     "StaticMasks",
+    "Timetable",
     "make_updater",
     "rigl_updater",
     "set_updater",

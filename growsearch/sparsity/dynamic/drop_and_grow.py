@@ -10,6 +10,7 @@ from torch import Tensor
 
 from growsearch.errors import UsageError
 from growsearch.sparsity.dynamic.redistribution import cosine_fraction, redistribute
+from growsearch.sparsity.dynamic.timetable import Timetable
 from growsearch.sparsity.dynamic.updater import Connections, magnitude
 from growsearch.sparsity.patterns import Pattern, Unstructured
 
@@ -39,6 +40,11 @@ class DropAndGrow:
     def __post_init__(self) -> None:
         check_share("alpha", self.alpha)
         check_share("until", self.until)
+
+    @property
+    def planned_for(self) -> Timetable | None:
+        """Any run."""
+        return None
 
     def update(
         self, layers: Mapping[str, Connections], progress: float, generator: torch.Generator

@@ -1,27 +1,30 @@
-"""Gradual magnitude pruning: dense first, the smallest weights go on a cubic schedule."""
+"""Gradual magnitude pruning: dense first, the smallest weights go on a schedule."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from growsearch.sparsity.dynamic.schedule import CubicSchedule
+from growsearch.sparsity.dynamic.schedule import PruningSchedule
+from growsearch.sparsity.dynamic.timetable import Timetable
 from growsearch.sparsity.dynamic.updater import Connections
 from growsearch.sparsity.patterns import highest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GradualMagnitudePruning:
-    """Prunes to ``schedule``'s sparsity by magnitude over all masked layers (arXiv 1710.01878).
+    """Prunes to ``schedule`` by magnitude over all masked layers (arXiv 1710.01878).
 
     The threshold is global, as in GraNet, where Zhu & Gupta prune each layer alike. Pruned weights
-    never come back. The sparsity is that of the masked layers; see `masked_sparsity`.
+    never come back. A `CubicSchedule`'s sparsity is that of the masked layers; see
+    `masked_sparsity`.
     """
 
-    schedule: CubicSchedule
+    schedule: PruningSchedule
 
     @property
     def until(self) -> float:
@@ -38,32 +41,31 @@ class GradualMagnitudePruning:
         """Magnitudes are enough."""
         return False
 
+    @property
+    def planned_for(self) -> Timetable | None:
+        """The schedule's run."""
+        return self.schedule.planned_for
+
     def update(
         self,
         layers: Mapping[str, Connections],
         progress: float,
         generator: torch.Generator,  # noqa: ARG002
     ) -> dict[str, Tensor]:
-        """Return masks with round(weights x s(t)) zeros in all, or more if there are more now."""
-        return prune_globally(layers, self.schedule.sparsity_at(progress))
+        """Return masks with the schedule's zeros, or more if there are more now."""
+        return prune_globally(layers, self.schedule, progress)
 
 
-def prune_globally(layers: Mapping[str, Connections], sparsity: float) -> dict[str, Tensor]:
-    """Keep the largest active weights of all layers together so that the whole is ``sparsity``.
+def prune_globally(
+    layers: Mapping[str, Connections], schedule: PruningSchedule, progress: float
+) -> dict[str, Tensor]:
+    """Keep as many of each layer's largest active weights as ``schedule`` says.
 
     Masked weights stay masked: masks that are sparser already come back unchanged.
     """
-    weights = sum(layer.mask.numel() for layer in layers.values())
-    scores = torch.cat(
-        [
-            layer.weight.detach().abs().masked_fill(~layer.mask, -1.0).flatten()
-            for layer in layers.values()
-        ]
-    )
-    active = int(torch.count_nonzero(scores >= 0))
-    chosen = highest(scores, min(active, weights - round(weights * sparsity)))
-    parts = torch.split(chosen, [layer.mask.numel() for layer in layers.values()])
-    return {
-        name: part.view(layer.mask.shape)
-        for (name, layer), part in zip(layers.items(), parts, strict=True)
+    scores = {
+        name: layer.weight.detach().abs().masked_fill(~layer.mask, -math.inf)
+        for name, layer in layers.items()
     }
+    kept = schedule.kept(scores, progress)
+    return {name: highest(score, kept[name]) for name, score in scores.items()}

@@ -13,7 +13,8 @@ from torch import Tensor
 from growsearch.sparsity.dynamic.drop_and_grow import check_share
 from growsearch.sparsity.dynamic.gmp import prune_globally
 from growsearch.sparsity.dynamic.redistribution import redistribute
-from growsearch.sparsity.dynamic.schedule import CubicSchedule
+from growsearch.sparsity.dynamic.schedule import PruningSchedule
+from growsearch.sparsity.dynamic.timetable import Timetable
 from growsearch.sparsity.dynamic.updater import Connections, gradient_magnitude, magnitude
 from growsearch.sparsity.patterns import Unstructured
 
@@ -23,11 +24,11 @@ class GraNet:
     """Global magnitude pruning to the schedule, then drop and grow by gradient in every layer.
 
     Liu et al. 2021, arXiv 2106.10404, algorithm 1. The rate of dropping falls from ``alpha`` to
-    ``last_alpha`` on a cosine over the whole run. The schedule's sparsity is that of the masked
-    layers; see `masked_sparsity`.
+    ``last_alpha`` on a cosine over the whole run. A `CubicSchedule`'s sparsity is that of the
+    masked layers; see `masked_sparsity`.
     """
 
-    schedule: CubicSchedule
+    schedule: PruningSchedule
     alpha: float = 0.5
     last_alpha: float = 0.005
 
@@ -50,11 +51,16 @@ class GraNet:
         """Connections are grown by gradient."""
         return True
 
+    @property
+    def planned_for(self) -> Timetable | None:
+        """The schedule's run."""
+        return self.schedule.planned_for
+
     def update(
         self, layers: Mapping[str, Connections], progress: float, generator: torch.Generator
     ) -> dict[str, Tensor]:
         """Return masks at the schedule's sparsity, redistributed inside every layer."""
-        pruned = prune_globally(layers, self.schedule.sparsity_at(progress))
+        pruned = prune_globally(layers, self.schedule, progress)
         span = (self.alpha - self.last_alpha) / 2
         fraction = self.last_alpha + span * (1 + math.cos(math.pi * progress))
         masks = {}

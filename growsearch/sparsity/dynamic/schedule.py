@@ -2,9 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
 
 from growsearch.errors import UsageError
+from growsearch.sparsity.dynamic.timetable import Timetable
+from growsearch.sparsity.ranking import counts_within
+
+
+class PruningSchedule(Protocol):
+    """How many weights stay, of all masked layers together, as training goes on."""
+
+    @property
+    def planned_for(self) -> Timetable | None:
+        """The one run that the schedule is for, or None if any will do."""
+        ...
+
+    def kept(self, scores: Mapping[str, Tensor], progress: float) -> dict[str, int]:
+        """Return how many of each layer's highest scores stay after the share ``progress``.
+
+        Args:
+            scores: by layer in the weights' shapes; -inf where a weight is masked already.
+            progress: share of all training steps done, in [0, 1].
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,10 +54,25 @@ class CubicSchedule:
                 f"schedule: need 0 <= begin < end <= 1, not {self.begin} and {self.end}"
             )
 
+    @property
+    def planned_for(self) -> Timetable | None:
+        """Any run: the schedule goes by shares of it."""
+        return None
+
+    def kept(self, scores: Mapping[str, Tensor], progress: float) -> dict[str, int]:
+        """Keep the highest scores of all layers together so that the whole has s(t)."""
+        weights = sum(score.numel() for score in scores.values())
+        limit = weights - round(weights * self.sparsity_at(progress))
+        return counts_within(scores, dict.fromkeys(scores, 1), limit)
+
     def sparsity_at(self, progress: float) -> float:
         """Return the sparsity after the share ``progress`` of training."""
+        return self.final + (self.initial - self.final) * self.remaining(progress)
+
+    def remaining(self, progress: float) -> float:
+        """Return which share of the way from ``initial`` to ``final`` is still to go: 1 to 0."""
         share = min(1.0, max(0.0, (progress - self.begin) / (self.end - self.begin)))
-        return self.final + (self.initial - self.final) * (1.0 - share) ** 3
+        return (1.0 - share) ** 3
 
     def mean_sparsity(self, until: float = 1.0) -> float:
         """Return the mean of s(t) over the first ``until`` of training, integrated exactly."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from growsearch.sparsity.dynamic.timetable import Timetable
 from growsearch.sparsity.dynamic.updater import Connections
 
 
@@ -29,6 +30,11 @@ class StaticMasks:
     def needs_gradients(self) -> bool:
         """Dense gradients are of no use here."""
         return False
+
+    @property
+    def planned_for(self) -> Timetable | None:
+        """Any run."""
+        return None
 
     def update(
         self,

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from growsearch.errors import GrowsearchError
+from growsearch.sparsity.dynamic.timetable import Timetable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,11 @@ class MaskUpdater(Protocol):
     @property
     def needs_gradients(self) -> bool:
         """Whether a mask update needs the gradients of masked weights, at dense cost."""
+        ...
+
+    @property
+    def planned_for(self) -> Timetable | None:
+        """The one run whose MACs the updates were planned for, or None if any run will do."""
         ...
 
     def update(

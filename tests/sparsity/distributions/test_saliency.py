@@ -116,10 +116,11 @@ def test_force_prunes_slowly_and_lets_weights_come_back(tiny, batch, monkeypatch
         return masks
 
     monkeypatch.setattr(module, "keep_highest", record)
-    prune_by_saliency(tiny(), sparsity=0.9, method="force", batch=batch)
+    final = prune_by_saliency(tiny(), sparsity=0.9, method="force", batch=batch)
     kept = [sum(int(mask.sum()) for mask in masks.values()) for _, masks in history]
     # k_t = k^((t + 1) / T), k = 19 / 192 (192 - round(172.8) weights stay).
-    assert kept == [round(192 * (19 / 192) ** ((t + 1) / 60)) for t in range(60)]
+    assert kept == [round(192 * (19 / 192) ** ((t + 1) / 60)) for t in range(59)]
+    assert sum(final.nonzeros().values()) == 19
     # A score above 0: a weight that comes back as one of many ties at 0 would prove nothing.
     returned = [
         int((after[name] & ~before[name] & (scores[name] > 0)).sum())

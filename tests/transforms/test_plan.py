@@ -1,0 +1,324 @@
+"""A network ready for sparse training: its masks, its updater and its MACs over the whole run."""
+
+import pytest
+import torch
+from torch import nn
+
+from growsearch.datasets import Dataset
+from growsearch.datasets.dataset import Split
+from growsearch.errors import UsageError
+from growsearch.sparsity import (
+    MASK_UPDATERS,
+    SALIENCIES,
+    SPARSITY_DISTRIBUTIONS,
+    Batch,
+    Masks,
+    NOfM,
+    Timetable,
+    macs_per_weight,
+    parse_pattern,
+    prunable_layers,
+)
+from growsearch.training import Recipe, TrainingOptions, train
+from growsearch.transforms import (
+    TRANSFORMS,
+    MacProfile,
+    SparseSettings,
+    expand,
+    sparse_plan,
+)
+from search_spaces.mlp import MLP
+from search_spaces.resnet_cifar import ResNetCifar
+
+BATCH = 8
+EPOCHS = 5
+EXAMPLES = 40
+STEPS = EPOCHS * EXAMPLES // BATCH
+RUN = Timetable(steps=STEPS, interval=3)
+MASKED = [name for name in TRANSFORMS if name != "low_rank"]
+SCHEDULED = ("granet", "gmp")
+
+
+@pytest.fixture(scope="module")
+def residual() -> nn.Module:
+    torch.manual_seed(0)
+    widths = {"stage0": 8, "stage0.block0": 8, "stage1": 16, "stage1.block0": 16}
+    return ResNetCifar(widths, blocks=(1, 1), input_shape=(1, 6, 6), num_classes=5)
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    generator = torch.Generator().manual_seed(1)
+    inputs = torch.randn(EXAMPLES, 1, 6, 6, generator=generator)
+    split = Split(inputs=inputs, labels=torch.arange(EXAMPLES) % 5)
+    return Dataset(name="drawn", train=split, validation=split, test=split, num_classes=5)
+
+
+INPUTS = (torch.zeros(1, 1, 6, 6),)
+
+
+def batch() -> Batch:
+    inputs = torch.randn(10, 1, 6, 6, generator=torch.Generator().manual_seed(2))
+    return Batch(inputs=inputs, labels=torch.arange(10) % 5)
+
+
+def plan_of(module, timetable=RUN, **settings):
+    return sparse_plan(
+        module,
+        SparseSettings(**{"sparsity": 0.75, **settings}),
+        INPUTS,
+        timetable=timetable,
+        generator=torch.Generator().manual_seed(0),
+        batch=batch(),
+    )
+
+
+def trained(plan, data):
+    factors = macs_per_weight(plan.module, INPUTS)
+    hook = plan.hook(factors)
+    weights = dict(plan.module.named_parameters())
+    macs = sum(int(torch.count_nonzero(weights[n])) * f for n, f in factors.items())
+    recipe = Recipe(epochs=EPOCHS, batch_size=BATCH, learning_rate=0.05)
+    options = TrainingOptions(hooks=(hook,))
+    _, state = train(plan.module, data, recipe, seed=0, forward_macs=macs, options=options)
+    return hook, state
+
+
+@pytest.mark.parametrize("updater", MASK_UPDATERS)
+@pytest.mark.parametrize("transform", MASKED)
+def test_a_run_does_the_dense_networks_forward_macs(transform, updater, residual, data):
+    plan = plan_of(residual, transform=transform, updater=updater)
+    hook, state = trained(plan, data)
+    dense = MacProfile.of(residual, INPUTS).dense_macs
+    assert state.step == STEPS
+    # Counted step by step while training; forward once, backward twice.
+    forward, rest = divmod(state.training_macs - hook.dense_gradient_macs, 3 * BATCH)
+    assert rest == 0
+    assert forward == plan.match.macs * (STEPS // plan.match.steps)
+    # Weights do 36 or 9 MACs each: half a weight, at every step or for one interval.
+    steps = RUN.interval if updater in SCHEDULED else STEPS
+    assert abs(forward - STEPS * dense) <= 9 / 2 * steps
+    assert hook.updates == {"static": 0, "set": 6, "rigl": 6}.get(updater, 8)
+
+
+@pytest.mark.parametrize("transform", MASKED)
+@pytest.mark.parametrize("updater", SCHEDULED)
+def test_a_network_that_starts_denser_ends_sparser_than_the_mean(
+    transform, updater, residual, data
+):
+    plan = plan_of(residual, transform=transform, updater=updater)
+    dense = MacProfile.of(residual, INPUTS).dense_macs
+    before = Masks.of(plan.module).zeros
+    _, state = trained(plan, data)
+    masks = Masks.of(plan.module)
+    masks.check()
+    assert masks.zeros > before
+    assert state.forward_macs < dense
+    assert all(count >= 1 for count in masks.nonzeros().values())
+
+
+@pytest.mark.parametrize("distribution", SPARSITY_DISTRIBUTIONS)
+@pytest.mark.parametrize("updater", ["rigl", "granet"])
+def test_every_distribution_has_equal_macs_from_its_start(distribution, updater, residual):
+    positions = "saliency" if distribution in SALIENCIES else "random"
+    plan = plan_of(
+        residual,
+        transform="sparse_parallel",
+        distribution=distribution,
+        updater=updater,
+        positions=positions,
+    )
+    # Half a weight of 9 MACs, for all steps or for one interval of 25.
+    assert abs(plan.match.macs - plan.match.target_macs) <= 9 / 2 * (1 if updater == "rigl" else 3)
+    Masks.of(plan.module).check()
+
+
+def test_saliency_positions_and_random_ones_have_the_same_ratios(residual):
+    chosen, drawn = (
+        plan_of(residual, transform="sparse_wide", distribution="snip", positions=positions)
+        for positions in ("saliency", "random")
+    )
+    kept = [Masks.of(plan.module).nonzeros() for plan in (chosen, drawn)]
+    assert kept[0] == kept[1]
+    name = next(name for name, count in kept[0].items() if count > 10)
+    assert not torch.equal(Masks.of(chosen.module)[name], Masks.of(drawn.module)[name])
+
+
+def test_snip_positions_at_equal_macs_are_the_highest_scores_of_each_layer():
+    """Positive weights and one input of ones through linear layers: a score can be read off."""
+    first, second = nn.Linear(4, 8, bias=False), nn.Linear(8, 8, bias=False)
+    module = nn.Sequential(first, second, nn.Linear(8, 2, bias=False))
+    plan = sparse_plan(
+        module,
+        SparseSettings(
+            sparsity=0.5,
+            transform="sparse_parallel",
+            activation=False,
+            distribution="snip",
+            positions="saliency",
+        ),
+        (torch.ones(1, 4),),
+        timetable=RUN,
+        generator=torch.Generator().manual_seed(0),
+        batch=Batch(
+            inputs=torch.ones(3, 4), labels=torch.zeros(3), loss=lambda out, _: out.sum()
+        ),
+    )
+    masks = Masks.of(plan.module)
+    # Two branches of 64, at the MACs of one. dL/dw of (o, i) is the input i times what o does
+    # to the sum of outputs, and both are the same for every branch.
+    assert sum(masks.nonzeros().values()) == 64
+    hidden = first(torch.ones(4)).detach()
+    outward = module[2].weight.detach().sum(dim=0)
+    torch.manual_seed(_seed_of(torch.Generator().manual_seed(0)))
+    fresh = expand(module, "sparse_parallel", 0.5, activation=False)
+    scores = torch.cat(
+        [
+            (branch.weight.detach() * outward[:, None] * hidden).abs().flatten()
+            for branch in fresh[1].branches
+        ]
+    )
+    kept = torch.cat([masks[name].flatten() for name in masks])
+    assert kept.sum() == 64
+    assert scores[kept].min() >= scores[~kept].max()
+
+
+def _seed_of(generator: torch.Generator) -> int:
+    return int(torch.randint(2**62, (1,), generator=generator))
+
+
+def test_a_plan_for_another_run_is_refused(residual, data):
+    plan = plan_of(
+        residual,
+        transform="sparse_wide",
+        updater="granet",
+        timetable=Timetable(steps=STEPS + 5, interval=3),
+    )
+    with pytest.raises(UsageError, match="planned for 30 steps and a mask update every 3"):
+        trained(plan, data)
+
+
+def test_a_run_without_a_mask_update_is_refused(residual):
+    with pytest.raises(UsageError, match="no mask update"):
+        plan_of(
+            residual,
+            transform="sparse_wide",
+            updater="gmp",
+            timetable=Timetable(steps=10, interval=10),
+        )
+
+
+def test_a_start_too_dense_for_the_mean_is_refused_and_the_usual_one_is_not(residual):
+    # 0.95 nominal: dense weights do some twenty times the MACs.
+    with pytest.raises(UsageError, match="start sparser"):
+        plan_of(
+            residual, transform="sparse_parallel", sparsity=0.95, updater="gmp", initial_sparsity=0
+        )
+    plan = plan_of(residual, transform="sparse_parallel", sparsity=0.95, updater="gmp")
+    assert abs(plan.match.relative_error) < 1e-5
+
+
+@pytest.mark.parametrize(("updater", "start"), [("granet", 0.4), ("gmp", 0.0)])
+def test_without_a_transform_scheduled_updaters_end_at_the_sparsity(updater, start, residual, data):
+    plan = plan_of(residual, sparsity=0.8, updater=updater)
+    weights = sum(layer.weights for layer in prunable_layers(residual))
+    assert plan.match is None
+    assert Masks.of(plan.module).zeros == round(weights * start)
+    trained(plan, data)
+    assert Masks.of(plan.module).zeros == round(weights * 0.8)
+
+
+def test_the_given_network_is_not_changed(residual):
+    before = {name: value.clone() for name, value in residual.state_dict().items()}
+    plan_of(residual, updater="set")
+    plan_of(residual, transform="sparse_wide", updater="set")
+    assert len(Masks.of(residual)) == 0
+    assert all(torch.equal(before[n], value) for n, value in residual.state_dict().items())
+
+
+@pytest.mark.parametrize("updater", ["static", "set", "rigl"])
+@pytest.mark.parametrize("transform", ["none", "sparse_wide", "sparse_parallel"])
+@pytest.mark.parametrize("pattern", ["2:4", "1:4-t", "4x2"])
+def test_patterns_hold_from_the_first_to_the_last_step(transform, updater, pattern, residual, data):
+    found = parse_pattern(pattern)
+    sparsity = 1 - found.density if isinstance(found, NOfM) else 0.6
+    plan = plan_of(
+        residual, transform=transform, sparsity=sparsity, pattern=found, updater=updater
+    )
+    start = Masks.of(plan.module).nonzeros()
+    hook, _ = trained(plan, data)
+    masks = Masks.of(plan.module)
+    assert masks.nonzeros() == start
+    assert hook.updates == (0 if updater == "static" else 6)
+    for name in masks:
+        matrix = masks[name].flatten(1)
+        if isinstance(found, NOfM):
+            assert (matrix.view(len(matrix), -1, found.m).sum(-1) == found.n).all()
+        else:
+            rows, columns = matrix.shape
+            blocks = matrix.view(rows // 4, 4, columns // 2, 2)
+            assert (blocks == blocks[:, :1, :, :1]).all()
+
+
+def test_blocks_of_a_transformed_network_come_nearest_to_the_dense_macs(residual):
+    plan = plan_of(residual, transform="sparse_wide", sparsity=0.75, pattern=parse_pattern("4x2"))
+    profile = MacProfile.of(plan.module, INPUTS)
+    block = 8 * min(profile.per_weight[name] for name in Masks.of(plan.module))
+    assert abs(plan.match.macs - plan.match.target_macs) <= block / 2
+
+
+def test_widths_follow_the_pattern_and_the_structure_is_rebuilt(residual):
+    plan = plan_of(residual, transform="sparse_wide", sparsity=0.5, pattern=NOfM(4, 8, True))
+    # 8 and 16 times 1.41 are 11.3 and 22.6: the nearest multiples of 8.
+    assert plan.sizes.multiple == 8
+    shapes = [tuple(layer.shape) for layer in prunable_layers(plan.module)]
+    assert {shape[0] for shape in shapes[:-1]} == {8, 24}
+    again = expand(residual, "sparse_wide", 0.5, sizes=plan.sizes)
+    assert [tuple(layer.shape) for layer in prunable_layers(again)] == shapes
+    assert not plan.match.within_tolerance
+
+
+def test_layers_that_a_pattern_does_not_fit_stay_dense(residual):
+    masked = plan_of(residual, sparsity=0.5, pattern=NOfM(2, 4))
+    # The stem's matrix is 8 x 9.
+    assert "stem.conv.weight" not in Masks.of(masked.module)
+    with pytest.raises(UsageError, match=r"no layer of MLP falls into whole units of 2:4.*\(5, 3\)"):
+        sparse_plan(
+            MLP(3, {"hidden0": 5}, 2),
+            SparseSettings(sparsity=0.5, pattern=NOfM(2, 4)),
+            (torch.zeros(1, 3),),
+            timetable=RUN,
+            generator=torch.Generator(),
+        )
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"transform": "sparse_tall"}, "unknown 'sparse_tall'; valid: sparse_wide"),
+        ({"distribution": "erdos"}, "unknown 'erdos'"),
+        ({"updater": "riggl"}, "unknown 'riggl'; valid: static"),
+        ({"positions": "clever", "distribution": "snip"}, "unknown 'clever'; valid: random"),
+        ({"positions": "saliency"}, "uniform chooses no positions"),
+        ({"pattern": NOfM(2, 4), "sparsity": 0.75}, "not that of the pattern 2:4; write 0.5"),
+        ({"pattern": NOfM(1, 4), "updater": "granet"}, "1:4 goes with the updaters static"),
+        ({"transform": "low_rank", "updater": "set"}, "low_rank has no masks that set"),
+        ({"initial_sparsity": 0.2}, "static keeps its sparsity"),
+        ({"initial_sparsity": 0.9, "updater": "gmp"}, "0.9 is not between 0 and the sparsity 0.75"),
+        ({"sparsity": 1.0}, "outside"),
+    ],
+)
+def test_choices_that_exclude_each_other_are_refused(settings, message):
+    with pytest.raises(UsageError, match=message):
+        SparseSettings(**{"sparsity": 0.75, **settings})
+
+
+def test_distributions_that_look_at_data_ask_for_it(residual):
+    with pytest.raises(UsageError, match="snip needs data; give batch="):
+        sparse_plan(
+            residual,
+            SparseSettings(sparsity=0.5, distribution="snip"),
+            INPUTS,
+            timetable=RUN,
+            generator=torch.Generator(),
+        )
