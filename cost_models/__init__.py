@@ -4,18 +4,27 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from cost_models.availability import available_devices, unavailable
     from cost_models.cost import Cost, CostModel, Device, Phase
+    from cost_models.energy import RaplMeter, energy_meter
     from cost_models.errors import (
         CostModelError,
         NoisyMeasurementError,
+        ProfileError,
         UnknownNameError,
         UnsupportedLayerError,
     )
     from cost_models.exclusive import MachineLock
+    from cost_models.executors.sparse import LayerChoice, SparseExecutor, SparseNetwork
+    from cost_models.machine_noise import HostNoise, host_noise
     from cost_models.measurement import Measurement
     from cost_models.measuring import measure, measure_interleaved
+    from cost_models.operator_call import Operator
+    from cost_models.profiling.latency_profile import LatencyProfile
+    from cost_models.profiling.profile_file import load_profile
+    from cost_models.realisable import realisable_macs
     from cost_models.registry import COST_MODELS, DEVICES, estimate
-    from cost_models.sparsity_pattern import Dense, SparsityPattern, Unstructured
+    from cost_models.sparsity_pattern import Dense, NOfM, SparsityPattern, Unstructured
     from cost_models.tracing import trace
     from cost_models.training_work import rigl_step_macs, training_macs
     from cost_models.transformer import TransformerShape, transformer_workload
@@ -30,24 +39,39 @@ _HOME = {
     "DEVICES": "registry",
     "Dense": "sparsity_pattern",
     "Device": "cost",
+    "HostNoise": "machine_noise",
+    "LatencyProfile": "profiling.latency_profile",
+    "LayerChoice": "executors.sparse",
     "LayerWork": "workload",
     "MachineLock": "exclusive",
     "Measurement": "measurement",
+    "NOfM": "sparsity_pattern",
     "NoisyMeasurementError": "errors",
+    "Operator": "operator_call",
     "Phase": "cost",
+    "ProfileError": "errors",
+    "RaplMeter": "energy",
+    "SparseExecutor": "executors.sparse",
+    "SparseNetwork": "executors.sparse",
     "SparsityPattern": "sparsity_pattern",
     "TransformerShape": "transformer",
     "UnknownNameError": "errors",
     "Unstructured": "sparsity_pattern",
     "UnsupportedLayerError": "errors",
     "Workload": "workload",
+    "available_devices": "availability",
+    "energy_meter": "energy",
     "estimate": "registry",
+    "host_noise": "machine_noise",
+    "load_profile": "profiling.profile_file",
     "measure": "measuring",
     "measure_interleaved": "measuring",
+    "realisable_macs": "realisable",
     "rigl_step_macs": "training_work",
     "trace": "tracing",
     "training_macs": "training_work",
     "transformer_workload": "transformer",
+    "unavailable": "availability",
 }
 
 __all__ = [
@@ -58,24 +82,39 @@ __all__ = [
     "CostModelError",
     "Dense",
     "Device",
+    "HostNoise",
+    "LatencyProfile",
+    "LayerChoice",
     "LayerWork",
     "MachineLock",
     "Measurement",
+    "NOfM",
     "NoisyMeasurementError",
+    "Operator",
     "Phase",
+    "ProfileError",
+    "RaplMeter",
+    "SparseExecutor",
+    "SparseNetwork",
     "SparsityPattern",
     "TransformerShape",
     "UnknownNameError",
     "Unstructured",
     "UnsupportedLayerError",
     "Workload",
+    "available_devices",
+    "energy_meter",
     "estimate",
+    "host_noise",
+    "load_profile",
     "measure",
     "measure_interleaved",
+    "realisable_macs",
     "rigl_step_macs",
     "trace",
     "training_macs",
     "transformer_workload",
+    "unavailable",
 ]
 
 

@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from cost_models.errors import CostModelError
+from cost_models.sparsity_pattern import NOfM
 from cost_models.workload import Workload
 
 Phase = Literal["inference", "training"]
 PHASES: tuple[Phase, ...] = ("inference", "training")
-Method = Literal["analytic", "measured"]
+# "fitted": predicted from timings of other networks on that very device.
+Method = Literal["analytic", "measured", "fitted"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,16 +63,43 @@ class CalibrationPoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What a device asks for: importable packages, which an extra installs, and an accelerator."""
+
+    packages: tuple[str, ...] = ()
+    extra: str | None = None
+    accelerator: Literal["cuda"] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SkippedZeros:
+    """Whose zeros a measured device does not compute: none, unless `kinds` names layers.
+
+    A layer of such a kind skips what `pattern` makes zero if its weight has the pattern. With
+    `timed`, the executor chooses the layers and skips all their zeros.
+    """
+
+    kinds: tuple[str, ...] = ()
+    pattern: NOfM | None = None
+    timed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
     """A machine that a network may run on.
 
-    A measured device is timed; an analytic one names the cost model that estimates it.
+    A measured device is timed and names its executor; an analytic one names the cost model that
+    estimates it. `needs` says what this process must have to measure it, `skips` whose zeros
+    it does not compute.
     """
 
     name: str
     kind: Method
     description: str
     cost_model: str | None = None
+    executor: str | None = None
+    needs: Needs = Needs()
+    skips: SkippedZeros = SkippedZeros()
     constants: Mapping[str, Constant] = field(default_factory=dict)
     calibration: tuple[CalibrationPoint, ...] = ()
 

@@ -1,6 +1,8 @@
 """Which parts of fvcore are used? Only these, imported without the warnings of their import."""
 
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 with warnings.catch_warnings():
     # fvcore scripts a function at import, which torch has deprecated.
@@ -8,4 +10,24 @@ with warnings.catch_warnings():
     from fvcore.nn import FlopCountAnalysis
     from fvcore.nn.jit_handles import conv_flop_count, get_shape, linear_flop_jit
 
-__all__ = ["FlopCountAnalysis", "conv_flop_count", "get_shape", "linear_flop_jit"]
+__all__ = [
+    "FlopCountAnalysis",
+    "OperatorVisitor",
+    "conv_flop_count",
+    "get_shape",
+    "linear_flop_jit",
+]
+
+
+class OperatorVisitor(FlopCountAnalysis):  # type: ignore[misc]
+    """fvcore's counter, which also shows every operator that it has no handle for to `visit`.
+
+    Handles see the others, so that between them each operator is seen once, in order.
+    """
+
+    visit: Callable[[Any], None] | None = None
+
+    def _should_ignore_node(self, node: Any) -> bool:
+        if self.visit is not None:
+            self.visit(node)
+        return bool(super()._should_ignore_node(node))

@@ -19,6 +19,10 @@ class NoisyMeasurementError(CostModelError):
     """The repeats of a measurement disagree by more than the accepted bound."""
 
 
+class ProfileError(CostModelError):
+    """A latency profile cannot be read, or was not measured for what is asked of it."""
+
+
 def unknown_name(what: str, name: object, valid: Iterable[str]) -> UnknownNameError:
     """Build the error for a name that is in no registry; it lists the valid ones."""
     return UnknownNameError(f"unknown {what} {name!r}; valid: {', '.join(sorted(valid))}")

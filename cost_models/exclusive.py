@@ -49,6 +49,21 @@ class MachineLock:
     step = shared
 
     @contextmanager
+    def released(self) -> Iterator[None]:
+        """Leave this thread's shared section for a while, so that the thread itself may measure."""
+        files = self._files()
+        depth = files.depth
+        if depth:
+            files.depth = 0
+            files.leave()
+        try:
+            yield
+        finally:
+            if depth:
+                files.enter()
+                files.depth = depth
+
+    @contextmanager
     def exclusive(self) -> Iterator[None]:
         """Hold this around a measurement: waits for running steps, and no new one begins."""
         files = self._files()

@@ -73,6 +73,8 @@ class GraphValues:
                 return self._graph_input(value)
             if kind == "prim::Constant":
                 return value.toIValue(), ()
+            if kind == "aten::size":
+                return self._size(value, depth), ()
             return self._compute(value, depth)
         except _UnknownValueError:
             return _UnknownValueError, ()
@@ -84,6 +86,14 @@ class GraphValues:
             raise _UnknownValueError
         tensor = self._state[index]
         return tensor.detach(), (tensor,) if isinstance(tensor, nn.Parameter) else ()
+
+    def _size(self, value: Any, depth: int) -> Any:
+        """Give the traced sizes, or one of them: known though the tensor itself is not."""
+        tensor, *axis = value.node().inputs()
+        sizes = tensor.type().sizes() if tensor.type().kind() == "TensorType" else None
+        if sizes is None:
+            raise _UnknownValueError
+        return sizes[self._fold(axis[0], depth + 1)[0]] if axis else list(sizes)
 
     def _compute(self, value: Any, depth: int) -> tuple[Any, tuple[nn.Parameter, ...]]:
         node = value.node()

@@ -1,7 +1,7 @@
 """What was measured, and how far do its repeats agree?"""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -19,7 +19,9 @@ class Measurement:
     `samples_s` are means over `repeats` passes each. `low_s` (20 % quantile) is the figure least
     disturbed by other work on the machine, `high_s` the 80 % quantile. `cpu_time_s` is the 20 %
     quantile of the process's CPU time. `noise` is the spread of `low_s` between quarters of the
-    run, relative to `low_s`: how far a repeat would land from it.
+    run, relative to `low_s`: how far a repeat would land from it. `runtime` names what ran the
+    network; `choices` how each layer with zeros was run, where the runtime chooses. `energy_j` is
+    the mean of a pass, that of other work on the machine included; None without a counter.
     """
 
     device: str
@@ -29,6 +31,9 @@ class Measurement:
     samples_s: tuple[float, ...]
     cpu_samples_s: tuple[float, ...]
     torch_version: str
+    runtime: str = "torch eager"
+    choices: Mapping[str, str] = field(default_factory=dict)
+    energy_j: float | None = None
 
     def __post_init__(self) -> None:
         if len(self.samples_s) < _BLOCKS or len(self.samples_s) != len(self.cpu_samples_s):
@@ -68,11 +73,12 @@ class Measurement:
             latency_s=self.median_s,
             interval=(self.low_s, self.high_s),
             method="measured",
-            note=f"measured, torch {self.torch_version}, {self.threads} thread(s), "
+            note=f"measured, {self.runtime}, {self.threads} thread(s), "
             f"repeat noise {self.noise:.1%}",
             device=self.device,
             batch_size=self.batch_size,
             phase="inference",
+            energy_j=self.energy_j,
         )
 
 

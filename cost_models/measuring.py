@@ -1,18 +1,23 @@
-"""How long does a forward pass of this module really take on this machine?
+"""How long does a forward pass of this module really take on a device of this machine?
 
 Candidates are interleaved, so that a slow moment of the machine meets all of them. One thread by
 default: on a busy machine a second one waits at barriers and triples the time.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
+from cost_models.availability import check_available
+from cost_models.cost import Device
+from cost_models.energy import EnergyMeter, energy_meter
 from cost_models.errors import CostModelError, NoisyMeasurementError
+from cost_models.executors import EXECUTORS
+from cost_models.executors.executor import Call, Executor, Prepared
 from cost_models.measurement import Measurement
 from cost_models.module_state import untouched
 from cost_models.registry import device_named
@@ -48,28 +53,36 @@ def measure_interleaved(
     threads: int = 1,
     budget_s: float = 0.3,
     max_noise: float | None = 0.25,
+    meter: EnergyMeter | None = None,
 ) -> dict[str, Measurement]:
-    """Time several modules turn by turn: torch eager, eval and inference mode, after a warm-up.
+    """Time several modules turn by turn: eval and inference mode, after a warm-up.
 
+    Each runs as the device's executor prepares it; one that translates the module compares the
+    outputs with torch's before anything is timed.
     `budget_s` is about the time spent on each candidate; a network slower than a twelfth of it
     takes longer, as 12 samples are the fewest. When the repeats of one differ by more than
     `max_noise` all are measured again, twice as long, up to twice; None accepts any noise.
-    Modules, the number of torch threads and the random state are left as they were.
+    Energy is read around every sample, from `meter` or the device's own counter, where there is
+    one. Modules, the number of torch threads and the random state are left as they were.
 
     Raises:
         NoisyMeasurementError: the repeats still disagree; the message gives the figure.
         UnknownNameError: no such device.
-        CostModelError: the device cannot be measured here, or an argument is out of range.
+        CostModelError: the device or a network cannot be measured here, a translated network does
+            not compute what torch does, or an argument is out of range.
     """
-    _check(candidates, device, threads, budget_s)
+    target = _measured_device(device)
+    executor = EXECUTORS[target.executor or ""]
+    _check(candidates, executor, device, threads, budget_s)
+    meter = meter or energy_meter(target.needs.accelerator)
     with ExitStack() as stack:
         stack.enter_context(_threads(threads))
-        runs = {
-            name: _Run.prepared(stack.enter_context(untouched(module)), inputs)
-            for name, (module, inputs) in candidates.items()
-        }
+        runs = {}
+        for name, (module, inputs) in candidates.items():
+            prepared = executor.prepare(stack.enter_context(untouched(module)), inputs, threads)
+            runs[name] = _Run.warmed_up(prepared, inputs)
         for attempt in range(_ATTEMPTS):
-            _sample_all(runs, budget_s * 2**attempt)
+            _sample_all(runs, budget_s * 2**attempt, meter)
             found = {name: run.measurement(device, threads) for name, run in runs.items()}
             noisiest = max(found, key=lambda name: found[name].noise)
             if max_noise is None or found[noisiest].noise <= max_noise:
@@ -81,13 +94,24 @@ def measure_interleaved(
     )
 
 
-def _check(candidates: Mapping[str, Candidate], device: str, threads: int, budget_s: float) -> None:
-    target = device_named(device)
-    if target.kind != "measured":
+def _measured_device(name: str) -> Device:
+    device = device_named(name)
+    if device.kind != "measured":
         raise CostModelError(
-            f"device {device!r} is {target.kind}, not measured: call "
-            f"cost_models.estimate(workload, device={device!r})"
+            f"device {name!r} is {device.kind}, not measured: call "
+            f"cost_models.estimate(workload, device={name!r})"
         )
+    check_available(device)
+    return device
+
+
+def _check(
+    candidates: Mapping[str, Candidate],
+    executor: Executor,
+    device: str,
+    threads: int,
+    budget_s: float,
+) -> None:
     if not candidates:
         raise CostModelError("candidates is empty: give at least one module to measure")
     if threads < 1 or not budget_s > 0:
@@ -98,7 +122,7 @@ def _check(candidates: Mapping[str, Candidate], device: str, threads: int, budge
         if not inputs or not isinstance(inputs, tuple):
             raise CostModelError(f"{name}: example_inputs must be a non-empty tuple of tensors")
         for tensor in [*inputs, *module.parameters()]:
-            if tensor.device.type != device:
+            if tensor.device.type not in executor.accepts:
                 raise CostModelError(
                     f"{name}: a tensor is on {tensor.device}, to be measured on {device}; move it"
                 )
@@ -118,33 +142,41 @@ def _threads(count: int) -> Iterator[None]:
 class _Run:
     """One candidate, warmed up: `repeats` passes make one sample."""
 
-    call: Callable[[], object]
+    prepared: Prepared
     batch_size: int
-    repeats: int
-    sample_s: float
+    repeats: int = 1
+    sample_s: float = 0.0
     wall: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
+    joules: list[float] = field(default_factory=list)
 
     @classmethod
-    def prepared(cls, module: nn.Module, inputs: tuple[Tensor, ...]) -> "_Run":
-        copies = tuple(tensor.detach().clone() for tensor in inputs)
-
-        def call() -> object:
-            return module(*copies)
-
+    def warmed_up(cls, prepared: Prepared, inputs: tuple[Tensor, ...]) -> "_Run":
+        run = cls(prepared=prepared, batch_size=inputs[0].shape[0] if inputs[0].dim() else 1)
         with torch.inference_mode():
-            seconds = min(_timed(call, 1)[0] for _ in range(_WARM_UP_RUNS))
-        repeats = max(1, round(_SAMPLE_S / max(seconds, 1e-7) + 0.5))
-        batch = copies[0].shape[0] if copies[0].dim() else 1
-        return cls(call=call, batch_size=batch, repeats=repeats, sample_s=seconds * repeats)
+            seconds = min(run.timed()[0] for _ in range(_WARM_UP_RUNS))
+        run.repeats = max(1, round(_SAMPLE_S / max(seconds, 1e-7) + 0.5))
+        run.sample_s = seconds * run.repeats
+        return run
+
+    def timed(self) -> tuple[float, float]:
+        clock = self.prepared.clock or _timed
+        return clock(self.prepared.call, self.repeats)
 
     def count(self, budget_s: float) -> int:
         return max(_FEWEST, int(budget_s / self.sample_s))
 
-    def sample(self) -> None:
-        wall, cpu = _timed(self.call, self.repeats)
+    def sample(self, meter: EnergyMeter | None) -> None:
+        before = meter.read() if meter else {}
+        wall, cpu = self.timed()
         self.wall.append(wall)
         self.cpu.append(cpu)
+        if meter:
+            self.joules.append(meter.joules(before, meter.read()) / self.repeats)
+
+    def clear(self) -> None:
+        for samples in (self.wall, self.cpu, self.joules):
+            samples.clear()
 
     def measurement(self, device: str, threads: int) -> Measurement:
         return Measurement(
@@ -155,25 +187,27 @@ class _Run:
             samples_s=tuple(self.wall),
             cpu_samples_s=tuple(self.cpu),
             torch_version=torch.__version__,
+            runtime=self.prepared.runtime,
+            choices=self.prepared.choices,
+            energy_j=sum(self.joules) / len(self.joules) if self.joules else None,
         )
 
 
-def _sample_all(runs: Mapping[str, _Run], budget_s: float) -> None:
+def _sample_all(runs: Mapping[str, _Run], budget_s: float, meter: EnergyMeter | None) -> None:
     """Sample turn by turn, afresh; each candidate's turns are spread over the whole run."""
     counts = {name: run.count(budget_s) for name, run in runs.items()}
     most = max(counts.values())
     for run in runs.values():
-        run.wall.clear()
-        run.cpu.clear()
+        run.clear()
     with torch.inference_mode():
         for turn in range(most):
             for name, run in runs.items():
                 # Turns where the candidate's share of samples reaches the next whole number.
                 if (turn + 1) * counts[name] // most > turn * counts[name] // most:
-                    run.sample()
+                    run.sample(meter)
 
 
-def _timed(call: Callable[[], object], repeats: int) -> tuple[float, float]:
+def _timed(call: Call, repeats: int) -> tuple[float, float]:
     """Seconds of wall time and of process CPU time for one call, the mean of `repeats`."""
     wall, cpu = time.perf_counter(), time.process_time()
     for _ in range(repeats):

@@ -19,7 +19,10 @@ Values = list[Any]  # of torch._C.Value, which has no public type
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What an operator does: its MACs, and the graph values that may be weights or biases."""
+    """What an operator does: its MACs, and the graph values that may be weights or biases.
+
+    `rows_are_outputs` says that the weight is laid out (out, in, ...), as N:M patterns need it.
+    """
 
     kind: str
     macs: int
@@ -28,6 +31,7 @@ class Work:
     biases: tuple[Any, ...] = ()
     stride: tuple[int, ...] | None = None
     groups: int | None = None
+    rows_are_outputs: bool = False
 
 
 Reader = Callable[[Values, Values, GraphValues], Work]
@@ -65,13 +69,21 @@ def _conv_work(
         biases=(inputs[2],),
         stride=tuple(graph.plain(inputs[3])),
         groups=graph.plain(inputs[groups_at]),
+        rows_are_outputs=not transposed,
     )
 
 
 def _linear(inputs: Values, outputs: Values, _: GraphValues) -> Work:
     macs = int(linear_flop_jit(inputs, outputs))
     biases = tuple(inputs[2:3])
-    return Work(kind="linear", macs=macs, data=inputs[0], weights=(inputs[1],), biases=biases)
+    return Work(
+        kind="linear",
+        macs=macs,
+        data=inputs[0],
+        weights=(inputs[1],),
+        biases=biases,
+        rows_are_outputs=True,
+    )
 
 
 def _product(first: int, second: int, bias: int | None = None) -> Reader:

@@ -1,10 +1,20 @@
 """How are the zeros of a weight arranged?"""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cost_models.errors import CostModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# Groups that a weight is looked at in: those that hardware or N:M training use.
+_GROUPS = (2, 4, 8, 16)
+# A trained weight may be zero by chance: so much of an N:M pattern's places must be taken.
+_TAKEN = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +40,71 @@ class Unstructured:
             )
 
 
-SparsityPattern: TypeAlias = Dense | Unstructured
+@dataclass(frozen=True, slots=True)
+class NOfM:
+    """At most `n` non-zeros in every `m` neighbours along a row of the weight matrix.
+
+    The matrix of a weight (out, in, kh, kw) is (out, in kh kw).
+    """
+
+    n: int
+    m: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.n < self.m:
+            raise CostModelError(
+                f"NOfM({self.n}, {self.m}): need 1 <= n < m; use Dense() for n = m"
+            )
+
+    @property
+    def sparsity(self) -> float:
+        """Fraction of the weight that the pattern makes zero: 1 - n / m."""
+        return 1.0 - self.n / self.m
+
+    def implies(self, other: NOfM) -> bool:
+        """Say whether every weight of this pattern has the `other` too, groups laid from 0."""
+        if other.m % self.m == 0:
+            return self.n * (other.m // self.m) <= other.n
+        # A group of m holds whole groups of the other, which may hold all n of it.
+        return self.m % other.m == 0 and min(self.n, other.m) <= other.n
+
+
+SparsityPattern: TypeAlias = Dense | Unstructured | NOfM
 
 
 def pattern_of(elements: int, nonzeros: int) -> SparsityPattern:
     """Read the pattern off a weight's element and non-zero counts."""
     return Dense() if nonzeros == elements else Unstructured(1.0 - nonzeros / elements)
+
+
+def pattern_of_weight(weight: Tensor) -> SparsityPattern:
+    """Read the pattern off a weight (out, in, ...), rows being outputs.
+
+    N:M is what it is called when the fullest group of m has n non-zeros and nine tenths of the
+    n / m places are taken; otherwise a sparse weight is unstructured. Of several, the smallest m.
+    """
+    nonzeros = int(weight.count_nonzero())
+    if nonzeros in (0, weight.numel()) or weight.dim() < 2:
+        return pattern_of(weight.numel(), nonzeros)
+    for m in _GROUPS:
+        n = _fullest_group(weight, m)
+        if n is not None and n < m and nonzeros * m >= _TAKEN * n * weight.numel():
+            return NOfM(n, m)
+    return pattern_of(weight.numel(), nonzeros)
+
+
+def holds(pattern: NOfM, weight: Tensor) -> bool:
+    """Say whether a weight (out, in, ...) keeps an N:M pattern, and falls into whole groups."""
+    fullest = _fullest_group(weight, pattern.m)
+    return fullest is not None and fullest <= pattern.n
+
+
+def _fullest_group(weight: Tensor, m: int) -> int | None:
+    """Count the non-zeros of the fullest group of m; None when rows fall into no whole groups."""
+    matrix = (weight != 0).flatten(1)
+    if matrix.shape[1] % m:
+        return None
+    return int(matrix.reshape(-1, m).sum(1).max())
 
 
 def pattern_to_json(pattern: SparsityPattern) -> dict[str, Any]:
@@ -45,6 +114,8 @@ def pattern_to_json(pattern: SparsityPattern) -> dict[str, Any]:
             return {"kind": "dense"}
         case Unstructured(sparsity=sparsity):
             return {"kind": "unstructured", "sparsity": sparsity}
+        case NOfM(n=n, m=m):
+            return {"kind": "n-of-m", "n": n, "m": m}
 
 
 def pattern_from_json(data: Mapping[str, Any]) -> SparsityPattern:
@@ -54,7 +125,9 @@ def pattern_from_json(data: Mapping[str, Any]) -> SparsityPattern:
             return Dense()
         case "unstructured":
             return Unstructured(float(data["sparsity"]))
+        case "n-of-m":
+            return NOfM(int(data["n"]), int(data["m"]))
         case kind:
             raise CostModelError(
-                f"sparsity pattern kind {kind!r}: valid kinds are dense, unstructured"
+                f"sparsity pattern kind {kind!r}: valid kinds are dense, unstructured, n-of-m"
             )

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from cost_models.counter import FlopCountAnalysis
+from cost_models.counter import OperatorVisitor
 from cost_models.errors import CostModelError, UnsupportedLayerError
 from cost_models.graph_values import Folded, GraphValues
 from cost_models.module_state import untouched
 from cost_models.operators import COUNTED, FREE, Reader, Values, Work, may_hide_macs, shape_of
-from cost_models.sparsity_pattern import pattern_of
+from cost_models.recording import OperatorLog
+from cost_models.sparsity_pattern import SparsityPattern, pattern_of, pattern_of_weight
 from cost_models.workload import LayerWork, Workload
 
 _BATCH_SECOND = (
@@ -43,12 +44,12 @@ def trace(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> Workload:
         CostModelError: the inputs are not a tuple of tensors, or the module cannot be traced.
     """
     _check(module, example_inputs)
+    graph = GraphValues(module, len(example_inputs))
     recorder = _Recorder(
-        batch=_batch_size(module, example_inputs[0]),
-        graph=GraphValues(module, len(example_inputs)),
+        batch=_batch_size(module, example_inputs[0]), graph=graph, log=OperatorLog(graph=graph)
     )
     with untouched(module), _quiet():
-        counter = FlopCountAnalysis(module, tuple(each.detach().clone() for each in example_inputs))
+        counter = OperatorVisitor(module, tuple(each.detach().clone() for each in example_inputs))
         recorder.attach(counter)
         total = _count(counter)
     uncounted = _uncounted(counter)
@@ -103,7 +104,7 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _count(counter: FlopCountAnalysis) -> float:
+def _count(counter: OperatorVisitor) -> float:
     try:
         return float(counter.total())
     except CostModelError:
@@ -115,7 +116,7 @@ def _count(counter: FlopCountAnalysis) -> float:
         ) from error
 
 
-def _uncounted(counter: FlopCountAnalysis) -> dict[str, int]:
+def _uncounted(counter: OperatorVisitor) -> dict[str, int]:
     found = {name: int(calls) for name, calls in sorted(counter.unsupported_ops().items())}
     hidden = [name for name in found if may_hide_macs(name)]
     if hidden:
@@ -132,11 +133,13 @@ class _Recorder:
 
     batch: int
     graph: GraphValues
+    log: OperatorLog
     macs: int = 0
     layers: list[LayerWork] = field(default_factory=list)
     charged: dict[int, int] = field(default_factory=dict)  # parameter id -> its non-zeros
 
-    def attach(self, counter: FlopCountAnalysis) -> None:
+    def attach(self, counter: OperatorVisitor) -> None:
+        counter.visit = self.log.add
         counter.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
         counter.set_op_handle(**{name: self._handle(read) for name, read in COUNTED.items()})
         for name in FREE:
@@ -147,6 +150,7 @@ class _Recorder:
         def handle(inputs: Values, outputs: Values) -> int:
             work = read(inputs, outputs, self.graph)
             self.macs += work.macs
+            self.log.add(outputs[0].node(), work.macs)
             if work.macs:
                 self.layers.append(self._layer(work, outputs[0]))
             return work.macs
@@ -179,7 +183,7 @@ class _Recorder:
             nonzero_parameters=nonzero_parameters,
             weight_bytes=sum(each.tensor.numel() * each.tensor.element_size() for each in weights),
             activation_bytes=_share(_bytes(output), self.batch),
-            pattern=pattern_of(elements, nonzeros),
+            pattern=_pattern(work, weights, elements, nonzeros),
         )
 
     def _charge(self, weights: list[Folded], work: Work) -> tuple[int, int]:
@@ -208,7 +212,14 @@ class _Recorder:
             nonzero_parameters=sum(alive),
             batch=self.batch,
             uncounted=uncounted,
+            operators=self.log.result(),
         )
+
+
+def _pattern(work: Work, weights: list[Folded], elements: int, nonzeros: int) -> SparsityPattern:
+    if elements and work.rows_are_outputs and len(weights) == 1:
+        return pattern_of_weight(weights[0].tensor)
+    return pattern_of(elements, nonzeros)
 
 
 def _share(total: int, batch: int) -> int:

@@ -20,10 +20,15 @@ from cost_models.workload import LayerWork, Workload
 
 NOTE = "analytic, ratio-calibrated; no such machine was measured"
 
-# The network of the calibration points. The paper names its size only; these are the sizes of
-# GPT-NeoX-20B (arXiv 2204.06745), with the paper's sequence and batch.
+# The network of the calibration points, with the paper's sequence and batch.
 REFERENCE = TransformerShape(layers=44, width=6144, hidden=24576, sequence=256, vocabulary=50257)
 REFERENCE_BATCH = 256
+REFERENCE_ASSUMPTION = (
+    "the paper names GPT-3 20B by its size, its sequence (256) and its batch (256) only. Its 44 "
+    "layers of width 6144 with a feed-forward width of 24576 are those of GPT-NeoX-20B (arXiv "
+    "2204.06745), its vocabulary of 50257 is GPT-3's; blocks are sparse, attention, embedding and "
+    "vocabulary layer dense, and attention is counted over the whole square"
+)
 
 _COMPUTED = ("conv", "linear", "matmul", "attention")
 
@@ -105,8 +110,8 @@ class _Step:
 
     def realisable_macs(self, layer: LayerWork) -> float:
         """MACs of the step that the machine really does for this layer."""
-        sparsity = layer.pattern.sparsity
-        return self.passes * self.batch_size * layer.dense_macs / self.speed_up(sparsity)
+        speed_up = self.speed_up(1.0 - layer.density)
+        return self.passes * self.batch_size * layer.dense_macs / speed_up
 
     def _stream_time(self, layer: LayerWork) -> float:
         """Weights cross the link dense or as (value, index) pairs, whichever is smaller."""
@@ -132,41 +137,45 @@ class Calibration:
 
 
 @lru_cache
-def calibrate(points: tuple[CalibrationPoint, ...]) -> Calibration:
-    """Fit S(s) on published relative times.
+def calibrate(
+    points: tuple[CalibrationPoint, ...], reference: TransformerShape = REFERENCE
+) -> Calibration:
+    """Fit S(s) on published relative times of a dense `reference` and its Sparse Wide forms.
 
     The miss is the worst over all points and over each inner point when it is held out: a fit is
     flattered by its own points, and one held out at either end would be an extrapolation.
     """
     if not points:
         raise CostModelError("no calibration points: the wafer model needs at least one")
-    speed_up = _fit(points)
-    misses = [_miss(point, speed_up) for point in points]
+    speed_up = _fit(points, reference)
+    misses = [_miss(point, speed_up, reference) for point in points]
     for held_out in sorted(points, key=lambda point: point.sparsity)[1:-1]:
         others = tuple(point for point in points if point != held_out)
-        misses.append(_miss(held_out, _fit(others)))
+        misses.append(_miss(held_out, _fit(others, reference), reference))
     return Calibration(speed_up, max(misses))
 
 
-def _fit(points: tuple[CalibrationPoint, ...]) -> SpeedUp:
-    return fit_speed_up([(point.sparsity, _needed(point)) for point in points])
+def _fit(points: tuple[CalibrationPoint, ...], reference: TransformerShape) -> SpeedUp:
+    return fit_speed_up([(point.sparsity, _needed(point, reference)) for point in points])
 
 
-def _miss(point: CalibrationPoint, speed_up: SpeedUp) -> float:
-    return abs(relative_time(point.sparsity, speed_up) / point.relative_time - 1)
+def _miss(point: CalibrationPoint, speed_up: SpeedUp, reference: TransformerShape) -> float:
+    return abs(relative_time(point.sparsity, speed_up, reference) / point.relative_time - 1)
 
 
-def _needed(point: CalibrationPoint) -> float:
+def _needed(point: CalibrationPoint, reference: TransformerShape) -> float:
     """Give the speed-up of the sparse layers that makes the reference network's ratio true."""
-    dense = transformer_workload(REFERENCE).dense_macs
-    wide = transformer_workload(REFERENCE.widened(point.sparsity), sparsity=point.sparsity)
+    dense = transformer_workload(reference).dense_macs
+    wide = transformer_workload(reference.widened(point.sparsity), sparsity=point.sparsity)
     sparse = sum(layer.dense_macs for layer in wide.layers if layer.density < 1.0)
     return sparse / (point.relative_time * dense - (wide.dense_macs - sparse))
 
 
-def relative_time(sparsity: float, speed_up: SpeedUp) -> float:
-    """Compute time of the reference network, Sparse Wide at `sparsity`, against the dense one."""
-    dense = transformer_workload(REFERENCE).dense_macs
-    wide = transformer_workload(REFERENCE.widened(sparsity), sparsity=sparsity)
-    work = sum(layer.dense_macs / speed_up(layer.pattern.sparsity) for layer in wide.layers)
+def relative_time(
+    sparsity: float, speed_up: SpeedUp, reference: TransformerShape = REFERENCE
+) -> float:
+    """Compute time of a network, Sparse Wide at `sparsity`, against the dense one."""
+    dense = transformer_workload(reference).dense_macs
+    wide = transformer_workload(reference.widened(sparsity), sparsity=sparsity)
+    work = sum(layer.dense_macs / speed_up(1.0 - layer.density) for layer in wide.layers)
     return work / dense

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from cost_models.errors import CostModelError
+from cost_models.operator_call import Operator
 from cost_models.sparsity_pattern import (
     Dense,
     SparsityPattern,
@@ -69,6 +70,8 @@ class Workload:
     `parameters` counts each parameter of the module once, those outside `layers` (BatchNorm,
     embeddings) included; `nonzero_parameters` counts those whose value is not zero. `batch` is the
     batch size it was traced with. `uncounted` maps an operator that does no MACs to its calls.
+    `operators` are all calls in order, those without MACs included, of the whole traced batch; None
+    where the work was not traced, or an operator could not be written down.
     """
 
     layers: tuple[LayerWork, ...]
@@ -76,6 +79,7 @@ class Workload:
     nonzero_parameters: int
     batch: int = 1
     uncounted: Mapping[str, int]
+    operators: tuple[Operator, ...] | None = None
 
     @property
     def dense_macs(self) -> int:
@@ -102,6 +106,9 @@ class Workload:
             "nonzero_parameters": self.nonzero_parameters,
             "uncounted": dict(self.uncounted),
             "layers": layers,
+            "operators": None
+            if self.operators is None
+            else [operator.to_data() for operator in self.operators],
         }
         return json.dumps(data)
 
@@ -120,9 +127,14 @@ class Workload:
                 nonzero_parameters=data["nonzero_parameters"],
                 batch=data["batch"],
                 uncounted=data["uncounted"],
+                operators=_operators(data.get("operators")),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise CostModelError(f"not a workload ({error!r}); trace the module again") from error
+
+
+def _operators(data: Any) -> tuple[Operator, ...] | None:
+    return None if data is None else tuple(Operator.from_data(each) for each in data)
 
 
 _SHAPES = ("input_shape", "output_shape", "kernel", "stride")

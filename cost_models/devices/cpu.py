@@ -6,4 +6,5 @@ CPU = Device(
     name="cpu",
     kind="measured",
     description="this machine's processor, timed with torch eager in float32, one thread",
+    executor="eager",
 )

@@ -14,6 +14,7 @@ from cost_models import (
     measure_interleaved,
     measuring,
 )
+from cost_models.executors.executor import Prepared
 from cost_models.measurement import quantile, repeat_noise
 
 
@@ -195,3 +196,19 @@ def test_inputs_that_are_no_tuple_are_refused(mlp):
 def test_a_tensor_on_another_device_is_refused(mlp):
     with pytest.raises(CostModelError, match="is on meta, to be measured on cpu"):
         measure(mlp, (torch.zeros(1, 8, device="meta"),))
+
+
+def test_a_device_that_works_beside_the_process_is_timed_by_its_own_clock(mlp, monkeypatch):
+    class Elsewhere:
+        accepts = ("cpu",)
+
+        def prepare(self, module, example_inputs, threads):
+            return Prepared(
+                call=lambda: None, runtime="elsewhere", clock=lambda call, repeats: (0.25, 0.0)
+            )
+
+    monkeypatch.setitem(measuring.EXECUTORS, "eager", Elsewhere())
+    found = measure(mlp, (torch.zeros(1, 8),))
+    assert found.samples_s == (0.25,) * 12
+    assert found.cpu_time_s == 0.0
+    assert found.runtime == "elsewhere"

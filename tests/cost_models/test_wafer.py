@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from cost_models import (
     DEVICES,
     LayerWork,
+    NOfM,
     TransformerShape,
+    Unstructured,
     UnsupportedLayerError,
     Workload,
     estimate,
@@ -20,7 +22,8 @@ from cost_models.wafer import REFERENCE, WaferCostModel, calibrate, relative_tim
 from cost_models.wafer_calibration import SpeedUp, fit_speed_up
 
 GPT3_XL = TransformerShape(layers=24, width=2048, hidden=8192, sequence=2048, vocabulary=50257)
-WAFER = DEVICES["wafer-cs2"]
+WAFER, CS3 = DEVICES["wafer-cs2"], DEVICES["wafer-cs3"]
+WAFERS = ("wafer-cs2", "wafer-cs3")
 PAPER = {0.5: 1.30, 0.75: 1.39, 0.9: 2.82}  # arXiv 2303.11525v4, section 6
 
 
@@ -147,8 +150,60 @@ def test_the_interval_covers_the_worst_known_miss():
     assert cost.interval[1] == pytest.approx(cost.latency_s * (1 + calibration.residual))
 
 
-def test_every_constant_of_the_wafer_names_its_unit_and_its_source():
-    assert all(each.unit and len(each.source) > 20 for each in WAFER.constants.values())
+@pytest.mark.parametrize("name", WAFERS)
+def test_every_constant_of_a_wafer_names_its_unit_and_its_source(name):
+    constants = DEVICES[name].constants.values()
+    assert all(each.unit and len(each.source) > 20 for each in constants)
+
+
+def test_what_is_assumed_of_the_cs3_is_marked_as_assumed():
+    marked = {n for n, c in CS3.constants.items() if c.source.startswith("assumption")}
+    assert {"peak_flops", "efficiency", "index_bytes"} <= marked
+    assert "assumed" in CS3.description
+    assert "never measured" in CS3.description
+
+
+def test_a_cs3_is_twice_as_fast_where_compute_binds_and_no_faster_where_the_link_does():
+    dense = [estimate(wide(0.0), name).latency_s for name in ("wafer-cs2", "wafer-cs3")]
+    assert dense[0] == pytest.approx(2 * dense[1])
+    short = TransformerShape(layers=2, width=1024, hidden=4096, sequence=1, vocabulary=1000)
+    streamed = [
+        estimate(transformer_workload(short), name, 1).latency_s
+        for name in ("wafer-cs2", "wafer-cs3")
+    ]
+    assert streamed[0] == pytest.approx(streamed[1])
+
+
+def test_the_published_ratios_do_not_hang_on_the_sizes_assumed_for_the_reference():
+    deeper = TransformerShape(layers=63, width=5120, hidden=20480, sequence=256, vocabulary=50257)
+    assert transformer_workload(deeper).parameters == pytest.approx(
+        transformer_workload(REFERENCE).parameters, rel=0.01
+    )
+    fitted = calibrate(WAFER.calibration, deeper).speed_up
+    for sparsity, published in PAPER.items():
+        assert relative_time(sparsity, fitted, deeper) == pytest.approx(published, rel=0.05)
+
+
+def test_an_n_of_m_layer_is_as_fast_as_an_unstructured_one_of_its_density():
+    layers = [
+        LayerWork(
+            name="only",
+            kind="linear",
+            dense_macs=10**12,
+            effective_macs=5 * 10**11,
+            weight_elements=1000,
+            weight_nonzeros=500,
+            pattern=pattern,
+        )
+        for pattern in (NOfM(2, 4), Unstructured(0.5))
+    ]
+    times = [
+        estimate(
+            Workload(layers=(layer,), parameters=1000, nonzero_parameters=500, uncounted={})
+        ).latency_s
+        for layer in layers
+    ]
+    assert times[0] == times[1]
 
 
 def test_a_wafer_without_calibration_points_is_refused():

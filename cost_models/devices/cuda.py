@@ -1,0 +1,31 @@
+"""An NVIDIA GPU: dense in float32 and float16, and 2:4 sparse in float16."""
+
+from cost_models.cost import Device, Needs, SkippedZeros
+from cost_models.sparsity_pattern import NOfM
+
+_NEEDS = Needs(accelerator="cuda")
+
+CUDA = Device(
+    name="cuda",
+    kind="measured",
+    description="the first NVIDIA GPU, a CUDA graph in float32 (convolutions in TF32)",
+    executor="cuda",
+    needs=_NEEDS,
+)
+
+CUDA_FP16 = Device(
+    name="cuda-fp16",
+    kind="measured",
+    description="the first NVIDIA GPU, a CUDA graph in float16",
+    executor="cuda-fp16",
+    needs=_NEEDS,
+)
+
+CUDA_2_4 = Device(
+    name="cuda-2:4",
+    kind="measured",
+    description="the first NVIDIA GPU in float16, 2:4 linear layers on its sparse tensor cores",
+    executor="cuda-2:4",
+    needs=_NEEDS,
+    skips=SkippedZeros(kinds=("linear",), pattern=NOfM(2, 4)),
+)

@@ -1,0 +1,9 @@
+"""A Cerebras CS-3: public figures, and the CS-2's calibration, as no ratio of its own is public."""
+
+from cost_models.devices.wafer_data import wafer_device
+
+WAFER_CS3 = wafer_device(
+    "wafer-cs3",
+    "Cerebras CS-3, analytic model with the CS-2's published ratios (assumed); never measured",
+    "wafer_cs3.json",
+)

@@ -1,0 +1,292 @@
+"""How is a device profiled? Draw networks, choose operators, time all in turn, fit and check."""
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from cost_models.errors import ProfileError
+from cost_models.operator_call import Operator
+from cost_models.profiling.choosing import choose_operators
+from cost_models.profiling.host import host_facts
+from cost_models.profiling.latency_profile import LatencyProfile
+from cost_models.profiling.lows import Lows
+from cost_models.profiling.records import (
+    Conditions,
+    ProfileRecord,
+    Role,
+    TimedNetwork,
+    TimedOperator,
+)
+from cost_models.profiling.timing import Timer
+from cost_models.registry import DEVICES, device_named
+from cost_models.tracing import trace
+from cost_models.workload import Workload
+
+# Only an executor that runs operator by operator has a time for each.
+EXECUTOR = "eager"
+# The run may end when its halves agree this well and there were so many passes.
+_SETTLED_NOISE = 0.015
+_FEWEST_PASSES = 10
+# Operators are chosen from networks that are neither fitted on nor checked: from so many more
+# operators than wanted, and at most so many networks. So many networks without news end it.
+_CHOICE, _POOL, _WITHOUT_NEWS = 1.5, 80, 6
+_DRAWS_A_NETWORK = 50
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawnNetwork:
+    """A network to profile with: its name, inputs of the whole batch, and how to build it again."""
+
+    name: str
+    module: nn.Module
+    inputs: tuple[Tensor, ...]
+    description: Mapping[str, Any]
+
+
+class NetworkSource(Protocol):
+    """Where the networks of a profile come from."""
+
+    @property
+    def description(self) -> Mapping[str, Any]:
+        """Say what is drawn from, as plain data."""
+        ...
+
+    def draw(self, generator: torch.Generator) -> DrawnNetwork:
+        """Draw one network; the same generator state gives the same one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfilePlan:
+    """How much is timed. `minutes` bounds the timing; it ends sooner once repeats agree."""
+
+    device: str = "cpu"
+    batch_size: int = 1
+    threads: int = 1
+    operators: int = 700
+    networks: int = 10
+    validation: int = 30
+    seed: int = 0
+    minutes: float = 15.0
+
+    def __post_init__(self) -> None:
+        device = device_named(self.device)
+        if device.executor != EXECUTOR:
+            valid = [name for name, other in DEVICES.items() if other.executor == EXECUTOR]
+            raise ProfileError(
+                f"device = {self.device!r}: a profile times operators one by one, which this "
+                f"device does not run; valid: {', '.join(valid)}"
+            )
+        for name in ("batch_size", "threads", "operators", "networks", "validation"):
+            if getattr(self, name) < 1:
+                raise ProfileError(f"{name} = {getattr(self, name)}: must be at least 1")
+        if not self.minutes > 0:
+            raise ProfileError(f"minutes = {self.minutes}: must be above 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Subject:
+    network: DrawnNetwork
+    role: Role
+    operators: tuple[Operator, ...]
+    macs: int
+
+
+class ProfileRun:
+    """One profile in the making; `run_pass` until `settled` or out of time, then `finish`."""
+
+    def __init__(self, plan: ProfilePlan, source: NetworkSource, progress: Progress) -> None:
+        """Draw and trace the networks and choose the operators, which takes a minute or so."""
+        self.plan = plan
+        self._source = source
+        self._generator = torch.Generator().manual_seed(plan.seed)
+        self._seen: set[str] = set()
+        self._subjects = self._draw_subjects(progress)
+        self._operators = self._choose(progress)
+        self.timer = Timer(
+            [_call(subject.network) for subject in self._subjects],
+            self._operators,
+            threads=plan.threads,
+            seed=plan.seed,
+        )
+
+    @property
+    def settled(self) -> bool:
+        """Whether another pass would change little."""
+        return self.timer.passes >= _FEWEST_PASSES and self.noise <= _SETTLED_NOISE
+
+    @property
+    def noise(self) -> float:
+        """How far the halves of the run disagree about the networks; infinite at first."""
+        return self.timer.networks.noise
+
+    def run_pass(self) -> None:
+        """Time every network and every operator once more."""
+        self.timer.run_pass()
+
+    def state(self) -> dict[str, Any]:
+        """Give what was timed so far as plain data, to go on with another time."""
+        return {
+            "subjects": [subject.network.name for subject in self._subjects],
+            "operators": len(self._operators),
+            "passes": self.timer.passes,
+            "networks_s": _finite(self.timer.networks),
+            "operators_s": _finite(self.timer.operators),
+        }
+
+    def resume(self, state: Mapping[str, Any]) -> bool:
+        """Go on from `state`; says whether it was of the same networks and operators."""
+        fresh = self.state()
+        if any(state.get(key) != fresh[key] for key in ("subjects", "operators")):
+            return False
+        self.timer.resume(
+            _lows(state["networks_s"]), _lows(state["operators_s"]), int(state["passes"])
+        )
+        return True
+
+    def finish(self, minutes: float) -> LatencyProfile:
+        """Fit the models to what was timed; `minutes` is how long the whole profile took.
+
+        Raises:
+            ProfileError: fewer than two passes, or too few networks.
+        """
+        if self.timer.passes < 2:
+            raise ProfileError("fewer than 2 passes were timed: give the profile more minutes")
+        return LatencyProfile(
+            ProfileRecord(
+                conditions=self._conditions(minutes),
+                operators=self._timed_operators(),
+                networks=self._timed_networks(),
+            )
+        )
+
+    def _conditions(self, minutes: float) -> Conditions:
+        return Conditions(
+            device=self.plan.device,
+            batch_size=self.plan.batch_size,
+            threads=self.plan.threads,
+            clock=self.timer.clock,
+            seed=self.plan.seed,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            source=self._source.description,
+            host=host_facts(),
+            passes=self.timer.passes,
+            minutes=minutes,
+        )
+
+    def _timed_operators(self) -> tuple[TimedOperator, ...]:
+        lows, halves = self.timer.operators.low_s, self.timer.operators.halves_s
+        return tuple(
+            TimedOperator(operator=each, low_s=float(low), halves_s=(float(even), float(odd)))
+            for each, low, (even, odd) in zip(self._operators, lows, halves, strict=True)
+        )
+
+    def _timed_networks(self) -> tuple[TimedNetwork, ...]:
+        lows, halves = self.timer.networks.low_s, self.timer.networks.halves_s
+        return tuple(
+            TimedNetwork(
+                name=subject.network.name,
+                role=subject.role,
+                description=subject.network.description,
+                operators=subject.operators,
+                macs=subject.macs,
+                low_s=float(low),
+                halves_s=(float(even), float(odd)),
+            )
+            for subject, low, (even, odd) in zip(self._subjects, lows, halves, strict=True)
+        )
+
+    def _draw_subjects(self, progress: Progress) -> list[_Subject]:
+        roles: list[Role] = ["calibration"] * self.plan.networks
+        roles += ["validation"] * self.plan.validation
+        subjects = []
+        for done, role in enumerate(roles):
+            progress("networks", done / len(roles))
+            network = self._draw_new()
+            work = self._trace(network)
+            assert work.operators is not None
+            macs = work.dense_macs * self.plan.batch_size
+            subjects.append(
+                _Subject(network=network, role=role, operators=work.operators, macs=macs)
+            )
+        return subjects
+
+    def _choose(self, progress: Progress) -> tuple[Operator, ...]:
+        pool: list[tuple[Operator, ...]] = []
+        distinct: set[Operator] = set()
+        wanted, without_news = self.plan.operators * _CHOICE, 0
+        while len(pool) < _POOL and len(distinct) < wanted and without_news < _WITHOUT_NEWS:
+            progress("operators", min(len(distinct) / wanted, 1.0))
+            work = self._trace(self._source.draw(self._generator))
+            assert work.operators is not None
+            pool.append(work.operators)
+            without_news = 0 if distinct.issuperset(work.operators) is False else without_news + 1
+            distinct.update(work.operators)
+        return choose_operators(pool, self.plan.operators, self.plan.seed)
+
+    def _draw_new(self) -> DrawnNetwork:
+        for _ in range(_DRAWS_A_NETWORK):
+            network = self._source.draw(self._generator)
+            if network.name not in self._seen:
+                self._seen.add(network.name)
+                return network
+        raise ProfileError(
+            f"the source has no more than {len(self._seen)} different networks; ask for fewer "
+            "networks to calibrate on and to check"
+        )
+
+    def _trace(self, network: DrawnNetwork) -> Workload:
+        work = trace(network.module, network.inputs)
+        if work.operators is None:
+            raise ProfileError(f"network {network.name}: an operator cannot be called alone")
+        if work.batch != self.plan.batch_size:
+            raise ProfileError(
+                f"network {network.name} has a batch of {work.batch}, the plan of "
+                f"{self.plan.batch_size}"
+            )
+        return work
+
+
+def run_until_settled(
+    run: ProfileRun,
+    progress: Progress,
+    *,
+    around_pass: Callable[[], AbstractContextManager[None]] = nullcontext,
+    after_pass: Callable[[], None] = lambda: None,
+) -> None:
+    """Time passes until repeats agree or the plan's minutes are over.
+
+    `around_pass` is entered for each pass: `MachineLock.exclusive` keeps our own trials away.
+    """
+    start, limit_s = time.monotonic(), run.plan.minutes * 60
+    while True:
+        with around_pass():
+            run.run_pass()
+        after_pass()
+        taken = time.monotonic() - start
+        progress("timing", min(taken / limit_s, 1.0))
+        if run.settled or (taken >= limit_s and run.timer.passes >= 2):
+            return
+
+
+def _call(network: DrawnNetwork) -> Callable[[], object]:
+    module, inputs = network.module.eval(), network.inputs
+    return lambda: module(*inputs)
+
+
+def _finite(lows: Lows) -> list[Any]:
+    kept = lows.kept
+    return [[[None if v == float("inf") else v for v in half] for half in item] for item in kept]
+
+
+def _lows(data: list[Any]) -> Lows:
+    values = [[[float("inf") if v is None else v for v in half] for half in item] for item in data]
+    return Lows.of(torch.tensor(values, dtype=torch.float64).numpy())

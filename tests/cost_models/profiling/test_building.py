@@ -1,0 +1,150 @@
+import json
+
+import pytest
+import torch
+
+from cost_models import ProfileError, UnknownNameError, estimate, trace
+from cost_models.profiling.building import (
+    DrawnNetwork,
+    ProfilePlan,
+    ProfileRun,
+    run_until_settled,
+)
+
+PLAN = ProfilePlan(operators=30, networks=3, validation=5, minutes=0.001)
+
+
+class Dense:
+    """Linear networks of up to `widest` units."""
+
+    description = {"spaces": ["dense"]}  # noqa: RUF012
+
+    def __init__(self, widest: int = 60) -> None:
+        self.widest = widest
+
+    def draw(self, generator: torch.Generator) -> DrawnNetwork:
+        width = 1 + int(torch.randint(self.widest, (1,), generator=generator))
+        module = torch.nn.Sequential(
+            torch.nn.Linear(8, width), torch.nn.ReLU(), torch.nn.Linear(width, 4)
+        )
+        return DrawnNetwork(
+            name=str(width),
+            module=module,
+            inputs=(torch.zeros(1, 8),),
+            description={"width": width},
+        )
+
+
+def silent(stage: str, share: float) -> None:
+    assert 0 <= share <= 1, stage
+
+
+@pytest.fixture(scope="module")
+def run() -> ProfileRun:
+    run = ProfileRun(PLAN, Dense(), silent)
+    run_until_settled(run, silent)
+    return run
+
+
+def test_a_profile_is_measured_fitted_and_can_be_asked(run):
+    profile = run.finish(minutes=0.1)
+    record = profile.record
+    assert [len(record.with_role(role)) for role in ("calibration", "validation")] == [3, 5]
+    assert 20 <= len(record.operators) <= 31
+    assert record.conditions.device == "cpu"
+    assert record.conditions.host["torch"] == torch.__version__
+    drawn = Dense().draw(torch.Generator().manual_seed(99))
+    work = trace(drawn.module, drawn.inputs)
+    assert estimate(work, device=profile, batch_size=1, phase="inference").latency_s > 0
+
+
+def test_no_network_is_both_fitted_on_and_checked(run):
+    names = [network.name for network in run.finish(0.1).record.networks]
+    assert len(set(names)) == len(names) == 8
+
+
+def test_the_same_seed_draws_the_same_networks_and_operators(run):
+    again = ProfileRun(PLAN, Dense(), silent)
+    assert again.state()["subjects"] == run.state()["subjects"]
+    assert again._operators == run._operators
+
+
+def test_an_interrupted_run_goes_on_from_its_state(run):
+    state = json.loads(json.dumps(run.state()))
+    again = ProfileRun(PLAN, Dense(), silent)
+    assert again.resume(state)
+    assert again.timer.passes == run.timer.passes
+    assert (again.timer.networks.kept == run.timer.networks.kept).all()
+    assert again.noise == run.noise
+
+
+def test_the_state_of_another_plan_is_not_gone_on_from(run):
+    other = ProfileRun(ProfilePlan(operators=30, networks=3, validation=6), Dense(), silent)
+    assert not other.resume(run.state())
+    assert other.timer.passes == 0
+
+
+def test_a_state_with_missing_samples_is_plain_json():
+    run = ProfileRun(PLAN, Dense(), silent)
+    state = json.loads(json.dumps(run.state(), allow_nan=False))
+    assert run.resume(state)
+    assert run.noise == float("inf")
+
+
+def test_timing_ends_when_repeats_agree(monkeypatch):
+    run = ProfileRun(ProfilePlan(operators=30, networks=3, validation=5), Dense(), silent)
+    monkeypatch.setattr(ProfileRun, "settled", property(lambda self: self.timer.passes == 3))
+    entered, after = [], []
+
+    class Around:
+        def __enter__(self) -> None:
+            entered.append(1)
+
+        def __exit__(self, *_: object) -> None:
+            entered.append(-1)
+
+    run_until_settled(
+        run, silent, around_pass=Around, after_pass=lambda: after.append(sum(entered))
+    )
+    assert (run.timer.passes, entered, after) == (3, [1, -1] * 3, [0] * 3)
+
+
+def test_a_run_is_settled_once_its_halves_agree(run):
+    fresh = ProfileRun(PLAN, Dense(), silent)
+    assert not fresh.settled
+    kept = run.timer.networks.kept
+    kept[:] = 1.0
+    fresh.timer.resume(type(run.timer.networks).of(kept), run.timer.operators, 10)
+    assert fresh.settled
+
+
+def test_a_profile_of_one_pass_is_refused():
+    run = ProfileRun(PLAN, Dense(), silent)
+    run.run_pass()
+    with pytest.raises(ProfileError, match="more minutes"):
+        run.finish(0.1)
+
+
+def test_a_source_with_too_few_networks_is_refused():
+    with pytest.raises(ProfileError, match="no more than 4 different networks"):
+        ProfileRun(PLAN, Dense(widest=4), silent)
+
+
+def test_a_source_of_another_batch_size_is_refused():
+    plan = ProfilePlan(operators=30, networks=3, validation=5, batch_size=2)
+    with pytest.raises(ProfileError, match="a batch of 1, the plan of 2"):
+        ProfileRun(plan, Dense(), silent)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"device": "abacus"}, UnknownNameError, "unknown device 'abacus'"),
+        ({"device": "wafer-cs2"}, ProfileError, "times operators one by one.*valid: cpu"),
+        ({"networks": 0}, ProfileError, "networks = 0: must be at least 1"),
+        ({"minutes": 0.0}, ProfileError, "minutes = 0.0: must be above 0"),
+    ],
+)
+def test_a_plan_that_cannot_be_carried_out_is_refused(options, error, message):
+    with pytest.raises(error, match=message):
+        ProfilePlan(**options)
