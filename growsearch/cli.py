@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from growsearch.commands import grow as grow_command
+from growsearch.commands import profile as profile_command
 from growsearch.errors import GrowsearchError, UsageError
 
 if TYPE_CHECKING:
@@ -272,6 +274,10 @@ def _listing(what: str) -> dict[str, str]:
 
         return dict.fromkeys(SAMPLERS, "")
     raise UsageError(f"list: unknown {what!r}; valid: {_LISTS}")
+
+
+app.command("grow", epilog=grow_command.EPILOG)(grow_command.grow)
+app.command("profile", epilog=profile_command.EPILOG)(profile_command.profile)
 
 
 def _version(wanted: bool) -> None:

@@ -4,16 +4,21 @@ from search_spaces.channel_groups import ChannelGroup, Member, channel_groups, r
 from search_spaces.errors import SearchSpaceError
 from search_spaces.registry import SEARCH_SPACES, search_space
 from search_spaces.space import Architecture, Choice, SearchSpace
+from search_spaces.unit_space import ChoosesUnits
+from search_spaces.units import Unit, units
 
 __all__ = [
     "SEARCH_SPACES",
     "Architecture",
     "ChannelGroup",
     "Choice",
+    "ChoosesUnits",
     "Member",
     "SearchSpace",
     "SearchSpaceError",
+    "Unit",
     "channel_groups",
     "resize",
     "search_space",
+    "units",
 ]

@@ -8,6 +8,9 @@ from torch.nn import functional as F
 from search_spaces.blocks import ConvNorm
 from search_spaces.group_builder import GroupBuilder
 
+# The stream has so many times the channels of a block's inside.
+EXPANSION = 4
+
 
 class Bottleneck(nn.Module):
     """Reduce, convolve, expand, and a shortcut (He et al. 2016, figure 5 right).

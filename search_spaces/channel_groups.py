@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
 from search_spaces.errors import SearchSpaceError
@@ -17,12 +18,33 @@ BatchNorm = nn.modules.batchnorm._BatchNorm
 class Member:
     """One axis of one parameter or buffer that follows a channel group.
 
-    ``repeat`` consecutive entries belong to each channel (flattened feature maps).
+    The axis holds ``blocks`` copies of the group one after another (the gates of an LSTM), and in
+    each of them ``repeat`` consecutive entries belong to each channel (flattened feature maps).
     """
 
     tensor: str
     axis: int
     repeat: int = 1
+    blocks: int = 1
+
+    @property
+    def entries_per_channel(self) -> int:
+        """How many entries of the axis belong to one channel."""
+        return self.blocks * self.repeat
+
+    def entries(self, channels: Tensor, size: int) -> Tensor:
+        """Return the positions on the axis of ``channels`` (n,), block by block.
+
+        Args:
+            channels: positions in a group that has ``size`` channels.
+            size: channels of the group in the tensor that the positions are for.
+
+        Returns:
+            (blocks * n * repeat,), in the order in which a group of these channels alone has them.
+        """
+        within = (channels.unsqueeze(1) * self.repeat + torch.arange(self.repeat)).flatten()
+        starts = torch.arange(self.blocks).unsqueeze(1) * (size * self.repeat)
+        return (starts + within).flatten()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,10 +92,10 @@ def _check_member(group: ChannelGroup, member: Member, tensors: Mapping[str, Ten
     if member.tensor not in tensors:
         raise SearchSpaceError(f"group {group.name}: no tensor {member.tensor!r} in the module")
     actual = tensors[member.tensor].shape[member.axis]
-    if actual != group.size * member.repeat:
+    if actual != group.size * member.entries_per_channel:
         raise SearchSpaceError(
             f"group {group.name}: {member.tensor} has {actual} entries on axis {member.axis}, "
-            f"expected {group.size} x {member.repeat}"
+            f"expected {group.size} x {member.entries_per_channel}"
         )
 
 
@@ -82,14 +104,24 @@ def named_tensors(module: nn.Module) -> dict[str, Tensor]:
     return {**dict(module.named_parameters()), **dict(module.named_buffers())}
 
 
+def is_consumed(module: nn.Module, member: Member) -> bool:
+    """Tell whether ``member`` is where a layer takes its channels in, and not where it makes them.
+
+    By the conventions of torch axis 1 of a weight is the layer's input. Not so an embedding's: its
+    rows are words, and its columns what it puts out.
+    """
+    owner, _ = _owner(module, member.tensor)
+    return member.axis == 1 and not isinstance(owner, nn.Embedding)
+
+
 def axes_by_tensor(
     groups: tuple[ChannelGroup, ...],
-) -> dict[str, tuple[tuple[int, ChannelGroup, int], ...]]:
-    """Return, for each tensor, its resizable axes as (axis, group, repeat)."""
-    found: dict[str, list[tuple[int, ChannelGroup, int]]] = {}
+) -> dict[str, tuple[tuple[int, ChannelGroup, Member], ...]]:
+    """Return, for each tensor, its resizable axes as (axis, group, member)."""
+    found: dict[str, list[tuple[int, ChannelGroup, Member]]] = {}
     for group in groups:
         for member in group.members:
-            found.setdefault(member.tensor, []).append((member.axis, group, member.repeat))
+            found.setdefault(member.tensor, []).append((member.axis, group, member))
     return {name: tuple(axes) for name, axes in found.items()}
 
 
@@ -110,13 +142,15 @@ def resize(module: nn.Module, sizes: Mapping[str, int]) -> None:
     for name, size in sizes.items():
         if size < 1:
             raise SearchSpaceError(f"group {name}: size {size} is below 1")
+    changed = {}
     for name, axes in axes_by_tensor(groups).items():
         old = _tensor(module, name)
         shape = list(old.shape)
-        for axis, group, repeat in axes:
-            shape[axis] = sizes.get(group.name, group.size) * repeat
+        for axis, group, member in axes:
+            shape[axis] = sizes.get(group.name, group.size) * member.entries_per_channel
         if tuple(shape) != tuple(old.shape):
-            set_tensor(module, name, old.detach().new_empty(shape))
+            changed[name] = old.detach().new_empty(shape)
+    set_tensors(module, changed)
     sync_attributes(module)
 
 
@@ -140,21 +174,25 @@ def _tensor(module: nn.Module, name: str) -> Tensor:
     return tensor
 
 
-def set_tensor(module: nn.Module, name: str, value: Tensor) -> None:
-    """Put ``value`` in the place of the parameter or buffer ``name``; its shape may differ.
+def set_tensors(module: nn.Module, values: Mapping[str, Tensor]) -> None:
+    """Put ``values`` in the places of the parameters and buffers of these names, in any shape.
 
-    Layers that share the parameter go on sharing it (tied embeddings).
+    Layers that share a parameter go on sharing it (tied embeddings).
     """
-    owner, leaf = _owner(module, name)
-    old = owner._parameters.get(leaf)
-    if old is not None:
+    holders: dict[nn.Parameter, list[tuple[nn.Module, str]]] = {}
+    for layer in module.modules():
+        for key, parameter in layer._parameters.items():
+            if parameter is not None:
+                holders.setdefault(parameter, []).append((layer, key))
+    for name, value in values.items():
+        owner, leaf = _owner(module, name)
+        old = owner._parameters.get(leaf)
+        if old is None:
+            owner._buffers[leaf] = value
+            continue
         new = nn.Parameter(value, requires_grad=old.requires_grad)
-        for layer in module.modules():
-            for key, parameter in layer._parameters.items():
-                if parameter is old:
-                    layer._parameters[key] = new
-    else:
-        owner._buffers[leaf] = value
+        for layer, key in holders[old]:
+            layer._parameters[key] = new
 
 
 def sync_attributes(module: nn.Module) -> None:
@@ -170,6 +208,8 @@ def sync_attributes(module: nn.Module) -> None:
             layer.normalized_shape = tuple(layer.weight.shape)
         elif isinstance(layer, nn.Embedding):
             layer.num_embeddings, layer.embedding_dim = layer.weight.shape
+        elif isinstance(layer, nn.RNNBase):
+            _sync_recurrent(layer)
 
 
 def _sync_convolution(layer: nn.modules.conv._ConvNd) -> None:
@@ -180,6 +220,13 @@ def _sync_convolution(layer: nn.modules.conv._ConvNd) -> None:
         # One group a channel, before and after; the channel multiplier stays.
         layer.groups = layer.out_channels // multiplier
     layer.in_channels = layer.weight.shape[1] * layer.groups
+
+
+def _sync_recurrent(layer: nn.RNNBase) -> None:
+    layer.input_size = layer.get_parameter("weight_ih_l0").shape[1]
+    layer.hidden_size = layer.get_parameter("weight_hh_l0").shape[1]
+    # The layer keeps its weights in a list as well, and runs on that.
+    layer._init_flat_weights()
 
 
 def group_batch_norms(

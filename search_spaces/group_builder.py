@@ -22,16 +22,51 @@ class GroupBuilder:
             self._set_size(group, _width(layer))
             for leaf in ("weight", "bias", "running_mean", "running_var"):
                 if getattr(layer, leaf, None) is not None:
-                    self._add(group, layer, leaf, axis=0, repeat=1)
+                    self._add(group, layer, leaf, axis=0)
 
     def consumed_by(self, group: str, layer: nn.Module, *, repeat: int = 1) -> None:
         """Say that ``layer`` takes in the channels of ``group``, ``repeat`` entries a channel."""
         if isinstance(layer, nn.Conv2d) and layer.groups > 1:
             raise SearchSpaceError("a depthwise layer follows its group: name it in produced_by")
-        self._add(group, layer, "weight", axis=1, repeat=repeat)
+        leaf = "weight_ih_l0" if isinstance(layer, nn.RNNBase) else "weight"
+        self._add(group, layer, leaf, axis=1, repeat=repeat)
 
-    def _add(self, group: str, layer: nn.Module, leaf: str, *, axis: int, repeat: int) -> None:
-        member = Member(tensor=f"{self._names[layer]}.{leaf}", axis=axis, repeat=repeat)
+    def embedded(self, group: str, layer: nn.Embedding) -> None:
+        """Say that the entries of ``layer``'s vectors are the channels of ``group``."""
+        self._set_size(group, layer.embedding_dim)
+        self._add(group, layer, "weight", axis=1)
+
+    def recurrent(self, group: str, layer: nn.RNNBase) -> None:
+        """Say that the hidden units of ``layer`` are the channels of ``group``.
+
+        All gates of a unit go together (arXiv 2007.15353, Eq. 9), and the unit's own columns in
+        the recurrent weights with them.
+
+        Raises:
+            SearchSpaceError: for a stack of layers, two directions or a projection.
+        """
+        if layer.num_layers > 1 or layer.bidirectional or layer.proj_size:
+            raise SearchSpaceError(
+                "a group holds one recurrent layer of one direction without projection"
+            )
+        self._set_size(group, layer.hidden_size)
+        gates = layer.get_parameter("weight_hh_l0").shape[0] // layer.hidden_size
+        for leaf, _ in layer.named_parameters(recurse=False):
+            self._add(group, layer, leaf, axis=0, blocks=gates)
+        self._add(group, layer, "weight_hh_l0", axis=1)
+
+    def _add(
+        self,
+        group: str,
+        layer: nn.Module,
+        leaf: str,
+        *,
+        axis: int,
+        repeat: int = 1,
+        blocks: int = 1,
+    ) -> None:
+        name = f"{self._names[layer]}.{leaf}"
+        member = Member(tensor=name, axis=axis, repeat=repeat, blocks=blocks)
         self._members.setdefault(group, []).append(member)
 
     def _set_size(self, group: str, size: int) -> None:

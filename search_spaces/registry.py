@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from search_spaces import mobilenet_v1
 from search_spaces.botnet import BotNetSpace
 from search_spaces.errors import SearchSpaceError
 from search_spaces.gpt import GPTSpace
 from search_spaces.mlp import MLPSpace
+from search_spaces.mobilenet_v1 import MobileNetV1Space
 from search_spaces.mobilenet_v2 import CIFAR_STRIDES, MobileNetV2Space
 from search_spaces.mobilevit import CIFAR_STRIDES as MOBILEVIT_CIFAR_STRIDES
 from search_spaces.mobilevit import MobileViTSpace
+from search_spaces.plain_net import PlainNetSpace
+from search_spaces.recurrent import CELLS, RecurrentSpace
+from search_spaces.residual_units import BasicResNetSpace, BottleneckResNetSpace
 from search_spaces.resnet_cifar import ResNetCifarSpace
 from search_spaces.resnet_imagenet import ResNetImageNetSpace
 from search_spaces.space import SearchSpace
 from search_spaces.vgg import VGG_STAGES, VGGSpace
+from search_spaces.wide_resnet import WideResNetSpace
 
 _DIGITS = (1, 8, 8)
 _CIFAR = (3, 32, 32)
 _IMAGENET = (3, 224, 224)
 _IMAGENET_CLASSES = 1000
+_PTB_WORDS = 10_000
 
 _SPACES: tuple[SearchSpace, ...] = (
     ResNetCifarSpace(
@@ -102,6 +109,23 @@ _SPACES: tuple[SearchSpace, ...] = (
         )
         for depth in VGG_STAGES
     ),
+    WideResNetSpace(
+        name="wide-resnet28-10",
+        description="CIFAR WRN-28-10 (Zagoruyko & Komodakis 2016), without dropout",
+        input_shape=_CIFAR,
+    ),
+    MobileNetV1Space(
+        name="mobilenetv1",
+        description="MobileNetV1 (Howard et al. 2017) with strides for 32 x 32 images",
+        strides=mobilenet_v1.CIFAR_STRIDES,
+        input_shape=_CIFAR,
+    ),
+    MobileNetV1Space(
+        name="mobilenetv1-imagenet",
+        description="ImageNet MobileNetV1 (Howard et al. 2017)",
+        input_shape=_IMAGENET,
+        num_classes=_IMAGENET_CLASSES,
+    ),
     MobileNetV2Space(
         name="mobilenetv2",
         description="MobileNetV2 (Sandler et al. 2018) with strides for 32 x 32 images",
@@ -138,6 +162,40 @@ _SPACES: tuple[SearchSpace, ...] = (
         input_shape=_IMAGENET,
         num_classes=_IMAGENET_CLASSES,
     ),
+    BasicResNetSpace(
+        name="basic3resnet-digits",
+        description="3 stages of 1 to 4 basic blocks, width 16, for 8 x 8 digits",
+        most_units=(4, 4, 4),
+        input_shape=_DIGITS,
+    ),
+    BasicResNetSpace(
+        name="basic3resnet",
+        description="Basic3ResNet (Wen et al. 2020) for 32 x 32 images: 1 to 42 blocks a stage",
+        most_units=(42, 42, 42),
+        input_shape=_CIFAR,
+    ),
+    PlainNetSpace(
+        name="plain3net",
+        description="Plain3Net (Wen et al. 2020) for 32 x 32 images: 1 to 23 units a stage",
+        most_units=(23, 23, 23),
+        input_shape=_CIFAR,
+    ),
+    BottleneckResNetSpace(
+        name="bottleneck4resnet-imagenet",
+        description="ImageNet Bottleneck4ResNet (Wen et al. 2020): 1 to 9 bottlenecks a stage",
+        most_units=(9, 9, 9, 9),
+        input_shape=_IMAGENET,
+        num_classes=_IMAGENET_CLASSES,
+    ),
+    PlainNetSpace(
+        name="plain4net-imagenet",
+        description="ImageNet Plain4Net (Wen et al. 2020): 1 to 6 units a stage",
+        most_units=(6, 6, 6, 6),
+        large_images=True,
+        base_width=64,
+        input_shape=_IMAGENET,
+        num_classes=_IMAGENET_CLASSES,
+    ),
     GPTSpace(
         name="gpt3-small",
         description="GPT-3 Small (Brown et al. 2020): 12 blocks of width 768, 2,048 tokens",
@@ -146,6 +204,27 @@ _SPACES: tuple[SearchSpace, ...] = (
         head_size=64,
         input_shape=(2048,),
         num_classes=50257,
+    ),
+    RecurrentSpace(
+        name="lstm-ptb",
+        description="2-layer LSTM of 1,500 units for Penn Treebank (Zaremba et al. 2014, large)",
+        embedding=1500,
+        hidden=(1500, 1500),
+        keep_probability=0.35,
+        input_shape=(35,),
+        num_classes=_PTB_WORDS,
+    ),
+    *(
+        RecurrentSpace(
+            name=f"{cell}-ptb-small",
+            description=f"2-layer {cell.upper()} of 200 units for Penn Treebank, no dropout",
+            cell=cell,
+            embedding=200,
+            hidden=(200, 200),
+            input_shape=(20,),
+            num_classes=_PTB_WORDS,
+        )
+        for cell in CELLS
     ),
 )
 

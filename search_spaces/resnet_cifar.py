@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from search_spaces.blocks import BasicBlock, ConvNorm, initialise
 from search_spaces.channel_groups import ChannelGroup
 from search_spaces.group_builder import GroupBuilder
+from search_spaces.units import Unit, stage_units
 from search_spaces.width_space import WidthSpace
 
 
@@ -69,11 +70,15 @@ class ResNetCifar(nn.Module):
         for s, stage in enumerate(self.stages):
             assert isinstance(stage, nn.ModuleList)
             for b, block in enumerate(stage):
-                assert isinstance(block, BasicBlock)
-                declare_basic_block(builder, block, stream, f"stage{s}.block{b}", f"stage{s}")
-                stream = f"stage{s}"
+                if isinstance(block, BasicBlock):
+                    declare_basic_block(builder, block, stream, f"stage{s}.block{b}", f"stage{s}")
+                    stream = f"stage{s}"
         builder.consumed_by(stream, self.classifier)
         return builder.groups()
+
+    def units(self) -> tuple[Unit, ...]:
+        """Return every block; the first of a stage, which may change the stream, has to stay."""
+        return stage_units(self.stages, norm="second.norm", residual=True, parts=("",))
 
 
 def declare_basic_block(

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from search_spaces.blocks import BasicBlock, ConvNorm, initialise
-from search_spaces.bottleneck import Bottleneck, declare_bottleneck
+from search_spaces.bottleneck import EXPANSION, Bottleneck, declare_bottleneck
 from search_spaces.channel_groups import ChannelGroup
 from search_spaces.group_builder import GroupBuilder
 from search_spaces.resnet_cifar import declare_basic_block
+from search_spaces.units import Unit, stage_units
 from search_spaces.width_space import WidthSpace
 
 
@@ -71,15 +72,22 @@ class ResNetImageNet(nn.Module):
         for s, stage in enumerate(self.stages):
             assert isinstance(stage, nn.ModuleList)
             for b, block in enumerate(stage):
+                inner = f"stage{s}.block{b}"
                 if isinstance(block, BasicBlock):
-                    inner = f"stage{s}.block{b}"
                     declare_basic_block(builder, block, stream, inner, f"stage{s}")
-                else:
-                    assert isinstance(block, Bottleneck)
-                    declare_bottleneck(builder, block, stream, f"stage{s}.block{b}", f"stage{s}")
-                stream = f"stage{s}"
+                    stream = f"stage{s}"
+                elif isinstance(block, Bottleneck):
+                    declare_bottleneck(builder, block, stream, inner, f"stage{s}")
+                    stream = f"stage{s}"
         builder.consumed_by(stream, self.classifier)
         return builder.groups()
+
+    def units(self) -> tuple[Unit, ...]:
+        """Return every block; the first of a stage, which may change the stream, has to stay."""
+        if any(isinstance(layer, Bottleneck) for layer in self.modules()):
+            parts = (".reduce", ".spatial")
+            return stage_units(self.stages, norm="expand.norm", residual=True, parts=parts)
+        return stage_units(self.stages, norm="second.norm", residual=True, parts=("",))
 
 
 def _block(
@@ -114,7 +122,7 @@ class ResNetImageNetSpace(WidthSpace):
         widths = {"stem": self.base_width}
         for s, count in enumerate(self.blocks):
             planes = self.base_width * 2**s
-            widths[f"stage{s}"] = planes * 4
+            widths[f"stage{s}"] = planes * EXPANSION
             for b in range(count):
                 for part in ("reduce", "spatial"):
                     widths[f"stage{s}.block{b}.{part}"] = planes * self.inner_factor

@@ -21,7 +21,9 @@ class Choice:
     """One decision of a search space: a list of options, or an integer range.
 
     ``options`` lists the legal values; otherwise ``low`` and ``high`` (inclusive) bound an integer.
-    ``log`` asks samplers for a logarithmic scale.
+    ``log`` asks samplers for a logarithmic scale. ``requires`` (name, least) makes the decision
+    one of architectures only whose integer choice of that name is at least so much; an earlier
+    choice must have the name.
     """
 
     name: str
@@ -29,6 +31,15 @@ class Choice:
     low: int = 1
     high: int = 1
     log: bool = False
+    requires: tuple[str, int] | None = None
+
+    def applies(self, values: Mapping[str, Value]) -> bool:
+        """Tell whether architectures of these values take this decision."""
+        if self.requires is None:
+            return True
+        name, least = self.requires
+        value = values.get(name)
+        return isinstance(value, int) and value >= least
 
     def allows(self, value: Value) -> bool:
         """Tell whether ``value`` is legal for this choice."""
@@ -180,20 +191,39 @@ class ChoiceSpace:
             {c.name: c.options[-1] if c.options is not None else c.high for c in self.choices},
         )
 
+    def active(self, values: Mapping[str, Value]) -> tuple[Choice, ...]:
+        """Return the choices that architectures of these values take."""
+        return tuple(choice for choice in self.choices if choice.applies(values))
+
     def sample(self, generator: torch.Generator) -> Architecture:
         """Draw a legal architecture."""
-        return Architecture.of(self.name, {c.name: c.sample(generator) for c in self.choices})
+        return Architecture.of(self.name, self._completed({}, generator))
 
     def mutate(self, architecture: Architecture, generator: torch.Generator) -> Architecture:
-        """Change exactly one choice to another legal value."""
+        """Change exactly one choice to another legal value.
+
+        Choices that only the old value asked for go; those that the new one asks for are drawn.
+        """
         self.check(architecture)
-        changeable = [c for c in self.choices if c.options is None or len(c.options) > 1]
+        values = dict(architecture.choices)
+        active = self.active(values)
+        changeable = [c for c in active if c.options is None or len(c.options) > 1]
         changeable = [c for c in changeable if c.options is not None or c.high > c.low]
         choice = changeable[_draw(len(changeable), generator)]
-        value = architecture[choice.name]
-        while value == architecture[choice.name]:
-            value = choice.sample(generator)
-        return architecture.replace({choice.name: value})
+        while values[choice.name] == architecture[choice.name]:
+            values[choice.name] = choice.sample(generator)
+        return Architecture.of(self.name, self._completed(values, generator))
+
+    def _completed(
+        self, given: Mapping[str, Value], generator: torch.Generator
+    ) -> dict[str, Value]:
+        """Return the given values of all choices that apply, and a draw where none is given."""
+        values: dict[str, Value] = {}
+        for choice in self.choices:
+            if choice.applies(values):
+                known = choice.name in given
+                values[choice.name] = given[choice.name] if known else choice.sample(generator)
+        return values
 
     def check(self, architecture: Architecture) -> None:
         """Raise unless the architecture is legal here.
@@ -201,21 +231,39 @@ class ChoiceSpace:
         Raises:
             SearchSpaceError: naming the choice, its value and the rule.
         """
+        self.check_names(architecture)
+        for choice in self.active(dict(architecture.choices)):
+            value = architecture[choice.name]
+            if not choice.allows(value):
+                raise SearchSpaceError(
+                    f"{self.name}: {choice.name} = {value!r} is not {choice.describe()}"
+                )
+
+    def check_names(self, architecture: Architecture) -> None:
+        """Raise unless the architecture is of this space and takes the decisions that it must.
+
+        Raises:
+            SearchSpaceError: naming the space or the choice.
+        """
         if architecture.space != self.name:
             raise SearchSpaceError(
                 f"architecture of space {architecture.space!r} given to space {self.name!r}"
             )
         given = dict(architecture.choices)
         for choice in self.choices:
-            if choice.name not in given:
+            if choice.applies(given) and choice.name not in given:
                 raise SearchSpaceError(f"{self.name}: choice {choice.name!r} is missing")
-            value = given.pop(choice.name)
-            if not choice.allows(value):
+        active = {choice.name for choice in self.active(given)}
+        for choice in self.choices:
+            if choice.name in given and choice.name not in active:
+                assert choice.requires is not None
+                name, least = choice.requires
                 raise SearchSpaceError(
-                    f"{self.name}: {choice.name} = {value!r} is not {choice.describe()}"
+                    f"{self.name}: {choice.name} is there only where {name} is at least {least}"
                 )
-        if given:
+        unknown = sorted(given.keys() - active)
+        if unknown:
             raise SearchSpaceError(
-                f"{self.name}: unknown choice {next(iter(given))!r}; "
+                f"{self.name}: unknown choice {unknown[0]!r}; "
                 f"known: {', '.join(c.name for c in self.choices)}"
             )

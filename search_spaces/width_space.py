@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces.errors import SearchSpaceError
-from search_spaces.space import Architecture, Choice, ChoiceSpace
+from search_spaces.space import Architecture, Choice, ChoiceSpace, Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,14 +49,11 @@ class WidthSpace(ChoiceSpace, ABC):
         Raises:
             SearchSpaceError: if a group is missing or unknown, or a width is no integer above 0.
         """
-        widths = dict(architecture.choices)
-        full = self.full_widths()
-        if architecture.space != self.name or widths.keys() != full.keys():
-            self.check(architecture)
-        for name, width in widths.items():
-            if not isinstance(width, int) or isinstance(width, bool) or width < 1:
-                raise SearchSpaceError(f"{self.name}: {name} = {width!r} is no integer above 0")
-        return self.network({name: architecture.integer(name) for name in full})
+        self.check_names(architecture)
+        widths = {
+            name: checked_width(self.name, name, architecture[name]) for name in self.full_widths()
+        }
+        return self.network(widths)
 
     def with_widths(self, architecture: Architecture, widths: Mapping[str, int]) -> Architecture:
         """Return the architecture with these channels a group."""
@@ -69,3 +66,14 @@ class WidthSpace(ChoiceSpace, ABC):
     def for_data(self, input_shape: tuple[int, ...], num_classes: int) -> Self:
         """Return the same space for another input shape and number of classes."""
         return dataclasses.replace(self, input_shape=input_shape, num_classes=num_classes)
+
+
+def checked_width(space: str, group: str, width: Value) -> int:
+    """Return ``width`` as an integer.
+
+    Raises:
+        SearchSpaceError: unless it is an integer above 0.
+    """
+    if not isinstance(width, int) or isinstance(width, bool) or width < 1:
+        raise SearchSpaceError(f"{space}: {group} = {width!r} is no integer above 0")
+    return width

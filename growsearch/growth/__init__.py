@@ -4,6 +4,8 @@ from growsearch.growth.baselines import FixedResult, train_fixed, uniform_archit
 from growsearch.growth.budget import Budget
 from growsearch.growth.config import BIRTHS, TEMPERATURES, GrowthConfig, IndicatorConfig
 from growsearch.growth.grow import grow
+from growsearch.growth.latency import LatencyReport
+from growsearch.growth.options import GrowthListener, GrowthOptions
 from growsearch.growth.policies import POLICIES
 from growsearch.growth.relaxation import RELAXATIONS
 from growsearch.growth.result import GrowthRecord, GrowthResult
@@ -19,9 +21,12 @@ __all__ = [
     "Budget",
     "FixedResult",
     "GrowthConfig",
+    "GrowthListener",
+    "GrowthOptions",
     "GrowthRecord",
     "GrowthResult",
     "IndicatorConfig",
+    "LatencyReport",
     "build_full",
     "grow",
     "seeded",

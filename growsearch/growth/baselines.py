@@ -6,13 +6,16 @@ arXiv 2007.15353, figure 6.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 
-from growsearch.datasets import Dataset
+from growsearch.growth.allowance import Allowance
 from growsearch.growth.budget import Budget
+from growsearch.growth.cost_terms import mac_terms, parameter_terms
 from growsearch.growth.costs import Costs
+from growsearch.growth.learning_task import Data, task_for
 from growsearch.growth.seeding import build_full, seeded
 from growsearch.training import EpochRecord, Recipe, TrainingOptions, train
 from search_spaces import Architecture, SearchSpace, channel_groups
@@ -34,28 +37,38 @@ class FixedResult:
 def uniform_architecture(space: SearchSpace, budget: Budget) -> Architecture:
     """Return the widest network within ``budget`` whose groups keep one share of their channels.
 
-    A share w gives a group of n channels max(1, floor(w n)).
+    A share w gives a group of n channels max(1, floor(w n)). Stages keep all their units.
 
     Raises:
         UsageError: if the budget is below one channel a group.
     """
-    costs = Costs.of(space, build_full(space, seed=0), budget)
-    sizes = costs.structures.sizes
+    costs = Costs.of(space, build_full(space, seed=0), budget, grow_layers=False)
+    structures, allowance = costs.structures, costs.allowance
+
+    def widest() -> Tensor:
+        return structures.first(_widest(structures.sizes, allowance))
+
+    live = widest()
+    if costs.latency is not None:
+        live = costs.latency.agreed(widest, fill=True)
+    return space.with_widths(space.largest(), structures.widths(live))
+
+
+def _widest(sizes: Sequence[int], allowance: Allowance) -> list[int]:
     # The widths change only where w n is a whole number for some group.
     shares = sorted({k / size for size in sizes for k in range(1, size + 1)})
     widths = [1] * len(sizes)
     for share in shares:
         wider = [max(1, int(share * size + 1e-9)) for size in sizes]
-        if costs.allowance.terms.exact(wider) > costs.allowance.limit:
+        if allowance.terms.exact(wider) > allowance.limit:
             break
         widths = wider
-    named = dict(zip(costs.structures.names, widths, strict=True))
-    return space.with_widths(space.largest(), named)
+    return widths
 
 
 def train_fixed(
     space: SearchSpace,
-    dataset: Dataset,
+    dataset: Data,
     architecture: Architecture,
     *,
     recipe: Recipe,
@@ -66,22 +79,23 @@ def train_fixed(
 
     Raises:
         SearchSpaceError: if the architecture is not of ``space``.
+        UsageError: if ``space`` is not made for the data.
         DivergedError: if the loss stops being finite.
     """
     costs = Costs.of(space, build_full(space, seed), Budget(parameters=1.0))
     with seeded(seed):
         model = space.build(architecture)
-        sizes = [group.size for group in channel_groups(model)]
-        macs = costs.macs.exact(sizes)
-        history, state = train(
-            model, dataset, recipe, seed=seed, forward_macs=macs, options=options
-        )
+        task = task_for(space, dataset, model)
+        groups = channel_groups(model)
+        sizes = [group.size for group in groups]
+        macs = mac_terms(model, groups, space.example_inputs()).exact(sizes)
+        history, state = train(model, task, recipe, seed=seed, forward_macs=macs, options=options)
     return FixedResult(
         model=model,
         architecture=architecture,
         history=tuple(history),
-        parameters=costs.parameters.exact(sizes),
+        parameters=parameter_terms(model, groups).exact(sizes),
         macs=macs,
         training_macs=state.training_macs,
-        dense_training_macs=costs.dense_training_macs(dataset, recipe),
+        dense_training_macs=costs.dense_training_macs(task, recipe),
     )

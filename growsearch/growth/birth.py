@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from growsearch.growth.gate import Gate
 from growsearch.growth.structures import Structures
 from growsearch.growth.surgery import Surgeon
+from growsearch.training import mean_loss
 
 
 def birth_scores(
@@ -25,7 +25,7 @@ def birth_scores(
     module = surgeon.full_copy(gates)
     module.train()
     with torch.enable_grad():
-        F.cross_entropy(module(inputs), labels).backward()  # type: ignore[no-untyped-call]
+        mean_loss(module(inputs), labels).backward()  # type: ignore[no-untyped-call]
     squares = torch.zeros(surgeon.structures.total)
     for channels, gradient in surgeon.consumer_gradients(module):
         squares[channels] += gradient.square().sum(dim=1)

@@ -20,10 +20,10 @@ class IndicatorConfig:
     ``control_gain`` K replaces lambda_base, which would have to change with the number of steps and
     epochs: within one epoch the penalty moves an indicator s by -(K / T) * gap * beta * sigma * (1
     - sigma), T being the number of epochs, gap = expected cost / budget - 1 and sigma = sigma(beta
-    s). The seed network's indicators start at ``initial``, all others at -``initial`` plus normal
-    noise of deviation ``noise``; without noise all would cross zero in the same epoch. The
-    temperature is beta = ``beta_start`` * ``beta_rise`` ** (t / T), t counting the epochs in which
-    the channel was live.
+    s). ``layer_gain`` is the same for units (lambda2). The seed network's indicators start at
+    ``initial``, all others at -``initial`` plus normal noise of deviation ``noise``; without noise
+    all would cross zero in the same epoch. The temperature is beta = ``beta_start`` * ``beta_rise``
+    ** (t / T), t counting the epochs in which the channel was live.
 
     ``temperature`` "global" counts all epochs for all channels, the paper's inferior alternative;
     ``temperature_decay`` slows the count down with the weights' learning rate (appendix A.10).
@@ -35,6 +35,7 @@ class IndicatorConfig:
     """
 
     control_gain: float = 160.0
+    layer_gain: float = 160.0
     learning_rate: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 1e-6
@@ -68,7 +69,9 @@ class IndicatorConfig:
 class GrowthConfig:
     """The recipe for the weights and the settings of growth.
 
-    ``policy`` names who decides which channels live (see `POLICIES`). Structure may change until
+    ``policy`` names who decides which channels and units live (see `POLICIES`). Units grow in
+    spaces with a choice of them; without ``grow_layers`` all of them run from the start, and only
+    channels grow. Structure may change until
     the share ``freeze_at`` of the epochs is over; what is left trains the compact network. Running
     statistics are averaged over ``calibration_batches`` batches after each change. ``birth`` says
     which of the channels that never lived come first: "chance", or "gradient" (see `birth_scores`;
@@ -83,6 +86,7 @@ class GrowthConfig:
     freeze_at: float = 0.5
     calibration_batches: int = 4
     birth: str = "chance"
+    grow_layers: bool = True
     indicators: IndicatorConfig = field(default_factory=IndicatorConfig)
 
     def __post_init__(self) -> None:

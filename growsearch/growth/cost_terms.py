@@ -1,20 +1,34 @@
-"""What does a network of given widths cost? Exact parameters and MACs without building it."""
+"""What does a network of given widths and units cost? Exact counts without building it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from search_spaces import ChannelGroup
+from search_spaces import ChannelGroup, Unit
 from search_spaces.channel_groups import axes_by_tensor
 
-Metric = Literal["parameters", "macs"]
-ForwardHook = Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]
+Metric = Literal["parameters", "macs", "latency"]
+ForwardHook = Callable[[nn.Module, tuple[Tensor, ...], Any], None]
+
+
+class CostFunction(Protocol):
+    """What a network of given sizes costs: a count, or a time in seconds."""
+
+    def exact(self, sizes: Sequence[int]) -> float:
+        """Return the cost of the network with these sizes."""
+        ...
+
+    def expected(self, sizes: Sequence[float]) -> float:
+        """Return the cost at mean sizes."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,69 +36,95 @@ class CostTerms:
     """A cost as a sum of products of group sizes: sum over terms of coefficient x sizes.
 
     ``terms`` holds (coefficient, groups), groups being positions in ``names``; a constant has none.
+    A unit is one more group, of size 1 where it runs and 0 where it is detached.
     """
 
     names: tuple[str, ...]
     terms: tuple[tuple[int, tuple[int, ...]], ...]
+    # The same as arrays (terms,) and (terms, most groups), places without a group pointing behind
+    # the last one: a policy asks at every step, and a large network has a thousand terms.
+    _coefficients: npt.NDArray[np.int64] = field(init=False, repr=False, compare=False)
+    _factors: npt.NDArray[np.int64] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        most = max((len(groups) for _, groups in self.terms), default=0)
+        padded = [groups + (len(self.names),) * (most - len(groups)) for _, groups in self.terms]
+        factors = np.array(padded, dtype=np.int64).reshape(len(self.terms), most)
+        coefficients = np.array([c for c, _ in self.terms], dtype=np.int64)
+        object.__setattr__(self, "_factors", factors)
+        object.__setattr__(self, "_coefficients", coefficients)
 
     def exact(self, sizes: Sequence[int]) -> int:
         """Return the cost of the network with these widths, in the order of ``names``."""
-        return sum(c * math.prod(sizes[g] for g in groups) for c, groups in self.terms)
+        values = np.array([*sizes, 1], dtype=np.int64)
+        return int(self._coefficients @ values[self._factors].prod(axis=1))
 
     def expected(self, sizes: Sequence[float]) -> float:
         """Return the cost at mean widths.
 
-        This is the expectation for independent channels, except for terms that hold a group twice
+        This is the expectation for independent structures, except for terms that hold a group twice
         (a variance that shrinks with the width is left out).
         """
-        return sum(c * math.prod(sizes[g] for g in groups) for c, groups in self.terms)
+        values = np.array([*sizes, 1.0])
+        return float(self._coefficients @ values[self._factors].prod(axis=1))
 
 
-def parameter_terms(module: nn.Module, groups: tuple[ChannelGroup, ...]) -> CostTerms:
-    """Return the number of trained parameters as a function of the widths."""
+def parameter_terms(
+    module: nn.Module, groups: tuple[ChannelGroup, ...], units: tuple[Unit, ...] = ()
+) -> CostTerms:
+    """Return the number of trained parameters as a function of the widths, then of ``units``."""
     repeats = {name: 1 for name, _ in module.named_parameters()}
-    return _terms(dict(module.named_parameters()), groups, repeats)
+    return _terms(dict(module.named_parameters()), groups, units, repeats)
 
 
 def mac_terms(
-    module: nn.Module, groups: tuple[ChannelGroup, ...], example_inputs: tuple[Tensor, ...]
+    module: nn.Module,
+    groups: tuple[ChannelGroup, ...],
+    example_inputs: tuple[Tensor, ...],
+    units: tuple[Unit, ...] = (),
 ) -> CostTerms:
-    """Return the MACs of one example in convolutions and linear layers, by the widths.
+    """Return the MACs of one example in convolutions, linear and recurrent layers.
 
-    Each weight counts once an output position and example. BatchNorm, activations and pooling hold
+    They are a function of the widths and, behind them, of which ``units`` run.
+    Each weight counts once an output position and example; those of a recurrent layer, input to
+    hidden and hidden to hidden, once a token. BatchNorm, activations, pooling and embeddings hold
     no MACs here (as in fvcore). ``example_inputs`` must hold one example.
     """
-    positions = _output_positions(module, example_inputs)
-    return _terms(dict(module.named_parameters()), groups, positions)
+    positions = output_positions(module, example_inputs)
+    return _terms(dict(module.named_parameters()), groups, units, positions)
 
 
 def _terms(
-    tensors: Mapping[str, Tensor], groups: tuple[ChannelGroup, ...], repeats: Mapping[str, int]
+    tensors: Mapping[str, Tensor],
+    groups: tuple[ChannelGroup, ...],
+    units: tuple[Unit, ...],
+    repeats: Mapping[str, int],
 ) -> CostTerms:
-    names = tuple(group.name for group in groups)
+    names = (*(group.name for group in groups), *(unit.name for unit in units))
     axes = axes_by_tensor(groups)
     merged: dict[tuple[int, ...], int] = {}
     for name, times in repeats.items():
         shape = list(tensors[name].shape)
         found = []
-        for axis, group, repeat in axes.get(name, ()):
-            shape[axis] = repeat
+        for axis, group, member in axes.get(name, ()):
+            shape[axis] = member.entries_per_channel
             found.append(names.index(group.name))
+        found += [names.index(u.name) for u in units if name.startswith(f"{u.module}.")]
         key = tuple(sorted(found))
         merged[key] = merged.get(key, 0) + times * math.prod(shape)
     return CostTerms(names=names, terms=tuple((c, key) for key, c in merged.items()))
 
 
 @torch.no_grad()
-def _output_positions(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> dict[str, int]:
+def output_positions(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> dict[str, int]:
     """Return, by weight name, at how many positions a forward pass of one example applies it."""
     counted: dict[str, int] = {}
     # By identity: a weight that two layers share is listed under its first name only.
     names: dict[Tensor, str] = {p: name for name, p in module.named_parameters()}
     handles = [
-        layer.register_forward_hook(_counter(names[layer.weight], counted))
+        layer.register_forward_hook(_counter([names[weight] for weight in weights], counted))
         for layer in module.modules()
-        if isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear))
+        if (weights := _counted_weights(layer))
     ]
     was_training = module.training
     module.eval()
@@ -97,9 +137,22 @@ def _output_positions(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> 
     return counted
 
 
-def _counter(weight: str, counted: dict[str, int]) -> ForwardHook:
-    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:  # noqa: ARG001
-        channels = output.shape[-1] if isinstance(layer, nn.Linear) else output.shape[1]
-        counted[weight] = counted.get(weight, 0) + output.numel() // channels
+def _counted_weights(layer: nn.Module) -> list[Tensor]:
+    """Return the weights of one layer that do MACs."""
+    if isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)):
+        return [layer.weight]
+    if isinstance(layer, nn.RNNBase):
+        return [weight for weight in layer.parameters(recurse=False) if weight.ndim > 1]
+    return []
+
+
+def _counter(weights: Sequence[str], counted: dict[str, int]) -> ForwardHook:
+    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> None:  # noqa: ARG001
+        # A recurrent layer returns (output, state).
+        values = output[0] if isinstance(layer, nn.RNNBase) else output
+        last = isinstance(layer, (nn.Linear, nn.RNNBase))
+        channels = values.shape[-1] if last else values.shape[1]
+        for weight in weights:
+            counted[weight] = counted.get(weight, 0) + values.numel() // channels
 
     return count

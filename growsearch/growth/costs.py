@@ -6,44 +6,85 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from growsearch.datasets import Dataset
 from growsearch.growth.allowance import Allowance
 from growsearch.growth.budget import Budget
 from growsearch.growth.cost_terms import CostTerms, mac_terms, parameter_terms
+from growsearch.growth.latency import Latencies, LatencyModel, latency_model
+from growsearch.growth.layers import declared_units
 from growsearch.growth.structures import Structures
-from growsearch.training import TRAINING_PASSES, Recipe
-from search_spaces import SearchSpace, channel_groups
+from growsearch.training import TRAINING_PASSES, Recipe, Task
+from search_spaces import SearchSpace, Unit, channel_groups
+
+_UNLOCKED = Latencies()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Costs:
-    """A space's two cost functions and what a budget makes of them."""
+    """A space's two cost functions and what a budget makes of them.
+
+    ``units`` are all that the full configuration declares; ``growing_units``, those of them that
+    growth may detach, are behind the channels in ``structures``. ``latency`` is there for a budget
+    on it.
+    """
 
     structures: Structures
+    units: tuple[Unit, ...]
+    growing_units: tuple[Unit, ...]
     parameters: CostTerms
     macs: CostTerms
     allowance: Allowance
+    latency: LatencyModel | None = None
 
     @classmethod
-    def of(cls, space: SearchSpace, model: nn.Module, budget: Budget) -> Costs:
-        """Count ``model``, the full configuration of ``space``.
+    def of(
+        cls,
+        space: SearchSpace,
+        model: nn.Module,
+        budget: Budget,
+        *,
+        grow_layers: bool = True,
+        latencies: Latencies = _UNLOCKED,
+    ) -> Costs:
+        """Count ``model``, the full configuration of ``space``; a latency's device is asked.
 
         Raises:
             UsageError: if the budget is below one channel a group.
+            GrowsearchError: if the budget's device cannot be asked.
         """
         groups = channel_groups(model)
-        structures = Structures.of(groups)
-        parameters = parameter_terms(model, groups)
-        macs = mac_terms(model, groups, space.example_inputs())
-        terms = parameters if budget.metric == "parameters" else macs
-        limit = budget.limit(
-            full=terms.exact(structures.sizes), least=terms.exact([1] * len(structures.sizes))
+        units = declared_units(space, model)
+        growing = tuple(unit for unit in units if unit.detachable) if grow_layers else ()
+        structures = Structures.of(groups, growing)
+        parameters = parameter_terms(model, groups, growing)
+        macs = mac_terms(model, groups, space.example_inputs(), growing)
+        latency = None
+        if budget.metric == "latency":
+            latency = latency_model(space, model, structures, units, budget, latencies)
+            allowance = Allowance(
+                structures=structures,
+                terms=latency,
+                limit=latency.limit,
+                marginals=latency.marginals,
+                fixed=latency.profile.least_s,
+            )
+        else:
+            terms = parameters if budget.metric == "parameters" else macs
+            limit = budget.limit(
+                full=terms.exact(structures.sizes), least=terms.exact(structures.floors)
+            )
+            allowance = Allowance(structures=structures, terms=terms, limit=limit)
+        return cls(
+            structures=structures,
+            units=units,
+            growing_units=growing,
+            parameters=parameters,
+            macs=macs,
+            allowance=allowance,
+            latency=latency,
         )
-        allowance = Allowance(structures=structures, terms=terms, limit=limit)
-        return cls(structures=structures, parameters=parameters, macs=macs, allowance=allowance)
 
-    def dense_training_macs(self, dataset: Dataset, recipe: Recipe) -> int:
+    def dense_training_macs(self, task: Task, recipe: Recipe) -> int:
         """Return what training the full configuration with ``recipe`` costs, in MACs."""
-        size = min(recipe.batch_size, len(dataset.train))
-        steps = max(1, len(dataset.train) // recipe.batch_size) * recipe.epochs
+        size = task.batch_examples(recipe.batch_size)
+        steps = task.steps_per_epoch(recipe.batch_size) * recipe.epochs
         return TRAINING_PASSES * self.macs.exact(self.structures.sizes) * size * steps

@@ -1,4 +1,4 @@
-"""How does an indicator act on a channel? It scales what BatchNorm puts out."""
+"""How does an indicator act on a channel? It scales what BatchNorm or the layer itself puts out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from growsearch.errors import UsageError
-from search_spaces import ChannelGroup
+from growsearch.growth.recurrent_gate import gated, sole_producers
+from search_spaces import ChannelGroup, Unit
 from search_spaces.channel_groups import BatchNorm, group_batch_norms
 
 
@@ -27,7 +28,7 @@ class Gate:
 
 
 class GatedBatchNorm(BatchNorm):
-    """BatchNorm whose output is multiplied by its group's gate.
+    """BatchNorm whose output is multiplied by its group's gate; the last of a unit by its as well.
 
     Eq. 6 of arXiv 2007.15353 puts sigma(beta s) on the filter; a BatchNorm behind the filter would
     divide it out again, and its gradient with it. Scaling gamma and beta instead acts on the
@@ -45,6 +46,12 @@ class GatedBatchNorm(BatchNorm):
         self.load_state_dict(norm.state_dict())
         self.plain_type = type(norm)
         self.gate = gate
+        self.unit_gate: Gate | None = None
+
+    def factor(self) -> Tensor:
+        """Return what the output is multiplied by (channels,)."""
+        gate = self.gate.value
+        return gate if self.unit_gate is None else gate * self.unit_gate.value
 
     def forward(self, x: Tensor) -> Tensor:
         """Return gate * BatchNorm(x), x being (N, channels, ...)."""
@@ -54,7 +61,7 @@ class GatedBatchNorm(BatchNorm):
             if factor is None:
                 # A cumulative average, as in torch's BatchNorm: used while recalibrating.
                 factor = 1.0 / float(self.num_batches_tracked)
-        gate = self.gate.value
+        gate = self.factor()
         return F.batch_norm(
             x,
             self.running_mean,
@@ -77,27 +84,41 @@ class GatedBatchNorm(BatchNorm):
         )
         plain.load_state_dict(self.state_dict())
         with torch.no_grad():
-            plain.weight.mul_(self.gate.value)
-            plain.bias.mul_(self.gate.value)
+            plain.weight.mul_(self.factor())
+            plain.bias.mul_(self.factor())
         plain.train(self.training)
         return plain
 
 
-def insert_gates(module: nn.Module, groups: tuple[ChannelGroup, ...]) -> dict[str, Gate]:
-    """Replace every grouped BatchNorm by a gated one, open gates first; return gates by group.
+def insert_gates(
+    module: nn.Module, groups: tuple[ChannelGroup, ...], units: tuple[Unit, ...] = ()
+) -> dict[str, Gate]:
+    """Put gated layers in the place of every group's, open gates first; return gates by name.
+
+    BatchNorms are gated, and recurrent layers and embeddings that make a group by themselves. The
+    gate of a unit, of shape (1,), acts on the last BatchNorm inside it.
 
     Raises:
-        UsageError: if a group has no BatchNorm with scale and shift, where its gate would act.
+        UsageError: if a group has neither, nor a BatchNorm with scale and shift.
     """
     gates = {group.name: Gate(torch.ones(group.size)) for group in groups}
     found = list(group_batch_norms(module, groups))
+    producers = list(sole_producers(module, groups))
     without = set(gates) - {group.name for _, norm, group in found if norm.affine}
+    without -= {group.name for _, _, group in producers}
     if without:
         raise UsageError(
             f"space: {type(module).__name__} cannot be grown: its channel group "
             f"{sorted(without)[0]!r} has no BatchNorm to gate; choose a space with BatchNorm "
-            "behind every layer, such as resnet20"
+            "behind every layer, such as resnet20, or with recurrent layers, such as lstm-ptb"
         )
     for name, norm, group in found:
         module.set_submodule(name, GatedBatchNorm(norm, gates[group.name]))
+    for name, layer, group in producers:
+        module.set_submodule(name, gated(layer, gates[group.name]))
+    for unit in units:
+        gates[unit.name] = Gate(torch.ones(1))
+        last = module.get_submodule(unit.norm)
+        assert isinstance(last, GatedBatchNorm)
+        last.unit_gate = gates[unit.name]
     return gates

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from growsearch.datasets import Dataset
 from growsearch.growth.budget import Budget
 from growsearch.growth.config import GrowthConfig
 from growsearch.growth.costs import Costs
 from growsearch.growth.gate import Gate, insert_gates
 from growsearch.growth.hook import Change, GrowthHook
+from growsearch.growth.latency import Latencies
+from growsearch.growth.layers import architecture_of, units_a_stage
+from growsearch.growth.learning_task import Data, task_for
+from growsearch.growth.options import GrowthOptions
 from growsearch.growth.policies import make_policy
 from growsearch.growth.policy import GrowthTask
 from growsearch.growth.result import GrowthRecord, GrowthResult
 from growsearch.growth.seeding import build_full, seeded
+from growsearch.growth.structures import Structures
 from growsearch.growth.surgery import Surgeon
-from growsearch.training import EpochRecord, TrainingOptions, train
+from growsearch.training import EpochRecord, Task, TrainingOptions, train
 from search_spaces import SearchSpace, channel_groups
 
 # Apart from the loop's own stream, so that every policy sees the same batches at the same seed.
@@ -27,7 +32,7 @@ _GROWTH_STREAM = 0x67726F77
 
 def grow(
     space: SearchSpace,
-    dataset: Dataset,
+    dataset: Data,
     *,
     budget: Budget,
     config: GrowthConfig | None = None,
@@ -36,90 +41,164 @@ def grow(
 ) -> GrowthResult:
     """Train a network that starts with one channel a group and ends within ``budget``.
 
-    What runs at any step is the network of the live channels and nothing more (arXiv 2007.15353,
-    Algorithm 1; `IndicatorConfig` and `GatedBatchNorm` say where and why
-    this departs from the letter).
+    Where the space has a choice of units, it starts with one a stage. What runs at any step is the
+    network of the live channels and units and nothing more (arXiv 2007.15353, Algorithm 1;
+    `IndicatorConfig` and `GatedBatchNorm` say where and why this departs from the letter).
 
     Args:
         space: a space made for the data (`SearchSpace.for_data`).
-        dataset: trained on its training split, evaluated every epoch on its validation split.
+        dataset: trained on its training split, evaluated every epoch on its validation split. A
+            text is read in windows of the space's length (see `task_for`).
         budget: the upper bound, which holds at every step.
         config: recipe and growth settings.
         seed: fixes weights, batches and structure; the same seed gives the same result.
-        options: hooks (called after growth's own), pause guard and epoch callback.
+        options: hooks (called after growth's own), pause guard, callbacks and checkpoint; as
+            `GrowthOptions` a listener as well.
 
     Raises:
-        UsageError: for a budget below one channel a group, or an unknown policy.
+        UsageError: for a budget below one channel a group, an unknown policy, or a space that is
+            not made for the data.
         DivergedError: if the loss stops being finite.
+        GrowsearchError: if the device of a latency budget cannot be asked, or a checkpoint is
+            damaged or cannot be written.
     """
     config, options = config or GrowthConfig(), options or TrainingOptions()
     model = build_full(space, seed)
-    gates = insert_gates(model, channel_groups(model))
-    costs = Costs.of(space, model, budget)
-    hook = _make_hook(model, gates, dataset, costs, config, seed)
-    seed_network = costs.structures.first_of_each()
+    task = task_for(space, dataset, model)
+    costs = Costs.of(
+        space, model, budget, grow_layers=config.grow_layers, latencies=_latencies(options)
+    )
+    gates = insert_gates(model, channel_groups(model), costs.growing_units)
+    hook = _make_hook(model, gates, task, costs, config, seed)
+    seed_network = costs.structures.seed()
     hook.surgeon.seed(seed_network)
+    dense_macs = costs.dense_training_macs(task, config.recipe)
+
+    def record(epoch: EpochRecord) -> GrowthRecord:
+        return _record(
+            costs, epoch, hook.changes[epoch.epoch - 1], dense_macs // config.recipe.epochs
+        )
+
     with seeded(seed):
         epochs, _ = train(
             model,
-            dataset,
+            task,
             config.recipe,
             seed=seed,
             forward_macs=costs.macs.exact(costs.structures.counts(seed_network)),
-            options=dataclasses.replace(options, hooks=(hook, *options.hooks)),
+            options=_with_listener(
+                dataclasses.replace(options, hooks=(hook, *options.hooks)), record
+            ),
         )
-    history = tuple(_record(costs, *pair) for pair in zip(epochs, hook.changes, strict=True))
-    return make_result(
-        space, model, costs, budget, history, costs.dense_training_macs(dataset, config.recipe)
-    )
+    history = tuple(record(epoch) for epoch in epochs)
+    result = make_result(space, model, costs, budget, history, dense_macs)
+    if costs.latency is None:
+        return result
+    found = costs.latency.report(result.architecture, hook.changes[-1].live)
+    return dataclasses.replace(result, latency=found)
+
+
+def _latencies(options: TrainingOptions) -> Latencies:
+    lock = options.lock if isinstance(options, GrowthOptions) else None
+    checkpoint = options.checkpoint
+    if checkpoint is None:
+        return Latencies(lock=lock)
+    file = checkpoint.with_name(f"{checkpoint.stem}.latency.json")
+    return Latencies(lock=lock, file=file, known=checkpoint.exists())
 
 
 def _make_hook(
     model: nn.Module,
     gates: dict[str, Gate],
-    dataset: Dataset,
+    task: Task,
     costs: Costs,
     config: GrowthConfig,
     seed: int,
 ) -> GrowthHook:
     generator = torch.Generator().manual_seed(seed ^ _GROWTH_STREAM)
-    task = GrowthTask(
+    growth_task = GrowthTask(
         allowance=costs.allowance,
         config=config,
-        steps_per_epoch=max(1, len(dataset.train) // config.recipe.batch_size),
+        steps_per_epoch=task.steps_per_epoch(config.recipe.batch_size),
         generator=generator,
     )
+    growing = costs.growing_units
     return GrowthHook(
         config=config,
-        policy=make_policy(task),
+        policy=make_policy(growth_task),
         allowance=costs.allowance,
         macs=costs.macs,
         gates=gates,
-        surgeon=Surgeon(model, channel_groups(model)),
-        examples=dataset.train,
+        surgeon=Surgeon(model, channel_groups(model), growing),
+        task=task,
         generator=generator,
         changes=[],
+        latency=costs.latency,
     )
 
 
-def _record(costs: Costs, epoch: EpochRecord, change: Change) -> GrowthRecord:
+def _record(
+    costs: Costs, epoch: EpochRecord, change: Change, dense_macs_an_epoch: int
+) -> GrowthRecord:
     structures = costs.structures
     return GrowthRecord(
         epoch=epoch.epoch,
         loss=epoch.loss,
         accuracy=epoch.accuracy,
+        perplexity=epoch.perplexity,
         training_macs=epoch.training_macs,
         forward_macs=epoch.forward_macs,
         parameters=costs.parameters.exact(structures.counts(change.live)),
-        live={
-            name: tuple(channels.tolist())
-            for name, channels in structures.indices(change.live).items()
-        },
+        live=_positions(costs, change.live),
+        units=units_a_stage(costs.units, structures, change.live, fixed=True),
+        dormant=_positions(costs, change.dormant),
+        dormant_units=units_a_stage(costs.units, structures, change.dormant, fixed=False),
+        temperature=_by_name(structures, change.temperature),
+        probability=_by_name(structures, change.probability),
         created=change.created,
         attached=change.attached,
         detached=change.detached,
         frozen=change.frozen,
+        cost=change.cost,
+        limit=costs.allowance.limit,
+        dense_training_macs=epoch.epoch * dense_macs_an_epoch,
+        channels=structures.total - len(structures.inside),
     )
+
+
+def _positions(costs: Costs, mask: Tensor) -> dict[str, tuple[int, ...]]:
+    """Return the channels of ``mask`` (total,) by group, as positions within it."""
+    found = costs.structures.indices(mask).items()
+    return {n: tuple(c.tolist()) for n, c in found if n not in costs.structures.inside}
+
+
+def _by_name(structures: Structures, values: Tensor) -> dict[str, tuple[float, ...]]:
+    """Return ``values`` (total,) by group or unit; nothing of an empty tensor."""
+    if not len(values):
+        return {}
+    return {name: tuple(part.tolist()) for name, part in structures.split(values).items()}
+
+
+def _with_listener(
+    options: TrainingOptions, record: Callable[[EpochRecord], GrowthRecord]
+) -> TrainingOptions:
+    """Let a listener hear of every epoch, after the callback that ``options`` have already."""
+    listener = options.listener if isinstance(options, GrowthOptions) else None
+    if listener is None:
+        return options
+    before_epoch, before_resume = options.on_epoch, options.on_resume
+
+    def on_epoch(epoch: EpochRecord) -> None:
+        if before_epoch is not None:
+            before_epoch(epoch)
+        listener.epoch(record(epoch))
+
+    def on_resume(epochs: Sequence[EpochRecord]) -> None:
+        if before_resume is not None:
+            before_resume(epochs)
+        listener.resumed([record(epoch) for epoch in epochs])
+
+    return dataclasses.replace(options, on_epoch=on_epoch, on_resume=on_resume)
 
 
 def make_result(
@@ -131,17 +210,18 @@ def make_result(
     dense_training_macs: int,
 ) -> GrowthResult:
     """Sum up a finished run; ``model`` is compact and plain."""
-    widths = {group.name: group.size for group in channel_groups(model)}
-    sizes = list(widths.values())
+    last = history[-1]
     return GrowthResult(
         model=model,
-        architecture=space.with_widths(space.largest(), widths),
+        architecture=architecture_of(space, model),
         history=history,
         budget=budget,
         limit=costs.allowance.limit,
-        cost=costs.allowance.terms.exact(sizes),
-        parameters=costs.parameters.exact(sizes),
-        macs=costs.macs.exact(sizes),
-        training_macs=history[-1].training_macs,
+        cost=last.cost,
+        parameters=last.parameters,
+        macs=last.forward_macs,
+        full_parameters=costs.parameters.exact(costs.structures.sizes),
+        full_macs=costs.macs.exact(costs.structures.sizes),
+        training_macs=last.training_macs,
         dense_training_macs=dense_training_macs,
     )

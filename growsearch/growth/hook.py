@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from growsearch.datasets import Split
 from growsearch.growth.allowance import Allowance
 from growsearch.growth.birth import birth_scores
+from growsearch.growth.checkpoint import growth_state, ledger, load_growth_state
 from growsearch.growth.config import GrowthConfig
 from growsearch.growth.cost_terms import CostTerms
 from growsearch.growth.gate import Gate
+from growsearch.growth.identity_start import become_identities
+from growsearch.growth.latency import LatencyModel
 from growsearch.growth.policy import GrowthPolicy
-from growsearch.growth.surgery import Surgeon, fold_gates, recalibrate
-from growsearch.training import TRAINING_PASSES, Hook, TrainingState
+from growsearch.growth.surgery import Surgeon, fold_gates, has_statistics, recalibrate
+from growsearch.training import TRAINING_PASSES, Hook, Task, TrainingState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What the end of one epoch did to the structure."""
+    """What the end of one epoch did to the structure.
+
+    ``live`` runs; ``dormant`` did so earlier and waits; temperature and probability are those of
+    the next draw, empty where the policy has none. All are flat (total,). ``cost`` is that of the
+    live network in the budget's metric, as it was known then.
+    """
 
     live: Tensor
+    dormant: Tensor
+    temperature: Tensor
+    probability: Tensor
+    cost: float
     created: int
     attached: int
     detached: int
@@ -43,9 +55,10 @@ class GrowthHook(Hook):
     macs: CostTerms
     surgeon: Surgeon
     gates: dict[str, Gate]
-    examples: Split
+    task: Task
     generator: torch.Generator
     changes: list[Change]
+    latency: LatencyModel | None = None
 
     def on_start(self, state: TrainingState) -> None:  # noqa: ARG002
         """Open the gates of the seed network as far as the policy says."""
@@ -53,24 +66,28 @@ class GrowthHook(Hook):
 
     def before_update(self, state: TrainingState) -> bool:  # noqa: ARG002
         """Hand the policy the gradients of the gates; the weights' update goes on as usual."""
-        if not self._frozen:
+        if not self.frozen:
             self.policy.learn(self._gate_gradients())
         return True
 
     def after_update(self, state: TrainingState) -> None:  # noqa: ARG002
         """Put the policy's new gates in place."""
-        if not self._frozen:
+        if not self.frozen:
             self._set_gates()
 
     def on_epoch_end(self, state: TrainingState) -> None:
         """Change the structure if it is still free to change, and keep the ledgers right."""
         before, created_before = self.surgeon.live, self.surgeon.created
-        if not self._frozen:
+        if not self.frozen:
             self._restructure(state, last=state.epoch + 1 >= self.config.growing_epochs)
         live = self.surgeon.live
         self.changes.append(
             Change(
                 live=live.clone(),
+                dormant=self.surgeon.created & ~live,
+                temperature=_or_empty(self.policy.temperatures()),
+                probability=_or_empty(self.policy.probabilities()),
+                cost=self.allowance.cost(live),
                 created=int((live & ~created_before).sum()),
                 attached=int((live & ~before & created_before).sum()),
                 detached=int((before & ~live).sum()),
@@ -78,8 +95,22 @@ class GrowthHook(Hook):
             )
         )
 
+    def settings(self) -> Mapping[str, object]:
+        """Return the budget's limit and the configuration."""
+        return {"limit": self.allowance.limit, "config": self.config}
+
+    def state(self) -> Mapping[str, Tensor]:
+        """Return what a checkpoint needs (see `growth_state`)."""
+        return growth_state(self)
+
+    def load_state(self, tensors: Mapping[str, Tensor], training: TrainingState) -> None:
+        """Take back what `state` returned."""
+        self.changes[:] = [Change(**fields) for fields in ledger(tensors)]
+        load_growth_state(self, tensors, training)
+
     @property
-    def _frozen(self) -> bool:
+    def frozen(self) -> bool:
+        """Whether the structure is final."""
         return bool(self.changes) and self.changes[-1].frozen
 
     def _restructure(self, state: TrainingState, *, last: bool) -> None:
@@ -87,46 +118,58 @@ class GrowthHook(Hook):
         if self.config.birth == "gradient":
             self._ask_the_unborn(state)
         wanted = policy.settle(before) if last else policy.draw(before)
-        fit = self.allowance.spend if last else self.allowance.cap
-        live = fit(wanted, policy.scores())
+        live = self._within_budget(wanted, last=last)
         changed = not torch.equal(live, before)
+        fresh = torch.zeros_like(live)
         if changed:
-            self.surgeon.restructure(live, state.optimizer, state.recipe)
+            fresh = self.surgeon.restructure(live, state.optimizer, state.recipe)
         policy.advance(live)
         self._set_gates()
+        state.forward_macs = self.macs.exact(self.allowance.structures.counts(live))
         if last:
             self._open(live & ~wanted)
+        self._start_plain_units(state, fresh)
+        if last:
             fold_gates(state.model, state.optimizer, state.recipe)
-        state.forward_macs = self.macs.exact(self.allowance.structures.counts(live))
-        if changed:
+        if changed and has_statistics(state.model):
             self._recalibrate(state)
 
-    def _ask_the_unborn(self, state: TrainingState) -> None:
-        chosen = self._some_examples(state.recipe.batch_size)
-        scores = birth_scores(
-            self.surgeon, self.gates, self.examples.inputs[chosen], self.examples.labels[chosen]
-        )
-        self.policy.prefer(~self.surgeon.created, scores)
-        full_macs = self.macs.exact(self.allowance.structures.sizes)
-        state.training_macs += TRAINING_PASSES * full_macs * len(chosen)
+    def _within_budget(self, wanted: Tensor, *, last: bool) -> Tensor:
+        scores = self.policy.scores()
+        fit = self.allowance.spend if last else self.allowance.cap
+        if self.latency is None:
+            return fit(wanted, scores)
+        return self.latency.agreed(lambda: fit(wanted, scores), fill=last)
 
-    def _some_examples(self, count: int) -> Tensor:
-        order = torch.randperm(len(self.examples), generator=self.generator)
-        return order[:count]
+    def _ask_the_unborn(self, state: TrainingState) -> None:
+        batch = self.task.sample(state.recipe.batch_size, self.generator)
+        scores = birth_scores(self.surgeon, self.gates, *batch)
+        structures = self.allowance.structures
+        # Of units that run not at all nothing was asked, nor of the channels inside them.
+        asked = structures.running(~structures.are_units() | self.surgeon.live)
+        self.policy.prefer(asked & ~self.surgeon.created, scores)
+        full_macs = self.macs.exact(structures.counts(asked))
+        state.training_macs += TRAINING_PASSES * full_macs * len(batch[0])
+
+    def _start_plain_units(self, state: TrainingState, fresh: Tensor) -> None:
+        units = self.surgeon.plain_units(fresh)
+        if units:
+            inputs, _ = self.task.sample(state.recipe.batch_size, self.generator)
+            become_identities(state.model, units, inputs)
+            state.training_macs += state.forward_macs * len(inputs)
 
     def _recalibrate(self, state: TrainingState) -> None:
-        size = min(state.recipe.batch_size, len(self.examples))
-        chosen = self._some_examples(size * self.config.calibration_batches)
-        batches = [self.examples.inputs[part] for part in torch.split(chosen, size)]
-        recalibrate(state.model, batches)
+        size = self.task.batch_examples(state.recipe.batch_size)
+        inputs, _ = self.task.sample(size * self.config.calibration_batches, self.generator)
+        recalibrate(state.model, torch.split(inputs, size))
         # Forward passes cost as well: once, for they have no backward pass.
-        state.training_macs += state.forward_macs * len(chosen)
+        state.training_macs += state.forward_macs * len(inputs)
 
     def _set_gates(self) -> None:
         self._put(self.policy.gates())
 
     def _open(self, filled: Tensor) -> None:
-        """Open channels that the budget let in against the policy's wish.
+        """Open what the budget let in against the policy's wish.
 
         Folding their almost closed gates would leave channels that cost as much as the others and
         hardly learn (digits at 5 % of the parameters: 96.7 % instead of 97.1 %, 5 seeds).
@@ -144,6 +187,10 @@ class GrowthHook(Hook):
         full = torch.zeros(self.allowance.structures.total)
         full[self.surgeon.live] = torch.cat([_gradient(gate) for gate in self.gates.values()])
         return full
+
+
+def _or_empty(values: Tensor | None) -> Tensor:
+    return torch.empty(0) if values is None else values.clone()
 
 
 def _gradient(gate: Gate) -> Tensor:

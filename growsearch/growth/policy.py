@@ -1,7 +1,8 @@
-"""Who decides which channels live? The contract of every policy, and the policies by name."""
+"""Who decides which channels and units live? The contract of every policy."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,23 +25,35 @@ class GrowthTask:
 
     @property
     def structures(self) -> Structures:
-        """The channels of the full configuration."""
+        """The channels and units of the full configuration."""
         return self.allowance.structures
 
 
 class GrowthPolicy(Protocol):
-    """Observes training and says which channels live; all tensors are flat (total,)."""
+    """Observes training and says which structures live; all tensors are flat (total,).
+
+    Structures are channels and units. What the policy says of the channels inside a unit counts
+    only while the unit lives.
+    """
 
     def gates(self) -> Tensor:
-        """Return the present factor on every channel's output, in [0, 1]."""
+        """Return the present factor on every structure's output, in [0, 1]."""
         ...
 
     def scores(self) -> Tensor:
-        """Return the rank by which channels are dropped (lowest) and filled in (highest)."""
+        """Return the rank by which structures are dropped (lowest) and filled in (highest)."""
+        ...
+
+    def temperatures(self) -> Tensor | None:
+        """Return the temperature of every indicator, None if there are no such."""
+        ...
+
+    def probabilities(self) -> Tensor | None:
+        """Return how likely every structure is drawn next, None if chance plays no part."""
         ...
 
     def learn(self, gate_gradients: Tensor) -> None:
-        """Take in dL/dgate of one step's batch; channels that are not live have exactly 0."""
+        """Take in dL/dgate of one step's batch; those that are not live have exactly 0."""
         ...
 
     def prefer(self, unborn: Tensor, order: Tensor) -> None:
@@ -51,13 +64,21 @@ class GrowthPolicy(Protocol):
         ...
 
     def draw(self, live: Tensor) -> Tensor:
-        """Return the channels wanted for the next epoch; the caller keeps them in budget."""
+        """Return what is wanted for the next epoch; the caller keeps it in budget."""
         ...
 
     def settle(self, live: Tensor) -> Tensor:
-        """Return the channels wanted for good; the caller spends the budget on them."""
+        """Return what is wanted for good; the caller spends the budget on it."""
         ...
 
     def advance(self, live: Tensor) -> None:
-        """Note which channels will run in the next epoch."""
+        """Note what will run in the next epoch."""
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """Return all that changes over a run, for a checkpoint; the generator is the caller's."""
+        ...
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take back what `state` returned."""
         ...

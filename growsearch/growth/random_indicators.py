@@ -5,6 +5,8 @@ The random baseline of arXiv 2007.15353, section 4.5, table 5.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -14,9 +16,9 @@ _BISECTIONS = 40
 
 
 class RandomIndicators:
-    """Draws every channel anew each epoch, with the probability that spends the budget on average.
+    """Draws all anew each epoch, with the one probability that spends the budget on average.
 
-    Which channels fall out where a draw is over budget is random as well. Gates are open.
+    Which channels and units fall out where a draw is over budget is random as well. Gates are open.
     """
 
     def __init__(self, task: GrowthTask) -> None:
@@ -35,6 +37,13 @@ class RandomIndicators:
         """Return a random order, new with every draw."""
         return self._scores
 
+    def temperatures(self) -> None:
+        """Return nothing: there is no temperature."""
+
+    def probabilities(self) -> Tensor:
+        """Return the one probability of all."""
+        return torch.full_like(self._scores, self._probability)
+
     def learn(self, gate_gradients: Tensor) -> None:
         """Learn nothing."""
 
@@ -52,6 +61,14 @@ class RandomIndicators:
 
     def advance(self, live: Tensor) -> None:
         """Remember nothing."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the present order."""
+        return {"scores": self._scores}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take back what `state` returned."""
+        self._scores = state["scores"]
 
 
 def affordable_share(task: GrowthTask) -> float:

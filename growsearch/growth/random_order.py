@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -29,6 +31,12 @@ class RandomOrder:
         """Return the random order."""
         return self._scores
 
+    def temperatures(self) -> None:
+        """Return nothing: there is no temperature."""
+
+    def probabilities(self) -> None:
+        """Return nothing: the order decides."""
+
     def learn(self, gate_gradients: Tensor) -> None:
         """Learn nothing."""
 
@@ -48,3 +56,11 @@ class RandomOrder:
     def advance(self, live: Tensor) -> None:  # noqa: ARG002
         """Count the epochs."""
         self._epochs += 1
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the order and the count."""
+        return {"scores": self._scores, "epochs": torch.tensor(self._epochs)}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take back what `state` returned."""
+        self._scores, self._epochs = state["scores"], int(state["epochs"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import torch
@@ -34,6 +34,14 @@ class Relaxation(Protocol):
 
     def settle(self, s: Tensor) -> Tensor:
         """Return which channels are more in than out, and take chance out of the gates."""
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what a draw left behind, for a checkpoint."""
+        ...
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take back what `state` returned."""
         ...
 
 
@@ -68,6 +76,13 @@ class SigmoidRelaxation:
     def settle(self, s: Tensor) -> Tensor:
         """Return s > 0."""
         return s > 0
+
+    def state(self) -> dict[str, Tensor]:
+        """Return nothing: draws leave no trace."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take nothing back."""
 
 
 class GumbelRelaxation:
@@ -107,6 +122,14 @@ class GumbelRelaxation:
         """Return s > 0, and forget the noise."""
         self._noise = 0.0
         return s > 0
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the noise of the present draw."""
+        return {"noise": torch.as_tensor(self._noise)}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take back what `state` returned."""
+        self._noise = state["noise"]
 
 
 RELAXATIONS: dict[str, Callable[[], Relaxation]] = {

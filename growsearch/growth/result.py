@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from growsearch.growth.budget import Budget
+from growsearch.growth.latency import LatencyReport
 from search_spaces import Architecture
 
 
@@ -15,10 +16,18 @@ from search_spaces import Architecture
 class GrowthRecord:
     """One epoch: how it trained, and the network that its end left behind.
 
-    ``live`` lists every group's live channels as positions in the full configuration. ``created``,
-    ``attached`` (again) and ``detached`` count the channels that changed. ``training_macs`` is the
+    ``live`` lists every group's channels that run, ``units`` every stage's units that do, as
+    positions in the full configuration; ``dormant`` and ``dormant_units`` those that ran earlier
+    and wait, detached with all they learned; any other has never run. ``temperature`` (beta) and
+    ``probability`` (of being drawn next) list all channels of every group, and units by their own
+    names; they are empty for policies without them. ``created``, ``attached`` (again) and
+    ``detached`` count the channels and units that changed. ``training_macs`` is the
     total so far; ``parameters`` and ``forward_macs`` (of one example) are of the network that was
-    evaluated for ``accuracy``. ``frozen`` tells that the structure will not change any more.
+    evaluated for ``accuracy``. ``cost`` is that network's in the budget's metric, bounded by
+    ``limit``; ``dense_training_macs`` what the full configuration would have spent so far, and
+    ``channels`` how many it has.
+    ``frozen`` tells that the structure will not change any more. ``perplexity`` is of language
+    models only.
     """
 
     epoch: int
@@ -28,15 +37,40 @@ class GrowthRecord:
     forward_macs: int
     parameters: int
     live: Mapping[str, tuple[int, ...]]
+    units: Mapping[str, tuple[int, ...]]
+    dormant: Mapping[str, tuple[int, ...]]
+    dormant_units: Mapping[str, tuple[int, ...]]
+    temperature: Mapping[str, tuple[float, ...]]
+    probability: Mapping[str, tuple[float, ...]]
     created: int
     attached: int
     detached: int
     frozen: bool
+    cost: float
+    limit: float
+    dense_training_macs: int
+    channels: int
+    perplexity: float | None = None
 
     @property
     def widths(self) -> dict[str, int]:
         """Every group's number of live channels."""
         return {name: len(channels) for name, channels in self.live.items()}
+
+    @property
+    def depths(self) -> dict[str, int]:
+        """Every stage's number of units that run, if the space has a choice of them."""
+        return {stage: len(units) for stage, units in self.units.items()}
+
+    @property
+    def live_share(self) -> float:
+        """The share of the full configuration's channels that are live."""
+        return sum(self.widths.values()) / self.channels
+
+    @property
+    def training_saving(self) -> float:
+        """The full configuration's training MACs so far divided by those spent."""
+        return self.dense_training_macs / self.training_macs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +78,9 @@ class GrowthResult:
     """A trained compact network and how it came about.
 
     ``model`` is what ``space.build(architecture)`` builds, so its state_dict loads there. ``cost``
-    is its cost in the budget's metric, at most ``limit``. Training MACs count 3 forward passes a
+    is its cost in the budget's metric and unit (`Budget.unit`), at most ``limit``; ``latency`` says
+    what stands behind a cost in seconds; ``full_parameters`` and ``full_macs`` are
+    those of the full configuration. Training MACs count 3 forward passes a
     step and example, at the widths of that step, plus recalibration; ``dense_training_macs`` are
     those of the full configuration over the same steps.
     """
@@ -53,12 +89,15 @@ class GrowthResult:
     architecture: Architecture
     history: tuple[GrowthRecord, ...]
     budget: Budget
-    limit: int
-    cost: int
+    limit: float
+    cost: float
     parameters: int
     macs: int
+    full_parameters: int
+    full_macs: int
     training_macs: int
     dense_training_macs: int
+    latency: LatencyReport | None = None
 
     @property
     def training_saving(self) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import torch
@@ -23,8 +23,27 @@ class Steering(Protocol):
         """
         ...
 
+    def state(self) -> dict[str, Tensor]:
+        """Return what earlier steps left behind, for a checkpoint."""
+        ...
 
-class TaskGradient:
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take back what `state` returned."""
+        ...
+
+
+class _Stateless:
+    """What steerings share that look at one step alone."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Return nothing."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take nothing back."""
+
+
+class TaskGradient(_Stateless):
     """The gradient of the loss itself: Eq. 6 of arXiv 2007.15353."""
 
     def __init__(self, strength: float) -> None:
@@ -35,7 +54,7 @@ class TaskGradient:
         return gradients
 
 
-class NormalisedTaskGradient:
+class NormalisedTaskGradient(_Stateless):
     """The task's gradient, scaled to a root mean square of ``strength`` over live channels.
 
     In a short run the raw gradient is a small fraction of the penalty's and cannot steer.
@@ -71,6 +90,14 @@ class TaylorSaliency:
         of_live = average[live]
         standard = (of_live - of_live.mean()) / (of_live.std(correction=0) + _TINY)
         return torch.zeros_like(gradients).masked_scatter(live, -self._strength * standard)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the running average, if there is one yet."""
+        return {} if self._average is None else {"average": self._average}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take back what `state` returned."""
+        self._average = state.get("average")
 
 
 STEERINGS: dict[str, Callable[[float], Steering]] = {

@@ -1,5 +1,13 @@
 """How is a network trained? A seeded loop, its recipes and its hooks."""
 
+from growsearch.training.checkpoint import (
+    Checkpoint,
+    read_checkpoint,
+    tensors_under,
+    write_checkpoint,
+)
+from growsearch.training.classification import Classification
+from growsearch.training.language_modelling import CarriesState, LanguageModelling
 from growsearch.training.loop import (
     TRAINING_PASSES,
     EpochRecord,
@@ -14,23 +22,37 @@ from growsearch.training.optimizers import SGD, AdamW, OptimizerRule
 from growsearch.training.recipe import Recipe
 from growsearch.training.recipes import RECIPES, published_recipe
 from growsearch.training.schedule import Cosine, Schedule, Steps
+from growsearch.training.settings import differences, plain
+from growsearch.training.task import Scores, Task, mean_loss
 
 __all__ = [
     "RECIPES",
     "SGD",
     "TRAINING_PASSES",
     "AdamW",
+    "CarriesState",
+    "Checkpoint",
+    "Classification",
     "Cosine",
     "EpochRecord",
     "Hook",
+    "LanguageModelling",
     "OptimizerRule",
     "Recipe",
     "Schedule",
+    "Scores",
     "Steps",
+    "Task",
     "TrainingOptions",
     "TrainingState",
+    "differences",
     "make_optimizer",
+    "mean_loss",
     "parameter_groups",
+    "plain",
     "published_recipe",
+    "read_checkpoint",
+    "tensors_under",
     "train",
+    "write_checkpoint",
 ]

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from growsearch.datasets.dataset import Dataset
-from growsearch.errors import DivergedError
-from growsearch.metrics import accuracy, predict
+from growsearch.errors import DivergedError, UsageError
+from growsearch.training.classification import Classification
 from growsearch.training.recipe import Recipe
+from growsearch.training.resume import Keeper
+from growsearch.training.task import Batch, Forward, Task, mean_loss
 
 # Forward once, backward twice: gradients of the inputs and of the weights (spec/cost_models.md).
 TRAINING_PASSES = 3
@@ -62,16 +64,38 @@ class Hook:
     def on_epoch_end(self, state: TrainingState) -> None:
         """Run after the last step of every epoch, before the evaluation."""
 
+    def settings(self) -> Mapping[str, object]:
+        """Return what must be the same when a run goes on from a checkpoint."""
+        return {}
+
+    def state(self) -> Mapping[str, Tensor]:
+        """Return all that changes while the hook takes part; asked for at the end of an epoch.
+
+        Raises:
+            UsageError: by default, as an incomplete checkpoint would resume another run.
+        """
+        raise UsageError(
+            f"{type(self).__name__} cannot be kept in a checkpoint; give it the methods state() "
+            "and load_state(), or train without a checkpoint"
+        )
+
+    def load_state(self, tensors: Mapping[str, Tensor], training: TrainingState) -> None:
+        """Take back what `state` returned; give the model the shape that it had then.
+
+        The loop puts the model's own values, the optimizer's and the random streams in afterwards.
+        """
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochRecord:
-    """One line of a training history."""
+    """One line of a training history; ``perplexity`` is of language models only."""
 
     epoch: int
     loss: float
     accuracy: float
     training_macs: int
     forward_macs: int
+    perplexity: float | None = None
 
 
 Guard = Callable[[], AbstractContextManager[object]]
@@ -83,13 +107,18 @@ class TrainingOptions:
 
     ``guard`` is entered around every step, so that a measurement on the same machine can make
     training pause. ``on_epoch`` receives every record as it is made. ``channels_last`` lays images
-    and convolutions out with channels innermost: faster where channels are many.
+    and convolutions out with channels innermost: faster where channels are many. ``checkpoint`` is
+    a file that is written at the end of every epoch; where it is there already, the run goes on
+    from it and ends as it would have without the interruption, bit for bit. ``on_resume`` then
+    receives the records so far.
     """
 
     hooks: Sequence[Hook] = ()
     guard: Guard = field(default=nullcontext)
     on_epoch: Callable[[EpochRecord], None] | None = None
     channels_last: bool = False
+    checkpoint: Path | None = None
+    on_resume: Callable[[Sequence[EpochRecord]], None] | None = None
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
@@ -116,7 +145,7 @@ def autocast(recipe: Recipe, device: torch.device) -> AbstractContextManager[obj
 
 def train(
     model: nn.Module,
-    dataset: Dataset,
+    dataset: Dataset | Task,
     recipe: Recipe,
     *,
     seed: int,
@@ -126,8 +155,9 @@ def train(
     """Train ``model`` in place and return its history and the final state.
 
     Args:
-        model: maps inputs (N, ...) to logits (N, classes).
-        dataset: the training split is learned, the validation split evaluated every epoch.
+        model: maps inputs (N, ...) to logits (N, classes), or (N, T, words) of a text.
+        dataset: the training split is learned, the validation split evaluated every epoch. A
+            `Task` says how; labelled examples alone mean `Classification`.
         recipe: the hyper-parameters.
         seed: orders the batches and feeds the hooks' random choices.
         forward_macs: effective MACs of one example at the start; hooks keep it current.
@@ -135,71 +165,79 @@ def train(
 
     Raises:
         DivergedError: at the first loss that is not finite, with its epoch and step.
+        GrowsearchError: if the checkpoint is damaged, of another run, or cannot be written.
     """
     options = options or TrainingOptions()
+    task = Classification(dataset) if isinstance(dataset, Dataset) else dataset
     if options.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = TrainingState(
         model=model,
         optimizer=make_optimizer(model, recipe),
         recipe=recipe,
-        steps_per_epoch=max(1, len(dataset.train) // recipe.batch_size),
+        steps_per_epoch=task.steps_per_epoch(recipe.batch_size),
         forward_macs=forward_macs,
         generator=torch.Generator().manual_seed(seed),
     )
     for hook in options.hooks:
         hook.on_start(state)
-    history = []
-    for epoch in range(recipe.epochs):
+    settings = {"seed": seed, **task.settings(), "recipe": recipe}
+    keeper = _keeper(options, settings)
+    history = [EpochRecord(**fields) for fields in keeper.resume(state)] if keeper else []
+    if history and options.on_resume is not None:
+        options.on_resume(history)
+    for epoch in range(len(history), recipe.epochs):
         state.epoch = epoch
-        record = _train_epoch(state, dataset, options)
+        record = _train_epoch(state, task, options)
         history.append(record)
+        if keeper is not None:
+            keeper.save(state, history)
         if options.on_epoch is not None:
             options.on_epoch(record)
     return history, state
 
 
-def _train_epoch(state: TrainingState, dataset: Dataset, options: TrainingOptions) -> EpochRecord:
+def _keeper(options: TrainingOptions, settings: Mapping[str, object]) -> Keeper | None:
+    if options.checkpoint is None:
+        return None
+    for hook in options.hooks:
+        # Now rather than at the end of the first epoch.
+        hook.state()
+    return Keeper(path=options.checkpoint, hooks=options.hooks, settings=settings)
+
+
+def _train_epoch(state: TrainingState, task: Task, options: TrainingOptions) -> EpochRecord:
     state.model.train()
-    losses = []
-    for inputs, labels in _batches(dataset, state):
+    losses, forward = [], task.forward()
+    for inputs, targets in task.batches(state.recipe.batch_size, state.generator):
         if options.channels_last and inputs.ndim == 4:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         with options.guard():
-            losses.append(_step(state, inputs, labels, options.hooks))
+            losses.append(_step(state, forward, (inputs, targets), options.hooks))
     with options.guard():
         for hook in options.hooks:
             hook.on_epoch_end(state)
-        logits = predict(state.model, dataset.validation.inputs)
+        scores = task.evaluate(state.model)
     return EpochRecord(
         epoch=state.epoch + 1,
         loss=sum(losses) / len(losses),
-        accuracy=accuracy(logits, dataset.validation.labels),
+        accuracy=scores.accuracy,
         training_macs=state.training_macs,
         forward_macs=state.forward_macs,
+        perplexity=scores.perplexity,
     )
 
 
-def _batches(dataset: Dataset, state: TrainingState) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield whole, augmented batches in a fresh order; the rest waits for the next epoch."""
-    split = dataset.train
-    order = torch.randperm(len(split), generator=state.generator)
-    size = min(state.recipe.batch_size, len(split))
-    for start in range(0, state.steps_per_epoch * size, size):
-        chosen = order[start : start + size]
-        inputs = dataset.augmentation.apply(split.inputs[chosen], state.generator)
-        yield inputs, split.labels[chosen]
-
-
-def _step(state: TrainingState, inputs: Tensor, labels: Tensor, hooks: Sequence[Hook]) -> float:
+def _step(state: TrainingState, forward: Forward, batch: Batch, hooks: Sequence[Hook]) -> float:
     recipe, optimizer = state.recipe, state.optimizer
-    state.batch_examples = len(labels)
+    inputs, targets = batch
+    state.batch_examples = len(targets)
     for group in optimizer.param_groups:
         group["lr"] = recipe.learning_rate_at(state.step / state.total_steps)
     optimizer.zero_grad(set_to_none=True)
     with autocast(recipe, inputs.device):
-        logits = state.model(inputs)
-        loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+        logits = forward(state.model, inputs)
+        loss = mean_loss(logits, targets, label_smoothing=recipe.label_smoothing)
     loss.backward()  # type: ignore[no-untyped-call]
     value = float(loss.detach())
     if not math.isfinite(value):
@@ -213,7 +251,7 @@ def _step(state: TrainingState, inputs: Tensor, labels: Tensor, hooks: Sequence[
         _clip(optimizer, recipe.clip_norm)
         optimizer.step()
     state.step += 1
-    state.training_macs += TRAINING_PASSES * state.forward_macs * len(labels)
+    state.training_macs += TRAINING_PASSES * state.forward_macs * len(targets)
     for hook in hooks:
         hook.after_update(state)
     return value

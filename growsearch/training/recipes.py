@@ -1,8 +1,8 @@
 """With which hyper-parameters did the papers train? One line a recipe; see RECIPES.
 
 Papers: Sparse-IFT arXiv 2303.11525 (appendix C), random pruning arXiv 2202.02643 (table 1), growth
-arXiv 2007.15353 (appendix A.3). All train in float32 here, and none decays biases
-and BatchNorm.
+arXiv 2007.15353 (appendix A.3), LSTM on Penn Treebank arXiv 1409.2329 (section 4.1). All train in
+float32 here, and none decays biases and BatchNorm.
 """
 
 from __future__ import annotations
@@ -16,6 +16,26 @@ _PLAIN_MOMENTUM = SGD(momentum=0.9, nesterov=False)
 
 # Of 2.5 billion tokens, 375 million are warm-up.
 _GPT3_WARMUP_SHARE = 0.15
+
+
+def _zaremba(
+    *, window: int, epochs: int, first_drop: int, factor: float, clip_norm: float
+) -> Recipe:
+    """Return a recipe of Zaremba et al. 2014: rate 1, times ``factor`` an epoch from the drop on.
+
+    Their loss is the sum over a window's words and here it is the mean, so that the same steps take
+    ``window`` times the rate, and clip at ``clip_norm`` / ``window``.
+    """
+    return Recipe(
+        epochs=epochs,
+        batch_size=20,
+        learning_rate=1.0 * window,
+        weight_decay=0.0,
+        warmup_epochs=0,
+        clip_norm=clip_norm / window,
+        optimizer=SGD(momentum=0.0, nesterov=False),
+        schedule=Steps(milestones=tuple(range(first_drop, epochs)), factor=factor),
+    )
 
 
 RECIPES: dict[str, Recipe] = {
@@ -106,6 +126,14 @@ RECIPES: dict[str, Recipe] = {
         clip_norm=1.0,
         optimizer=AdamW(beta1=0.9, beta2=0.95, epsilon=1e-8),
         schedule=Cosine(final_share=0.1),
+    ),
+    # Without dropout, 200 units a layer.
+    "lstm-ptb-small": _zaremba(window=20, epochs=13, first_drop=4, factor=0.5, clip_norm=5.0),
+    # Half of the activations dropped, 650 units a layer.
+    "lstm-ptb-medium": _zaremba(window=35, epochs=39, first_drop=6, factor=1 / 1.2, clip_norm=5.0),
+    # 65 % of the activations dropped, 1,500 units a layer.
+    "lstm-ptb-large": _zaremba(
+        window=35, epochs=55, first_drop=14, factor=1 / 1.15, clip_norm=10.0
     ),
 }
 

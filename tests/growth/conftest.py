@@ -3,6 +3,8 @@ import torch
 
 from growsearch.datasets import Dataset, Split
 from search_spaces.mlp import MLPSpace
+from search_spaces.plain_net import PlainNetSpace
+from search_spaces.residual_units import BasicResNetSpace, BottleneckResNetSpace
 from search_spaces.resnet_cifar import ResNetCifarSpace
 
 SHAPE, CLASSES = (1, 6, 6), 3
@@ -16,6 +18,43 @@ def space():
         description="for tests",
         blocks=(1, 1),
         base_width=4,
+        input_shape=SHAPE,
+        num_classes=CLASSES,
+    )
+
+
+@pytest.fixture
+def unit_space():
+    """Two stages of up to 3 and 2 basic blocks, width 4 and 8; 3 units may be detached."""
+    return BasicResNetSpace(
+        name="tiny-units",
+        description="for tests",
+        most_units=(3, 2),
+        base_width=4,
+        input_shape=SHAPE,
+        num_classes=CLASSES,
+    )
+
+
+@pytest.fixture
+def bottleneck_space():
+    return BottleneckResNetSpace(
+        name="tiny-bottlenecks",
+        description="for tests",
+        most_units=(2, 2),
+        base_width=4,
+        input_shape=(1, 16, 16),
+        num_classes=CLASSES,
+    )
+
+
+@pytest.fixture
+def plain_space():
+    return PlainNetSpace(
+        name="tiny-plain",
+        description="for tests",
+        most_units=(3, 2),
+        base_width=6,
         input_shape=SHAPE,
         num_classes=CLASSES,
     )

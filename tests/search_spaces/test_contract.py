@@ -8,13 +8,26 @@ import pytest
 import torch
 from torch import nn
 
-from search_spaces import SEARCH_SPACES, Architecture, SearchSpaceError, channel_groups, resize
+from search_spaces import (
+    SEARCH_SPACES,
+    Architecture,
+    ChoosesUnits,
+    SearchSpaceError,
+    channel_groups,
+    resize,
+    units,
+)
 from search_spaces.attention import ImageAttention, SelfAttention
 from search_spaces.botnet import AttentionBottleneck
 from search_spaces.channel_groups import axes_by_tensor
 from search_spaces.gpt import GPTSpace
+from search_spaces.recurrent import RecurrentSpace
+from search_spaces.units import compact, count_units, detach
 
 every_space = pytest.mark.parametrize("name", sorted(SEARCH_SPACES))
+every_space_of_units = pytest.mark.parametrize(
+    "name", sorted(name for name, s in SEARCH_SPACES.items() if isinstance(s, ChoosesUnits))
+)
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -60,7 +73,7 @@ def test_sampling_follows_the_seed_and_stays_legal(name):
     first, again = space.sample(generator(3)), space.sample(generator(3))
     assert first == again
     assert {space.sample(generator(seed)) for seed in range(8)} != {first}
-    for choice in space.choices:
+    for choice in space.active(dict(first.choices)):
         assert choice.allows(first[choice.name])
 
 
@@ -78,9 +91,15 @@ def test_mutation_changes_exactly_one_choice_to_a_legal_value(name):
     parent = space.largest()
     for _ in range(5):
         child = space.mutate(parent, draw)
-        changed = [c for c in space.choices if child[c.name] != parent[c.name]]
+        before, after = dict(parent.choices), dict(child.choices)
+        changed = [c for c in space.choices if c.name in before.keys() & after.keys()]
+        changed = [c for c in changed if before[c.name] != after[c.name]]
         assert len(changed) == 1
         assert changed[0].allows(child[changed[0].name])
+        # What comes and goes with it are choices that depend on the changed one.
+        others = [c for c in space.choices if (c.name in before) != (c.name in after)]
+        assert {c.requires[0] for c in others} <= {changed[0].name}
+        space.check(child)
         parent = child
 
 
@@ -103,7 +122,11 @@ def test_an_architecture_of_another_space_is_refused(name):
 def test_groups_are_the_choices_of_widths(name):
     space = SEARCH_SPACES[name]
     sizes = {group.name: group.size for group in channel_groups(largest(name))}
-    assert sizes == dict(space.largest().choices)
+    counts = {}
+    if isinstance(space, ChoosesUnits):
+        present = count_units(units(largest(name)))
+        counts = {f"{stage}.units": count for stage, count in present.items()}
+    assert sizes | counts == dict(space.largest().choices)
 
 
 @every_space
@@ -144,6 +167,9 @@ def expected_free(space, module: nn.Module) -> set[tuple[str, int]]:
     free = fixed_heads(module)
     if isinstance(space, GPTSpace):
         return free | {("tokens.weight", 0), ("positions.weight", 0)}
+    if isinstance(space, RecurrentSpace):
+        words = {("embedding.weight", 0), ("decoder.weight", 0), ("decoder.bias", 0)}
+        return words | {("embedding.weight", 1), ("layers.0.weight_ih_l0", 1)}
     first = next(name for name, value in module.named_parameters() if value.ndim > 1)
     # A single input channel is an axis of one entry, which needs no group.
     one_channel = len(space.input_shape) == 3 and module.get_parameter(first).shape[1] == 1
@@ -176,3 +202,48 @@ def test_a_space_can_be_taken_to_other_data(name):
     (out,) = {m.out_features for m in module.modules() if isinstance(m, nn.Linear)} & {7}
     assert other.num_classes == out
     assert other.choices == space.choices
+
+
+@every_space_of_units
+def test_a_network_that_lost_units_is_one_that_the_space_builds(name):
+    space = SEARCH_SPACES[name]
+    module = copy.deepcopy(largest(name))
+    lost = [unit for unit in units(module) if unit.detachable][::2]
+    for unit in lost:
+        detach(module, unit)
+    assert run_on_meta(name, module).shape[-1] == space.num_classes
+    assert set(lost).isdisjoint(units(module))
+    compact(module)
+    counts = count_units(units(module))
+    built = on_meta(name, space.with_units(space.largest(), counts))
+    assert min(counts.values()) >= 1
+    assert repr(module) == repr(built)
+    assert shapes(module) == shapes(built)
+
+
+@every_space_of_units
+def test_only_units_that_keep_the_shape_of_their_input_can_be_detached(name):
+    module = copy.deepcopy(largest(name)).eval()
+    seen = {}
+
+    def note(layers, inputs, output):
+        seen[layers] = inputs[0].shape, output.shape
+
+    for unit in units(module):
+        module.get_submodule(unit.module).register_forward_hook(note)
+    run_on_meta(name, module)
+    for unit in units(module):
+        before, after = seen[module.get_submodule(unit.module)]
+        assert before == after or not unit.detachable
+    fixed = count_units(unit for unit in units(module) if not unit.detachable)
+    assert set(fixed.values()) == {1}
+
+
+@every_space_of_units
+def test_a_stage_has_at_least_one_unit_and_not_more_than_the_full_configuration(name):
+    space = SEARCH_SPACES[name]
+    for count in (0, dict(space.largest().choices)["stage1.units"] + 1):
+        with pytest.raises(SearchSpaceError, match=f"stage1.units = {count} is not an integer"):
+            space.with_units(space.largest(), {"stage1": count})
+    with pytest.raises(SearchSpaceError, match="unknown stage 'stage9'; known: stage0, stage1"):
+        space.with_units(space.largest(), {"stage9": 1})

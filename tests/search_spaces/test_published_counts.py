@@ -32,6 +32,10 @@ def parameters(module) -> int:
         ("resnet50-imagenet", 25_557_032),
         ("wide-resnet50-imagenet", 68_883_240),
         ("mobilenetv2-imagenet", 3_504_872),
+        # Keras' MobileNet: 4,253,864, less 21,888 running statistics of BatchNorm.
+        ("mobilenetv1-imagenet", 4_231_976),
+        # 36.5 million in table 4 of the paper; to the digit in the authors' implementation.
+        ("wide-resnet28-10", 36_479_194),
         ("vgg11-imagenet", 132_868_840),
         ("vgg13-imagenet", 133_053_736),
         ("vgg16-imagenet", 138_365_992),
@@ -72,6 +76,9 @@ def test_weights_and_macs_of_cifar_networks_are_the_reference_ones(
         ("resnet50-imagenet", 4.09),
         ("wide-resnet50-imagenet", 11.40),
         ("mobilenetv2-imagenet", 0.30),
+        # 569 million in table 4 of MobileNet's paper; 5.2 billion of WRN-28-10 (its table 6).
+        ("mobilenetv1-imagenet", 0.569),
+        ("wide-resnet28-10", 5.24),
         ("vgg11-imagenet", 7.61),
         ("vgg16-imagenet", 15.47),
         ("vgg19-imagenet", 19.63),
@@ -110,3 +117,30 @@ def test_the_stream_of_gpt_comes_in_whole_channels_a_head():
     multiples = {group.name: group.multiple for group in channel_groups(module)}
     assert multiples["model"] == 12
     assert multiples["block0"] == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "counts", "published"),
+    [
+        # 9 blocks of width 16 are ResNet-20, 3-4-6-3 bottlenecks ResNet-50.
+        ("basic3resnet", (3, 3, 3), parameters(on_meta("resnet20")[0])),
+        ("bottleneck4resnet-imagenet", (3, 4, 6, 3), 25_557_032),
+        # Weights of n - 1 square convolutions a stage, with BatchNorm, and those between stages.
+        (
+            "plain3net",
+            (11, 14, 19),
+            (27 * 16 + 32)
+            + (9 * 16 * 16 + 9 * 16 * 32 + 9 * 32 * 64 + 2 * (16 + 32 + 64))
+            + 10 * (9 * 16**2 + 32)
+            + 13 * (9 * 32**2 + 64)
+            + 18 * (9 * 64**2 + 128)
+            + 650,
+        ),
+    ],
+)
+def test_networks_of_chosen_units_are_the_published_ones(name, counts, published):
+    space = SEARCH_SPACES[name]
+    stages = {f"stage{s}": count for s, count in enumerate(counts)}
+    with torch.device("meta"):
+        module = space.build(space.with_units(space.largest(), stages))
+    assert parameters(module) == published

@@ -18,12 +18,23 @@ def as_sets(groups) -> set[frozenset]:
 
 
 @pytest.mark.parametrize(
-    "name", ["resnet-digits", "mlp-digits", "resnet20", "vgg11", "mobilenetv2"]
+    "name",
+    [
+        "resnet-digits",
+        "mlp-digits",
+        "resnet20",
+        "vgg11",
+        "mobilenetv1",
+        "mobilenetv2",
+        "wide-resnet28-10",
+        "basic3resnet-digits",
+    ],
 )
 def test_a_trace_finds_exactly_the_declared_groups(name):
     space = SEARCH_SPACES[name]
     torch.manual_seed(0)
-    narrow = {choice.name: 3 + index % 4 for index, choice in enumerate(space.choices)}
+    groups = channel_groups(space.build(space.largest()))
+    narrow = {group.name: 3 + index % 4 for index, group in enumerate(groups)}
     module = space.build(space.with_widths(space.largest(), narrow))
     found = trace_groups(module, space.example_inputs())
     declared = channel_groups(module)

@@ -1,0 +1,35 @@
+"""How does growth behave around the mathematics? Who hears of it, and where it is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from cost_models import MachineLock
+from growsearch.growth.result import GrowthRecord
+from growsearch.training import TrainingOptions
+
+
+class GrowthListener(Protocol):
+    """Follows a run from epoch to epoch."""
+
+    def resumed(self, records: Sequence[GrowthRecord]) -> None:
+        """Take in the epochs of a run that goes on from its checkpoint; at most once, and first."""
+        ...
+
+    def epoch(self, record: GrowthRecord) -> None:
+        """Take in an epoch that has just ended; its checkpoint is on disk."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrowthOptions(TrainingOptions):
+    """The loop's options, and who hears of every epoch's structure.
+
+    ``lock`` is held while a latency budget's device is timed; ``guard`` may hold it shared. With a
+    ``checkpoint``, the device's profile is kept beside it, in a file that ends in .latency.json.
+    """
+
+    listener: GrowthListener | None = None
+    lock: MachineLock | None = None

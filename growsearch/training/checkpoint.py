@@ -1,0 +1,84 @@
+"""How are tensors and facts kept on disk so that they come back to the bit? No pickle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from growsearch.errors import GrowsearchError
+from growsearch.files import write_bytes
+
+FORMAT = 1
+_FACTS = "growsearch"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """Tensors by name, and facts: plain JSON data."""
+
+    tensors: Mapping[str, Tensor]
+    facts: Mapping[str, Any]
+
+
+def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write one safetensors file in one atomic step, the facts in its header.
+
+    Memory layouts are kept, as a convolution's last bits depend on them.
+
+    Raises:
+        GrowsearchError: if the disk is full, read-only or not ours; an older file is untouched.
+    """
+    strides = {n: list(t.stride()) for n, t in checkpoint.tensors.items() if not _is_plain(t)}
+    facts = json.dumps({"format": FORMAT, "strides": strides, **checkpoint.facts}, allow_nan=False)
+    # Each in its own memory: safetensors refuses tensors that share theirs.
+    tensors = {n: t.detach().contiguous().clone() for n, t in checkpoint.tensors.items()}
+    write_bytes(path, safetensors.torch.save(tensors, metadata={_FACTS: facts}))
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read what `write_checkpoint` wrote.
+
+    Raises:
+        GrowsearchError: if the file is damaged or of another version.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            facts = json.loads(file.metadata()[_FACTS])
+            if facts.pop("format") != FORMAT:
+                raise GrowsearchError(
+                    f"{path} was written by another version of growsearch; finish the run with "
+                    "that version, or delete the file to start again"
+                )
+            strides = facts.pop("strides")
+            tensors = {n: _own_memory(file.get_tensor(n), strides.get(n)) for n in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise GrowsearchError(
+            f"{path} is damaged ({error}); delete it to start the run again from its first epoch"
+        ) from error
+    return Checkpoint(tensors=tensors, facts=facts)
+
+
+def tensors_under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors whose names start with ``prefix``, without it."""
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Tell whether a fresh tensor has these strides; is_contiguous() ignores axes of size 1."""
+    return tensor.stride() == torch.empty(tensor.shape, device="meta").stride()
+
+
+def _own_memory(value: Tensor, stride: list[int] | None) -> Tensor:
+    """Copy into memory of torch's own: aligned as ever, and laid out as before."""
+    if stride is None:
+        return value.clone()
+    return torch.empty_strided(value.shape, stride, dtype=value.dtype).copy_(value)

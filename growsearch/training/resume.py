@@ -1,0 +1,132 @@
+"""How does a run that was killed go on as if nothing had happened? It keeps all that changes.
+
+The rest of a run depends on the model, the optimizer, the random streams and what the hooks hold.
+With all of these back to the bit, a resumed run ends where an uninterrupted one does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from growsearch.errors import UsageError
+from growsearch.training.checkpoint import (
+    Checkpoint,
+    read_checkpoint,
+    tensors_under,
+    write_checkpoint,
+)
+from growsearch.training.settings import differences, plain
+
+if TYPE_CHECKING:
+    from growsearch.training.loop import EpochRecord, Hook, TrainingState
+
+_MODEL, _OPTIMIZER, _RANDOM, _HOOK = "model/", "optimizer/", "random/", "hook/"
+_COUNTERS = ("epoch", "step", "training_macs", "forward_macs")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keeper:
+    """Writes a checkpoint of a run and takes the run up again from it.
+
+    ``settings`` are the run's, beside the hooks' own; a checkpoint with others is refused.
+    """
+
+    path: Path
+    hooks: Sequence[Hook]
+    settings: Mapping[str, Any]
+
+    def save(self, state: TrainingState, history: Sequence[EpochRecord]) -> None:
+        """Write the checkpoint of the epoch that just ended, in one atomic step.
+
+        Raises:
+            GrowsearchError: if the file cannot be written.
+            UsageError: if a hook does not say what it holds.
+        """
+        tensors = _model_and_optimizer(state)
+        tensors[_RANDOM + "batches"] = state.generator.get_state()
+        tensors[_RANDOM + "torch"] = torch.get_rng_state()
+        for prefix, hook in self._named():
+            tensors |= {prefix + key: value for key, value in hook.state().items()}
+        facts = {
+            "settings": self._settings(),
+            "counters": {name: getattr(state, name) for name in _COUNTERS},
+            "history": [dataclasses.asdict(record) for record in history],
+        }
+        write_checkpoint(self.path, Checkpoint(tensors=tensors, facts=facts))
+
+    def resume(self, state: TrainingState) -> list[dict[str, Any]]:
+        """Bring a fresh run to where the checkpoint was written; return its history as fields.
+
+        Without a checkpoint nothing happens and the history is empty.
+
+        Raises:
+            GrowsearchError: if the file is damaged.
+            UsageError: if it is of a run with other settings, or of another network.
+        """
+        if not self.path.exists():
+            return []
+        checkpoint = read_checkpoint(self.path)
+        self._check(checkpoint.facts["settings"])
+        for prefix, hook in self._named():
+            hook.load_state(tensors_under(prefix, checkpoint.tensors), state)
+        _restore(state, checkpoint.tensors)
+        for name in _COUNTERS:
+            setattr(state, name, checkpoint.facts["counters"][name])
+        history: list[dict[str, Any]] = checkpoint.facts["history"]
+        return history
+
+    def _named(self) -> list[tuple[str, Hook]]:
+        return [
+            (f"{_HOOK}{place}.{type(hook).__name__}/", hook)
+            for place, hook in enumerate(self.hooks)
+        ]
+
+    def _settings(self) -> dict[str, Any]:
+        hooks = {type(hook).__name__: plain(hook.settings()) for hook in self.hooks}
+        return {**plain(self.settings), **{name: value for name, value in hooks.items() if value}}
+
+    def _check(self, before: Mapping[str, Any]) -> None:
+        for key, old, new in differences(before, self._settings()):
+            raise UsageError(
+                f"{self.path} is of a run with other settings: {key} was {old!r} and is {new!r} "
+                "now; use the old value, or another file"
+            )
+
+
+def _model_and_optimizer(state: TrainingState) -> dict[str, Tensor]:
+    tensors = {_MODEL + name: tensor for name, tensor in _model_tensors(state.model).items()}
+    for name, parameter in state.model.named_parameters():
+        for key, value in state.optimizer.state.get(parameter, {}).items():
+            if isinstance(value, Tensor):
+                tensors[f"{_OPTIMIZER}{name}/{key}"] = value
+    return tensors
+
+
+def _restore(state: TrainingState, tensors: Mapping[str, Tensor]) -> None:
+    """Put the tensors back; hooks have given the model its shape again already."""
+    saved, own = tensors_under(_MODEL, tensors), _model_tensors(state.model)
+    for name in dict.fromkeys([*own, *saved]):
+        if name not in own or name not in saved or own[name].shape != saved[name].shape:
+            raise UsageError(
+                f"the checkpoint is of another network: {name!r} does not fit; "
+                "use another folder, or delete the checkpoint to start again"
+            )
+        own[name].data = saved[name]
+    state.optimizer.state.clear()
+    parameters = dict(state.model.named_parameters())
+    for key, value in tensors_under(_OPTIMIZER, tensors).items():
+        name, _, entry = key.rpartition("/")
+        state.optimizer.state[parameters[name]][entry] = value
+    state.generator.set_state(tensors[_RANDOM + "batches"])
+    torch.set_rng_state(tensors[_RANDOM + "torch"])
+
+
+def _model_tensors(model: nn.Module) -> dict[str, Tensor]:
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}

@@ -1,0 +1,44 @@
+import pytest
+
+from growsearch.commands.budget_text import parse_budget
+from growsearch.errors import UsageError
+from growsearch.growth import Budget
+
+
+@pytest.mark.parametrize(
+    ("text", "budget"),
+    [
+        ("parameters=36%", Budget(parameters=0.36)),
+        (" parameters = 36 % ", Budget(parameters=0.36)),
+        ("parameters=100%", Budget(parameters=1.0)),
+        ("parameters=97000", Budget(parameters=97000)),
+        ("macs=50%", Budget(macs=0.5)),
+        ("macs=20M", Budget(macs=20_000_000)),
+        ("macs=1.5k", Budget(macs=1500)),
+    ],
+)
+def test_a_budget_is_read_as_a_share_or_a_count(text, budget):
+    assert parse_budget(text) == budget
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("36%", ["'36%'", "NAME=VALUE", "parameters=36%"]),
+        ("speed=3", ["'speed'", "valid: parameters"]),
+        ("parameters[cpu]=3", ["'parameters[cpu]'", "valid"]),
+        ("parameters=0.36", ["parameters", "'0.36'", "whole number", "36%"]),
+        ("parameters=0%", ["parameters", "above 0%"]),
+        ("parameters=136%", ["parameters", "136%", "share between 0 and 1"]),
+        ("macs=-5", ["macs", "-5"]),
+        ("macs=20 MB", ["macs", "20 MB", "valid units"]),
+        ("macs=many", ["macs", "many", "valid units"]),
+    ],
+)
+def test_a_mistake_names_the_key_the_value_and_what_to_write(text, words):
+    with pytest.raises(UsageError) as refusal:
+        parse_budget(text)
+    message = str(refusal.value)
+    assert message.startswith("--budget")
+    for word in words:
+        assert word in message

@@ -1,0 +1,193 @@
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from typer.testing import CliRunner
+
+from growsearch.cli import app
+from growsearch.errors import GrowsearchError, UsageError
+from growsearch.trial.network import Network
+
+ARGUMENTS = [
+    "grow",
+    *("--space", "mlp-digits", "--data", "digits", "--budget", "parameters=30%"),
+    *("--epochs", "8", "--learning-rate", "0.05", "--threads", "1", "--subset", "400"),
+]
+
+
+def _grow(out, *changes):
+    """Run the command here; later options override earlier ones."""
+    return CliRunner().invoke(app, [*ARGUMENTS, "--out", str(out), *changes])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _threads():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that nothing interrupted: its folder and what was printed."""
+    out = tmp_path_factory.mktemp("grow") / "whole"
+    done = _grow(out)
+    assert done.exit_code == 0, done.output
+    return out, done.output
+
+
+def _rows(folder):
+    return list(csv.DictReader((folder / "history.csv").read_text().splitlines()))
+
+
+def test_a_run_killed_by_sigkill_goes_on_to_the_identical_network(whole, tmp_path):
+    out = tmp_path / "killed"
+    script = "from growsearch.cli import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, *ARGUMENTS, "--out", str(out)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    while not (out / "history.csv").exists() or len(_rows(out)) < 2:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (out / "result.json").exists()
+    resumed = _grow(out)
+    assert resumed.exit_code == 0, resumed.output
+    assert "Resuming: " in resumed.output
+    for name in ("weights.safetensors", "architecture.json"):
+        assert (out / "export" / name).read_bytes() == (whole[0] / "export" / name).read_bytes()
+    ours, theirs = _rows(out), _rows(whole[0])
+    for row in (*ours, *theirs):
+        assert float(row.pop("duration_s")) > 0
+    assert ours == theirs
+
+
+def test_the_folder_explains_itself(whole):
+    out, _ = whole
+    settings = json.loads((out / "settings.json").read_text())
+    assert settings["settings"]["config"]["recipe"]["learning_rate"] == 0.05
+    assert settings["provenance"]["versions"]["torch"] == torch.__version__
+    rows = _rows(out)
+    assert [int(row["epoch"]) for row in rows] == list(range(1, 9))
+    result = json.loads((out / "result.json").read_text())
+    assert result["cost"] == result["parameters"] == int(rows[-1]["parameters"])
+    assert result["cost"] <= result["limit"] == int(0.3 * result["full_parameters"])
+    assert not [path.name for path in out.iterdir() if path.name.startswith(".")]
+
+
+def test_the_export_is_the_grown_network(whole):
+    out, _ = whole
+    network = Network.from_json(json.loads((out / "export" / "architecture.json").read_text()))
+    model = network.build()
+    model.load_state_dict(load_file(out / "export" / "weights.safetensors"))
+    result = json.loads((out / "result.json").read_text())
+    assert sum(p.numel() for p in model.parameters()) == result["parameters"]
+    program = torch.export.load(out / "export" / "program.pt2").module()
+    inputs = torch.randn(3, *network.input_shape)
+    assert torch.allclose(program(inputs), model.eval()(inputs), atol=1e-5)
+
+
+def test_the_terminal_shows_a_line_an_epoch_and_a_summary_in_80_columns(whole):
+    out, output = whole
+    lines = [line for line in output.splitlines() if str(out) not in line]
+    assert max(map(len, lines)) <= 80
+    epochs = [line for line in lines if "/8 " in line]
+    assert len(epochs) == 8
+    result = json.loads((out / "result.json").read_text())
+    assert f"{100 * result['accuracy']:.2f} %" in epochs[-1]
+    assert f"{result['training_saving']:.2f}x" in epochs[-1]
+    assert f"{100 * result['test_accuracy']:.2f} % test" in output
+    assert f"{result['training_saving']:.2f} times fewer" in output
+    assert 'torch.export.load("' in output
+
+
+def test_a_finished_run_ends_at_once_with_the_same_summary(whole):
+    out, output = whole
+    before = (out / "export" / "weights.safetensors").read_bytes()
+    again = _grow(out)
+    assert "Resuming: 8 of 8 epochs are finished." in again.output
+    assert again.output.split("Grown:")[1] == output.split("Grown:")[1]
+    assert (out / "export" / "weights.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("--budget", "parameters=40%"), "budget.parameters was 0.3 and is 0.4 now"),
+        (("--learning-rate", "0.1"), "config.recipe.learning_rate was 0.05 and is 0.1"),
+        (("--seed", "1"), "seed was 0 and is 1"),
+        (("--subset", "100"), "subset was 400 and is 100"),
+        (("--threads", "2"), "threads was 1 and is 2"),
+    ],
+)
+def test_another_setting_is_refused_with_the_innermost_key(whole, change, message):
+    done = _grow(whole[0], *change)
+    assert isinstance(done.exception, UsageError)
+    assert message in str(done.exception)
+    assert "choose another --out" in str(done.exception)
+
+
+def test_settings_without_a_finished_epoch_may_be_corrected(tmp_path):
+    out = tmp_path / "run"
+    refused = _grow(out, "--budget", "parameters=1")
+    assert isinstance(refused.exception, UsageError)
+    assert (out / "settings.json").exists()
+    done = _grow(out, "--epochs", "2", "--subset", "200")
+    assert done.exit_code == 0, done.output
+
+
+def test_a_cut_checkpoint_is_one_message(whole, tmp_path):
+    out = tmp_path / "cut"
+    out.mkdir()
+    for name in ("settings.json", "history.csv"):
+        (out / name).write_bytes((whole[0] / name).read_bytes())
+    checkpoint = (whole[0] / "checkpoint.safetensors").read_bytes()
+    (out / "checkpoint.safetensors").write_bytes(checkpoint[:1000])
+    done = _grow(out)
+    assert isinstance(done.exception, GrowsearchError)
+    assert "checkpoint.safetensors is damaged" in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("--space", "planets"), ["--space", "planets", "resnet20"]),
+        (("--data", "planets"), ["planets", "cifar10"]),
+        (("--budget", "speed=3"), ["--budget", "speed"]),
+        (("--recipe", "soup"), ["soup", "growth-cifar"]),
+        (("--policy", "magic"), ["--policy", "magic", "random-order"]),
+        (("--precision", "float8"), ["precision", "float8", "bfloat16"]),
+        (("--subset", "100000"), ["100000"]),
+        (("--data-dir", "nowhere"), ["nowhere"]),
+    ],
+)
+def test_a_wrong_option_is_refused_before_anything_is_written(tmp_path, change, words):
+    done = _grow(tmp_path / "run", *change)
+    assert isinstance(done.exception, UsageError), done.output
+    assert all(word in str(done.exception) for word in words)
+    assert {path.name for path in (tmp_path / "run").iterdir()} <= {"run.lock"}
+
+
+def test_a_folder_with_other_files_is_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    done = _grow(tmp_path)
+    assert isinstance(done.exception, UsageError)
+    assert "choose another --out" in str(done.exception)
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+def test_help_shows_examples():
+    output = CliRunner().invoke(app, ["grow", "--help"]).output
+    assert "growsearch grow --space resnet-digits" in " ".join(output.split())
+    assert "--budget" in output

@@ -1,0 +1,73 @@
+import pytest
+import torch
+
+from growsearch.commands.profile_networks import NARROWEST, SpaceNetworks
+from growsearch.errors import UsageError
+from search_spaces import Architecture, channel_groups, search_space
+
+
+def networks(*names, batch_size=1, widest=2.0, input_shape=None) -> SpaceNetworks:
+    return SpaceNetworks.named(names, batch_size=batch_size, widest=widest, input_shape=input_shape)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_the_same_generator_draws_the_same_networks_with_the_same_weights():
+    first, second = (networks("resnet-digits").draw(generator()) for _ in range(2))
+    assert first.name == second.name
+    for one, other in zip(first.module.parameters(), second.module.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_drawing_leaves_torchs_own_random_numbers_alone():
+    before = torch.get_rng_state()
+    networks("mlp-digits").draw(generator())
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_drawn_network_runs_on_its_inputs_and_can_be_built_again():
+    drawn = networks("resnet-digits", batch_size=3).draw(generator())
+    with torch.no_grad():
+        assert drawn.module(*drawn.inputs).shape == (3, 10)
+    architecture = Architecture.from_json(drawn.description)
+    assert architecture.hash == drawn.name
+    again = search_space("resnet-digits").build(architecture)
+    shapes = [tuple(p.shape) for p in drawn.module.parameters()]
+    assert [tuple(p.shape) for p in again.parameters()] == shapes
+
+
+def test_networks_are_of_many_sizes_from_narrow_to_wider_than_the_space():
+    source, draw = networks("mlp-digits", widest=4.0), generator()
+    widths = [group.size for _ in range(60) for group in channel_groups(source.draw(draw).module)]
+    full = search_space("mlp-digits").full_widths()["hidden0"]
+    assert min(widths) < NARROWEST * full / 4
+    assert full < max(widths) <= 4 * full
+
+
+def test_networks_come_from_every_space():
+    source, draw = networks("mlp-digits", "resnet-digits"), generator()
+    drawn = {source.draw(draw).description["space"] for _ in range(20)}
+    assert drawn == {"mlp-digits", "resnet-digits"}
+    assert source.description["spaces"] == ["mlp-digits", "resnet-digits"]
+
+
+def test_another_input_shape_replaces_the_spaces_own():
+    drawn = networks("resnet20", input_shape="1x8x8").draw(generator())
+    assert drawn.inputs[0].shape == (1, 1, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"names": ("resnet2",)}, "--space: unknown search space 'resnet2'"),
+        ({"widest": 0.1}, "--widest: 0.1 must be above 0.25"),
+        ({"input_shape": "8,8"}, "--input: '8,8' is no shape; write for example 3x32x32"),
+        ({"input_shape": "0x8"}, "--input: '0x8' is no shape"),
+    ],
+)
+def test_a_wrong_option_is_refused_by_its_name(options, message):
+    names = options.pop("names", ("mlp-digits",))
+    with pytest.raises(UsageError, match=message):
+        networks(*names, **options)
