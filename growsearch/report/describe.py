@@ -78,6 +78,15 @@ def describe_interval(latency: Latency) -> str:
     return f"{low} to {high}"
 
 
+def describe_check(latency: Latency) -> str:
+    """Return "measured 1.1 ms, predicted 4.2 % too slow", or nothing for what was not checked."""
+    if latency.measured is None or latency.error is None:
+        return ""
+    way = "slow" if latency.error > 0 else "fast"
+    taken = format_quantity(latency.measured.value_s, "latency")
+    return f"measured {taken}, predicted {100 * abs(latency.error):.1f} % too {way}"
+
+
 def describe_method(latency: Latency) -> str:
     """Return how a latency was found, with its conditions: never a number without its method."""
     words: list[str] = [latency.method]
@@ -91,4 +100,5 @@ def describe_method(latency: Latency) -> str:
         words.append(f"noise {100 * latency.noise:.1f} %")
     if latency.note:
         words.append(latency.note)
+    words += filter(None, [describe_check(latency)])
     return ", ".join(words)

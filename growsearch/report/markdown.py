@@ -8,6 +8,7 @@ import yaml
 
 from growsearch.pareto import format_quantity
 from growsearch.report.describe import (
+    describe_check,
     describe_interval,
     describe_method,
     describe_trial,
@@ -32,6 +33,7 @@ def render_markdown(run: Run) -> str:
         "## The front",
         _front(run),
         *_methods(run),
+        *_checked(run),
         *_progress(run),
         *_failed(run),
         *(
@@ -63,7 +65,8 @@ def _cell(trial: Trial, name: str) -> str:
         return shown
     interval = describe_interval(entry)
     noise = f"noise {100 * entry.noise:.1f} %" if entry.noise is not None else ""
-    return f"{shown} ({', '.join(filter(None, [entry.method, interval, noise]))})"
+    parts = filter(None, [entry.method, interval, noise, describe_check(entry)])
+    return f"{shown} ({', '.join(parts)})"
 
 
 def _methods(run: Run) -> list[str]:
@@ -75,6 +78,21 @@ def _methods(run: Run) -> list[str]:
             first = describe_method(entries[0])
             lines.append(f"- {_safe(device)}: {_safe(first)} (the first trial's)")
     return ["How latencies were found:", "\n".join(lines)] if lines else []
+
+
+def _checked(run: Run) -> list[str]:
+    """Say how far the predicted latencies of the front were from the measured ones."""
+    lines = []
+    for device in latency_devices(run.trials):
+        entries = [t.latency[device] for t in run.finished if device in t.latency]
+        errors = [abs(entry.error) for entry in entries if entry.error is not None]
+        if errors:
+            lines.append(
+                f"- {_safe(device)}: {len(errors)} networks measured after the search, predictions "
+                f"{100 * sum(errors) / len(errors):.1f} % off on average, "
+                f"{100 * max(errors):.1f} % at most"
+            )
+    return ["Predicted beside measured:", "\n".join(lines)] if lines else []
 
 
 def _progress(run: Run) -> list[str]:

@@ -116,7 +116,7 @@ class RunFolder:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise UsageError(
-                    f"{self.path}: another search is running in this folder; "
+                    f"{self.path}: another run is at work in this folder; "
                     "wait for it, or choose another --out"
                 ) from error
             yield

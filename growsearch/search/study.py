@@ -16,6 +16,8 @@ from growsearch.growth.costs import Costs
 from growsearch.pareto import Front
 from growsearch.report import front_of_trials
 from growsearch.search.decisions import values_of
+from growsearch.search.front_check import measure_front
+from growsearch.search.profiles import check_profiles, keep_profiles
 from growsearch.search.recorder import Recorder
 from growsearch.search.run_folder import RunFolder
 from growsearch.search.serial_backend import run_serial
@@ -76,25 +78,36 @@ class Study:
         options = options or StudyOptions()
         dataset = load_dataset(self.config.dataset, self.config.data_dir)
         check_budgets(self.config, dataset)
+        check_profiles(self.config, self.folder)
         with self.folder.locked():
             self.folder.open(self.config)
+            profiles = keep_profiles(self.config, self.folder)
             recorder = Recorder(
                 self.folder, self.config.search.seed, retry_failed=options.retry_failed
             )
             self.notes, self.resumed_trials = recorder.notes, recorder.resumed
             try:
                 with options.around(recorder):
-                    self._search(recorder, options)
+                    self._search(recorder, options, profiles)
+                    self._check_front(recorder, profiles)
             finally:
-                self.trials = tuple(sorted(recorder.trials.values(), key=lambda t: t.number))
+                self.trials = _in_order(recorder)
             return self._write_front()
 
-    def _search(self, recorder: Recorder, options: StudyOptions) -> None:
+    def _check_front(self, recorder: Recorder, profiles: Mapping[str, Path]) -> None:
+        self.trials = _in_order(recorder)
+        members = [member.id for member in self.front.members]
+        self.notes += measure_front(recorder, members, profiles)
+
+    def _search(
+        self, recorder: Recorder, options: StudyOptions, profiles: Mapping[str, Path]
+    ) -> None:
         task = TrialTask(
             dataset=self.config.dataset,
             data_dir=self.config.data_dir,
             devices=self.config.devices,
             folder=self.folder.path,
+            profiles=profiles,
         )
         if len(recorder.trials) >= self.config.search.trials:
             return
@@ -117,6 +130,10 @@ class Study:
         return front
 
 
+def _in_order(recorder: Recorder) -> tuple[Trial, ...]:
+    return tuple(sorted(recorder.trials.values(), key=lambda trial: trial.number))
+
+
 def front_json(front: Front, trials: tuple[Trial, ...]) -> dict[str, Any]:
     """Return front.json: no dates and no durations, so that equal searches give equal files."""
     known = {trial.id: trial for trial in trials}
@@ -130,10 +147,21 @@ def front_json(front: Front, trials: tuple[Trial, ...]) -> dict[str, Any]:
                 "kind": known[member.id].kind,
                 "network_hash": known[member.id].network_hash,
                 "values": {name: member.values[name] for name in front.directions},
+                **_measured_beside(known[member.id]),
             }
             for member in front.members
         ],
     }
+
+
+def _measured_beside(trial: Trial) -> dict[str, Any]:
+    """Return the predicted latencies that were measured afterwards, both figures by device."""
+    beside = {
+        device: {"predicted_s": entry.value_s, "measured_s": entry.measured.value_s}
+        for device, entry in trial.latency.items()
+        if entry.measured is not None
+    }
+    return {"measured": beside} if beside else {}
 
 
 def check_budgets(config: StudyConfig, dataset: Dataset) -> None:

@@ -240,6 +240,8 @@ class StudyConfig(_Strict):
     constraints: dict[str, Limits] = Field(default_factory=dict)
     search: SearchSettings = Field(default_factory=SearchSettings)
     select: SelectSettings = Field(default_factory=SelectSettings)
+    # Files of `growsearch profile`: such a device is predicted, and measured for the front alone.
+    profiles: dict[str, Path] = Field(default_factory=dict)
 
     @field_validator("dataset")
     @classmethod
@@ -266,6 +268,16 @@ class StudyConfig(_Strict):
             raise ValueError(
                 f"select: {missing[0]} is not measured in this study; add it to the objectives"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _profiles_are_used(self) -> StudyConfig:
+        for device in self.profiles:
+            if device not in self.devices:
+                raise ValueError(
+                    f"profiles: latency[{device}] is no objective or constraint of this study; "
+                    f"add it, or remove the profile of {device}"
+                )
         return self
 
     @property

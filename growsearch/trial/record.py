@@ -13,10 +13,10 @@ from typing import Any, Literal
 from growsearch.errors import UsageError
 
 Status = Literal["finished", "failed"]
-Method = Literal["measured", "analytic"]
+Method = Literal["measured", "analytic", "fitted"]
 
 STATUSES: tuple[Status, ...] = ("finished", "failed")
-METHODS: tuple[Method, ...] = ("measured", "analytic")
+METHODS: tuple[Method, ...] = ("measured", "analytic", "fitted")
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -26,8 +26,9 @@ class Latency:
     """One device's latency of one network: how it was found, its interval and its conditions.
 
     ``value_s`` is the number that the search compares: the median of a measurement, or the
-    estimate of an analytic model. ``low_s``, ``high_s`` and ``noise`` (the relative spread of a
-    measurement) are None where the ledger does not give them.
+    estimate of an analytic model or of a profile ("fitted"). ``low_s``, ``high_s`` and ``noise``
+    (the relative spread of a measurement) are None where the ledger does not give them.
+    ``measured`` is what the device itself took, where an estimate was checked afterwards.
     """
 
     method: Method
@@ -39,6 +40,12 @@ class Latency:
     threads: int | None = None
     device: str | None = None
     note: str | None = None
+    measured: Latency | None = None
+
+    @property
+    def error(self) -> float | None:
+        """Relative error of an estimate that was checked: 0.1 is 10 % too slow."""
+        return None if self.measured is None else self.value_s / self.measured.value_s - 1
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Latency:
@@ -49,7 +56,7 @@ class Latency:
         """
         method = data.get("method")
         if method not in METHODS:
-            raise ValueError(f"method = {method!r} is neither measured nor analytic")
+            raise ValueError(f"method = {method!r} is none of {', '.join(METHODS)}")
         key = "median_s" if method == "measured" else "latency_s"
         value = _number(data, key)
         if value is None:
@@ -64,6 +71,7 @@ class Latency:
             threads=_integer(data, "threads"),
             device=_text(data, "device"),
             note=_text(data, "note"),
+            measured=_checked_against(data),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -71,7 +79,8 @@ class Latency:
         key = "median_s" if self.method == "measured" else "latency_s"
         data: dict[str, Any] = {"method": self.method, key: self.value_s}
         rest = ("low_s", "high_s", "noise", "batch_size", "threads", "device", "note")
-        return data | {k: getattr(self, k) for k in rest if getattr(self, k) is not None}
+        data |= {k: getattr(self, k) for k in rest if getattr(self, k) is not None}
+        return data if self.measured is None else data | {"measured": self.measured.to_json()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +152,11 @@ class Trial:
     def finished(self) -> bool:
         """Whether the trial has a result to compare."""
         return self.status == "finished"
+
+    @property
+    def checked(self) -> bool:
+        """Whether an estimate of it was measured afterwards: the entry then comes again."""
+        return any(entry.measured is not None for entry in self.latency.values())
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Trial:
@@ -247,7 +261,7 @@ def _parse(path: Path, lines: list[bytes]) -> Ledger:
                 f"{place}: not a trial ({error}). Remove this line (the trial is then run again "
                 "when the search resumes) or restore the file."
             ) from error
-        if trial.id in trials:
+        if trial.id in trials and not trial.checked:
             notes.append(f"{place}: trial {trial.id} comes again; the later entry counts")
             del trials[trial.id]
         trials[trial.id] = trial
@@ -328,6 +342,11 @@ def _checked_id(value: Any) -> str:
     if not _SAFE_ID.fullmatch(text):
         raise ValueError(f"id = {text!r} is not made of letters, digits, - and _")
     return text
+
+
+def _checked_against(data: Mapping[str, Any]) -> Latency | None:
+    measured = _mapping(data, "measured")
+    return Latency.from_json(measured) if measured else None
 
 
 def _latencies(data: Mapping[str, Any]) -> dict[str, Latency]:

@@ -67,9 +67,8 @@ def _train_and_score(config: TrialConfig, task: TrialTask, trial: Trial, report:
     lock = machine_lock()
     options = TrainingOptions(guard=lock.shared, on_epoch=report)
     candidate = train_candidate(config, dataset, trial.seed, options)
-    found = score(
-        candidate.model, dataset, task.devices, lock, training_macs=candidate.training_macs
-    )
+    devices = {device: task.profiles.get(device) for device in task.devices}
+    found = score(candidate.model, dataset, devices, lock, training_macs=candidate.training_macs)
     write_files(task.folder / "trials" / trial.id, candidate)
     return dataclasses.replace(
         trial,

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 import torch
 from torch import nn
 
 from cost_models import (
     DEVICES,
+    Cost,
+    LatencyProfile,
     LayerWork,
     MachineLock,
     Measurement,
     NoisyMeasurementError,
     Workload,
     estimate,
+    load_profile,
     measure,
     trace,
 )
@@ -47,7 +52,7 @@ def latency_metric(device: str) -> str:
 def score(
     model: nn.Module,
     dataset: Dataset,
-    devices: Sequence[str],
+    devices: Mapping[str, Path | None],
     lock: MachineLock,
     *,
     training_macs: int,
@@ -56,7 +61,8 @@ def score(
 
     "accuracy" is on the validation split, which the search sees; "test_accuracy" on the split that
     it does not. "macs" are effective (zeros skipped), "dense_macs" beside them; "parameters" are
-    those that are not zero, "dense_parameters" all.
+    those that are not zero, "dense_parameters" all. ``devices`` gives the profile to predict a
+    device's latency from; None measures it, or asks its analytic model.
 
     Raises:
         CostModelError: if a layer cannot be counted, or a measurement is too noisy to be trusted.
@@ -66,7 +72,12 @@ def score(
         work = trace(model, example)
         validation = _accuracy(model, dataset.validation)
         test = _accuracy(model, dataset.test)
-    latency = {device: _latency(model, example, work, device, lock) for device in devices}
+    latency = {
+        device: _latency(model, example, work, device, lock)
+        if profile is None
+        else _estimated(estimate(work, _profile(profile), LATENCY_BATCH, "inference"))
+        for device, profile in devices.items()
+    }
     metrics: dict[str, float] = {
         "accuracy": validation,
         "test_accuracy": test,
@@ -93,22 +104,36 @@ def _latency(
     lock: MachineLock,
 ) -> Latency:
     if DEVICES[device].kind == "measured":
-        return _measured(model, example, device, lock)
-    cost = estimate(work, device=device, batch_size=LATENCY_BATCH, phase="inference")
+        return measured_latency(model, example, device, lock)
+    return _estimated(estimate(work, device, LATENCY_BATCH, "inference"))
+
+
+def _estimated(cost: Cost) -> Latency:
     return Latency(
-        method="analytic",
+        method=cost.method,
         value_s=cost.latency_s,
         low_s=cost.interval[0],
         high_s=cost.interval[1],
-        batch_size=LATENCY_BATCH,
-        device=device,
+        batch_size=cost.batch_size,
+        device=cost.device,
         note=cost.note,
     )
 
 
-def _measured(
+@lru_cache(maxsize=8)
+def _profile(path: Path) -> LatencyProfile:
+    """Read a profile once a process: fitting it again takes a second."""
+    return load_profile(path)
+
+
+def measured_latency(
     model: nn.Module, example: tuple[torch.Tensor, ...], device: str, lock: MachineLock
 ) -> Latency:
+    """Time one forward pass of ``example`` on the device itself, alone on this machine.
+
+    Raises:
+        CostModelError: if it cannot be measured here, or not well enough to be trusted.
+    """
     found = _quiet_measurement(model, example, device, lock)
     return Latency(
         method="measured",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cost_models import MachineLock
@@ -14,13 +15,15 @@ from cost_models import MachineLock
 class TrialTask:
     """The part of a study that a trial needs, small enough to be sent to a worker.
 
-    ``folder`` is the run's folder; the trial writes into ``folder/trials/<id>``.
+    ``folder`` is the run's folder; the trial writes into ``folder/trials/<id>``. ``profiles`` are
+    the files to predict a device's latency from; a device without one is measured or estimated.
     """
 
     dataset: str
     data_dir: Path | None
     devices: tuple[str, ...]
     folder: Path
+    profiles: Mapping[str, Path] = field(default_factory=dict)
 
 
 def machine_lock() -> MachineLock:

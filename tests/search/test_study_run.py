@@ -103,7 +103,7 @@ def test_a_second_search_in_the_same_folder_is_refused(
     tiny: dict[str, Any], run_folder: Path
 ) -> None:
     study = Study(tiny, run_folder)
-    with study.folder.locked(), pytest.raises(UsageError, match="another search is running"):
+    with study.folder.locked(), pytest.raises(UsageError, match="another run is at work"):
         Study(tiny, run_folder).run()
 
 

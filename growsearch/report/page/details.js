@@ -43,8 +43,16 @@ function latencyNotes(index, device, detail) {
     entry.device, entry.batch_size && `batch ${entry.batch_size}`,
     entry.threads && `${entry.threads} thread${entry.threads === 1 ? "" : "s"}`,
   ].filter(Boolean).join(", ") : "";
-  return [" ", methodChip(method), ...[extra, how, entry && entry.note].filter(Boolean)
+  return [" ", methodChip(method), ...[extra, how, entry && entry.note, checkOf(entry)].filter(Boolean)
     .map((line) => el("span", { class: "sub" }, line))];
+}
+
+// What a predicted latency turned out to be, once the device was asked.
+function checkOf(entry) {
+  if (!entry || !entry.measured) return "";
+  const error = entry.latency_s / entry.measured.median_s - 1;
+  return `measured ${formatValue(entry.measured.median_s, SECONDS)}, `
+    + `predicted ${(100 * Math.abs(error)).toFixed(1)} % too ${error > 0 ? "slow" : "fast"}`;
 }
 
 function historyParts(history) {
