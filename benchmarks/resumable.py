@@ -55,8 +55,13 @@ def run_parallel(
     """Call ``function`` in so many fresh processes; yield results as they come."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        for future in as_completed([pool.submit(function, argument) for argument in arguments]):
-            yield future.result()
+        futures = [pool.submit(function, argument) for argument in arguments]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        finally:
+            # One that failed must not wait for hours of others.
+            pool.shutdown(cancel_futures=True)
 
 
 def with_deviation(values: Sequence[float], *, percent: bool = True) -> str:

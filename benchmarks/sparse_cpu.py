@@ -129,7 +129,7 @@ def table_cases(generator: torch.Generator) -> Iterator[Case]:
                 layer: nn.Module = zeroed(nn.Linear(inputs, outputs), sparsity, generator)
                 yield Case(f"linear {inputs} -> {outputs}", layer, (batch, inputs), sparsity)
     sizes = [(32, each, (1, 16, 128)) for each in CONVOLUTIONS_32]
-    sizes += [(224, each, (1, 16)) for each in CONVOLUTIONS_224]
+    sizes += [(224, each, (1,)) for each in CONVOLUTIONS_224]
     for image, (inputs, outputs, kernel, stride, size), batches in sizes:
         for batch in batches:
             for sparsity in SPARSITIES:
@@ -188,10 +188,7 @@ def networks() -> Iterator[tuple[str, nn.Module, tuple[int, ...]]]:
 
     for batch in (1, 16, 128):
         yield "MLP 4 x (768 -> 3072 -> 768)", mlp(), (batch, 768)
-    for name, image, batches in (
-        ("resnet18", 32, (1, 16, 128)),
-        ("resnet18-imagenet", 224, (1, 16)),
-    ):
+    for name, image, batches in (("resnet18", 32, (1, 16)), ("resnet18-imagenet", 224, (1,))):
         space = SEARCH_SPACES[name]
         for batch in batches:
             yield (

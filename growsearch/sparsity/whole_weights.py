@@ -35,8 +35,8 @@ def tune_counts(items: Mapping[str, Countable], missing: int) -> dict[str, int]:
         # int() truncates towards zero: never past the target.
         moved = _move(items[name], counts, name, int(missing / step)) if step else 0
         missing -= moved * step
-    for name, number in _shortest_mix(items, counts, missing).items():
-        _move(items[name], counts, name, number)
+    for cost, number in _shortest_mix(items, counts, missing).items():
+        _spread(items, counts, cost, number)
     return counts
 
 
@@ -47,34 +47,50 @@ def _move(item: Countable, counts: dict[str, int], name: str, added: int) -> int
     return counts[name] - before
 
 
+def _spread(items: Mapping[str, Countable], counts: dict[str, int], cost: int, added: int) -> None:
+    """Add that many to the items of one cost, the largest first, whose share changes least."""
+    for name in sorted(items, key=lambda n: -items[n].most):
+        if items[name].cost == cost:
+            added -= _move(items[name], counts, name, added)
+
+
 def _shortest_mix(
     items: Mapping[str, Countable], counts: Mapping[str, int], missing: int
-) -> dict[str, int]:
-    """Return what to add by name (negative: take away) so that the least is missing.
+) -> dict[int, int]:
+    """Return how many to add by cost (negative: take away) so that the least is missing.
 
-    A breadth-first search over what is missing. One item stands for all of the same cost: the
-    one that has the most, whose share changes least.
+    A breadth-first search over what is missing.
     """
-    name_of = {items[n].cost: n for n in sorted(items, key=lambda n: items[n].most)}
-    name_of.pop(0, None)
-    bound = max([abs(missing), *name_of])
+    room = _room(items, counts)
+    bound = max([abs(missing), *room])
     came_from: dict[int, int] = {missing: 0}
     queue, best = deque([missing]), missing
     while queue and best != 0 and len(came_from) < _MOST_SUMS:
         here = queue.popleft()
-        for step in (sign * size for size in name_of for sign in (1, -1)):
+        mix = _steps_to(here, came_from)
+        for step in (sign * cost for cost in room for sign in (1, -1)):
             there = here - step
             if abs(there) > bound or there in came_from:
                 continue
-            mix = _steps_to(here, came_from)
-            mix[step] = mix.get(step, 0) + 1
-            if not _fits(items, counts, name_of, mix):
+            up, down = room[abs(step)]
+            if mix.get(step, 0) + 1 > (up if step > 0 else down):
                 continue
             came_from[there] = step
             queue.append(there)
             best = min(best, there, key=abs)
     mix = _steps_to(best, came_from)
-    return {name: mix.get(size, 0) - mix.get(-size, 0) for size, name in name_of.items()}
+    return {cost: mix.get(cost, 0) - mix.get(-cost, 0) for cost in room}
+
+
+def _room(items: Mapping[str, Countable], counts: Mapping[str, int]) -> dict[int, tuple[int, int]]:
+    """Return by cost how many may be added and taken away."""
+    room: dict[int, tuple[int, int]] = {}
+    for name, item in items.items():
+        if item.cost:
+            up, down = room.get(item.cost, (0, 0))
+            up, down = up + item.most - counts[name], down + counts[name] - item.least
+            room[item.cost] = up, down
+    return room
 
 
 def _steps_to(value: int, came_from: Mapping[int, int]) -> dict[int, int]:
@@ -83,17 +99,3 @@ def _steps_to(value: int, came_from: Mapping[int, int]) -> dict[int, int]:
         mix[step] = mix.get(step, 0) + 1
         value += step
     return mix
-
-
-def _fits(
-    items: Mapping[str, Countable],
-    counts: Mapping[str, int],
-    name_of: Mapping[int, str],
-    mix: Mapping[int, int],
-) -> bool:
-    for size, name in name_of.items():
-        if mix.get(size, 0) > items[name].most - counts[name]:
-            return False
-        if mix.get(-size, 0) > counts[name] - items[name].least:
-            return False
-    return True

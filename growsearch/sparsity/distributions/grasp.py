@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from growsearch.sparsity.distributions.distribution import SparsityRequest
 from growsearch.sparsity.distributions.saliency import (
@@ -29,10 +30,12 @@ def grasp_scores(request: SparsityRequest) -> dict[str, Tensor]:
     batch = required_batch(request, "grasp")
     twin = probe(request.module)
     weights = prunable_parameters(twin)
-    gradients = loss_gradients(twin, batch, temperature=_TEMPERATURE, differentiable=True)
-    # H g is the gradient of g^T stop(g).
-    flow = torch.stack([(g * g.detach()).sum() for g in gradients.values()]).sum()
-    products = torch.autograd.grad(flow, list(weights.values()), materialize_grads=True)
+    # Fused attention has no second derivative.
+    with sdpa_kernel(SDPBackend.MATH):
+        gradients = loss_gradients(twin, batch, temperature=_TEMPERATURE, differentiable=True)
+        # H g is the gradient of g^T stop(g).
+        flow = torch.stack([(g * g.detach()).sum() for g in gradients.values()]).sum()
+        products = torch.autograd.grad(flow, list(weights.values()), materialize_grads=True)
     return {
         name: (weight * product).detach()
         for (name, weight), product in zip(weights.items(), products, strict=True)

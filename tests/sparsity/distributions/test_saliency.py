@@ -5,6 +5,7 @@ import itertools
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from growsearch.errors import GrowsearchError, UsageError
 from growsearch.sparsity import (
@@ -16,6 +17,7 @@ from growsearch.sparsity import (
     sparsify,
 )
 from growsearch.sparsity.distributions import saliency as by_name
+from search_spaces.gpt import GPTSpace
 
 
 def linear_with(rows):
@@ -206,3 +208,27 @@ def test_scores_that_are_not_finite_are_refused(tiny, batch):
         model.fc.weight[0, 0] = float("nan")
     with pytest.raises(GrowsearchError, match="not finite"):
         prune_by_saliency(model, sparsity=0.5, method="snip", batch=batch)
+
+
+def test_grasp_differentiates_attention_twice():
+    torch.manual_seed(0)
+    space = GPTSpace(
+        name="tiny",
+        description="",
+        input_shape=(4,),
+        num_classes=7,
+        blocks=1,
+        heads=2,
+        head_size=3,
+    )
+    tokens = torch.tensor([[1, 2, 3, 4], [4, 3, 2, 1]])
+    batch = Batch(
+        inputs=tokens,
+        labels=tokens,
+        loss=lambda outputs, labels: F.cross_entropy(outputs.flatten(0, 1), labels.flatten()),
+    )
+    sparsities = layer_sparsities(
+        space.network(space.full_widths()), sparsity=0.5, distribution="grasp", batch=batch
+    )
+    assert any("attention" in name for name in sparsities)
+    assert len(set(sparsities.values())) > 1
