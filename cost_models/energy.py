@@ -68,21 +68,26 @@ class RaplMeter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NvmlMeter:
-    """The first NVIDIA GPU's counter, which NVML gives in millijoules."""
+    """The counter of the GPU that torch uses first, which NVML gives in millijoules."""
 
     nvml: Any  # the module pynvml, which has no types
     handle: Any
 
     @classmethod
     def find(cls) -> "NvmlMeter | None":
-        """Give a meter of the first GPU; None without pynvml, a driver or the counter."""
+        """Give a meter of torch's first GPU; None without one, pynvml or the counter."""
         if importlib.util.find_spec("pynvml") is None:
             return None
         import pynvml
+        import torch
 
+        if not torch.cuda.is_available():
+            return None
+        # By its id: NVML numbers all GPUs of the host, torch those that it may see.
+        uuid = f"GPU-{torch.cuda.get_device_properties(0).uuid}"
         try:
             pynvml.nvmlInit()
-            meter = cls(nvml=pynvml, handle=pynvml.nvmlDeviceGetHandleByIndex(0))
+            meter = cls(nvml=pynvml, handle=pynvml.nvmlDeviceGetHandleByUUID(uuid))
             meter.read()
         except pynvml.NVMLError:
             return None

@@ -125,6 +125,8 @@ def _show_end(console: Console, run: Study, front: Front) -> None:
         )
     console.print(front_table(front, run.trials))
     console.print(table_legend(front, run.trials), soft_wrap=True, markup=False)
+    for note in run.check_notes:
+        console.print(f"Note: {note}", soft_wrap=True, markup=False)
     _show_devices(console, run, front)
     console.print()
     bounds = run.config.select.bounds()

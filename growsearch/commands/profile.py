@@ -57,6 +57,9 @@ def profile(
     widest: Annotated[
         float, typer.Option(help="Scale widths up to this; 2 covers twice a space's widths.")
     ] = 2.0,
+    transform: Annotated[
+        list[str] | None, typer.Option(help="Transform some of the networks so; repeat it.")
+    ] = None,
     input_shape: Annotated[
         str | None, typer.Option("--input", help="One example, as 1x8x8 [default: the space's].")
     ] = None,
@@ -72,7 +75,13 @@ def profile(
     from cost_models.profiling.building import ProfilePlan
     from growsearch.commands.profile_networks import SpaceNetworks
 
-    source = SpaceNetworks.named(space, batch_size=batch, widest=widest, input_shape=input_shape)
+    source = SpaceNetworks.named(
+        space,
+        batch_size=batch,
+        widest=widest,
+        transforms=transform or (),
+        input_shape=input_shape,
+    )
     _check_out(out)
     try:
         plan = ProfilePlan(

@@ -11,11 +11,17 @@ import torch
 
 from cost_models.profiling.building import DrawnNetwork
 from growsearch.errors import UsageError
-from search_spaces import SearchSpace, SearchSpaceError, channel_groups, search_space
+from growsearch.transforms import TRANSFORMS
+from growsearch.trial.network import AppliedTransform, Network
+from search_spaces import Architecture, SearchSpace, SearchSpaceError, channel_groups, search_space
 
 # A space draws its widths evenly, which makes networks of nearly one size. Scaling each network
 # as a whole spreads their sizes, as a search under budgets does.
 NARROWEST = 0.25
+# Of the transforms: from doubling a network's weights to ten times as many.
+_SPARSITIES = (0.5, 0.9)
+# A transform may not fit a narrow network; then another one is drawn.
+_DRAWS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,22 +29,33 @@ class SpaceNetworks:
     """Networks of several spaces, drawn by turns and scaled from `NARROWEST` to `widest`.
 
     `widest` 2 scales the widest networks to the space's full configuration on average, and single
-    layers to twice that, as transforms do that widen.
+    layers to twice that, as transforms do that widen. With `transforms`, each network has one of
+    them or none.
     """
 
     spaces: tuple[SearchSpace, ...]
     batch_size: int = 1
     widest: float = 2.0
+    transforms: tuple[str, ...] = ()
 
     @classmethod
     def named(
-        cls, names: Sequence[str], *, batch_size: int, widest: float, input_shape: str | None
+        cls,
+        names: Sequence[str],
+        *,
+        batch_size: int = 1,
+        widest: float = 2.0,
+        transforms: Sequence[str] = (),
+        input_shape: str | None = None,
     ) -> SpaceNetworks:
         """Find the spaces; `input_shape` as in "1x8x8" replaces their own.
 
         Raises:
-            UsageError: no such space, or a value that is no shape or scale.
+            UsageError: no such space or transform, or a value that is no shape or scale.
         """
+        unknown = [name for name in transforms if name not in TRANSFORMS]
+        if unknown:
+            raise UsageError(f"--transform: unknown {unknown[0]!r}; valid: {', '.join(TRANSFORMS)}")
         if not widest > NARROWEST:
             raise UsageError(f"--widest: {widest} must be above {NARROWEST}; 2 is usual")
         try:
@@ -48,7 +65,9 @@ class SpaceNetworks:
         if input_shape is not None:
             shape = _parse_shape(input_shape)
             spaces = tuple(space.for_data(shape, space.num_classes) for space in spaces)
-        return cls(spaces=spaces, batch_size=batch_size, widest=widest)
+        return cls(
+            spaces=spaces, batch_size=batch_size, widest=widest, transforms=tuple(transforms)
+        )
 
     @property
     def description(self) -> Mapping[str, Any]:
@@ -57,30 +76,61 @@ class SpaceNetworks:
             "spaces": [space.name for space in self.spaces],
             "input_shapes": [list(space.input_shape) for space in self.spaces],
             "scale": [NARROWEST, self.widest],
+            "transforms": list(self.transforms),
         }
 
     def draw(self, generator: torch.Generator) -> DrawnNetwork:
-        """Draw one network, with random weights."""
-        space = self.spaces[int(torch.randint(len(self.spaces), (1,), generator=generator))]
+        """Draw one network, with random weights.
+
+        Raises:
+            UsageError: none of many networks drawn can be transformed.
+        """
+        for attempt in range(_DRAWS):
+            space = self.spaces[_below(len(self.spaces), generator)]
+            network = Network(
+                architecture=self._architecture(space, generator),
+                input_shape=space.input_shape,
+                num_classes=space.num_classes,
+                transform=self._transform(generator),
+            )
+            with torch.random.fork_rng(devices=()):
+                torch.manual_seed(_below(2**31, generator))
+                try:
+                    module = network.build().eval()
+                    break
+                except UsageError:
+                    if attempt == _DRAWS - 1:
+                        raise
+        return DrawnNetwork(
+            name=network.hash,
+            module=module,
+            inputs=space.example_inputs(self.batch_size),
+            description=network.to_json(),
+        )
+
+    def _architecture(self, space: SearchSpace, generator: torch.Generator) -> Architecture:
         architecture = space.sample(generator)
         scale = self._scale(generator)
         with torch.device("meta"):  # only its widths are wanted
             groups = channel_groups(space.build(architecture))
         widths = {group.name: _scaled(group.size, group.multiple, scale) for group in groups}
-        scaled = space.with_widths(architecture, widths)
-        with torch.random.fork_rng(devices=()):
-            torch.manual_seed(int(torch.randint(2**31, (1,), generator=generator)))
-            module = space.build(scaled).eval()
-        return DrawnNetwork(
-            name=scaled.hash,
-            module=module,
-            inputs=space.example_inputs(self.batch_size),
-            description=scaled.to_json(),
-        )
+        return space.with_widths(architecture, widths)
+
+    def _transform(self, generator: torch.Generator) -> AppliedTransform | None:
+        place = _below(len(self.transforms) + 1, generator)
+        if place == len(self.transforms):
+            return None
+        low, high = _SPARSITIES
+        sparsity = low + (high - low) * float(torch.rand((), generator=generator))
+        return AppliedTransform(name=self.transforms[place], sparsity=round(sparsity, 3))
 
     def _scale(self, generator: torch.Generator) -> float:
         share = float(torch.rand((), generator=generator))
         return NARROWEST * math.exp(share * math.log(self.widest / NARROWEST))
+
+
+def _below(end: int, generator: torch.Generator) -> int:
+    return int(torch.randint(end, (1,), generator=generator))
 
 
 def _scaled(size: int, multiple: int, scale: float) -> int:

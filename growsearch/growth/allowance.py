@@ -51,11 +51,12 @@ class Allowance:
         return (self.terms.expected(self._means(probabilities)) - self.fixed) / self._free
 
     def pressure(self, probabilities: Tensor, *, over: bool) -> Tensor | float:
-        """Return the factor (total,) on the penalty of every structure; its mean is 1.
+        """Return the factor (total,) on the penalty of every structure.
 
         Without ``marginals`` it is 1 everywhere, as in arXiv 2007.15353. With them, what is dear on
         the device goes first when the expected cost is ``over`` the limit, and what is cheap comes
-        first otherwise. Channels are weighed against channels and units against units.
+        first otherwise. Channels are weighed against channels and units against units, and the
+        cost of each kind is pushed as hard as it would be without.
         """
         if self.marginals is None:
             return 1.0
@@ -67,7 +68,8 @@ class Allowance:
             if kind.any():
                 relative = dear[kind] - dear[kind].mean()
                 factor = (relative if over else -relative).clamp(-_STRONGEST, _STRONGEST).exp()
-                factors[kind] = factor / factor.mean()
+                shares = torch.softmax(dear[kind], dim=0)
+                factors[kind] = factor / (shares * factor).sum()
         return factors
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -15,12 +17,18 @@ from search_spaces.channel_groups import BatchNorm, group_batch_norms
 class Gate:
     """The gates of one group's live channels, shared by every BatchNorm of the group.
 
-    ``value`` (channels,) is a leaf: backward leaves the task gradient of the gates in its grad,
-    summed over all layers of the group. It is no parameter, so optimizers never see it.
+    ``value`` (channels,) is a leaf, or a view of one: backward leaves the task gradient of the
+    gates in the leaf's grad, summed over all layers of the group. It is no parameter, so optimizers
+    never see it.
     """
 
     def __init__(self, value: Tensor) -> None:
         self.value = value.detach().clone().requires_grad_()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Gate:
+        """Return a gate of the same value with a leaf of its own: views cannot be copied."""
+        twin = memo[id(self)] = Gate(self.value)
+        return twin
 
     def set(self, value: Tensor) -> None:
         """Put in new gates (channels,), without a gradient."""

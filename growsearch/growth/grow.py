@@ -12,6 +12,7 @@ from growsearch.growth.budget import Budget
 from growsearch.growth.config import GrowthConfig
 from growsearch.growth.costs import Costs
 from growsearch.growth.gate import Gate, insert_gates
+from growsearch.growth.gate_bank import GateBank
 from growsearch.growth.hook import Change, GrowthHook
 from growsearch.growth.latency import Latencies
 from growsearch.growth.layers import architecture_of, units_a_stage
@@ -129,6 +130,7 @@ def _make_hook(
         allowance=costs.allowance,
         macs=costs.macs,
         gates=gates,
+        bank=GateBank(gates, costs.structures),
         surgeon=Surgeon(model, channel_groups(model), growing),
         task=task,
         generator=generator,

@@ -14,6 +14,7 @@ from growsearch.growth.checkpoint import growth_state, ledger, load_growth_state
 from growsearch.growth.config import GrowthConfig
 from growsearch.growth.cost_terms import CostTerms
 from growsearch.growth.gate import Gate
+from growsearch.growth.gate_bank import GateBank
 from growsearch.growth.identity_start import become_identities
 from growsearch.growth.latency import LatencyModel
 from growsearch.growth.policy import GrowthPolicy
@@ -55,6 +56,7 @@ class GrowthHook(Hook):
     macs: CostTerms
     surgeon: Surgeon
     gates: dict[str, Gate]
+    bank: GateBank
     task: Task
     generator: torch.Generator
     changes: list[Change]
@@ -67,7 +69,7 @@ class GrowthHook(Hook):
     def before_update(self, state: TrainingState) -> bool:  # noqa: ARG002
         """Hand the policy the gradients of the gates; the weights' update goes on as usual."""
         if not self.frozen:
-            self.policy.learn(self._gate_gradients())
+            self.policy.learn(self.bank.gradients())
         return True
 
     def after_update(self, state: TrainingState) -> None:  # noqa: ARG002
@@ -166,7 +168,7 @@ class GrowthHook(Hook):
         state.training_macs += state.forward_macs * len(inputs)
 
     def _set_gates(self) -> None:
-        self._put(self.policy.gates())
+        self.bank.set(self.policy.gates(), self.surgeon.live)
 
     def _open(self, filled: Tensor) -> None:
         """Open what the budget let in against the policy's wish.
@@ -174,25 +176,9 @@ class GrowthHook(Hook):
         Folding their almost closed gates would leave channels that cost as much as the others and
         hardly learn (digits at 5 % of the parameters: 96.7 % instead of 97.1 %, 5 seeds).
         """
-        self._put(torch.where(filled, torch.ones(()), self.policy.gates()))
-
-    def _put(self, values: Tensor) -> None:
-        structures = self.allowance.structures
-        live = structures.split(self.surgeon.live)
-        for name, part in structures.split(values).items():
-            self.gates[name].set(part[live[name]])
-
-    def _gate_gradients(self) -> Tensor:
-        """Return dL/dgate (total,), 0 for channels that are not live."""
-        full = torch.zeros(self.allowance.structures.total)
-        full[self.surgeon.live] = torch.cat([_gradient(gate) for gate in self.gates.values()])
-        return full
+        opened = torch.where(filled, torch.ones(()), self.policy.gates())
+        self.bank.set(opened, self.surgeon.live)
 
 
 def _or_empty(values: Tensor | None) -> Tensor:
     return torch.empty(0) if values is None else values.clone()
-
-
-def _gradient(gate: Gate) -> Tensor:
-    value = gate.value
-    return torch.zeros_like(value) if value.grad is None else value.grad

@@ -11,8 +11,8 @@ from growsearch.growth.structures import Structures
 from search_spaces import Architecture, ChoosesUnits, SearchSpace, Unit
 from search_spaces.units import count_units
 
-# Widths go down to this share of the full ones, or to one channel, and scatter around their network's common share by
-# this deviation of the logarithm: shapes as uneven as those that growth comes up with.
+# Widths go down to this share of the full ones, or to one channel, and scatter around their
+# network's common share by this deviation of the logarithm: as unevenly as growth would have it.
 _LEAST_SHARE, _SCATTER = 1 / 16, 0.35
 
 

@@ -94,7 +94,12 @@ class Surgeon:
         self.live = live
         self._gather()
         indices = self._indices().items()
-        moved = {n: _pick(self._momenta[n], index) for n, index in indices if n in self._momenta}
+        layout = _layout(self._module)
+        moved = {
+            name: _pick(self._momenta[name], index, layout)
+            for name, index in indices
+            if name in self._momenta
+        }
         rebuild_optimizer(self._module, optimizer, recipe, {**momenta, **moved})
         return fresh
 
@@ -188,9 +193,10 @@ class Surgeon:
 
     @torch.no_grad()
     def _gather(self) -> None:
+        layout = _layout(self._module)
         self._place_units()
         indices = self._indices().items()
-        set_tensors(self._module, {n: _pick(self._values[n], index) for n, index in indices})
+        set_tensors(self._module, {n: _pick(self._values[n], i, layout) for n, i in indices})
         self._sync(self._module)
 
     def _runs(self, tensor: str) -> bool:
@@ -275,8 +281,18 @@ def _make_identity(weight: Tensor) -> None:
         nn.init.dirac_(weight)
 
 
-def _pick(full: Tensor, index: tuple[Tensor, ...]) -> Tensor:
-    return full[index].contiguous()
+def _layout(module: nn.Module) -> torch.memory_format:
+    """Return the memory format of the weights of images, which new ones then get as well."""
+    for weight in module.parameters():
+        # One channel of one pixel may be laid out either way.
+        if weight.ndim == 4 and not weight.is_contiguous():
+            return torch.channels_last
+    return torch.contiguous_format
+
+
+def _pick(full: Tensor, index: tuple[Tensor, ...], layout: torch.memory_format) -> Tensor:
+    part = full[index]
+    return part.contiguous(memory_format=layout if part.ndim == 4 else torch.contiguous_format)
 
 
 def momentum_by_name(module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -13,6 +13,10 @@ from growsearch.trial.record import Trial
 TERMINAL_COLUMNS = 80
 
 
+# What "~" stands for, by how a latency was found.
+_ESTIMATES = {"analytic": "an analytic estimate", "fitted": "a prediction of a device's profile"}
+
+
 def choice_lines(
     selection: Selection, front: Front, trials: Iterable[Trial], bounds: tuple[str, ...] = ()
 ) -> list[str]:
@@ -122,7 +126,7 @@ def _value(trial: Trial, name: str, value: float) -> str:
     shown = format_quantity(value, name)
     entry = trial.latency.get(name[8:-1]) if name.startswith("latency[") else None
     # "~" marks an estimate; `table_legend` says so under the table.
-    return f"~{shown}" if entry is not None and entry.method == "analytic" else shown
+    return f"~{shown}" if entry is not None and entry.method != "measured" else shown
 
 
 def table_legend(front: Front, trials: Iterable[Trial]) -> str:
@@ -133,6 +137,8 @@ def table_legend(front: Front, trials: Iterable[Trial]) -> str:
         for name, entry in trial.latency.items()
         if f"latency[{name}]" in front.directions
     ]
-    if not any(entry.method == "analytic" for entry in entries):
+    methods = {entry.method for entry in entries} - {"measured"}
+    if not methods:
         return ""
-    return "Device columns are latencies; ~ is an analytic estimate, not a measurement."
+    made = " or ".join(_ESTIMATES[method] for method in sorted(methods))
+    return f"Device columns are latencies; ~ is {made}, not a measurement."

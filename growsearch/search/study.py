@@ -64,6 +64,7 @@ class Study:
         self.trials: tuple[Trial, ...] = ()
         self.resumed_trials = 0
         self.notes: tuple[str, ...] = ()
+        self.check_notes: tuple[str, ...] = ()
 
     def run(self, options: StudyOptions | None = None) -> Front:
         """Search until the ledger holds the study's number of trials; return the front.
@@ -97,7 +98,7 @@ class Study:
     def _check_front(self, recorder: Recorder, profiles: Mapping[str, Path]) -> None:
         self.trials = _in_order(recorder)
         members = [member.id for member in self.front.members]
-        self.notes += measure_front(recorder, members, profiles)
+        self.check_notes = measure_front(recorder, members, profiles)
 
     def _search(
         self, recorder: Recorder, options: StudyOptions, profiles: Mapping[str, Path]

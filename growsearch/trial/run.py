@@ -91,11 +91,15 @@ def write_files(folder: Path, candidate: Candidate) -> None:
 
 
 def history_csv(candidate: Candidate) -> str:
-    """Return one line an epoch; a grown network has a column "width.<group>" a channel group."""
+    """Return one line an epoch; a grown network has a column "width.<group>" a channel group.
+
+    What no epoch has, such as the perplexity of an image classifier, has no column.
+    """
     groups = list(candidate.widths[0]) if candidate.widths else []
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    fields = [field.name for field in dataclasses.fields(EpochRecord)]
+    names = [field.name for field in dataclasses.fields(EpochRecord)]
+    fields = [n for n in names if any(getattr(r, n) is not None for r in candidate.history)]
     writer.writerow([*fields, *(f"width.{group}" for group in groups)])
     for index, record in enumerate(candidate.history):
         widths = [candidate.widths[index][group] for group in groups]

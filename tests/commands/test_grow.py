@@ -138,6 +138,19 @@ def test_another_setting_is_refused_with_the_innermost_key(whole, change, messag
     assert "choose another --out" in str(done.exception)
 
 
+def test_a_latency_budget_ends_with_what_the_device_says(tmp_path):
+    out = tmp_path / "wafer"
+    done = _grow(out, "--budget", "latency[wafer-cs2]=40%", "--epochs", "4")
+    assert done.exit_code == 0, done.output
+    assert "Asking wafer-cs2 how long networks of mlp-digits take." in done.output
+    result = json.loads((out / "result.json").read_text())
+    assert result["budget_unit"] == "s"
+    assert result["latency"]["checked_s"] == pytest.approx(result["cost"])
+    assert 0.9 * result["limit"] < result["cost"] <= result["limit"]
+    assert f"{result['cost'] * 1e9:.0f} ns analytic" in done.output
+    assert json.loads((out / "checkpoint.latency.json").read_text())["device"] == "wafer-cs2"
+
+
 def test_settings_without_a_finished_epoch_may_be_corrected(tmp_path):
     out = tmp_path / "run"
     refused = _grow(out, "--budget", "parameters=1")

@@ -3,11 +3,12 @@ import torch
 
 from growsearch.commands.profile_networks import NARROWEST, SpaceNetworks
 from growsearch.errors import UsageError
-from search_spaces import Architecture, channel_groups, search_space
+from growsearch.trial.network import Network
+from search_spaces import channel_groups, search_space
 
 
-def networks(*names, batch_size=1, widest=2.0, input_shape=None) -> SpaceNetworks:
-    return SpaceNetworks.named(names, batch_size=batch_size, widest=widest, input_shape=input_shape)
+def networks(*names, **options) -> SpaceNetworks:
+    return SpaceNetworks.named(names, **options)
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -31,9 +32,9 @@ def test_a_drawn_network_runs_on_its_inputs_and_can_be_built_again():
     drawn = networks("resnet-digits", batch_size=3).draw(generator())
     with torch.no_grad():
         assert drawn.module(*drawn.inputs).shape == (3, 10)
-    architecture = Architecture.from_json(drawn.description)
-    assert architecture.hash == drawn.name
-    again = search_space("resnet-digits").build(architecture)
+    network = Network.from_json(drawn.description)
+    assert network.hash == drawn.name
+    again = network.build()
     shapes = [tuple(p.shape) for p in drawn.module.parameters()]
     assert [tuple(p.shape) for p in again.parameters()] == shapes
 
@@ -53,6 +54,26 @@ def test_networks_come_from_every_space():
     assert source.description["spaces"] == ["mlp-digits", "resnet-digits"]
 
 
+def test_some_networks_are_transformed_and_all_can_be_built_again():
+    source = networks("mlp-digits", transforms=["sparse_parallel", "sparse_wide"])
+    draw = generator()
+    drawn = [source.draw(draw) for _ in range(12)]
+    found = {(each.description["transform"] or {"name": None})["name"] for each in drawn}
+    assert found == {None, "sparse_parallel", "sparse_wide"}
+    for each in drawn:
+        Network.from_json(each.description).build().load_state_dict(each.module.state_dict())
+    assert source.description["transforms"] == ["sparse_parallel", "sparse_wide"]
+
+
+def test_a_transform_that_fits_no_network_is_said_after_some_draws(monkeypatch):
+    def refuse(*_):
+        raise UsageError("it does not fit")
+
+    monkeypatch.setattr(Network, "build", refuse)
+    with pytest.raises(UsageError, match="it does not fit"):
+        networks("mlp-digits").draw(generator())
+
+
 def test_another_input_shape_replaces_the_spaces_own():
     drawn = networks("resnet20", input_shape="1x8x8").draw(generator())
     assert drawn.inputs[0].shape == (1, 1, 8, 8)
@@ -62,6 +83,7 @@ def test_another_input_shape_replaces_the_spaces_own():
     ("options", "message"),
     [
         ({"names": ("resnet2",)}, "--space: unknown search space 'resnet2'"),
+        ({"transforms": ["shrink"]}, "--transform: unknown 'shrink'; valid: sparse_wide"),
         ({"widest": 0.1}, "--widest: 0.1 must be above 0.25"),
         ({"input_shape": "8,8"}, "--input: '8,8' is no shape; write for example 3x32x32"),
         ({"input_shape": "0x8"}, "--input: '0x8' is no shape"),

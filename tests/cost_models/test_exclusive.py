@@ -49,6 +49,34 @@ def test_no_training_step_begins_while_somebody_measures(tmp_path):
     assert process.exitcode == 0
 
 
+def test_a_step_may_be_left_to_measure_and_is_taken_up_again(tmp_path):
+    lock = MachineLock(tmp_path)
+    with lock.shared(), lock.shared():
+        with lock.released(), lock.exclusive():
+            pass
+        with pytest.raises(CostModelError, match="inside a shared"), lock.exclusive():
+            pass
+    with lock.released(), lock.exclusive():
+        pass
+
+
+def test_others_measure_while_a_step_is_left(tmp_path):
+    measured = FORK.Event()
+
+    def measure() -> None:
+        with MachineLock(tmp_path).exclusive():
+            measured.set()
+
+    lock = MachineLock(tmp_path)
+    with lock.shared():
+        process = child(measure)
+        assert not measured.wait(0.3)
+        with lock.released():
+            assert measured.wait(PATIENCE_S)
+    process.join(PATIENCE_S)
+    assert process.exitcode == 0
+
+
 def test_a_measurer_waits_for_the_step_that_runs(tmp_path):
     lock, measured = MachineLock(tmp_path), threading.Event()
 

@@ -1,3 +1,4 @@
+import numpy as np
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,3 +71,55 @@ def test_spending_ends_within_the_limit_with_no_room_left_and_one_channel_a_grou
         larger[channel] = True
         assert allowance(limit).cost(larger) > limit
     assert torch.equal(live, before)
+
+
+def _by_time(marginals, *, structures=STRUCTURES):
+    return Allowance(
+        structures=structures,
+        terms=TERMS,
+        limit=63,
+        marginals=lambda sizes: np.array(marginals, dtype=float),
+    )
+
+
+def test_without_marginals_the_penalty_presses_all_alike():
+    assert allowance(22).pressure(torch.ones(5), over=True) == 1.0
+
+
+def test_over_the_limit_dear_channels_are_pressed_harder_and_below_it_cheap_ones():
+    # Group a's 3 channels cost 2 each, group b's 2 channels 4: twice as much.
+    found = _by_time([2.0, 4.0])
+    over = found.pressure(torch.ones(5), over=True)
+    below = found.pressure(torch.ones(5), over=False)
+    # Together they cost 14, and are pushed by 14: 3 x 2 x 1 + 2 x 4 x 2 = 22, and 20 below.
+    assert torch.allclose(over, torch.tensor([1.0, 1.0, 1.0, 2.0, 2.0]) * 14 / 22)
+    assert torch.allclose(below, torch.tensor([2.0, 2.0, 2.0, 1.0, 1.0]) * 14 / 20)
+
+
+def test_no_channel_is_pressed_much_harder_than_the_others():
+    over = _by_time([1e-9, 1.0]).pressure(torch.ones(5), over=True)
+    assert torch.allclose(over[3] / over[0], torch.tensor(16.0))
+    nothing = _by_time([0.0, 0.0]).pressure(torch.ones(5), over=True)
+    assert torch.allclose(nothing, torch.ones(5))
+
+
+def test_units_are_weighed_against_units():
+    structures = Structures(names=("a", "u", "v"), sizes=(3, 1, 1), inside={"u": (), "v": ()})
+    over = _by_time([5.0, 1.0, 4.0], structures=structures).pressure(torch.ones(5), over=True)
+    # Units of 1 and 4: pushed by 0.5 and 2 around their middle, 8.5 instead of 5 in all.
+    assert torch.allclose(over, torch.tensor([1.0, 1.0, 1.0, 0.5 / 1.7, 2 / 1.7]))
+
+
+def test_a_fixed_part_of_the_cost_is_left_out_of_shares():
+    free = Allowance(structures=STRUCTURES, terms=TERMS, limit=42, fixed=11)
+    assert free.expected_share(torch.zeros(5)) == 0.0
+    assert free.expected_share(torch.tensor([1.0, 1.0, 0.0, 1.0, 1.0])) == 1.0
+    # Half of the 31 that there are to spend brings the bound to 26.5: one channel of b for 10.
+    scores = torch.tensor([0.9, 0.6, 0.5, 0.8, 0.7])
+    assert torch.equal(free.fill(mask("100 10"), scores, share=0.5), mask("100 11"))
+
+
+def test_next_to_nothing_to_spend_is_no_reason_to_press_without_end():
+    free = Allowance(structures=STRUCTURES, terms=TERMS, limit=11, fixed=11)
+    # A tenth of the limit is taken for what there is to spend.
+    assert abs(free.expected_share(torch.tensor([1.0, 0.0, 0.0, 1.0, 1.0])) - 10 / 1.1) < 1e-6

@@ -3,6 +3,7 @@ import dataclasses
 import pytest
 import torch
 
+from growsearch.datasets import TokenDataset
 from growsearch.errors import UsageError
 from growsearch.growth import (
     POLICIES,
@@ -14,7 +15,9 @@ from growsearch.growth import (
     IndicatorConfig,
     grow,
 )
-from growsearch.training import Recipe, read_checkpoint
+from growsearch.training import SGD, Recipe, read_checkpoint
+from search_spaces.recurrent import RecurrentSpace
+from search_spaces.residual_units import BasicResNetSpace
 
 BUDGET = Budget(macs=0.4)
 # Structure changes after epochs 1 to 4; the checkpoints of 2, 4 and 5 are of all three kinds.
@@ -133,3 +136,46 @@ def test_a_listener_hears_what_the_history_says(space, dataset):
     assert last.dense_training_macs == result.dense_training_macs
     assert last.training_saving == result.training_saving
     assert 0 < last.live_share < 1
+
+
+def test_units_resume_to_the_bit_before_and_after_the_freeze(dataset, tmp_path):
+    space = BasicResNetSpace(
+        name="tiny-units",
+        description="for tests",
+        most_units=(2, 3),
+        base_width=4,
+        input_shape=dataset.input_shape,
+        num_classes=3,
+    )
+    whole, _ = _grow(space, dataset, CONFIG)
+    resumed, _ = _interrupted(space, dataset, CONFIG, tmp_path / "c", stops=(3, 5))
+    assert sum(map(len, whole.history[-1].units.values())) < 5
+    _assert_same(whole, resumed)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_a_language_model_with_dropout_resumes_to_the_bit(tmp_path, momentum):
+    tokens = torch.randint(7, (901,), generator=torch.Generator().manual_seed(0))
+    text = TokenDataset(
+        name="text",
+        train=tokens[:601],
+        validation=tokens[601:],
+        test=tokens,
+        vocabulary=tuple("abcdefg"),
+    )
+    space = RecurrentSpace(
+        name="tiny-lstm",
+        description="for tests",
+        embedding=6,
+        hidden=(8,),
+        keep_probability=0.7,
+        input_shape=(10,),
+        num_classes=7,
+    )
+    recipe = dataclasses.replace(
+        RECIPE, batch_size=4, optimizer=SGD(momentum=momentum, nesterov=False)
+    )
+    config = GrowthConfig(recipe=recipe)
+    whole, _ = _grow(space, text, config)
+    resumed, _ = _interrupted(space, text, config, tmp_path / "c", stops=(2, 4))
+    _assert_same(whole, resumed)

@@ -84,7 +84,7 @@ def test_seconds_and_marginals_by_hand():
 
 
 def test_marginals_are_the_slopes_of_the_seconds(space):
-    module, groups, found = _amounts(space)
+    _, groups, found = _amounts(space)
     all_terms = tuple((1e-9 * c, g) for t in found.values() for c, g in t.terms)
     terms = LatencyTerms(names=tuple(g.name for g in groups), terms=all_terms)
     sizes = torch.tensor([2.0, 3.0, 5.0, 4.0], dtype=torch.float64)

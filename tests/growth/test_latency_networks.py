@@ -28,7 +28,9 @@ def test_samples_begin_with_the_full_and_the_least_network_and_spread_between(sp
     rows = sampled_sizes(structures, 12, torch.Generator().manual_seed(0))
     assert rows[:2] == [list(structures.sizes), [1] * len(structures.sizes)]
     assert len(rows) == 12
-    assert all(1 <= n <= most for row in rows for n, most in zip(row, structures.sizes))
+    assert all(
+        1 <= n <= most for row in rows for n, most in zip(row, structures.sizes, strict=True)
+    )
     assert len({tuple(row) for row in rows}) > 8
     assert rows == sampled_sizes(structures, 12, torch.Generator().manual_seed(0))
 

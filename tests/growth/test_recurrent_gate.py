@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+import cost_models
 from growsearch.errors import UsageError
 from growsearch.growth.cost_terms import mac_terms, parameter_terms
 from growsearch.growth.gate import Gate, insert_gates
@@ -390,6 +391,8 @@ def test_macs_are_counted_by_hand_once_a_token(cell, insert):
 
     assert terms.exact([5, 4, 3]) == macs(5, 4, 3)
     assert terms.exact([2, 1, 3]) == macs(2, 1, 3)
+    if not insert:
+        assert cost_models.trace(model, space(cell).example_inputs()).dense_macs == macs(5, 4, 3)
 
 
 @settings(max_examples=20, deadline=None)

@@ -1,5 +1,6 @@
 """A ledger is read to the last whole trial, and what is broken is named."""
 
+import dataclasses
 import json
 
 import pytest
@@ -111,6 +112,28 @@ def test_a_trial_that_comes_twice_keeps_its_later_entry(tmp_path):
     found = read_ledger(ledger)
     assert [(trial.id, trial.seed) for trial in found.trials] == [("d4", 1), ("a1b2c3", 2)]
     assert "comes again" in found.notes[0]
+
+
+PREDICTED = Latency(method="fitted", value_s=1.1, low_s=1.0, high_s=1.3, device="cpu")
+CHECKED = dataclasses.replace(PREDICTED, measured=Latency(method="measured", value_s=1.0))
+
+
+def test_a_predicted_latency_keeps_what_was_measured_afterwards():
+    again = Latency.from_json(json.loads(json.dumps(CHECKED.to_json())))
+    assert again == CHECKED
+    assert again.error == pytest.approx(0.1)
+    assert (PREDICTED.error, PREDICTED.to_json().get("measured")) == (None, None)
+
+
+def test_a_trial_that_comes_again_measured_replaces_the_first_in_its_place(tmp_path):
+    ledger = tmp_path / "trials.jsonl"
+    first, checked = (
+        dataclasses.replace(TRIAL, latency={"cpu": entry}) for entry in (PREDICTED, CHECKED)
+    )
+    write(ledger, first.to_line(), FAILED.to_line(), checked.to_line())
+    found = read_ledger(ledger)
+    assert found.trials == (checked, FAILED)
+    assert found.notes == ()
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,9 @@ def test_a_grown_trial_stays_within_its_budget_and_logs_widths(tmp_path: Path) -
     history = (tmp_path / "trials" / trial.id / "history.csv").read_text().splitlines()
     assert history[0].endswith("width.hidden0,width.hidden1")
     assert len(history) == 3
+    # Every cell is a number: what only language models have gets no column.
+    assert "perplexity" not in history[0]
+    assert all(float(cell) >= 0 for line in history[1:] for cell in line.split(","))
 
 
 def test_a_trial_is_the_same_twice(tmp_path: Path) -> None:

@@ -178,6 +178,19 @@ def test_compiling_leaves_no_trace_in_the_module(resnet20):
 
 
 @pytest.mark.usefixtures("always_sparse")
+def test_a_network_that_draws_random_numbers_leaves_the_random_state_as_it_was():
+    class Drawing(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x) + 0 * torch.rand(1)
+
+    random = torch.get_rng_state()
+    SparseExecutor().compile(
+        zeroed(nn.Sequential(Drawing(4, 4), nn.Linear(4, 4)), 0.5), example(1, 4)
+    )
+    assert torch.equal(torch.get_rng_state(), random)
+
+
+@pytest.mark.usefixtures("always_sparse")
 def test_a_network_that_reaches_into_its_layers_is_refused_with_the_remedy():
     class Reaching(nn.Module):
         def __init__(self) -> None:

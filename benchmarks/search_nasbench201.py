@@ -1,0 +1,164 @@
+"""How many evaluations does each sampler need? NAS-Bench-201 as a table, error against latency.
+
+The true front of all 15,625 networks is known: a run counts the finished evaluations until its
+front has 90, 95 and 99 % of the true hypervolume, with the reference at 20 % error (CIFAR-10 test,
+200 epochs) and at the 95th percentile of the device's latency. Workers are asynchronous, and a
+trial takes seconds in proportion to its MACs. A finished run is written at once, so that an
+interrupted benchmark goes on where it was.
+
+    python benchmarks/search_nasbench201.py --data-dir FOLDER --seeds 20 --processes 2
+    python benchmarks/search_nasbench201.py --data-dir FOLDER --seeds 2 --devices raspi4 \\
+        --samplers gp-ehvi random
+
+"syne-tune-mo-rea" is Syne Tune's regularised evolution; it needs `pip install syne-tune`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import math
+import statistics
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import moocore
+import numpy as np
+import optuna
+from resumable import Record, RunTable, run_parallel
+from rich.console import Console
+from rich.table import Table
+
+from growsearch.search.gp_ehvi import Foresight, GPEHVISampler, GPEHVISettings
+from growsearch.search.table import ResultTable
+from growsearch.search.table_nasbench201 import load_nasbench201
+from growsearch.search.table_simulation import Outcome, simulate
+
+RESULTS = Path(__file__).parent / "results" / "search_nasbench201.json"
+SHARES = (0.90, 0.95, 0.99)
+REFERENCE_ERROR = 20.0
+LATENCY_PERCENTILE = 95
+# A trial of 100 M MACs takes 100 simulated seconds.
+MACS_A_SECOND = 1e6
+
+
+@dataclass(frozen=True)
+class Task:
+    data_dir: Path
+    sampler: str
+    device: str
+    workers: int
+    seed: int
+    evaluations: int
+
+    @property
+    def key(self) -> dict[str, Any]:
+        return {
+            "sampler": self.sampler,
+            "device": self.device,
+            "workers": self.workers,
+            "seed": self.seed,
+        }
+
+
+@dataclass(frozen=True)
+class Problem:
+    table: ResultTable
+    device: str
+
+    @property
+    def objectives(self) -> tuple[str, str]:
+        return ("error", f"latency[{self.device}]")
+
+    @property
+    def reference(self) -> tuple[float, float]:
+        latencies = self.table.column(self.objectives[1])
+        return (REFERENCE_ERROR, float(np.percentile(latencies, LATENCY_PERCENTILE)))
+
+    def evaluate(self, trial: optuna.Trial) -> Outcome:
+        row = self.table.suggest(trial)
+        seconds = float(self.table.column("macs")[row]) / MACS_A_SECOND
+        return Outcome(values=self.table.values(row, self.objectives), seconds=seconds)
+
+
+def ours(problem: Problem, seed: int, *, described: bool) -> optuna.samplers.BaseSampler:
+    table, latency = problem.table, problem.table.column(problem.objectives[1])
+
+    def costs(params: Mapping[str, Any]) -> tuple[float]:
+        return (float(latency[table.row(params)]),)
+
+    def descriptors(params: Mapping[str, Any]) -> Any:
+        return table.descriptors[table.row(params)]
+
+    return GPEHVISampler(
+        seed=seed,
+        foresight=Foresight(costs=costs, descriptors=descriptors if described else None),
+        space=table.suggest,
+        settings=GPEHVISettings(reference=problem.reference),
+    )
+
+
+Make = Callable[[Problem, int], optuna.samplers.BaseSampler]
+
+SAMPLERS: dict[str, Make] = {
+    "gp-ehvi": lambda problem, seed: ours(problem, seed, described=True),
+    "gp-ehvi, raw choices": lambda problem, seed: ours(problem, seed, described=False),
+    "random": lambda _, seed: optuna.samplers.RandomSampler(seed=seed),
+    "tpe": lambda _, seed: optuna.samplers.TPESampler(seed=seed),
+    "tpe, multivariate": lambda _, seed: optuna.samplers.TPESampler(seed=seed, multivariate=True),
+    "nsga2": lambda _, seed: optuna.samplers.NSGAIISampler(seed=seed, population_size=20),
+}
+SYNE_TUNE = "syne-tune-mo-rea"
+
+
+def optuna_values(task: Task, problem: Problem) -> Iterator[tuple[float, ...]]:
+    """Yield the finished evaluations of a sampler in the order of their ends."""
+    study = optuna.create_study(
+        directions=["minimize", "minimize"], sampler=SAMPLERS[task.sampler](problem, task.seed)
+    )
+    trials = simulate(study, problem.evaluate, workers=task.workers, trials=task.evaluations)
+    return (trial.values for trial in trials)
+
+
+def evaluations_to(
+    values: Iterator[tuple[float, ...]], reference: tuple[float, float], total: float
+) -> tuple[dict[str, int | None], int]:
+    """Return the number of evaluations to each share of ``total``, and how many were made."""
+    front = np.empty((0, 2))
+    found: dict[str, int | None] = {f"{share:.0%}": None for share in SHARES}
+    made = 0
+    for made, value in enumerate(values, start=1):
+        front = np.vstack([front, value])
+        front = front[moocore.is_nondominated(front)]
+        reached = moocore.hypervolume(front, ref=np.array(reference)) / total
+        for share in SHARES:
+            if found[f"{share:.0%}"] is None and reached >= share:
+                found[f"{share:.0%}"] = made
+        if reached >= SHARES[-1]:
+            break
+    return found, made
+
+
+def one_run(task: Task) -> Record:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    problem = Problem(load_nasbench201(task.data_dir), task.device)
+    total = problem.table.hypervolume(problem.objectives, problem.reference)
+    start = time.process_time()
+    if task.sampler == SYNE_TUNE:
+        from syne_tune_search import syne_tune_values
+
+        values = syne_tune_values(problem, task.seed, task.workers, task.evaluations)
+    else:
+        values = optuna_values(task, problem)
+    found, made = evaluations_to(values, problem.reference, total)
+    return {
+        **task.key,
+        "evaluations": found,
+        "made": made,
+        "cpu_s": round(time.process_time() - start, 2),
+    }
