@@ -31,7 +31,7 @@ class GateBank:
             self._live, self._places = live, live.nonzero().flatten()
             self._counts = self._structures.counts(live)
         self._leaf = values.detach()[self._places].requires_grad_()
-        for gate, part in zip(self._gates, self._leaf.split(self._counts), strict=True):
+        for gate, part in zip(self._gates, torch.split(self._leaf, self._counts), strict=True):
             gate.value = part
 
     def gradients(self) -> Tensor:

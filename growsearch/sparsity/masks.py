@@ -183,9 +183,8 @@ def hide(values: Tensor, mask: Tensor) -> None:
     bits, ones = values.detach().view(integer), mask.view(torch.int8)
     if bits.numel() > _PART and bits.is_contiguous() and ones.is_contiguous():
         # Parts of this size stay in the processor's cache.
-        for part, active in zip(
-            bits.view(-1).split(_PART), ones.view(-1).split(_PART), strict=True
-        ):
+        parts = torch.split(bits.view(-1), _PART), torch.split(ones.view(-1), _PART)
+        for part, active in zip(*parts, strict=True):
             part.bitwise_and_(active.neg())
     else:
         bits.bitwise_and_(ones.neg())

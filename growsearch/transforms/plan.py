@@ -181,16 +181,20 @@ def _untransformed(
 ) -> SparsePlan:
     """Make the network itself sparse, so that it saves MACs."""
     masked = copy.deepcopy(module)
-    if not settings.scheduled:
-        start, updater = settings.sparsity, _keeping_updater(settings)
-    else:
-        start = settings.initial_sparsity
-        if start is None:
-            start = SCHEDULED[settings.updater] * settings.sparsity
-        schedule = CubicSchedule(initial=start, final=settings.sparsity)
-        updater = make_updater(settings.updater, schedule=schedule)
+    start, updater = _start(settings)
     _mask(masked, settings, start, generator, batch)
     return SparsePlan(module=masked, updater=updater, timetable=timetable, match=None)
+
+
+def _start(settings: SparseSettings) -> tuple[float, MaskUpdater]:
+    """Return the sparsity of the initial masks, and what changes them."""
+    if not settings.scheduled:
+        return settings.sparsity, _keeping_updater(settings)
+    start = settings.initial_sparsity
+    if start is None:
+        start = SCHEDULED[settings.updater] * settings.sparsity
+    schedule = CubicSchedule(initial=start, final=settings.sparsity)
+    return start, make_updater(settings.updater, schedule=schedule)
 
 
 def _mask(
