@@ -5,7 +5,7 @@ batches at a seed. Perplexities are of the whole validation and test texts after
 An epoch is a stretch of ``--epoch-tokens`` words from a random place, the same for all methods at a
 seed, so that structure can change several times in one pass over the text (929,589 words).
 
-    python benchmarks/growth_lstm.py --data-dir DATA --seeds 1 --epochs 10
+    python benchmarks/growth_lstm.py --data-dir DATA --seeds 1 --epochs 20
 """
 
 from __future__ import annotations
@@ -180,8 +180,8 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--epoch-tokens", type=int, default=93_000)
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epoch-tokens", type=int, default=46_500)
     parser.add_argument("--hidden", type=int, default=200)
     parser.add_argument("--macs", type=float, default=0.35)
     parser.add_argument("--learning-rate", type=float, default=float(WINDOW))

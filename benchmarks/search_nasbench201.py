@@ -9,15 +9,11 @@ interrupted benchmark goes on where it was.
     python benchmarks/search_nasbench201.py --data-dir FOLDER --seeds 20 --processes 2
     python benchmarks/search_nasbench201.py --data-dir FOLDER --seeds 2 --devices raspi4 \\
         --samplers gp-ehvi random
-
-"syne-tune-mo-rea" is Syne Tune's regularised evolution; it needs `pip install syne-tune`.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import math
 import statistics
 import time
 import warnings
@@ -112,7 +108,6 @@ SAMPLERS: dict[str, Make] = {
     "tpe, multivariate": lambda _, seed: optuna.samplers.TPESampler(seed=seed, multivariate=True),
     "nsga2": lambda _, seed: optuna.samplers.NSGAIISampler(seed=seed, population_size=20),
 }
-SYNE_TUNE = "syne-tune-mo-rea"
 
 
 def optuna_values(task: Task, problem: Problem) -> Iterator[tuple[float, ...]]:
@@ -149,16 +144,102 @@ def one_run(task: Task) -> Record:
     problem = Problem(load_nasbench201(task.data_dir), task.device)
     total = problem.table.hypervolume(problem.objectives, problem.reference)
     start = time.process_time()
-    if task.sampler == SYNE_TUNE:
-        from syne_tune_search import syne_tune_values
-
-        values = syne_tune_values(problem, task.seed, task.workers, task.evaluations)
-    else:
-        values = optuna_values(task, problem)
-    found, made = evaluations_to(values, problem.reference, total)
+    found, made = evaluations_to(optuna_values(task, problem), problem.reference, total)
     return {
         **task.key,
         "evaluations": found,
         "made": made,
         "cpu_s": round(time.process_time() - start, 2),
     }
+
+
+def median_text(counts: list[int | None], most: int) -> str:
+    """Write the median; a run that never came there counts as more than all."""
+    median = statistics.median(most + 1 if count is None else count for count in counts)
+    return f"> {most}" if median > most else f"{median:g}"
+
+
+def summarise(runs: list[Record], most: int) -> list[Record]:
+    rows = []
+    for sampler, device, workers in dict.fromkeys(
+        (run["sampler"], run["device"], run["workers"]) for run in runs
+    ):
+        mine = [
+            run
+            for run in runs
+            if (run["sampler"], run["device"], run["workers"]) == (sampler, device, workers)
+        ]
+        row: Record = {
+            "sampler": sampler,
+            "device": device,
+            "workers": workers,
+            "seeds": len(mine),
+        }
+        for share in (f"{share:.0%}" for share in SHARES):
+            row[share] = median_text([run["evaluations"][share] for run in mine], most)
+        seconds = sum(run["cpu_s"] for run in mine) / sum(run["made"] for run in mine)
+        row["cpu_s_an_evaluation"] = round(seconds, 4)
+        rows.append(row)
+    return sorted(rows, key=lambda row: (row["workers"], row["device"]))
+
+
+def show(rows: list[Record]) -> None:
+    names = [f"{share:.0%}" for share in SHARES]
+    table = Table(title="Median evaluations to a share of the true hypervolume")
+    for column in ("workers", "device", "sampler", "seeds", *names, "CPU ms an evaluation"):
+        table.add_column(column)
+    for row in rows:
+        table.add_row(
+            str(row["workers"]),
+            row["device"],
+            row["sampler"],
+            str(row["seeds"]),
+            *(row[name] for name in names),
+            f"{1000 * row['cpu_s_an_evaluation']:.1f}",
+        )
+    Console(width=120).print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data-dir", type=Path, required=True, help="folder of cifar10.npz")
+    parser.add_argument("--samplers", nargs="+", choices=list(SAMPLERS), default=list(SAMPLERS))
+    parser.add_argument("--devices", nargs="+", default=["raspi4", "eyeriss", "2080ti_256"])
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 4])
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--evaluations", type=int, default=300, help="at most, of every run")
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    arguments = parser.parse_args()
+    most = arguments.evaluations
+    runs = RunTable(
+        arguments.out,
+        {
+            "evaluations": most,
+            "reference_error": REFERENCE_ERROR,
+            "latency_percentile": LATENCY_PERCENTILE,
+        },
+        lambda done: summarise(done, most),
+    )
+    tasks = [
+        Task(arguments.data_dir, sampler, device, workers, seed, most)
+        for seed in range(arguments.seeds)
+        for workers in arguments.workers
+        for device in arguments.devices
+        for sampler in arguments.samplers
+    ]
+    missing = [task for task in tasks if not runs.has(**task.key)]
+    for run in run_parallel(one_run, missing, arguments.processes):
+        runs.add(run)
+        print(
+            f"{len(runs.runs)} runs: {run['sampler']}, {run['device']}, seed {run['seed']}: "
+            f"{run['evaluations']}",
+            flush=True,
+        )
+    show(runs.rows())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,11 +1,13 @@
-"""How does a torch module become an ONNX model?"""
+"""How does a torch module become an ONNX model, and its inputs arrays?"""
 
 import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cost_models.errors import CostModelError
@@ -29,6 +31,23 @@ def onnx_bytes(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> bytes:
             f"torch.onnx cannot export the module: {type(error).__name__}: "
             f"{reason[0] if reason else 'no reason given'}; measure it on device 'cpu'"
         ) from error
+
+
+def float32_arrays(
+    module: nn.Module, example_inputs: tuple[Tensor, ...]
+) -> list[NDArray[np.generic]]:
+    """Give the inputs as arrays; whole numbers stay what they are.
+
+    Raises:
+        CostModelError: a tensor is of another floating type, which would be timed as float32.
+    """
+    for tensor in [*example_inputs, *module.parameters()]:
+        if tensor.is_floating_point() and tensor.dtype != torch.float32:
+            raise CostModelError(
+                f"a tensor is {tensor.dtype}: this device runs networks in float32; call "
+                "module.float() and give inputs in float32"
+            )
+    return [tensor.detach().numpy() for tensor in example_inputs]
 
 
 @contextmanager

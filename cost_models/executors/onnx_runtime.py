@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from cost_models.executors.agreement import check_same, torch_outputs
 from cost_models.executors.executor import Prepared
-from cost_models.executors.onnx_export import onnx_bytes
+from cost_models.executors.onnx_export import float32_arrays, onnx_bytes
 
 _TOLERANCE = 1e-4  # float32 in another order, convolutions by Winograd among it
 
@@ -27,6 +27,7 @@ class OnnxRuntime:
         """Export, optimise and check the network."""
         import onnxruntime
 
+        arrays = float32_arrays(module, example_inputs)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -37,7 +38,6 @@ class OnnxRuntime:
             onnx_bytes(module, example_inputs), options, providers=["CPUExecutionProvider"]
         )
         names = [each.name for each in session.get_inputs()]
-        arrays = [tensor.detach().numpy() for tensor in example_inputs]
         feeds = dict(zip(names, arrays, strict=True))
         runtime = f"onnxruntime {onnxruntime.__version__} float32"
         found = [torch.as_tensor(each) for each in session.run(None, feeds)]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from cost_models.errors import CostModelError
 from cost_models.executors.agreement import check_same, torch_outputs
 from cost_models.executors.executor import Prepared
-from cost_models.executors.onnx_export import onnx_bytes
+from cost_models.executors.onnx_export import float32_arrays, onnx_bytes
 
 Precision = Literal["f32", "bf16"]
 # bfloat16 keeps 8 bits: 0.4 % a rounding, which add up over the layers of a deep network.
@@ -38,10 +38,10 @@ class OpenVino:
 
         core = openvino.Core()
         self._check_precision(core)
+        inputs = dict(enumerate(float32_arrays(module, example_inputs)))
         model = core.read_model(onnx_bytes(module, example_inputs))
         compiled = core.compile_model(model, "CPU", self._settings(threads))
         request = compiled.create_infer_request()
-        inputs = dict(enumerate(tensor.detach().numpy() for tensor in example_inputs))
         results = request.infer(inputs)
         found = [torch.tensor(results[port]) for port in compiled.outputs]
         runtime = f"openvino {openvino.__version__.split('-')[0]} {self.precision}"

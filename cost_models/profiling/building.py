@@ -10,7 +10,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from cost_models.availability import check_available
 from cost_models.errors import ProfileError
+from cost_models.executors import EXECUTORS
+from cost_models.executors.executor import Prepared
 from cost_models.operator_call import Operator
 from cost_models.profiling.choosing import choose_operators
 from cost_models.profiling.host import host_facts
@@ -28,8 +31,8 @@ from cost_models.registry import DEVICES, device_named
 from cost_models.tracing import trace
 from cost_models.workload import Workload
 
-# Only an executor that runs operator by operator has a time for each.
-EXECUTOR = "eager"
+# The one executor that runs operator by operator, so that each has a time.
+_BY_OPERATOR = "eager"
 # The run may end when its halves agree this well and there were so many passes.
 _SETTLED_NOISE = 0.015
 _FEWEST_PASSES = 10
@@ -66,7 +69,10 @@ class NetworkSource(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfilePlan:
-    """How much is timed. `minutes` bounds the timing; it ends sooner once repeats agree."""
+    """How much is timed. `minutes` bounds the timing; it ends sooner once repeats agree.
+
+    `operators` is 0 for a device that runs whole networks: those are all there is to time.
+    """
 
     device: str = "cpu"
     batch_size: int = 1
@@ -78,18 +84,48 @@ class ProfilePlan:
     minutes: float = 15.0
 
     def __post_init__(self) -> None:
-        device = device_named(self.device)
-        if device.executor != EXECUTOR:
-            valid = [name for name, other in DEVICES.items() if other.executor == EXECUTOR]
+        _check_device(self.device)
+        if self.operators and not times_operators(self.device):
             raise ProfileError(
-                f"device = {self.device!r}: a profile times operators one by one, which this "
-                f"device does not run; valid: {', '.join(valid)}"
+                f"operators = {self.operators}: device {self.device!r} runs whole networks and no "
+                "single operators; take 0, and about 40 networks"
             )
-        for name in ("batch_size", "threads", "operators", "networks", "validation"):
+        for name in ("batch_size", "threads", "networks", "validation"):
             if getattr(self, name) < 1:
                 raise ProfileError(f"{name} = {getattr(self, name)}: must be at least 1")
+        if self.operators < 0:
+            raise ProfileError(f"operators = {self.operators}: must not be below 0")
         if not self.minutes > 0:
             raise ProfileError(f"minutes = {self.minutes}: must be above 0")
+
+
+def times_operators(device: str) -> bool:
+    """Say whether a device runs operator by operator, so that each can be timed."""
+    return device_named(device).executor == _BY_OPERATOR
+
+
+def profiled_devices() -> tuple[str, ...]:
+    """Name the devices that can be profiled: measured ones that compute zeros like other numbers.
+
+    Another processor's devices work beside this process, whose CPU time says nothing of them.
+    """
+    return tuple(
+        name
+        for name, device in DEVICES.items()
+        if device.executor is not None
+        and not device.skips.kinds
+        and device.needs.accelerator is None
+    )
+
+
+def _check_device(name: str) -> None:
+    device = device_named(name)
+    if name not in profiled_devices():
+        raise ProfileError(
+            f"device = {name!r}: it is not timed by this processor's clock, or zeros change its "
+            f"time; valid: {', '.join(profiled_devices())}"
+        )
+    check_available(device)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,8 +147,10 @@ class ProfileRun:
         self._seen: set[str] = set()
         self._subjects = self._draw_subjects(progress)
         self._operators = self._choose(progress)
+        prepared = self._prepare()
+        self._runtime = prepared[0].runtime
         self.timer = Timer(
-            [_call(subject.network) for subject in self._subjects],
+            [each.call for each in prepared],
             self._operators,
             threads=plan.threads,
             seed=plan.seed,
@@ -177,7 +215,7 @@ class ProfileRun:
             seed=self.plan.seed,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             source=self._source.description,
-            host=host_facts(),
+            host=host_facts() | {"runtime": self._runtime},
             passes=self.timer.passes,
             minutes=minutes,
         )
@@ -204,6 +242,14 @@ class ProfileRun:
             for subject, low, (even, odd) in zip(self._subjects, lows, halves, strict=True)
         )
 
+    def _prepare(self) -> list[Prepared]:
+        executor = EXECUTORS[device_named(self.plan.device).executor or ""]
+        with torch.inference_mode():
+            return [
+                executor.prepare(each.network.module.eval(), each.network.inputs, self.plan.threads)
+                for each in self._subjects
+            ]
+
     def _draw_subjects(self, progress: Progress) -> list[_Subject]:
         roles: list[Role] = ["calibration"] * self.plan.networks
         roles += ["validation"] * self.plan.validation
@@ -220,6 +266,8 @@ class ProfileRun:
         return subjects
 
     def _choose(self, progress: Progress) -> tuple[Operator, ...]:
+        if not self.plan.operators:
+            return ()
         pool: list[tuple[Operator, ...]] = []
         distinct: set[Operator] = set()
         wanted, without_news = self.plan.operators * _CHOICE, 0
@@ -275,11 +323,6 @@ def run_until_settled(
         progress("timing", min(taken / limit_s, 1.0))
         if run.settled or (taken >= limit_s and run.timer.passes >= 2):
             return
-
-
-def _call(network: DrawnNetwork) -> Callable[[], object]:
-    module, inputs = network.module.eval(), network.inputs
-    return lambda: module(*inputs)
 
 
 def _finite(lows: Lows) -> list[Any]:

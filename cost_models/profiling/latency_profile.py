@@ -1,7 +1,6 @@
 """How long would a network take on a device that was profiled, perhaps on another machine?"""
 
 import math
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,21 +11,16 @@ from cost_models.cost import Cost, Device, Phase
 from cost_models.errors import ProfileError
 from cost_models.operator_call import Operator
 from cost_models.profiling.accuracy import Accuracy, accuracy
-from cost_models.profiling.calibration import (
-    FEWEST,
-    Calibration,
-    calibrate,
-    network_parts,
-    nonnegative_fit,
-)
-from cost_models.profiling.operator_model import OperatorModel, Prediction
+from cost_models.profiling.calibration import FEWEST, nonnegative_fit
+from cost_models.profiling.counted_work import FEWEST_NETWORKS, CountedWork
+from cost_models.profiling.network_model import NetworkModel, NetworkTime
+from cost_models.profiling.operator_sum import OperatorSum
 from cost_models.profiling.records import ProfileRecord, Role, TimedNetwork
 from cost_models.workload import Workload
 
 FEWEST_VALIDATION = 5
 # Above this disagreement between the halves of the run, the file itself is called noisy.
 QUIET = 0.05
-_Z_90 = 1.645  # 90 % of a normal distribution lie within so many deviations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,13 +54,11 @@ class LatencyProfile:
     def __init__(self, record: ProfileRecord) -> None:
         _check_roles(record)
         self.record = record
-        timed = {each.operator: each.low_s for each in record.operators}
-        self.operators = OperatorModel.fit(timed, record.scales)
+        self.model: NetworkModel = (
+            OperatorSum.fit(record) if record.operators else CountedWork.fit(record)
+        )
         fitted_on = record.with_role("calibration")
-        predicted = self.operators.predict(each for net in fitted_on for each in net.operators)
-        parts = np.array([network_parts(net.operators, _seconds(predicted)) for net in fitted_on])
         measured = np.array([net.low_s for net in fitted_on])
-        self.calibration: Calibration = calibrate(parts, measured)
         macs = np.array([[net.macs * 1e-9, 1e-3] for net in fitted_on])
         self._macs_line = nonnegative_fit(macs, measured)
 
@@ -87,7 +79,7 @@ class LatencyProfile:
         Raises:
             UnsupportedLayerError: none of an operator's kind was timed.
         """
-        return self._predict(operators)[0]
+        return self.model.predict(operators).seconds
 
     def estimate(
         self, workload: Workload, device: Device, *, batch_size: int, phase: Phase
@@ -103,21 +95,20 @@ class LatencyProfile:
             UnsupportedLayerError: none of an operator's kind was timed.
         """
         operators = self._operators(workload, batch_size, phase)
-        latency, predictions = self._predict(operators)
-        outside = self._outside(operators, predictions)
+        found = self.model.predict(operators)
         dense = workload.dense_macs * batch_size
         return Cost(
-            latency_s=latency,
-            interval=self._interval(latency, outside),
+            latency_s=found.seconds,
+            interval=self._interval(found),
             method="fitted",
-            note=self._note(latency, outside),
+            note=self._note(found),
             device=device.name,
             batch_size=batch_size,
             phase=phase,
             dense_macs=dense,
             effective_macs=workload.effective_macs * batch_size,
             realisable_macs=dense,  # dense kernels compute with zeros like with other numbers
-            breakdown_s=self._breakdown(operators, predictions),
+            breakdown_s=found.breakdown_s,
         )
 
     @cached_property
@@ -145,11 +136,6 @@ class LatencyProfile:
             for network in self.record.with_role("validation")
         )
 
-    def _predict(self, operators: Sequence[Operator]) -> tuple[float, dict[Operator, Prediction]]:
-        predictions = self.operators.predict(operators)
-        parts = network_parts(operators, _seconds(predictions))
-        return float(self.calibration.seconds(parts[None])[0]), predictions
-
     def _operators(self, workload: Workload, batch_size: int, phase: Phase) -> tuple[Operator, ...]:
         conditions = self.record.conditions
         if phase != conditions.phase:
@@ -169,22 +155,13 @@ class LatencyProfile:
             )
         return workload.operators
 
-    def _outside(
-        self, operators: Sequence[Operator], predictions: dict[Operator, Prediction]
-    ) -> tuple[float, float]:
-        """Give the share of the time spent in operators not covered, and the doubt they add."""
-        total = sum(predictions[each].seconds for each in operators)
-        strange = [predictions[each] for each in operators if not predictions[each].inside]
-        share = sum(each.seconds for each in strange) / total
-        doubt = sum(each.seconds * math.expm1(_Z_90 * each.deviation) for each in strange) / total
-        return share, doubt
-
-    def _interval(self, latency: float, outside: tuple[float, float]) -> tuple[float, float]:
+    def _interval(self, found: NetworkTime) -> tuple[float, float]:
+        latency = found.seconds
         errors = self.validation.profile
         below, above = max(0.0, 1 - errors.low_ratio), max(0.0, errors.high_ratio - 1)
         # A rule of thumb: doubled for a network twice as slow, or as fast, as any measured.
         stretch = 1 + abs(math.log2(self._beyond(latency)))
-        below, above = below * stretch + outside[1], above * stretch + outside[1]
+        below, above = below * stretch + found.doubt, above * stretch + found.doubt
         return latency * max(0.0, 1 - below), latency * (1 + above)
 
     def _beyond(self, latency: float) -> float:
@@ -192,46 +169,35 @@ class LatencyProfile:
         measured = [network.low_s for network in self.record.networks]
         return latency / min(max(latency, min(measured)), max(measured))
 
-    def _note(self, latency: float, outside: tuple[float, float]) -> str:
+    def _note(self, time: NetworkTime) -> str:
         conditions, found = self.record.conditions, self.validation
+        runtime = conditions.host.get("runtime")
         parts = [
             f"fitted to {len(self.record.operators)} operators and "
             f"{len(self.record.with_role('calibration'))} networks on "
-            f"{conditions.host.get('processor', 'unknown')}, {conditions.threads} thread(s), "
+            f"{conditions.host.get('processor', 'unknown')}, "
+            f"{f'{runtime}, ' if runtime else ''}{conditions.threads} thread(s), "
             f"{conditions.created[:10]}",
             f"{found.profile.networks} unseen networks: mean error {found.profile.mape:.1%}, "
             f"{found.profile.within_10:.0%} within 10 %, repeat noise {found.repeat_noise:.1%}",
         ]
         if found.repeat_noise > QUIET:
             parts.append("the machine was busy while it was profiled")
-        if outside[0] > 0:
+        if time.outside > 0:
             parts.append(
-                f"{outside[0]:.0%} of the time is spent in operators of sizes outside the profile: "
-                "the interval is wider"
+                f"{time.outside:.0%} of the time is spent in operators of sizes outside the "
+                "profile: the interval is wider"
             )
-        beyond = self._beyond(latency)
+        beyond = self._beyond(time.seconds)
         if beyond != 1:
             faster = "slower" if beyond > 1 else "faster"
             parts.append(f"{faster} than any network measured: the interval is wider")
         return "; ".join(parts)
 
-    def _breakdown(
-        self, operators: Sequence[Operator], predictions: dict[Operator, Prediction]
-    ) -> dict[str, float]:
-        found: dict[str, float] = defaultdict(float)
-        for each in operators:
-            factor = self.calibration.with_macs if each.macs else self.calibration.others
-            found[each.name.removeprefix("aten::")] += factor * predictions[each].seconds
-        found["overhead"] = len(operators) * self.calibration.overhead_us * 1e-6
-        return dict(found)
-
-
-def _seconds(predictions: dict[Operator, Prediction]) -> dict[Operator, float]:
-    return {operator: prediction.seconds for operator, prediction in predictions.items()}
-
 
 def _check_roles(record: ProfileRecord) -> None:
-    fewest: dict[Role, int] = {"calibration": FEWEST, "validation": FEWEST_VALIDATION}
+    fitted_on = FEWEST if record.operators else FEWEST_NETWORKS
+    fewest: dict[Role, int] = {"calibration": fitted_on, "validation": FEWEST_VALIDATION}
     for role, needed in fewest.items():
         count = len(record.with_role(role))
         if count < needed:

@@ -58,7 +58,7 @@ def profile_to_json(profile: LatencyProfile) -> str:
             {"operator": place[each.operator], "low_s": each.low_s, "halves_s": each.halves_s}
             for each in record.operators
         ],
-        "scales": profile.operators.scales,
+        "scales": profile.model.scales,
         "operators": [operator.to_data() for operator in table],
     }
     return _one_line_an_entry(data)

@@ -42,9 +42,9 @@ class GatedRecurrent(nn.RNNBase):
             layer.hidden_size,
             bias=layer.bias,
             batch_first=layer.batch_first,
+            device="meta",
         )
-        self.load_state_dict(layer.state_dict())
-        self.train(layer.training)
+        _take_over(self, layer)
         self.plain_type: Callable[..., nn.RNNBase] = type(layer)
         self.gate = gate
 
@@ -73,19 +73,22 @@ class GatedRecurrent(nn.RNNBase):
     def plain(self) -> nn.RNNBase:
         """Return a layer of the original type with the same weights, the gate left out."""
         layer = self.plain_type(
-            self.input_size, self.hidden_size, bias=self.bias, batch_first=self.batch_first
+            self.input_size,
+            self.hidden_size,
+            bias=self.bias,
+            batch_first=self.batch_first,
+            device="meta",
         )
-        layer.load_state_dict(self.state_dict())
-        return layer.train(self.training)
+        _take_over(layer, self)
+        return layer
 
 
 class GatedEmbedding(nn.Embedding):
     """An embedding whose entries are multiplied by their group's gate."""
 
     def __init__(self, layer: nn.Embedding, gate: Gate) -> None:
-        super().__init__(layer.num_embeddings, layer.embedding_dim)
-        self.load_state_dict(layer.state_dict())
-        self.train(layer.training)
+        super().__init__(layer.num_embeddings, layer.embedding_dim, device="meta")
+        _take_over(self, layer)
         self.gate = gate
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -94,9 +97,18 @@ class GatedEmbedding(nn.Embedding):
 
     def plain(self) -> nn.Embedding:
         """Return an embedding with the same weights, the gate left out."""
-        layer = nn.Embedding(self.num_embeddings, self.embedding_dim)
-        layer.load_state_dict(self.state_dict())
-        return layer.train(self.training)
+        layer = nn.Embedding(self.num_embeddings, self.embedding_dim, device="meta")
+        _take_over(layer, self)
+        return layer
+
+
+def _take_over(layer: nn.Module, source: nn.Module) -> None:
+    """Give ``layer`` the weights and mode of ``source``.
+
+    It was made on the meta device: weights to be thrown away must not use up random numbers.
+    """
+    layer.load_state_dict(source.state_dict(), assign=True)
+    layer.train(source.training)
 
 
 GATED = (GatedRecurrent, GatedEmbedding)
@@ -124,8 +136,9 @@ def sole_producers(
 
 def gated(layer: nn.RNNBase | nn.Embedding, gate: Gate) -> GatedRecurrent | GatedEmbedding:
     """Return ``layer`` with a gate on what it puts out."""
-    kind = GatedRecurrent if isinstance(layer, nn.RNNBase) else GatedEmbedding
-    return kind(layer, gate)  # type: ignore[arg-type]
+    if isinstance(layer, nn.RNNBase):
+        return GatedRecurrent(layer, gate)
+    return GatedEmbedding(layer, gate)
 
 
 def reader_factors(module: nn.Module) -> dict[str, Tensor]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -16,18 +17,20 @@ def layer_gradient_norms(
     """Return the Euclidean norm of the loss's gradient over the active weights of every layer.
 
     The loss is the mean cross-entropy of one batch in the model's present mode. Gradients stored on
-    the parameters stay as they are; in training mode BatchNorm statistics see the batch.
+    the parameters stay as they are; in training mode BatchNorm statistics see the batch (see
+    `undisturbed`).
 
     Args:
-        model: maps inputs (N, ...) to logits (N, classes).
+        model: maps inputs (N, ...) to logits (N, classes), or (N, T, words) of a text.
         inputs: one batch.
-        labels: (N,).
+        labels: (N,), or (N, T).
         masks: True where a weight is active, by parameter name; these layers are measured. Masks
             that are all True measure the dense network.
     """
     parameters = dict(model.named_parameters(remove_duplicate=False))
     weights = [parameters[name] for name in masks]
-    loss = F.cross_entropy(model(inputs), labels)
+    logits = model(inputs)
+    loss = F.cross_entropy(logits.flatten(0, -2), labels.flatten())
     gradients = torch.autograd.grad(loss, weights, materialize_grads=True)
     return {
         name: float(torch.linalg.vector_norm(gradient[mask.to(gradient.device)]))
@@ -45,3 +48,20 @@ def effective_gradient_flow(
     """
     norms = layer_gradient_norms(model, inputs, labels, masks)
     return math.hypot(*norms.values())
+
+
+@contextmanager
+def undisturbed(model: nn.Module) -> Iterator[None]:
+    """Measure in training mode inside; buffers (BatchNorm's), mode and random stream come back."""
+    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    modes = [(part, part.training) for part in model.modules()]
+    model.train()
+    try:
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+            yield
+    finally:
+        with torch.no_grad():
+            for buffer, before in buffers:
+                buffer.copy_(before)
+        for part, training in modes:
+            part.training = training

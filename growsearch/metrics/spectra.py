@@ -23,6 +23,8 @@ from torch import Tensor
 _LOWEST_MEAN_DEGREE = 3.0
 # A subgraph has this many input nodes at least.
 _FEWEST_NODES = 3
+# Layers with this many nodes a side and more: eigenvalues of W W^T, at a tenth of the time.
+_FROM_SQUARES = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,8 +124,15 @@ def _spectral_gap(strength: Tensor) -> float | None:
 
 def _singular_values(matrix: Tensor) -> list[float]:
     """Return the singular values, largest first."""
-    values: list[float] = torch.linalg.svdvals(matrix).tolist()
-    return values
+    rows, columns = matrix.shape
+    if min(rows, columns) < _FROM_SQUARES:
+        values: list[float] = torch.linalg.svdvals(matrix).tolist()
+        return values
+    square = matrix @ matrix.T if rows <= columns else matrix.T @ matrix
+    squares = torch.linalg.eigvalsh(square).flip(0)
+    # The small ones lose half their digits; the first two are what is asked for.
+    roots: list[float] = squares.clamp_min(0.0).sqrt().tolist()
+    return roots
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-Scalar = int | float | str
+Scalar = bool | int | float | str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +56,8 @@ def _parse_range(raw: Mapping[str, Any], parse: Callable[[Any], Scalar]) -> Rang
     if set(raw) != {"low", "high"}:
         raise ValueError(f"a range has the keys low and high, not {', '.join(map(str, raw))}")
     low, high = parse(raw["low"]), parse(raw["high"])
-    if isinstance(low, str) or isinstance(high, str):
-        raise ValueError("names have no range; write a list of names")
+    if isinstance(low, str | bool) or isinstance(high, str | bool):
+        raise ValueError("names and true or false have no range; write a list")
     if type(low) is not type(high):
         raise ValueError("low and high must be both shares (10%, 0.1) or both counts (20k)")
     if low >= high:

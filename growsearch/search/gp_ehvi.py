@@ -14,7 +14,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from growsearch.errors import UsageError
-from growsearch.search.gp_ehvi_candidates import Candidate, CandidateBook, Foresight, Key, key_of
+from growsearch.search.gp_ehvi_candidates import Candidate, CandidateBook, Foresight, key_of
 from growsearch.search.gp_ehvi_choice import Chooser, front_of
 from growsearch.search.gp_ehvi_history import History, ObjectiveView
 from growsearch.search.gp_ehvi_space import CandidateSpace, Params, SpaceFunction, uniform_numbers
@@ -100,7 +100,9 @@ class GPEHVISampler(BaseSampler):
         self._independent.reseed_rng()
 
     def infer_relative_search_space(
-        self, study: Study, trial: FrozenTrial  # noqa: ARG002
+        self,
+        study: Study,
+        trial: FrozenTrial,  # noqa: ARG002
     ) -> dict[str, BaseDistribution]:
         """Return every decision that a candidate may take."""
         if self._space is None:

@@ -73,7 +73,7 @@ class CandidateSpace:
         """Tell whether ``params`` is exactly one candidate of this space."""
         try:
             return self.complete(params, iter(())) == dict(params)
-        except _Undecided:
+        except _UndecidedError:
             return False
 
     def neighbours(self, params: Params, uniforms: Iterator[float]) -> Iterator[Params]:
@@ -106,7 +106,7 @@ class CandidateSpace:
         row: list[float] = []
         for name, distribution in self.distributions.items():
             if isinstance(distribution, CategoricalDistribution):
-                chosen = params.get(name, _Undecided)
+                chosen = params.get(name, _UndecidedError)
                 row += [float(option == chosen) for option in distribution.choices]
             else:
                 row.append(_unit_of(distribution, params[name]) if name in params else 0.5)
@@ -118,7 +118,7 @@ class CandidateSpace:
         return draw
 
 
-class _Undecided(Exception):
+class _UndecidedError(Exception):
     """A replayed candidate lacks a decision."""
 
 
@@ -159,7 +159,7 @@ class _Draw:
         else:
             unit = next(self._uniforms, None)
             if unit is None:
-                raise _Undecided(name)
+                raise _UndecidedError(name)
             value = _value_at(distribution, unit)
         self.params[name] = value
         self.distributions[name] = distribution

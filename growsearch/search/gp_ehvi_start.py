@@ -26,7 +26,9 @@ def start_point(
     """
     worth = [c for c in book.drawn if _below(c.costs, limits)] or book.drawn
     costs = np.array([candidate.costs for candidate in worth])
-    ranks = rankdata(np.nan_to_num(costs), axis=0).mean(axis=1) if costs.size else np.zeros(len(worth))
+    ranks = (
+        rankdata(np.nan_to_num(costs), axis=0).mean(axis=1) if costs.size else np.zeros(len(worth))
+    )
     order = np.argsort(ranks, kind="stable")
     wanted = quantile * len(order)
     by_distance = sorted(range(len(order)), key=lambda place: abs(place - wanted))

@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from growsearch.search.decisions import Decision, Options, Scalar
-from growsearch.search.study_config import GrowthKind, SparseKind, TrialKinds
-from growsearch.trial.config import GrowthTrial, RecipeChoice, SparseTrial, TrialConfig
+from growsearch.search.decisions import Decision, Options, Scalar, values_of
+from growsearch.search.study_values import NO_PATTERN
+from growsearch.search.trial_kinds import GrowthKind, SparseKind, TrialKinds, keeping
+from growsearch.sparsity import SALIENCIES, NOfM, StructuredPattern, parse_pattern
+from growsearch.transforms import ACTIVATED, DENSE
+from growsearch.trial.config import GrowthTrial, SparseTrial, TrialConfig
+from growsearch.trial.recipe_choice import RecipeChoice, recipe_values
+
+# An N:M pattern and a network without masks leave a distribution nothing to decide.
+_NO_SAY = "uniform"
 
 
 class Suggester(Protocol):
@@ -55,21 +62,71 @@ def _growth(trial: Suggester, kind: GrowthKind) -> GrowthTrial:
 
 
 def _sparse(trial: Suggester, kind: SparseKind) -> SparseTrial:
+    """Ask in an order in which every answer says which questions are left."""
+    space = str(_suggest(trial, "sparse.space", kind.space))
+    transform = str(_suggest(trial, "sparse.transform", kind.transform))
+    masked = transform not in DENSE
+    pattern = _pattern(trial, kind) if masked else None
+    sparsity = _sparsity(trial, kind, pattern)
+    ratios = masked and not isinstance(pattern, NOfM)
+    distribution = (
+        str(_suggest(trial, "sparse.distribution", kind.distribution)) if ratios else _NO_SAY
+    )
+    positions = "random"
+    if pattern is None and distribution in SALIENCIES:
+        positions = str(_suggest(trial, "sparse.positions", kind.positions))
     return SparseTrial(
-        space=str(_suggest(trial, "sparse.space", kind.space)),
-        transform=str(_suggest(trial, "sparse.transform", kind.transform)),
-        sparsity=float(_suggest(trial, "sparse.sparsity", kind.sparsity)),
-        distribution=str(_suggest(trial, "sparse.distribution", kind.distribution)),
-        updater=str(_suggest(trial, "sparse.updater", kind.updater)),
+        space=space,
+        transform=transform,
+        sparsity=sparsity,
+        distribution=distribution,
+        positions="saliency" if positions == "saliency" else "random",
+        pattern=pattern,
+        updater=_updater(trial, kind, pattern) if masked else "static",
+        activation=_activation(trial, kind, transform),
         training=_training(trial, "sparse", kind),
+        record=kind.record,
     )
 
 
+def _pattern(trial: Suggester, kind: SparseKind) -> StructuredPattern | None:
+    name = str(_suggest(trial, "sparse.pattern", kind.pattern))
+    return None if name == NO_PATTERN else parse_pattern(name)
+
+
+def _sparsity(trial: Suggester, kind: SparseKind, pattern: StructuredPattern | None) -> float:
+    """Return an N:M pattern's own sparsity, or ask for one."""
+    if isinstance(pattern, NOfM):
+        return 1 - pattern.density
+    assert kind.sparsity is not None  # SparseKind has asked for it
+    return float(_suggest(trial, "sparse.sparsity", kind.sparsity))
+
+
+def _updater(trial: Suggester, kind: SparseKind, pattern: StructuredPattern | None) -> str:
+    """Ask for an updater; patterns have fewer, which makes it another question to a sampler."""
+    fewer = keeping(kind.updater)
+    if pattern is None or fewer == values_of(kind.updater):
+        return str(_suggest(trial, "sparse.updater", kind.updater))
+    return str(_suggest(trial, "sparse.updater[pattern]", Options(values=fewer)))
+
+
+def _activation(trial: Suggester, kind: SparseKind, transform: str) -> bool:
+    if transform not in ACTIVATED:
+        return True
+    return bool(_suggest(trial, "sparse.activation", kind.activation))
+
+
 def _training(trial: Suggester, name: str, kind: GrowthKind | SparseKind) -> RecipeChoice:
+    """Ask for the recipe; what the study leaves open is the recipe's own."""
+    epochs = int(_suggest(trial, f"{name}.epochs", kind.epochs))
+    recipe = str(_suggest(trial, f"{name}.recipe", kind.recipe))
+    batch_size, learning_rate = recipe_values(recipe)
+    if kind.batch_size is not None:
+        batch_size = int(_suggest(trial, f"{name}.batch_size", kind.batch_size))
+    if kind.learning_rate is not None:
+        learning_rate = float(_suggest(trial, f"{name}.learning_rate", kind.learning_rate))
     return RecipeChoice(
-        epochs=int(_suggest(trial, f"{name}.epochs", kind.epochs)),
-        batch_size=int(_suggest(trial, f"{name}.batch_size", kind.batch_size)),
-        learning_rate=float(_suggest(trial, f"{name}.learning_rate", kind.learning_rate)),
+        epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, name=recipe
     )
 
 

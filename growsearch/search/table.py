@@ -77,10 +77,10 @@ class ResultTable:
     def params(self, row: int) -> dict[str, str]:
         """Return the decisions of a row."""
         found: dict[str, str] = {}
-        for name, options in reversed(self.options.items()):
+        for name, options in reversed(tuple(self.options.items())):
             row, place = divmod(row, len(options))
             found[name] = options[place]
-        return dict(reversed(found.items()))
+        return dict(reversed(tuple(found.items())))
 
     def values(self, row: int, objectives: Sequence[str]) -> list[float]:
         """Return a row's values of some columns."""

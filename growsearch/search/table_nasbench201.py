@@ -75,9 +75,7 @@ def live_paths(operations: Sequence[str]) -> list[tuple[str, ...]]:
 
 def live_operations(operations: Sequence[str]) -> Counter[str]:
     """Count the operations that some live path uses."""
-    live = {
-        edge for path in PATHS if all(operations[e] != "none" for e in path) for edge in path
-    }
+    live = {edge for path in PATHS if all(operations[e] != "none" for e in path) for edge in path}
     return Counter(operations[edge] for edge in live)
 
 

@@ -5,19 +5,36 @@ from growsearch.transforms.expansion import Expansion, ExpansionRequest, Sizes, 
 from growsearch.transforms.iso_macs import TOLERANCE, MacMatch, match_macs
 from growsearch.transforms.mac_profile import MacProfile
 from growsearch.transforms.plan import SparsePlan, sparse_plan
-from growsearch.transforms.registry import DESCRIPTIONS, TRANSFORMS, transform_called
-from growsearch.transforms.settings import NO_TRANSFORM, SparseSettings
+from growsearch.transforms.registry import (
+    ACTIVATED,
+    DENSE,
+    DESCRIPTIONS,
+    TRANSFORMS,
+    transform_called,
+)
+from growsearch.transforms.settings import (
+    NO_TRANSFORM,
+    POSITIONS,
+    SCHEDULED,
+    Positions,
+    SparseSettings,
+)
 from growsearch.transforms.wide_widths import wide_widths
 
 __all__ = [
+    "ACTIVATED",
+    "DENSE",
     "DESCRIPTIONS",
     "NO_TRANSFORM",
+    "POSITIONS",
+    "SCHEDULED",
     "TOLERANCE",
     "TRANSFORMS",
     "Expansion",
     "ExpansionRequest",
     "MacMatch",
     "MacProfile",
+    "Positions",
     "Sizes",
     "SparsePlan",
     "SparseSettings",

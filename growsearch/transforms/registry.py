@@ -24,6 +24,9 @@ WIDENING = frozenset({"sparse_wide", "low_rank"})
 # Those whose weights carry no masks.
 DENSE = frozenset({"low_rank"})
 
+# Those with act, BatchNorm and ReLU, that can be left out.
+ACTIVATED = ("sparse_parallel", "sparse_factorized", "sparse_doped", "low_rank")
+
 DESCRIPTIONS: dict[str, str] = {
     "sparse_wide": "every channel group sqrt(1/(1-s)) times as wide, sparse",
     "sparse_parallel": "every layer a sum of 1/(1-s) sparse branches",

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -12,21 +11,26 @@ from torch import Tensor, nn
 
 from growsearch.datasets import Dataset
 from growsearch.growth import Budget, GrowthConfig, build_full, grow
-from growsearch.sparsity import (
-    Masks,
-    SparseTraining,
-    macs_per_weight,
-    make_updater,
-    sparsify,
+from growsearch.sparsity import Batch, Masks, Timetable
+from growsearch.training import (
+    TRAINING_PASSES,
+    Classification,
+    EpochRecord,
+    Task,
+    TrainingOptions,
+    mean_loss,
+    train,
 )
-from growsearch.training import TRAINING_PASSES, EpochRecord, TrainingOptions, train
-from growsearch.transforms import apply
+from growsearch.transforms import MacProfile, SparsePlan, sparse_plan
 from growsearch.trial.config import NO_TRANSFORM, GrowthTrial, SparseTrial, TrialConfig
 from growsearch.trial.network import AppliedTransform, Network
+from growsearch.trial.recording import Line, Recording
 from search_spaces import SearchSpace, search_space
 
-# A mask update every 100 steps (RigL's default), but at least once an epoch in short runs.
+# A mask update every 100 steps (RigL's default), but in short runs once an epoch and ten times at
+# least.
 _MOST_STEPS_BETWEEN_UPDATES = 100
+_FEWEST_UPDATES = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +38,9 @@ class Candidate:
     """A trained network: the module, its description and how it got there.
 
     ``widths`` has, for every epoch of a grown network, the live channels of each group.
+    ``training_macs`` contain ``dense_gradient_macs``, what mask updates took for the gradients of
+    masked weights. ``mac_error`` is how far a transformed network's forward MACs are from the dense
+    network's over the whole of training, as a share. ``records`` has the lines of `Recording`.
     """
 
     model: nn.Module
@@ -42,6 +49,9 @@ class Candidate:
     training_macs: int
     dense_training_macs: int
     widths: tuple[Mapping[str, int], ...] = field(default=())
+    dense_gradient_macs: int = 0
+    mac_error: float | None = None
+    records: Mapping[str, Sequence[Line]] = field(default_factory=dict)
 
 
 def train_candidate(
@@ -96,68 +106,82 @@ def _grown(
 def _sparse(
     config: SparseTrial, space: SearchSpace, dataset: Dataset, seed: int, options: TrainingOptions
 ) -> Candidate:
-    recipe = config.training.recipe()
+    recipe, task = config.training.recipe(), Classification(dataset)
     example = space.example_inputs()
     with options.guard():
         dense = build_full(space, seed)
-        model, applied = _sparse_model(config, dense, example, seed)
-        factors = macs_per_weight(model, example)
-    masks = Masks.of(model)
-    steps_per_epoch = max(1, len(dataset.train) // recipe.batch_size)
-    hook = SparseTraining(
-        masks,
-        make_updater(config.updater),
-        macs_per_weight=factors,
-        interval=min(_MOST_STEPS_BETWEEN_UPDATES, steps_per_epoch),
-    )
+        dense_macs = MacProfile.of(dense, example).dense_macs
+        plan = _plan(config, dense, example, task, seed)
+        profile = MacProfile.of(plan.module, example)
+    masks = Masks.of(plan.module)
+    hook = plan.hook(profile.per_weight)
+    sample = task.sample(recipe.batch_size, torch.Generator().manual_seed(seed))
+    recording = Recording(masks, config.record, sample)
+    hooks = (hook, recording) if config.record else (hook,)
     history, state = train(
-        model,
-        dataset,
+        plan.module,
+        task,
         recipe,
         seed=seed,
-        forward_macs=_effective_macs(model, factors),
-        options=dataclasses.replace(options, hooks=(hook, *options.hooks)),
+        forward_macs=profile.macs(_zeros(masks)),
+        options=dataclasses.replace(options, hooks=(*hooks, *options.hooks)),
     )
     masks.check()
     masks.detach()
-    examples = state.total_steps * min(recipe.batch_size, len(dataset.train))
-    dense_macs = _effective_macs(dense, macs_per_weight(dense, example))
+    examples = state.total_steps * task.batch_examples(recipe.batch_size)
+    dense_training_macs = TRAINING_PASSES * dense_macs * examples
+    forward_part = state.training_macs - hook.dense_gradient_macs
     return Candidate(
-        model=model,
+        model=plan.module,
         network=Network(
             architecture=space.largest(),
             input_shape=dataset.input_shape,
             num_classes=dataset.num_classes,
-            transform=applied,
+            transform=_applied(config, plan),
         ),
         history=tuple(history),
         training_macs=state.training_macs,
-        dense_training_macs=TRAINING_PASSES * dense_macs * examples,
+        dense_training_macs=dense_training_macs,
+        dense_gradient_macs=hook.dense_gradient_macs,
+        mac_error=None if plan.match is None else forward_part / dense_training_macs - 1,
+        records=recording.records,
     )
 
 
-def _sparse_model(
-    config: SparseTrial, dense: nn.Module, example: tuple[Tensor, ...], seed: int
-) -> tuple[nn.Module, AppliedTransform | None]:
-    """Return the masked network and the transform that its description must name."""
-    generator = torch.Generator().manual_seed(seed)
-    if config.transform == NO_TRANSFORM:
-        model = copy.deepcopy(dense)
-        sparsify(
-            model, sparsity=config.sparsity, distribution=config.distribution, generator=generator
-        )
-        return model, None
-    model = apply(
+def _plan(
+    config: SparseTrial, dense: nn.Module, example: tuple[Tensor, ...], task: Task, seed: int
+) -> SparsePlan:
+    """Return the masked network and its updater for this trial's run."""
+    recipe, settings = config.training.recipe(), config.settings()
+    steps_per_epoch = task.steps_per_epoch(recipe.batch_size)
+    steps = steps_per_epoch * recipe.epochs
+    longest = min(_MOST_STEPS_BETWEEN_UPDATES, steps_per_epoch, steps // _FEWEST_UPDATES)
+    batch = None
+    if settings.needs_data:
+        # One batch of the training data, as in SNIP; another stream than the masks'.
+        inputs, targets = task.sample(recipe.batch_size, torch.Generator().manual_seed(seed))
+        batch = Batch(inputs=inputs, labels=targets, loss=mean_loss)
+    return sparse_plan(
         dense,
-        config.transform,
-        sparsity=config.sparsity,
-        distribution=config.distribution,
-        generator=generator,
-        example_inputs=example,
+        settings,
+        example,
+        timetable=Timetable(steps=steps, interval=max(1, longest)),
+        generator=torch.Generator().manual_seed(seed),
+        batch=batch,
     )
-    return model, AppliedTransform(name=config.transform, sparsity=config.sparsity)
 
 
-def _effective_macs(model: nn.Module, macs_of_one: Mapping[str, int]) -> int:
-    parameters = dict(model.named_parameters())
-    return sum(int(torch.count_nonzero(parameters[n])) * macs for n, macs in macs_of_one.items())
+def _applied(config: SparseTrial, plan: SparsePlan) -> AppliedTransform | None:
+    """Return the transform that the network's description must name."""
+    if config.transform == NO_TRANSFORM:
+        return None
+    return AppliedTransform(
+        name=config.transform,
+        sparsity=config.sparsity,
+        activation=config.activation,
+        sizes=plan.sizes,
+    )
+
+
+def _zeros(masks: Masks) -> dict[str, int]:
+    return {name: masks[name].numel() - kept for name, kept in masks.nonzeros().items()}

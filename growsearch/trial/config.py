@@ -5,28 +5,28 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from growsearch.errors import UsageError
-from growsearch.training import Recipe
+from growsearch.sparsity import StructuredPattern, parse_pattern, pattern_name
+from growsearch.transforms import NO_TRANSFORM, Positions, SparseSettings
+from growsearch.trial.recipe_choice import RecipeChoice
+from growsearch.trial.recording import Recorded, check_recorded
 
-NO_TRANSFORM = "none"
+__all__ = [
+    "NO_TRANSFORM",
+    "GrowthTrial",
+    "RecipeChoice",
+    "SparseTrial",
+    "TrialConfig",
+    "config_from_json",
+    "trial_id",
+    "trial_seed",
+]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecipeChoice:
-    """The hyper-parameters of training that a study may set or search."""
-
-    epochs: int
-    batch_size: int = 64
-    learning_rate: float = 0.1
-
-    def recipe(self) -> Recipe:
-        """Return the full recipe."""
-        return Recipe(
-            epochs=self.epochs, batch_size=self.batch_size, learning_rate=self.learning_rate
-        )
+# What is only written down, and changes neither a trial's network nor its id and seed.
+_OBSERVED = "record"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ class GrowthTrial:
             "kind": self.kind,
             "space": self.space,
             "budget": {self.budget_metric: self.budget},
-            **asdict(self.training),
+            **self.training.to_json(),
         }
 
 
@@ -62,7 +62,11 @@ class SparseTrial:
     """Train the full configuration of ``space`` sparsely, transformed or as it is.
 
     ``transform`` "none" keeps the network, so that sparsity saves MACs; any other one is a
-    Sparse-IFT member that keeps the dense network's MACs.
+    Sparse-IFT member, or "low_rank", that keeps the dense network's MACs. The other settings are
+    those of `SparseSettings`. ``record`` names what is written down every epoch; see `RECORDED`.
+
+    Raises:
+        UsageError: for an unknown name or choices that exclude each other.
     """
 
     space: str
@@ -71,23 +75,52 @@ class SparseTrial:
     distribution: str
     updater: str
     training: RecipeChoice
+    positions: Positions = "random"
+    pattern: StructuredPattern | None = None
+    activation: bool = True
+    record: tuple[Recorded, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.settings()
+        check_recorded(self.record)
 
     @property
     def kind(self) -> str:
         """The trial kind's name in files and reports."""
         return "sparse"
 
+    def settings(self) -> SparseSettings:
+        """Return how the network is to be made sparse."""
+        return SparseSettings(
+            sparsity=self.sparsity,
+            transform=self.transform,
+            distribution=self.distribution,
+            positions=self.positions,
+            pattern=self.pattern,
+            activation=self.activation,
+            updater=self.updater,
+        )
+
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON data."""
-        return {
+        """Return plain JSON data; what earlier versions had no key for is left out if usual."""
+        data: dict[str, Any] = {
             "kind": self.kind,
             "space": self.space,
             "transform": self.transform,
             "sparsity": self.sparsity,
             "distribution": self.distribution,
             "updater": self.updater,
-            **asdict(self.training),
+            **self.training.to_json(),
         }
+        if self.positions != "random":
+            data["positions"] = self.positions
+        if self.pattern is not None:
+            data["pattern"] = pattern_name(self.pattern)
+        if not self.activation:
+            data["activation"] = False
+        if self.record:
+            data[_OBSERVED] = list(self.record)
+        return data
 
 
 TrialConfig = GrowthTrial | SparseTrial
@@ -97,31 +130,36 @@ def config_from_json(data: Mapping[str, Any]) -> TrialConfig:
     """Read what ``to_json`` wrote.
 
     Raises:
-        UsageError: for an unknown kind or a missing key.
+        UsageError: for an unknown kind, a missing key or choices that exclude each other.
     """
     try:
-        training = RecipeChoice(
-            epochs=int(data["epochs"]),
-            batch_size=int(data["batch_size"]),
-            learning_rate=float(data["learning_rate"]),
-        )
+        training = RecipeChoice.from_json(data)
         if data["kind"] == "growth":
             ((metric, budget),) = data["budget"].items()
             return GrowthTrial(
                 space=data["space"], budget_metric=metric, budget=budget, training=training
             )
         if data["kind"] == "sparse":
-            return SparseTrial(
-                space=data["space"],
-                transform=data["transform"],
-                sparsity=float(data["sparsity"]),
-                distribution=data["distribution"],
-                updater=data["updater"],
-                training=training,
-            )
+            return _sparse_from_json(data, training)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UsageError(f"trial config: {error!r} in {str(dict(data))[:120]}") from error
     raise UsageError(f"trial config: kind = {data['kind']!r}; valid: growth, sparse")
+
+
+def _sparse_from_json(data: Mapping[str, Any], training: RecipeChoice) -> SparseTrial:
+    pattern = data.get("pattern")
+    return SparseTrial(
+        space=data["space"],
+        transform=data["transform"],
+        sparsity=float(data["sparsity"]),
+        distribution=data["distribution"],
+        updater=data["updater"],
+        training=training,
+        positions=data.get("positions", "random"),
+        pattern=None if pattern is None else parse_pattern(pattern),
+        activation=bool(data.get("activation", True)),
+        record=tuple(data.get(_OBSERVED, ())),
+    )
 
 
 def trial_id(config: TrialConfig, study_seed: int) -> str:
@@ -135,5 +173,6 @@ def trial_seed(config: TrialConfig, study_seed: int) -> int:
 
 
 def _digest(config: TrialConfig, study_seed: int) -> str:
-    text = json.dumps([config.to_json(), study_seed], sort_keys=True, separators=(",", ":"))
+    content = {key: value for key, value in config.to_json().items() if key != _OBSERVED}
+    text = json.dumps([content, study_seed], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -11,10 +11,12 @@ from typing import Any, Self
 from torch import nn
 
 from growsearch.errors import UsageError
-from growsearch.transforms import expand
+from growsearch.transforms import Sizes, expand
 from search_spaces import Architecture, SearchSpace, SearchSpaceError, search_space
 
 FORMAT = 1
+
+_USUAL_SIZES = Sizes()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,10 +26,20 @@ class AppliedTransform:
     name: str
     sparsity: float
     activation: bool = True
+    sizes: Sizes = _USUAL_SIZES
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON data."""
-        return {"name": self.name, "sparsity": self.sparsity, "activation": self.activation}
+        """Return plain JSON data; sizes that follow from the rest are left out."""
+        data: dict[str, Any] = {
+            "name": self.name,
+            "sparsity": self.sparsity,
+            "activation": self.activation,
+        }
+        if self.sizes.multiple != 1:
+            data["multiple"] = self.sizes.multiple
+        if self.sizes.ranks is not None:
+            data["ranks"] = dict(self.sizes.ranks)
+        return data
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +65,7 @@ class Network:
             self.transform.name,
             sparsity=self.transform.sparsity,
             activation=self.transform.activation,
+            sizes=self.transform.sizes,
         )
 
     @property
@@ -97,8 +110,13 @@ class Network:
 
 
 def _applied(data: Mapping[str, Any]) -> AppliedTransform:
+    ranks = data.get("ranks")
     return AppliedTransform(
         name=str(data["name"]),
         sparsity=float(data["sparsity"]),
         activation=bool(data["activation"]),
+        sizes=Sizes(
+            multiple=int(data.get("multiple", 1)),
+            ranks=None if ranks is None else {str(k): int(v) for k, v in ranks.items()},
+        ),
     )

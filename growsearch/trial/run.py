@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -73,7 +74,7 @@ def _train_and_score(config: TrialConfig, task: TrialTask, trial: Trial, report:
     return dataclasses.replace(
         trial,
         status="finished",
-        metrics={**found.metrics, "dense_training_macs": candidate.dense_training_macs},
+        metrics={**found.metrics, **_training_metrics(candidate)},
         latency=found.latency,
         network=candidate.network.to_json(),
         network_hash=candidate.network.hash,
@@ -81,11 +82,28 @@ def _train_and_score(config: TrialConfig, task: TrialTask, trial: Trial, report:
     )
 
 
+def _training_metrics(candidate: Candidate) -> dict[str, float]:
+    """Return what training cost beside the dense network, and how near a transform came to it."""
+    metrics: dict[str, float] = {
+        "dense_training_macs": candidate.dense_training_macs,
+        "dense_gradient_macs": candidate.dense_gradient_macs,
+    }
+    if candidate.mac_error is not None:
+        metrics["mac_error"] = candidate.mac_error
+    return metrics
+
+
 def write_files(folder: Path, candidate: Candidate) -> None:
-    """Write architecture.json, weights.safetensors and history.csv of a trained candidate."""
+    """Write architecture.json, weights.safetensors and history.csv of a trained candidate.
+
+    What it recorded goes into one file of JSON lines each, such as spectra.jsonl.
+    """
     weights = {name: tensor.contiguous() for name, tensor in candidate.model.state_dict().items()}
     write_bytes(folder / "weights.safetensors", save(weights))
     write_text(folder / "history.csv", history_csv(candidate))
+    for name, lines in candidate.records.items():
+        text = "".join(f"{json.dumps(line, allow_nan=False)}\n" for line in lines)
+        write_text(folder / f"{name}.jsonl", text)
     # Last: a folder with an architecture has everything.
     write_json(folder / "architecture.json", candidate.network.to_json())
 

@@ -20,7 +20,7 @@ from search_spaces.recurrent import RecurrentSpace
 from search_spaces.residual_units import BasicResNetSpace
 
 BUDGET = Budget(macs=0.4)
-# Structure changes after epochs 1 to 4; the checkpoints of 2, 4 and 5 are of all three kinds.
+# Structure changes after epochs 1 to 4; the checkpoint of epoch 5 is of a final one.
 RECIPE = Recipe(epochs=6, batch_size=16, learning_rate=0.05)
 CONFIG = GrowthConfig(recipe=RECIPE, freeze_at=0.67)
 
@@ -53,7 +53,7 @@ def _grow(space, dataset, config, path=None, stop=None):
     )
 
 
-def _interrupted(space, dataset, config, path, stops=(2, 4, 5)):
+def _interrupted(space, dataset, config, path, stops=(2, 5)):
     for stop in stops:
         with pytest.raises(KilledError):
             _grow(space, dataset, config, path, stop)
@@ -79,8 +79,13 @@ def test_a_run_that_was_stopped_grows_the_same_network_bit_for_bit(
     assert len(follower.before) == 5
 
 
-@pytest.mark.parametrize("relaxation", sorted(RELAXATIONS))
-@pytest.mark.parametrize("steering", sorted(STEERINGS))
+@pytest.mark.parametrize(
+    ("relaxation", "steering"),
+    [
+        *((relaxation, "task") for relaxation in sorted(RELAXATIONS)),
+        *(("sigmoid", steering) for steering in sorted(STEERINGS) if steering != "task"),
+    ],
+)
 def test_every_way_of_learning_indicators_resumes_to_the_bit(
     space, dataset, tmp_path, relaxation, steering
 ):

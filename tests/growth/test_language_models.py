@@ -134,6 +134,16 @@ def test_the_result_rebuilds_and_its_last_perplexity_is_that_of_the_returned_net
     assert repr(rebuilt) == repr(result.model)
 
 
+def test_growing_leaves_torchs_own_generator_alone(text):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    recipe = dataclasses.replace(RECIPE, epochs=2)
+    settings = GrowthConfig(recipe=recipe)
+    grow(space(grow_embedding=True), text, budget=Budget(macs=0.4), config=settings, seed=1)
+    assert torch.equal(torch.rand(3), expected)
+
+
 def test_training_macs_are_counted_window_by_window(text):
     result = grow(space(), text, budget=Budget(macs=0.4), config=config(), seed=1)
     windows = 5 * (2000 // (5 * WINDOW))

@@ -293,7 +293,7 @@ def test_detaching_then_attaching_again_is_the_identity(patient):
     assert torch.equal(patient.logits(), logits)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 10_000), cell=st.sampled_from(sorted(CELLS)))
 def test_any_chain_of_changes_keeps_every_weight_and_momentum_in_its_place(seed, cell):
     generator = torch.Generator().manual_seed(seed)
@@ -307,7 +307,7 @@ def test_any_chain_of_changes_keeps_every_weight_and_momentum_in_its_place(seed,
     assert_same(patient.state(), before)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 10_000), cell=st.sampled_from(sorted(CELLS)))
 def test_any_creation_keeps_the_function(seed, cell):
     generator = torch.Generator().manual_seed(seed)
@@ -395,7 +395,7 @@ def test_macs_are_counted_by_hand_once_a_token(cell, insert):
         assert cost_models.trace(model, space(cell).example_inputs()).dense_macs == macs(5, 4, 3)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     widths=st.tuples(st.integers(1, 7), st.integers(1, 7), st.integers(1, 7)),
     cell=st.sampled_from(sorted(CELLS)),

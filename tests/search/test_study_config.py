@@ -1,12 +1,19 @@
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from growsearch.errors import UsageError
 from growsearch.search.decisions import Options, Range, parse_decision
 from growsearch.search.study_file import load_study, parse_study
+from growsearch.search.suggest import suggest_candidate
+from growsearch.search.trial_kinds import SparseKind
+from growsearch.sparsity import MASK_UPDATERS, SPARSITY_DISTRIBUTIONS, NOfM
+from growsearch.transforms import TRANSFORMS
+from growsearch.trial.config import config_from_json
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "digits.yaml"
 
@@ -26,6 +33,15 @@ def _set(*path: str, value: Any) -> Callable[[dict[str, Any]], None]:
         for key in path[:-1]:
             data = data.setdefault(key, {})
         data[path[-1]] = value
+
+    return change
+
+
+def _unset(*path: str) -> Callable[[dict[str, Any]], None]:
+    def change(data: dict[str, Any]) -> None:
+        for key in path[:-1]:
+            data = data[key]
+        del data[path[-1]]
 
     return change
 
@@ -50,6 +66,19 @@ def _set(*path: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (_set("search", "trials", value=0), ["search.trials", "0"]),
         (_set("dataset", value="digit"), ["'digit'", "digits"]),
         (_set("name", value="../up"), ["name", "../up"]),
+        (_set("trials", "sparse", "distribution", value="snap"), ["'snap'", "synflow"]),
+        (_set("trials", "sparse", "pattern", value="2/4"), ["trials.sparse.pattern", '"4:8-t"']),
+        (_set("trials", "sparse", "pattern", value="4:4"), ["keeps every weight"]),
+        (_set("trials", "sparse", "positions", value="saliency"), ["positions", "snip"]),
+        (_set("trials", "sparse", "activation", value="yes"), ["'yes'", "true nor false"]),
+        (_set("trials", "sparse", "activation", value=False), ["activation", "sparse_parallel"]),
+        (_set("trials", "sparse", "activation", value={"low": False, "high": True}), ["no range"]),
+        (_set("trials", "sparse", "record", value=["loss"]), ["trials.sparse.record", "spectra"]),
+        (_set("trials", "sparse", "record", value=["spectra"] * 2), ["stands twice"]),
+        (_set("trials", "sparse", "recipe", value="sgd"), ["'sgd'", "default", "gpt3-small"]),
+        (_set("trials", "growth", "recipe", value="gpt3-small"), ["trials.growth.recipe", "SGD"]),
+        (_set("trials", "sparse", "learning_rate", value="fast"), ["learning_rate", "'fast'"]),
+        (_unset("trials", "sparse", "sparsity"), ["trials.sparse", "sparsity is missing"]),
     ],
 )
 def test_a_wrong_key_is_named_with_its_value_and_the_rule(
@@ -91,3 +120,109 @@ def test_a_list_is_a_choice_and_low_and_high_are_a_range() -> None:
 def test_a_decision_without_a_real_choice_is_refused(raw: Any) -> None:
     with pytest.raises(ValueError, match=r"stands twice|empty list|not below|low and high"):
         parse_decision(raw, int)
+
+
+def _sparse(tiny: dict[str, Any], **settings: Any) -> dict[str, Any]:
+    """Return the tiny study with these settings of its sparse trials, and no other trials."""
+    space = {"space": "mlp-digits", "sparsity": {"low": 0.5, "high": 0.8}, "transform": "none"}
+    return {**tiny, "trials": {"sparse": {**space, **settings}}}
+
+
+def test_a_pattern_with_an_updater_that_changes_the_sparsity_is_refused(
+    tiny: dict[str, Any],
+) -> None:
+    with pytest.raises(UsageError, match="pattern: goes with the updaters static, set and rigl"):
+        parse_study(_sparse(tiny, pattern="2:4", updater=["granet", "gmp"]))
+
+
+def test_an_unquoted_pattern_is_read_as_it_was_meant(tmp_path: Path, tiny: dict[str, Any]) -> None:
+    path = tmp_path / "study.yaml"
+    text = yaml.safe_dump(_sparse(tiny, pattern="PATTERN"))
+    # YAML 1.1 makes 124 of 2:4.
+    path.write_text(text.replace("PATTERN", "[2:4, 4:8-t, 16x16, none]"))
+    sparse = load_study(path).trials.sparse
+    assert sparse is not None
+    assert sparse.pattern == Options(values=("2:4", "4:8-t", "16x16", "none"))
+
+
+def test_a_study_of_n_of_m_patterns_alone_needs_no_sparsity(tiny: dict[str, Any]) -> None:
+    data = _sparse(tiny, pattern=["2:4", "1:4"])
+    del data["trials"]["sparse"]["sparsity"]
+    assert parse_study(parse_study(data).to_plain()) == parse_study(data)
+
+
+def test_a_recipes_own_values_are_written_down_where_the_study_has_none(
+    tiny: dict[str, Any],
+) -> None:
+    def kind(**settings: Any) -> SparseKind:
+        found = parse_study(_sparse(tiny, **settings)).trials.sparse
+        assert found is not None
+        return found
+
+    preset = kind(recipe="gpt3-small", batch_size=16)
+    assert preset.batch_size == Options(values=(16,))
+    assert preset.learning_rate == Options(values=(6e-4,))
+    assert kind().batch_size == Options(values=(64,))
+    # Several recipes: each its own, so that nothing is written down.
+    assert kind(recipe=["default", "gpt3-small"]).batch_size is None
+
+
+def test_a_study_resolved_by_an_earlier_version_is_the_same_study(tiny: dict[str, Any]) -> None:
+    old = _sparse(
+        tiny,
+        distribution="erk",
+        updater="static",
+        epochs=20,
+        batch_size=64,
+        learning_rate=0.1,
+    )
+    assert parse_study(old).to_plain() == parse_study(_sparse(tiny)).to_plain()
+
+
+class _Dice:
+    """Answers at random, and checks that one question is always the same question."""
+
+    def __init__(self, seed: int, asked: dict[str, Any]) -> None:
+        self._random, self._asked = random.Random(seed), asked
+
+    def suggest_categorical(self, name: str, choices: list[Any]) -> Any:
+        assert self._asked.setdefault(name, choices) == choices
+        return self._random.choice(choices)
+
+    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
+        assert self._asked.setdefault(name, (low, high, log)) == (low, high, log)
+        return self._random.randint(low, high)
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        assert self._asked.setdefault(name, (low, high, log)) == (low, high, log)
+        return self._random.uniform(low, high)
+
+
+def test_every_candidate_of_the_widest_study_is_legal(tiny: dict[str, Any]) -> None:
+    everything = _sparse(
+        tiny,
+        transform=["none", *TRANSFORMS],
+        distribution=list(SPARSITY_DISTRIBUTIONS),
+        positions=["random", "saliency"],
+        pattern=["none", "2:4", "1:4-t", "4x4"],
+        updater=list(MASK_UPDATERS),
+        activation=[True, False],
+        recipe=["default", "sparse-ift-cifar", "gpt3-small"],
+        record=["spectra"],
+    )
+    kinds = parse_study(everything).trials
+    asked: dict[str, Any] = {}
+    found = [suggest_candidate(_Dice(seed, asked), kinds) for seed in range(400)]
+    # A candidate that cannot be would have raised.
+    assert all(config_from_json(config.to_json()) == config for config in found)
+    for name in ("transform", "distribution", "positions", "pattern", "updater", "activation"):
+        seen = {getattr(config, name) for config in found}
+        wanted = everything["trials"]["sparse"][name]
+        assert len(seen) == len(wanted), name
+    patterned = [config for config in found if isinstance(config.pattern, NOfM)]
+    assert {config.sparsity for config in patterned} == {0.5, 0.75}
+    assert not {config.updater for config in patterned} & {"granet", "gmp"}
+    assert {config.updater for config in found if config.transform == "low_rank"} == {"static"}
+    recipes = {(c.training.name, c.training.batch_size) for c in found}
+    assert recipes == {("default", 64), ("sparse-ift-cifar", 128), ("gpt3-small", 256)}
+    assert kinds == type(kinds).model_validate(kinds.model_dump(mode="json"))

@@ -65,9 +65,7 @@ def test_the_true_hypervolume_is_the_area_that_a_pencil_draws() -> None:
 
 def test_an_architecture_string_reads_back() -> None:
     operations = (CONV3, SKIP, NONE, POOL, CONV1, CONV3)
-    text = (
-        "|nor_conv_3x3~0|+|skip_connect~0|none~1|+|avg_pool_3x3~0|nor_conv_1x1~1|nor_conv_3x3~2|"
-    )
+    text = "|nor_conv_3x3~0|+|skip_connect~0|none~1|+|avg_pool_3x3~0|nor_conv_1x1~1|nor_conv_3x3~2|"
     assert architecture_string(operations) == text
     assert operations_of(text) == operations
     for wrong in ("", text.replace("none", "zero"), text.replace("~2", "~0")):

@@ -1,8 +1,14 @@
+import dataclasses
+import json
+import math
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 
 from growsearch.errors import UsageError
+from growsearch.sparsity import NOfM
+from growsearch.transforms import TOLERANCE
 from growsearch.trial.config import (
     GrowthTrial,
     RecipeChoice,
@@ -12,6 +18,7 @@ from growsearch.trial.config import (
     trial_seed,
 )
 from growsearch.trial.network import AppliedTransform, Network
+from growsearch.trial.recipe_choice import recipe_values
 from growsearch.trial.run import run_trial
 from growsearch.trial.task import TrialTask
 from search_spaces import SEARCH_SPACES
@@ -128,3 +135,135 @@ def test_a_network_file_of_another_format_or_space_is_refused() -> None:
         Network.from_json({**data, "format": 2})
     with pytest.raises(UsageError, match="unknown search space"):
         Network.from_json({**data, "space": "mlp-planets"})
+
+
+FULL = SparseTrial(
+    space="mlp-digits",
+    transform="sparse_factorized",
+    sparsity=0.5,
+    distribution="snip",
+    positions="saliency",
+    updater="granet",
+    activation=False,
+    training=RecipeChoice(epochs=2, batch_size=128, learning_rate=0.05, name="sparse-ift-cifar"),
+    record=("spectra", "gradient_flow"),
+)
+
+
+def test_settings_that_earlier_versions_had_not_keep_old_ids() -> None:
+    assert SPARSE.to_json() == {
+        "kind": "sparse",
+        "space": "mlp-digits",
+        "transform": "none",
+        "sparsity": 0.75,
+        "distribution": "uniform",
+        "updater": "rigl",
+        "epochs": 1,
+        "batch_size": 64,
+        "learning_rate": 0.1,
+    }
+    # What version 0.1.0 named its folder.
+    assert trial_id(SPARSE, 0) == "f562e7d25a"
+
+
+def test_recording_changes_neither_id_nor_seed_and_survives_json() -> None:
+    silent = dataclasses.replace(FULL, record=())
+    assert trial_id(FULL, 0) == trial_id(silent, 0)
+    assert trial_seed(FULL, 0) == trial_seed(silent, 0)
+    assert config_from_json(FULL.to_json()) == FULL
+    assert config_from_json(silent.to_json()) == silent
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"updater": "granite"}, "unknown 'granite'"),
+        ({"record": ["loss"]}, "unknown 'loss'; valid: spectra, gradient_flow"),
+        ({"record": ["spectra", "spectra"]}, "stands twice"),
+        ({"pattern": "4:2"}, "keeps every weight"),
+        ({"distribution": "erk"}, "erk chooses no positions"),
+    ],
+)
+def test_a_config_with_settings_that_cannot_be_is_refused(change, message) -> None:
+    with pytest.raises(UsageError, match=message):
+        config_from_json({**FULL.to_json(), **change})
+
+
+def test_a_trial_with_everything_keeps_the_dense_macs_and_writes_its_records(
+    tmp_path: Path,
+) -> None:
+    trial = _run(FULL, tmp_path)
+    assert trial.status == "finished", trial.error
+    metrics = trial.metrics
+    forward = metrics["training_macs"] - metrics["dense_gradient_macs"]
+    assert metrics["dense_gradient_macs"] > 0
+    assert abs(forward / metrics["dense_training_macs"] - 1) <= TOLERANCE
+    assert metrics["mac_error"] == pytest.approx(forward / metrics["dense_training_macs"] - 1)
+    folder = tmp_path / "trials" / trial.id
+    spectra, flow = (
+        [json.loads(line) for line in (folder / f"{name}.jsonl").read_text().splitlines()]
+        for name in ("spectra", "gradient_flow")
+    )
+    assert [line["epoch"] for line in spectra] == [line["epoch"] for line in flow] == [0, 1, 2]
+    # One hidden layer between the dense ends, in two factors.
+    assert list(spectra[0]["layers"]) == list(flow[0]["layers"])
+    assert len(flow[0]["layers"]) == 2
+    gaps = [figures["weighted_spectral_gap"] for figures in spectra[1]["layers"].values()]
+    assert spectra[1]["mean"]["weighted_spectral_gap"] == pytest.approx(sum(gaps) / 2)
+    norms = list(flow[2]["layers"].values())
+    assert flow[2]["all"] == pytest.approx(math.hypot(*norms))
+    assert flow[2]["mean"] == pytest.approx(sum(norms) / 2)
+    assert flow[0] != flow[2]
+    silent = _run(dataclasses.replace(FULL, record=()), tmp_path / "silent")
+    assert silent.metrics == trial.metrics
+    assert not (tmp_path / "silent" / "trials" / trial.id / "spectra.jsonl").exists()
+
+
+@pytest.mark.parametrize("updater", ["granet", "gmp"])
+def test_a_scheduled_trial_without_a_transform_ends_at_its_sparsity(updater, tmp_path) -> None:
+    trial = _run(dataclasses.replace(SPARSE, updater=updater), tmp_path)
+    weights = 64 * 256 + 256 * 256 + 256 * 10
+    assert trial.metrics["macs"] == weights - round(0.75 * weights)
+    # It was denser before.
+    assert trial.metrics["training_macs"] > 0.3 * trial.metrics["dense_training_macs"]
+
+
+@pytest.mark.parametrize(
+    ("transform", "pattern", "sparsity"),
+    [("none", NOfM(2, 4), 0.5), ("sparse_wide", NOfM(2, 8, transposable=True), 0.75)],
+)
+def test_a_pattern_is_in_the_weights_of_the_finished_network(
+    transform, pattern, sparsity, tmp_path
+) -> None:
+    config = dataclasses.replace(SPARSE, transform=transform, pattern=pattern, sparsity=sparsity)
+    assert config_from_json(config.to_json()) == config
+    trial = _run(config, tmp_path)
+    assert trial.status == "finished", trial.error
+    weights = load_file(tmp_path / "trials" / trial.id / "weights.safetensors")
+    matrix = weights["hidden.1.linear.weight"]
+    groups = matrix.view(len(matrix), -1, pattern.m)
+    assert ((groups != 0).sum(dim=2) <= pattern.n).all()
+    network = Network.from_json(trial.network)
+    network.build().load_state_dict(weights)
+
+
+def test_a_low_rank_trial_is_rebuilt_with_its_ranks(tmp_path: Path) -> None:
+    config = dataclasses.replace(SPARSE, transform="low_rank", sparsity=0.2, updater="static")
+    trial = _run(config, tmp_path)
+    assert trial.status == "finished", trial.error
+    network = Network.from_json(trial.network)
+    assert network.transform.sizes.ranks
+    assert sum(p.numel() for p in network.build().parameters()) == trial.metrics["dense_parameters"]
+    # Half a rank of the one layer: (280 + 280) / 2.
+    dense = 64 * 256 + 256 * 256 + 256 * 10
+    assert abs(trial.metrics["macs"] - dense) <= 286
+
+
+def test_a_recipe_is_stretched_to_the_epochs_and_its_values_can_be_replaced() -> None:
+    recipe = RecipeChoice(epochs=20, batch_size=32, learning_rate=0.2, name="sparse-ift-cifar")
+    found = recipe.recipe()
+    assert (found.epochs, found.batch_size, found.learning_rate) == (20, 32, 0.2)
+    assert found.schedule.milestones == (6.0, 12.0, 16.0)
+    assert found.weight_decay == 5e-4
+    with pytest.raises(UsageError, match="valid: default, "):
+        recipe_values("sparse-ift-mnist")

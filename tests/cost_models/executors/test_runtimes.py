@@ -119,6 +119,20 @@ def test_a_network_with_two_inputs_and_outputs_is_translated(name):
     assert measure(Two(), inputs, device=name, budget_s=0.02, max_noise=None).low_s > 0
 
 
+@pytest.mark.parametrize("name", TRANSLATED)
+def test_a_network_in_another_precision_is_refused_rather_than_timed_as_float32(name):
+    with pytest.raises(CostModelError, match=r"torch.float64.*call module.float\(\)"):
+        measure(nn.Linear(4, 3).double(), (torch.zeros(1, 4).double(),), device=name)
+
+
+@pytest.mark.parametrize("name", TRANSLATED)
+def test_whole_numbers_are_legal_inputs(name):
+    torch.manual_seed(0)
+    inputs = (torch.tensor([[1, 2, 0]]),)
+    found = measure(nn.Embedding(4, 3), inputs, device=name, budget_s=0.02, max_noise=None)
+    assert found.low_s > 0
+
+
 @needs_onnx
 def test_a_network_that_cannot_be_exported_is_refused_with_the_remedy():
     class Branching(nn.Module):

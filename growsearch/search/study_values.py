@@ -1,0 +1,143 @@
+"""How is each value of a study written? Parsers that say what is wrong and how to put it right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, PlainSerializer
+
+from growsearch.errors import UsageError
+from growsearch.pareto.quantities import parse_quantity, parse_share
+from growsearch.search.decisions import Decision, Scalar, decision_to_plain, parse_decision
+
+NO_PATTERN = "none"
+
+
+def _decision(parse: Callable[[Any], Scalar]) -> BeforeValidator:
+    """Return a validator of decisions; what a study leaves out stays None where it may be."""
+    return BeforeValidator(lambda raw: None if raw is None else parse_decision(raw, parse))
+
+
+def _one_of(key: str, valid: Callable[[], Iterable[str]]) -> BeforeValidator:
+    """Return a validator of the names that ``valid`` lists; it is asked once a study is read."""
+
+    def parse(value: Any) -> Scalar:
+        names = tuple(valid())
+        if value not in names:
+            raise ValueError(f"unknown {key} {value!r}; valid: {', '.join(names)}")
+        return str(value)
+
+    return _decision(parse)
+
+
+def _parse_sparsity(value: Any) -> float:
+    try:
+        share = parse_share(value, "sparsity")
+    except (UsageError, TypeError) as error:
+        raise ValueError(str(error)) from error
+    if not 0 <= share < 1:
+        raise ValueError(f"sparsity {value} is not in [0, 1); write for example 0.9 or 90%")
+    return share
+
+
+def _parse_budget(value: Any) -> int | float:
+    """A percentage or a float in (0, 1] is a share of the full configuration, else a count."""
+    try:
+        if isinstance(value, str) and value.strip().endswith("%"):
+            return parse_share(value, "budget")
+        number = parse_quantity(value, "parameters") if isinstance(value, str) else value
+    except UsageError as error:
+        raise ValueError(str(error)) from error
+    if isinstance(number, bool) or not isinstance(number, int | float) or number <= 0:
+        raise ValueError(f"{value!r} is no budget; write a share (10%) or a count (20k)")
+    if isinstance(value, float) and number <= 1:
+        return number
+    return round(number)
+
+
+def _parse_count(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{value!r} is no whole number above 0")
+    return value
+
+
+def _parse_rate(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+        raise ValueError(f"{value!r} is no number above 0")
+    return float(value)
+
+
+def _parse_truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{value!r} is neither true nor false")
+    return value
+
+
+def _parse_pattern(value: Any) -> str:
+    """Return the usual spelling of a pattern, or "none"."""
+    from growsearch.sparsity import parse_pattern, pattern_name
+
+    if value == NO_PATTERN:
+        return NO_PATTERN
+    try:
+        return pattern_name(parse_pattern(value))
+    except UsageError as error:
+        raise ValueError(str(error).removeprefix("pattern: ")) from error
+
+
+def _spaces() -> Iterable[str]:
+    from search_spaces import SEARCH_SPACES
+
+    return SEARCH_SPACES
+
+
+def _transforms() -> Iterable[str]:
+    from growsearch.transforms import NO_TRANSFORM, TRANSFORMS
+
+    return (NO_TRANSFORM, *TRANSFORMS)
+
+
+def _distributions() -> Iterable[str]:
+    from growsearch.sparsity import SPARSITY_DISTRIBUTIONS
+
+    return SPARSITY_DISTRIBUTIONS
+
+
+def _positions() -> Iterable[str]:
+    from growsearch.transforms import POSITIONS
+
+    return POSITIONS
+
+
+def _updaters() -> Iterable[str]:
+    from growsearch.sparsity import MASK_UPDATERS
+
+    return MASK_UPDATERS
+
+
+def _recipes() -> Iterable[str]:
+    from growsearch.trial.recipe_choice import RECIPE_NAMES
+
+    return RECIPE_NAMES
+
+
+def _to_plain(decision: Decision | None) -> Any:
+    return None if decision is None else decision_to_plain(decision)
+
+
+_plain = PlainSerializer(_to_plain)
+Count = Annotated[Decision, _decision(_parse_count), _plain]
+Rate = Annotated[Decision, _decision(_parse_rate), _plain]
+OptionalCount = Annotated[Decision | None, _decision(_parse_count), _plain]
+OptionalRate = Annotated[Decision | None, _decision(_parse_rate), _plain]
+OptionalSparsity = Annotated[Decision | None, _decision(_parse_sparsity), _plain]
+BudgetRange = Annotated[Decision, _decision(_parse_budget), _plain]
+Truth = Annotated[Decision, _decision(_parse_truth), _plain]
+Space = Annotated[Decision, _one_of("space", _spaces), _plain]
+TransformName = Annotated[Decision, _one_of("transform", _transforms), _plain]
+DistributionName = Annotated[Decision, _one_of("distribution", _distributions), _plain]
+PositionsName = Annotated[Decision, _one_of("positions", _positions), _plain]
+UpdaterName = Annotated[Decision, _one_of("updater", _updaters), _plain]
+PatternName = Annotated[Decision, _decision(_parse_pattern), _plain]
+RecipeName = Annotated[Decision, _one_of("recipe", _recipes), _plain]
