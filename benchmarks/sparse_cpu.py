@@ -11,6 +11,7 @@ time that was fitted on random shapes only, none of which is in the tables.
 from __future__ import annotations
 
 import argparse
+import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from growsearch.files import write_json
 from search_spaces import SEARCH_SPACES
 
 RESULTS = Path(__file__).parent / "results" / "sparse_cpu.json"
+SECTIONS = ("fit", "layers", "networks")
 SPARSITIES = (0.5, 0.75, 0.9, 0.95)
 # spec: torch CSR with 64-bit indices, MLP of four such pairs, speed-up over dense eager float32.
 PUBLISHED_MLP = {1: (0.23, 0.45, 0.87, 1.7), 16: (0.7, 1.4, 3.1, 5.6), 128: (0.5, 1.0, 2.2, 3.7)}
@@ -273,54 +275,77 @@ def show_networks(rows: list[dict[str, object]], console: Console) -> None:
     console.print(table)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--random-shapes", type=int, default=300)
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    console = Console(width=150)
-    generator = torch.Generator().manual_seed(arguments.seed)
-    torch.manual_seed(arguments.seed)
+def settings(seed: int) -> dict[str, object]:
     noise = host_noise()
-    console.print(f"machine: {noise.verdict}")
-    model, errors = fit(arguments.random_shapes, generator)
-    show_fit(errors, console)
-    layers = [layer_row(case, model, generator) for case in table_cases(generator)]
-    show_layers(layers, console)
-    every = [
-        abs(row["predicted_csr_s"][form] / row["csr_s"][form] - 1)  # type: ignore[index]
-        for row in layers
-        for form in row["csr_s"]  # type: ignore[attr-defined]
-    ]
-    agree = sum(row["best"] == row["predicted_best"] for row in layers) / len(layers)
-    console.print(
-        f"the tables' {len(every)} CSR times: MAPE {sum(every) / len(every):.1%}; "
-        f"the predicted best form is the best one in {agree:.0%}"
-    )
-    rows = list(network_rows(generator))
-    show_networks(rows, console)
-    settings = {
+    return {
         "threads": 1,
-        "seed": arguments.seed,
-        "random_shapes": arguments.random_shapes,
+        "seed": seed,
         "torch": torch.__version__,
         "processor": torch.backends.cpu.get_cpu_capability(),
         "machine": noise.verdict,
         "time": "process CPU seconds, 20 % quantile, candidates taking turns",
     }
-    tables_error = {"mape": sum(every) / len(every), "best_form_predicted": agree}
-    write_json(
-        RESULTS,
-        {
-            "settings": settings,
-            "csr_time_model": errors,
-            "csr_time_model_on_tables": tables_error,
-            "layers": layers,
-            "networks": rows,
-            "published_mlp_torch_csr": PUBLISHED_MLP,
-        },
+
+
+def run_fit(count: int, generator: torch.Generator, console: Console) -> dict[str, object]:
+    _, errors = fit(count, generator)
+    show_fit(errors, console)
+    return {"random_shapes": count, "kernels": errors}
+
+
+def run_layers(
+    kernels: dict[str, dict[str, object]], generator: torch.Generator, console: Console
+) -> dict[str, object]:
+    model = CsrTimeModel(
+        coefficients={name: tuple(row["coefficients_s"]) for name, row in kernels.items()}  # type: ignore[arg-type]
     )
+    rows = [layer_row(case, model, generator) for case in table_cases(generator)]
+    show_layers(rows, console)
+    errors = [
+        abs(row["predicted_csr_s"][form] / row["csr_s"][form] - 1)  # type: ignore[index]
+        for row in rows
+        for form in row["csr_s"]  # type: ignore[attr-defined]
+    ]
+    mape = sum(errors) / len(errors)
+    agree = sum(row["best"] == row["predicted_best"] for row in rows) / len(rows)
+    console.print(
+        f"the table's {len(errors)} CSR times: MAPE {mape:.1%}; the predicted best form is the "
+        f"best one in {agree:.0%}"
+    )
+    return {"mape": mape, "best_form_predicted": agree, "rows": rows}
+
+
+def run_networks(generator: torch.Generator, console: Console) -> dict[str, object]:
+    rows = list(network_rows(generator))
+    show_networks(rows, console)
+    return {"published_mlp_torch_csr": PUBLISHED_MLP, "rows": rows}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=SECTIONS)
+    parser.add_argument("--random-shapes", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(arguments.seed)
+    console = Console(width=150)
+    # Sections take minutes: each is written when it is done, beside those of earlier runs.
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    for section in arguments.sections:
+        generator = torch.Generator().manual_seed(arguments.seed)
+        used = settings(arguments.seed)
+        console.print(f"{section}; machine: {used['machine']}")
+        if section == "fit":
+            found = run_fit(arguments.random_shapes, generator, console)
+        elif section == "layers":
+            if "fit" not in results:
+                raise SystemExit("section 'layers' needs the fitted model: run section 'fit' first")
+            found = run_layers(results["fit"]["kernels"], generator, console)
+        else:
+            found = run_networks(generator, console)
+        results[section] = {"settings": used} | found
+        write_json(RESULTS, results)
 
 
 if __name__ == "__main__":

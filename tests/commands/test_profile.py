@@ -89,7 +89,7 @@ def test_the_rest_of_another_profile_is_not_gone_on_from(tmp_path):
     ("changes", "message"),
     [
         (["--device", "abacus"], "unknown device 'abacus'"),
-        (["--device", "wafer-cs2"], "times operators one by one"),
+        (["--device", "wafer-cs2"], "timed by this processor's clock"),
         (["--space", "resnet2"], "--space: unknown search space 'resnet2'"),
         (["--minutes", "0"], "minutes = 0.0: must be above 0"),
         (["--input", "big"], "--input: 'big' is no shape"),

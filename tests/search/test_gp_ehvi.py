@@ -95,7 +95,7 @@ def test_the_first_candidates_stand_at_quantiles_of_the_known_cost() -> None:
     costs = [cost for _, cost in _run(_sampler(), 4)]
     below = TABLE.column("cost")[TABLE.column("cost") < REFERENCE[1]]
     places = [float((below < cost).mean()) for cost in costs]
-    assert places == pytest.approx([0.125, 0.375, 0.625, 0.875], abs=0.12)
+    assert places == pytest.approx([0.125, 0.375, 0.625, 0.875], abs=0.15)
 
 
 def test_a_small_space_is_tried_out_before_anything_repeats() -> None:

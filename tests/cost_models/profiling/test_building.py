@@ -140,7 +140,7 @@ def test_a_source_of_another_batch_size_is_refused():
     ("options", "error", "message"),
     [
         ({"device": "abacus"}, UnknownNameError, "unknown device 'abacus'"),
-        ({"device": "wafer-cs2"}, ProfileError, "times operators one by one.*valid: cpu"),
+        ({"device": "wafer-cs2"}, ProfileError, "timed by this processor's clock.*valid: cpu"),
         ({"networks": 0}, ProfileError, "networks = 0: must be at least 1"),
         ({"minutes": 0.0}, ProfileError, "minutes = 0.0: must be above 0"),
     ],
