@@ -40,7 +40,7 @@ class Lows:
     @property
     def low_s(self) -> NDArray[np.float64]:
         """Seconds of each item: the mean of its smallest samples."""
-        together = np.sort(self._kept.reshape(len(self._kept), -1), axis=1)
+        together = np.sort(self._kept.reshape(len(self._kept), 2 * KEPT), axis=1)
         return np.asarray(together[:, :KEPT].mean(axis=1))
 
     @property

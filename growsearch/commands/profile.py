@@ -47,8 +47,14 @@ def profile(
     device: Annotated[str, typer.Option(help="What to profile: a device of this machine.")] = "cpu",
     batch: Annotated[int, typer.Option(min=1, help="Examples at a time.")] = 1,
     threads: Annotated[int, typer.Option(min=1, help="Threads to run on.")] = 1,
-    operators: Annotated[int, typer.Option(min=20, help="Operators to time.")] = 700,
-    networks: Annotated[int, typer.Option(min=3, help="Networks to calibrate on.")] = 10,
+    operators: Annotated[
+        int | None,
+        typer.Option(min=0, help="Operators to time [default: 700, 0 for whole-graph runtimes]."),
+    ] = None,
+    networks: Annotated[
+        int | None,
+        typer.Option(min=3, help="Networks to calibrate on [default: 10, 40 without operators]."),
+    ] = None,
     validate: Annotated[int, typer.Option(min=5, help="Other networks to check against.")] = 30,
     seed: Annotated[int, typer.Option(min=0, help="Fixes what is drawn.")] = 0,
     minutes: Annotated[
@@ -72,7 +78,7 @@ def profile(
     from rich.console import Console
 
     from cost_models import CostModelError
-    from cost_models.profiling.building import ProfilePlan
+    from cost_models.profiling.building import ProfilePlan, times_operators
     from growsearch.commands.profile_networks import SpaceNetworks
 
     source = SpaceNetworks.named(
@@ -84,12 +90,14 @@ def profile(
     )
     _check_out(out)
     try:
+        if operators is None:
+            operators = 700 if times_operators(device) else 0
         plan = ProfilePlan(
             device=device,
             batch_size=batch,
             threads=threads,
             operators=operators,
-            networks=networks,
+            networks=networks if networks is not None else (10 if operators else 40),
             validation=validate,
             seed=seed,
             minutes=minutes,
@@ -216,7 +224,7 @@ def _warn(console: Console, found: LatencyProfile) -> None:
         )
     elif validation.profile.mape > _GOOD_ERROR:
         console.print(
-            f"Warning: the mean error is {validation.profile.mape:.1%}. Take more --operators and "
-            "--networks, or spaces closer to what is searched.",
+            f"Warning: the mean error is {validation.profile.mape:.1%}. Take more --networks (and "
+            "--operators), or spaces closer to what is searched.",
             soft_wrap=True,
         )

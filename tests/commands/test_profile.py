@@ -89,7 +89,8 @@ def test_the_rest_of_another_profile_is_not_gone_on_from(tmp_path):
     ("changes", "message"),
     [
         (["--device", "abacus"], "unknown device 'abacus'"),
-        (["--device", "wafer-cs2"], "timed by this processor's clock"),
+        (["--device", "wafer-cs2"], "device = 'wafer-cs2'"),
+        (["--device", "cpu-sparse"], "zeros change its time; valid: cpu"),
         (["--space", "resnet2"], "--space: unknown search space 'resnet2'"),
         (["--minutes", "0"], "minutes = 0.0: must be above 0"),
         (["--input", "big"], "--input: 'big' is no shape"),
@@ -108,6 +109,19 @@ def test_the_number_of_threads_is_left_as_it_was(made):
     assert run(made[0].with_name("other.json"), "--threads", str(before + 1)).exit_code == 0
     assert torch.get_num_threads() == before
     assert load_profile(made[0].with_name("other.json")).record.conditions.clock == "wall time"
+
+
+def test_a_runtime_of_whole_networks_is_profiled_without_operators(tmp_path, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    # Exporting takes seconds a network; torch stands in.
+    monkeypatch.setitem(building.EXECUTORS, "onnxruntime", building.EXECUTORS["eager"])
+    out = tmp_path / "ort.json"
+    options = ["--space", "mlp-digits", "--device", "cpu-onnxruntime", "--networks", "10"]
+    options += ["--validate", "5", "--minutes", "0.001", "-o", str(out)]
+    done = CliRunner().invoke(app, ["profile", *options])
+    assert done.exit_code == 0, (done.output, done.exception)
+    found = load_profile(out)
+    assert (found.record.operators, found.device.name) == ((), "cpu-onnxruntime")
 
 
 def test_help_has_examples():

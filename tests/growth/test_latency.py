@@ -181,7 +181,7 @@ def test_an_absolute_time_is_kept_as_well(space, dataset, profile):
     assert 0.9 * result.limit <= result.cost <= result.limit
 
 
-def test_a_processor_is_timed_and_grows_another_network_than_the_wafer(space, dataset, tmp_path):
+def test_a_processor_is_timed_beside_training_and_its_limit_kept(space, dataset, tmp_path):
     lock = MachineLock(tmp_path / "lock")
     options = GrowthOptions(guard=lock.shared, lock=lock)
     # A batch that takes its time: one example's is mostly that of starting layers.
@@ -190,9 +190,30 @@ def test_a_processor_is_timed_and_grows_another_network_than_the_wafer(space, da
     assert timed.cost <= timed.limit
     assert timed.latency.method == "measured"
     assert timed.latency.checked_s > 0
-    wafer = Budget(latency=0.9, device="wafer-cs2")
-    other = grow(space, dataset, budget=wafer, config=CONFIG, seed=1)
-    assert timed.architecture != other.architecture
+
+
+def test_devices_that_spend_their_time_elsewhere_grow_other_networks(space, dataset, monkeypatch):
+    """A device of high resolutions beside one of many weights, from one seed at one share."""
+
+    def read_as(coefficients):
+        def read(self, architectures, reading_s):
+            widths = [
+                [a.integer(name) for name in ("stage0", "stage0.block0", "stage1", "stage1.block0")]
+                for a in architectures
+            ]
+            return [Reading(seconds=coefficients(*each), noise=0.0) for each in widths]
+
+        return read
+
+    budget, grown = Budget(latency=0.4, device="wafer-cs2"), []
+    first = read_as(lambda a, b, c, d: 1 + 100 * a * b + c + d)
+    last = read_as(lambda a, b, c, d: 1 + a + b + 100 * c * d)
+    for read in (first, last):
+        monkeypatch.setattr(DeviceClock, "read", read)
+        grown.append(grow(space, dataset, budget=budget, config=CONFIG, seed=1).architecture)
+    sizes = [[each.integer("stage0.block0"), each.integer("stage1.block0")] for each in grown]
+    assert sizes[0][0] < sizes[1][0]
+    assert sizes[0][1] > sizes[1][1]
 
 
 class Halt(Exception):  # noqa: N818

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from growsearch.metrics.gradient_flow import effective_gradient_flow, layer_gradient_norms
+from growsearch.metrics import effective_gradient_flow, layer_gradient_norms, undisturbed
 
 
 @pytest.fixture
@@ -55,3 +55,29 @@ def test_stored_gradients_stay(model, batch):
     masks = {"0.weight": torch.ones(5, 4, dtype=torch.bool)}
     effective_gradient_flow(model, *batch, masks)
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_a_text_has_a_target_at_every_place():
+    # Equal logits of two words: (p - target) x, as above, averaged over four places.
+    layer = nn.Linear(2, 2, bias=False)
+    nn.init.zeros_(layer.weight)
+    inputs, labels = torch.tensor([[3.0, 4.0]]).expand(2, 2, 2), torch.zeros(2, 2).long()
+    norms = layer_gradient_norms(layer, inputs, labels, {"weight": torch.ones(2, 2).bool()})
+    assert norms["weight"] == pytest.approx(2**0.5 * 2.5)
+
+
+def test_a_measurement_in_training_mode_leaves_no_trace(batch):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Dropout(0.5), nn.Linear(5, 3))
+    model.eval()
+    model[1].train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    expected = torch.rand(3, generator=torch.Generator().set_state(torch.get_rng_state()))
+    masks = {"0.weight": torch.ones(5, 4, dtype=torch.bool)}
+    with undisturbed(model):
+        layer_gradient_norms(model, *batch, masks)
+        assert all(part.training for part in model.modules())
+        assert not torch.equal(model[1].running_mean, before["1.running_mean"])
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert [part.training for part in model] == [False, True, False, False]
+    assert torch.equal(torch.rand(3), expected)

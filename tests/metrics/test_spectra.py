@@ -125,3 +125,17 @@ def test_the_gap_agrees_with_eigenvalues_of_the_square_adjacency(rows, columns, 
     degree = float(adjacency.sum(0)[used].mean())
     values = torch.linalg.eigvalsh(adjacency).abs().sort(descending=True).values
     assert spectra.ramanujan_gap == pytest.approx(2 * ROOT(degree - 1) - float(values[2]), abs=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(40, 90), (90, 40)])
+def test_large_layers_have_the_figures_of_a_singular_value_decomposition(shape):
+    generator = torch.Generator().manual_seed(0)
+    mask = torch.rand(shape, generator=generator) < 0.3
+    weight = torch.randn(shape, generator=generator)
+    spectra = layer_spectra(mask, weight)
+    first, second, *_ = torch.linalg.svdvals((weight.abs() * mask).double()).tolist()
+    assert spectra.weighted_spectral_gap == pytest.approx(first - second, rel=1e-9)
+    edges = float(mask.sum())
+    degree = 2 * edges / sum(shape)
+    second = float(torch.linalg.svdvals(mask.double())[1])
+    assert spectra.ramanujan_gap == pytest.approx(2 * ROOT(degree - 1) - second, rel=1e-9)

@@ -1,4 +1,5 @@
 import copy
+from dataclasses import dataclass, field
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from growsearch.sparsity import (
     prunable_layers,
     sparsify,
 )
-from growsearch.training import Hook, Recipe, TrainingOptions, train
+from growsearch.training import Hook, Recipe, TrainingOptions, plain, train
 
 BATCH = 8
 
@@ -36,7 +37,19 @@ def effective_macs(model, factors):
     )
 
 
-def run(model, masks, updater, data, *, epochs=4, interval=2, hooks=(), batch=BATCH):
+def run(
+    model,
+    masks,
+    updater,
+    data,
+    *,
+    epochs=4,
+    interval=2,
+    hooks=(),
+    batch=BATCH,
+    clip_norm=None,
+    **options,
+):
     factors = macs_per_weight(model, (torch.zeros(1, 1, 6, 6),))
     kept = masks.nonzeros()
     dense = {layer.name: layer.weights for layer in prunable_layers(model)}
@@ -45,10 +58,16 @@ def run(model, masks, updater, data, *, epochs=4, interval=2, hooks=(), batch=BA
     _, state = train(
         model,
         data,
-        Recipe(epochs=epochs, batch_size=batch, learning_rate=0.1, warmup_epochs=0),
+        Recipe(
+            epochs=epochs,
+            batch_size=batch,
+            learning_rate=0.1,
+            warmup_epochs=0,
+            clip_norm=clip_norm,
+        ),
         seed=1,
         forward_macs=macs,
-        options=TrainingOptions(hooks=[sparse, *hooks]),
+        options=TrainingOptions(hooks=[sparse, *hooks], **options),
     )
     return sparse, state, macs
 
@@ -242,3 +261,114 @@ def test_arguments_that_cannot_work_are_refused():
         SparseTraining(masks, make_updater("set"), macs_per_weight={"weight": 1}, interval=0)
     with pytest.raises(UsageError, match="weight is missing"):
         SparseTraining(masks, make_updater("set"), macs_per_weight={})
+
+
+class Gradients(Hook):
+    """Notes the norm of all gradients and of those of masked weights after every update."""
+
+    def __init__(self, masks):
+        self._masks = masks
+        self.norms = []
+        self.hidden = []
+
+    def after_update(self, state):
+        gradients = {n: p.grad for n, p in state.model.named_parameters()}
+        self.norms.append(float(torch.stack([g.norm() for g in gradients.values()]).norm()))
+        hidden = [gradients[n][~self._masks[n]].norm() for n in self._masks]
+        self.hidden.append(float(torch.stack(hidden).norm()))
+
+
+def test_clipping_counts_the_gradients_of_active_weights_alone(tiny, data, generator):
+    model = tiny()
+    masks = sparsify(model, sparsity=0.9, generator=generator)
+    seen = Gradients(masks)
+    run(model, masks, make_updater("static"), data, hooks=[seen], clip_norm=1e-3)
+    assert seen.norms == pytest.approx([1e-3] * 20, rel=1e-3)
+    assert seen.hidden == [0.0] * 20
+
+
+def test_without_clipping_gradients_are_left_alone(tiny, data, generator):
+    model = tiny()
+    masks = sparsify(model, sparsity=0.9, generator=generator)
+    seen = Gradients(masks)
+    run(model, masks, make_updater("static"), data, hooks=[seen])
+    assert min(seen.hidden) > 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spy:
+    """An updater that changes nothing and notes the gradients of masked weights."""
+
+    replaces_update: bool
+    seen: list = field(default_factory=list)
+    until: float = 1.0
+    needs_gradients: bool = True
+    planned_for: None = None
+
+    def update(self, layers, progress, generator):
+        self.seen.extend(int(torch.count_nonzero(x.gradient[~x.mask])) for x in layers.values())
+        return {name: layer.mask.clone() for name, layer in layers.items()}
+
+
+@pytest.mark.parametrize("replaces_update", [True, False])
+def test_an_updater_sees_dense_gradients_though_they_are_clipped(
+    replaces_update, tiny, data, generator
+):
+    model = tiny()
+    masks = sparsify(model, sparsity=0.5, generator=generator)
+    spy = Spy(replaces_update=replaces_update)
+    sparse, _, _ = run(model, masks, spy, data, interval=5, clip_norm=1e-3)
+    assert sparse.updates == 3
+    assert len(spy.seen) == 3 * len(masks)
+    # Layers that are dense at this ratio hide nothing; the others hide gradients at every update.
+    hiding = [not masks[name].all() for name in masks]
+    assert any(hiding)
+    assert [count > 0 for count in spy.seen] == 3 * hiding
+
+
+def test_what_dense_gradients_cost_is_also_counted_by_itself(tiny, data, generator):
+    model = tiny()
+    masks = sparsify(model, sparsity=0.5, generator=generator)
+    sparse, state, macs = run(model, masks, make_updater("rigl"), data, interval=5)
+    assert sparse.dense_gradient_macs > 0
+    assert state.training_macs - sparse.dense_gradient_macs == BATCH * 20 * 3 * macs
+
+
+@pytest.mark.parametrize("name", ["rigl", "granet"])
+def test_an_interrupted_sparse_run_goes_on_from_its_checkpoint(name, tiny, data, tmp_path):
+    schedule = CubicSchedule(initial=0.2, final=0.8) if name == "granet" else None
+
+    def train_to(epochs, checkpoint):
+        model = tiny()
+        masks = sparsify(model, sparsity=0.2, generator=torch.Generator().manual_seed(3))
+
+        def stop(record):
+            if record.epoch == epochs:
+                raise KeyboardInterrupt
+
+        sparse, state, _ = run(
+            model,
+            masks,
+            make_updater(name, schedule=schedule),
+            data,
+            checkpoint=checkpoint,
+            on_epoch=stop,
+        )
+        return model.state_dict(), state.training_macs, sparse.updates, sparse.dense_gradient_macs
+
+    with pytest.raises(KeyboardInterrupt):
+        train_to(2, tmp_path / "run")
+    resumed, straight = train_to(99, tmp_path / "run"), train_to(99, tmp_path / "other")
+    assert resumed[1:] == straight[1:]
+    assert all(torch.equal(value, straight[0][key]) for key, value in resumed[0].items())
+
+
+def test_the_settings_of_an_updater_are_the_same_in_every_process(tiny, generator):
+    masks = sparsify(tiny(), sparsity=0.5, generator=generator)
+    factors = dict.fromkeys(masks, 1)
+    for name in ("static", "set", "rigl", "granet"):
+        schedule = CubicSchedule(final=0.8) if name == "granet" else None
+        hook = SparseTraining(masks, make_updater(name, schedule=schedule), macs_per_weight=factors)
+        # An address in memory would be another one.
+        assert "0x" not in str(plain(hook.settings()))
+    assert plain(hook.settings())["updater"]["schedule"]["final"] == 0.8

@@ -7,6 +7,7 @@ from torch import nn
 
 from growsearch.errors import GrowsearchError, UsageError
 from growsearch.sparsity import Masks, masks_in_state, sparsify
+from growsearch.sparsity.masks import hide
 
 
 @pytest.fixture
@@ -171,3 +172,40 @@ def test_an_unmasked_name_lists_the_masked_ones(tiny, generator):
 def test_forward_passes_need_no_mask_and_see_the_zeros(linear):
     Masks.attach(linear, {"weight": DRAWN})
     assert linear(torch.eye(3)).tolist() == [[1, 0], [0, 0], [3, 6]]
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.complex64]
+)
+@pytest.mark.parametrize("size", [7, 2**16 + 5])
+def test_hiding_clears_bits_of_every_kind_of_float_and_nothing_else(dtype, size):
+    generator = torch.Generator().manual_seed(size)
+    values = torch.randn(size, generator=generator).to(dtype)
+    values[::3] = math.nan
+    values[1::3] = -math.inf
+    mask = torch.rand(size, generator=generator) < 0.4
+    before = values.clone()
+    hide(values, mask)
+    assert torch.count_nonzero(values[~mask]) == 0
+    assert torch.equal(values[mask].isnan(), before[mask].isnan())
+    finite = mask & before.isfinite()
+    assert torch.equal(values[finite], before[finite])
+
+
+def test_hiding_works_on_any_layout_in_memory():
+    layouts = {
+        "channels last": lambda x: x.contiguous(memory_format=torch.channels_last),
+        "transposed": lambda x: x.transpose(0, 1).contiguous().transpose(0, 1),
+    }
+    mask = torch.rand(40, 30, 8, 8, generator=torch.Generator().manual_seed(0)) < 0.5
+    for change in layouts.values():
+        values = change(torch.ones(40, 30, 8, 8))
+        assert not values.is_contiguous()
+        hide(values, mask)
+        assert torch.equal(values, mask.float())
+
+
+def test_a_name_that_leads_nowhere_is_no_parameter(tiny):
+    for name in ("conv9.weight", "conv1.deep.weight", ""):
+        with pytest.raises(UsageError, match="no parameter"):
+            Masks.attach(tiny(), {name: DRAWN})

@@ -17,6 +17,7 @@ from growsearch.sparsity import (
     prunable_layers,
     sparsify,
 )
+from growsearch.sparsity.sparsify import random_mask
 
 REFERENCE = json.loads(Path(__file__).with_name("reference_erk.json").read_text())
 
@@ -192,3 +193,26 @@ def test_impossible_requests_say_what_is_wrong(arguments, message, tiny):
 def test_distributions_with_a_dense_classifier_need_one(distribution, from_shapes):
     with pytest.raises(UsageError, match="needs a fully connected layer"):
         layer_sparsities(from_shapes([(4, 3, 3, 3)]), 0.5, distribution)
+
+
+@pytest.mark.parametrize("zeros", [0, 1, 3, 5, 7, 9, 10])
+def test_random_masks_have_exact_counts_and_every_place_alike(zeros):
+    generator = torch.Generator().manual_seed(zeros)
+    draws = torch.stack([random_mask(torch.Size((2, 5)), zeros, generator) for _ in range(2000)])
+    assert (draws.sum(dim=(1, 2)) == 10 - zeros).all()
+    shares = 1 - draws.float().mean(dim=0)
+    # Four standard deviations of a share of 2,000 draws at most: 0.045.
+    assert (shares - zeros / 10).abs().max() < 0.045
+
+
+def test_random_masks_draw_every_pair_of_places_alike():
+    generator = torch.Generator().manual_seed(0)
+    draws = torch.stack([random_mask(torch.Size((5,)), 2, generator) for _ in range(3000)]).long()
+    pairs = torch.zeros(5, 5).index_put_(
+        tuple((1 - draws).topk(2, dim=1).indices.sort(dim=1).values.T),
+        torch.tensor(1.0),
+        accumulate=True,
+    )
+    found = pairs[tuple(torch.triu_indices(5, 5, offset=1))] / 3000
+    # Ten pairs, a tenth each; four standard deviations are 0.022.
+    assert (found - 0.1).abs().max() < 0.022

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from growsearch.errors import UsageError
 from growsearch.sparsity.masks import Masks
 from growsearch.transforms import apply, expand, transform
+from search_spaces.mlp import MLP
 
 
 def randomise_norms(module: nn.Module) -> None:
@@ -185,3 +186,43 @@ def test_batch_norm_of_a_sequence_normalises_over_examples_and_places():
     inner = x @ module.branches[0].weight.T
     expected = (inner - inner.mean((0, 1))) / (inner.var((0, 1), unbiased=False) + 1e-5).sqrt()
     assert torch.allclose(module(x), expected.clamp(min=0), atol=1e-4)
+
+
+def test_low_rank_ranks_pay_for_the_wider_ends_and_mix_to_the_nearest():
+    torch.manual_seed(0)
+    module = MLP(60, {"hidden0": 48, "hidden1": 60, "hidden2": 48, "hidden3": 60}, 5)
+    result = transform(module, "low_rank", sparsity=0.3, example_inputs=(torch.zeros(1, 60),))
+    dense = 60 * 48 + 48 * 60 + 60 * 48 + 48 * 60 + 60 * 5
+    ranks = result.sizes.ranks
+    layers = {path: result.module.get_submodule(path) for path in ranks}
+    assert {path: layer.down.weight.shape[0] for path, layer in layers.items()} == ranks
+    steps = [sum(size for size in layer.down.weight.shape[1:]) for layer in layers.values()]
+    steps = [s + layer.up.weight.shape[0] for s, layer in zip(steps, layers.values(), strict=True)]
+    # 48 and 60 become 57 and 71: every rank of every layer costs 128.
+    assert set(steps) == {57 + 71}
+    ends = 60 * 57 + 71 * 5
+    assert result.match.macs == ends + 128 * sum(ranks.values())
+    assert abs(result.match.macs - dense) <= 64
+    # The nearest rank of each layer alone leaves the dearer ends unpaid.
+    alone = expand(module, "low_rank", 0.3)
+    own = sum(alone.get_submodule(path).down.weight.shape[0] for path in ranks)
+    assert own > sum(ranks.values())
+
+
+def test_low_rank_layers_of_different_sizes_mix_to_the_exact_macs():
+    torch.manual_seed(0)
+    widths = {"hidden0": 40, "hidden1": 45, "hidden2": 51, "hidden3": 58}
+    result = transform(
+        MLP(8, widths, 4), "low_rank", sparsity=0.4, example_inputs=(torch.zeros(1, 8),)
+    )
+    assert result.match.relative_error == 0
+
+
+def test_low_rank_whose_ends_cost_more_than_the_dense_network_is_refused():
+    with pytest.raises(UsageError, match=r"rank one everywhere.*choose a lower sparsity"):
+        transform(
+            MLP(90, {"hidden0": 8, "hidden1": 8}, 90),
+            "low_rank",
+            sparsity=0.75,
+            example_inputs=(torch.zeros(1, 90),),
+        )

@@ -4,12 +4,16 @@ import pytest
 import torch
 
 from cost_models import ProfileError, UnknownNameError, estimate, trace
+from cost_models.executors.executor import Prepared
+from cost_models.profiling import building
 from cost_models.profiling.building import (
     DrawnNetwork,
     ProfilePlan,
     ProfileRun,
+    profiled_devices,
     run_until_settled,
 )
+from cost_models.profiling.counted_work import CountedWork
 
 PLAN = ProfilePlan(operators=30, networks=3, validation=5, minutes=0.001)
 
@@ -140,7 +144,10 @@ def test_a_source_of_another_batch_size_is_refused():
     ("options", "error", "message"),
     [
         ({"device": "abacus"}, UnknownNameError, "unknown device 'abacus'"),
-        ({"device": "wafer-cs2"}, ProfileError, "timed by this processor's clock.*valid: cpu"),
+        ({"device": "wafer-cs2"}, ProfileError, "device = 'wafer-cs2': .*valid: cpu, cpu-onnx"),
+        ({"device": "cpu-sparse"}, ProfileError, "zeros change its time; valid: cpu"),
+        ({"device": "cuda", "operators": 0}, ProfileError, "not timed by this processor's clock"),
+        ({"operators": -1}, ProfileError, "operators = -1: must not be below 0"),
         ({"networks": 0}, ProfileError, "networks = 0: must be at least 1"),
         ({"minutes": 0.0}, ProfileError, "minutes = 0.0: must be above 0"),
     ],
@@ -148,3 +155,46 @@ def test_a_source_of_another_batch_size_is_refused():
 def test_a_plan_that_cannot_be_carried_out_is_refused(options, error, message):
     with pytest.raises(error, match=message):
         ProfilePlan(**options)
+
+
+def test_a_profile_without_operators_predicts_from_counted_work():
+    plan = ProfilePlan(operators=0, networks=10, validation=5, minutes=0.001)
+    run = ProfileRun(plan, Dense(), silent)
+    run_until_settled(run, silent)
+    profile = run.finish(minutes=0.1)
+    assert profile.record.operators == ()
+    assert isinstance(profile.model, CountedWork)
+    drawn = Dense().draw(torch.Generator().manual_seed(99))
+    work = trace(drawn.module, drawn.inputs)
+    assert estimate(work, device=profile, batch_size=1, phase="inference").latency_s > 0
+
+
+def test_a_runtime_of_whole_networks_has_no_operators_to_time():
+    pytest.importorskip("onnxruntime")
+    with pytest.raises(ProfileError, match="runs whole networks and no single operators; take 0"):
+        ProfilePlan(device="cpu-onnxruntime")
+
+
+def test_networks_run_as_the_devices_executor_prepares_them(monkeypatch):
+    """Exporting to a runtime takes seconds a network: a stand-in shows that it is used."""
+    calls = []
+
+    class Counting:
+        def prepare(self, module, example_inputs, threads):
+            return Prepared(call=lambda: calls.append(threads), runtime="stand-in 1.0")
+
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setitem(building.EXECUTORS, "onnxruntime", Counting())
+    plan = ProfilePlan(
+        device="cpu-onnxruntime", operators=0, networks=10, validation=5, minutes=0.001
+    )
+    run = ProfileRun(plan, Dense(), silent)
+    run_until_settled(run, silent)
+    conditions = run._conditions(0.1)
+    assert (conditions.device, conditions.host["runtime"]) == ("cpu-onnxruntime", "stand-in 1.0")
+    assert len(calls) >= 15 * 2 * 4
+
+
+def test_no_device_is_offered_whose_time_depends_on_zeros_or_on_another_processor():
+    assert {"cpu", "cpu-onnxruntime", "cpu-openvino"} <= set(profiled_devices())
+    assert not {"cpu-sparse", "cuda", "cuda-2:4", "wafer-cs2"} & set(profiled_devices())

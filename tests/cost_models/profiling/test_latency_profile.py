@@ -150,6 +150,25 @@ def test_a_profile_of_a_busy_machine_says_so(record, make_network, example):
     assert "the machine was busy" in cost(profile, make_network([12, 20]), example).note
 
 
+def test_a_profile_without_operators_needs_more_networks_and_predicts_from_their_counts(
+    record, make_network, example
+):
+    whole = dataclasses.replace(record, operators=())
+    with pytest.raises(ProfileError, match=r"8 calibration networks: .* at least 10"):
+        LatencyProfile(whole)
+    more = tuple(
+        dataclasses.replace(network, role="calibration" if index < 12 else "validation")
+        for index, network in enumerate(record.networks)
+    )
+    profile = LatencyProfile(dataclasses.replace(whole, networks=more))
+    found = cost(profile, make_network([12, 20]), example)
+    truth = truth_s(trace(make_network([12, 20]), example).operators)
+    assert found.latency_s == pytest.approx(truth, rel=0.1)
+    assert sum(found.breakdown_s.values()) == pytest.approx(found.latency_s)
+    with pytest.raises(UnsupportedLayerError, match=r"aten::tanh: no network that was timed"):
+        cost(profile, nn.Sequential(nn.Conv2d(3, 8, 3), nn.Tanh()), example)
+
+
 @pytest.mark.parametrize(
     ("role", "option"), [("calibration", "networks"), ("validation", "validate")]
 )
