@@ -3,7 +3,8 @@
 ResNet-20 and VGG-16 on a fixed subset of CIFAR-10, as in table 1 of arXiv 2007.15353: learned
 growth beside random-order growth, random indicators, uniform width at the MACs of the grown
 network, the grown architecture trained from scratch, and dense training. All see the same batches
-at a seed and train for the same epochs. Savings are against dense training in the same run: MACs as
+at a seed and train for the same epochs, but for one: uniform width for as many whole epochs as the
+training MACs of growth pay for. Savings are against dense training in the same run: MACs as
 integrated step by step, time as process CPU time on one thread. Every finished run is written down;
 run it again to go on.
 
@@ -35,7 +36,7 @@ from growsearch.growth import (
     uniform_architecture,
 )
 from growsearch.metrics import accuracy, predict
-from growsearch.training import Recipe, TrainingOptions, published_recipe
+from growsearch.training import TRAINING_PASSES, Recipe, TrainingOptions, published_recipe
 from search_spaces import Architecture, SearchSpace, search_space
 
 RESULTS = Path(__file__).parent / "results"
@@ -49,7 +50,8 @@ GROWN = {
     "random indicators": GrowthConfig(policy="random"),
 }
 # These need the grown network of the same seed.
-AFTER = ("uniform width", "direct design")
+UNIFORM, DIRECT, CHEAP = "uniform width", "direct design", "uniform width, fewer epochs"
+AFTER = (UNIFORM, DIRECT, CHEAP)
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def run(job: Job) -> Record:
             space,
             dataset,
             architecture_of(job, space),
-            recipe=recipe_of(settings),
+            recipe=recipe_of(settings).scaled(epochs_of(job, dataset)),
             seed=job.seed,
             options=options,
         )
@@ -126,9 +128,20 @@ def architecture_of(job: Job, space: SearchSpace) -> Architecture:
     if job.method == "dense":
         return space.largest()
     assert job.grown is not None
-    if job.method == "uniform width":
+    if job.method in (UNIFORM, CHEAP):
         return uniform_architecture(space, Budget(macs=job.grown["macs"]))
     return space.largest().replace(job.grown["choices"])
+
+
+def epochs_of(job: Job, dataset: Dataset) -> int:
+    """Return the epochs of a network of fixed widths: as many as growth has paid for, or all."""
+    settings = job.settings
+    if job.method != CHEAP:
+        return settings.epochs
+    assert job.grown is not None
+    examples = len(dataset.train) // settings.batch_size * settings.batch_size
+    an_epoch = TRAINING_PASSES * job.grown["macs"] * examples
+    return max(1, job.grown["training_macs"] // an_epoch)
 
 
 def rows(runs: list[Record]) -> list[Record]:

@@ -7,19 +7,39 @@ from torch.nn import functional as F
 
 
 class ConvNorm(nn.Module):
-    """A bias-free convolution with "same" padding, then BatchNorm. (N, C, H, W) in and out."""
+    """A bias-free convolution with "same" padding, then BatchNorm. (N, C, H, W) in and out.
+
+    A 1 x 1 convolution with a stride reads every stride-th place and has a stride of 1, which is
+    the same function: see `every`.
+    """
 
     def __init__(self, channels_in: int, channels_out: int, *, kernel: int, stride: int = 1):
         super().__init__()
+        self.step = stride if kernel == 1 else 1
         self.conv = nn.Conv2d(
-            channels_in, channels_out, kernel, stride=stride, padding=kernel // 2, bias=False
+            channels_in,
+            channels_out,
+            kernel,
+            stride=stride // self.step,
+            padding=kernel // 2,
+            bias=False,
         )
         self.norm = nn.BatchNorm2d(channels_out)
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the convolution, then BatchNorm."""
-        out: Tensor = self.norm(self.conv(x))
+        out: Tensor = self.norm(self.conv(every(x, self.step)))
         return out
+
+
+def every(x: Tensor, step: int) -> Tensor:
+    """Return every ``step``-th row and column of images (N, C, H, W).
+
+    In front of a 1 x 1 convolution this is its stride. oneDNN's own strided one writes past its
+    workspace in the backward pass where channels lie innermost and are fewer than a vector
+    (https://github.com/uxlfoundation/oneDNN/issues/6035): a crash, or wrong gradients.
+    """
+    return x if step == 1 else x[:, :, ::step, ::step]
 
 
 class BasicBlock(nn.Module):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from search_spaces.blocks import initialise
+from search_spaces.blocks import every, initialise
 from search_spaces.channel_groups import ChannelGroup
 from search_spaces.group_builder import GroupBuilder
 from search_spaces.width_space import WidthSpace
@@ -31,14 +31,13 @@ class PreActivationBlock(nn.Module):
         self.conv1 = nn.Conv2d(channels_in, channels_mid, 3, stride=stride, padding=1, bias=False)
         self.norm2 = nn.BatchNorm2d(channels_mid)
         self.conv2 = nn.Conv2d(channels_mid, channels_out, 3, padding=1, bias=False)
-        self.shortcut = (
-            nn.Conv2d(channels_in, channels_out, 1, stride=stride, bias=False) if project else None
-        )
+        self.step = stride
+        self.shortcut = nn.Conv2d(channels_in, channels_out, 1, bias=False) if project else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, channels_in, H, W) to (N, channels_out, H / stride, W / stride)."""
         active = F.relu(self.norm1(x))
-        stream = x if self.shortcut is None else self.shortcut(active)
+        stream = x if self.shortcut is None else self.shortcut(every(active, self.step))
         out: Tensor = stream + self.conv2(F.relu(self.norm2(self.conv1(active))))
         return out
 

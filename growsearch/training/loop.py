@@ -14,6 +14,11 @@ from torch import Tensor, nn
 from growsearch.datasets.dataset import Dataset
 from growsearch.errors import DivergedError, UsageError
 from growsearch.training.classification import Classification
+from growsearch.training.layout import (
+    check_channels_last,
+    lay_channels_last,
+    with_channels_last,
+)
 from growsearch.training.recipe import Recipe
 from growsearch.training.resume import Keeper
 from growsearch.training.task import Batch, Forward, Task, mean_loss
@@ -170,7 +175,7 @@ def train(
     options = options or TrainingOptions()
     task = Classification(dataset) if isinstance(dataset, Dataset) else dataset
     if options.channels_last:
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        lay_channels_last(model)
     state = TrainingState(
         model=model,
         optimizer=make_optimizer(model, recipe),
@@ -208,10 +213,13 @@ def _keeper(options: TrainingOptions, settings: Mapping[str, object]) -> Keeper 
 
 def _train_epoch(state: TrainingState, task: Task, options: TrainingOptions) -> EpochRecord:
     state.model.train()
+    if options.channels_last:
+        # Every epoch: hooks may have left fewer channels.
+        check_channels_last(state.model)
     losses, forward = [], task.forward()
     for inputs, targets in task.batches(state.recipe.batch_size, state.generator):
-        if options.channels_last and inputs.ndim == 4:
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        if options.channels_last:
+            inputs = with_channels_last(inputs)
         with options.guard():
             losses.append(_step(state, forward, (inputs, targets), options.hooks))
     with options.guard():
