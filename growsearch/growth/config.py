@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from growsearch.errors import UsageError
 from growsearch.growth.relaxation import RELAXATIONS
 from growsearch.growth.steering import STEERINGS
-from growsearch.training import SGD, Recipe
+from growsearch.training import Recipe
 
 BIRTHS = ("chance", "gradient")
 TEMPERATURES = ("global", "structure")
@@ -94,8 +94,6 @@ class GrowthConfig:
             raise UsageError(
                 f"epochs: {self.recipe.epochs} is too few to grow and then train; give at least 2"
             )
-        if not isinstance(self.recipe.optimizer, SGD):
-            raise UsageError("recipe.optimizer: growth can move the momentum of SGD alone; use SGD")
         if not 0 < self.freeze_at <= 1:
             raise UsageError(f"freeze_at: {self.freeze_at} is not in (0, 1]; 0.5 is a good start")
         if self.birth not in BIRTHS:

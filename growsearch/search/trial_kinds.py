@@ -97,20 +97,6 @@ class GrowthKind(_TrialKind):
             raise ValueError("growth needs at least 2 epochs: to grow, then to train")
         return value
 
-    @field_validator("recipe")
-    @classmethod
-    def _momentum_that_can_move(cls, value: Decision) -> Decision:
-        from growsearch.trial.recipe_choice import RECIPE_NAMES, suits_growth
-
-        unfit = [name for name in values_of(value) if not suits_growth(str(name))]
-        if unfit:
-            valid = ", ".join(name for name in RECIPE_NAMES if suits_growth(name))
-            raise ValueError(
-                f"growth can move the momentum of SGD alone, and {unfit[0]} has another optimizer; "
-                f"valid: {valid}"
-            )
-        return value
-
 
 class SparseKind(_TrialKind):
     """Trials that train sparse networks, transformed or not.

@@ -76,7 +76,6 @@ def _unset(*path: str) -> Callable[[dict[str, Any]], None]:
         (_set("trials", "sparse", "record", value=["loss"]), ["trials.sparse.record", "spectra"]),
         (_set("trials", "sparse", "record", value=["spectra"] * 2), ["stands twice"]),
         (_set("trials", "sparse", "recipe", value="sgd"), ["'sgd'", "default", "gpt3-small"]),
-        (_set("trials", "growth", "recipe", value="gpt3-small"), ["trials.growth.recipe", "SGD"]),
         (_set("trials", "sparse", "learning_rate", value="fast"), ["learning_rate", "'fast'"]),
         (_unset("trials", "sparse", "sparsity"), ["trials.sparse", "sparsity is missing"]),
     ],
