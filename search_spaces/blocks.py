@@ -9,10 +9,24 @@ from torch.nn import functional as F
 class ConvNorm(nn.Module):
     """A bias-free convolution with "same" padding, then BatchNorm. (N, C, H, W) in and out."""
 
-    def __init__(self, channels_in: int, channels_out: int, *, kernel: int, stride: int = 1):
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        *,
+        kernel: int,
+        stride: int = 1,
+        dilation: int = 1,
+    ):
         super().__init__()
         self.conv = nn.Conv2d(
-            channels_in, channels_out, kernel, stride=stride, padding=kernel // 2, bias=False
+            channels_in,
+            channels_out,
+            kernel,
+            stride=stride,
+            padding=dilation * (kernel // 2),
+            dilation=dilation,
+            bias=False,
         )
         self.norm = nn.BatchNorm2d(channels_out)
 

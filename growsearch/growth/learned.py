@@ -27,6 +27,8 @@ class LearnedIndicators:
     and units (lambda1 and lambda2 in the paper) have a gain of their own.
     """
 
+    fills = True
+
     def __init__(self, task: GrowthTask) -> None:
         self._task = task
         settings = self._settings = task.config.indicators
@@ -53,6 +55,10 @@ class LearnedIndicators:
         settings = self._settings
         rise: Tensor = settings.beta_rise ** (self._heat / self._task.config.recipe.epochs)
         return settings.beta_start * rise
+
+    def start(self) -> Tensor:
+        """Return the least network."""
+        return self._task.structures.seed()
 
     def gates(self) -> Tensor:
         """Return the present gates."""

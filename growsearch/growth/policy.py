@@ -33,8 +33,18 @@ class GrowthPolicy(Protocol):
     """Observes training and says which structures live; all tensors are flat (total,).
 
     Structures are channels and units. What the policy says of the channels inside a unit counts
-    only while the unit lives.
+    only while the unit lives. ``fills`` tells whether what the budget leaves over at the end is
+    spent on more structures.
     """
+
+    @property
+    def fills(self) -> bool:
+        """Whether the budget is filled up where structure freezes."""
+        ...
+
+    def start(self) -> Tensor:
+        """Return what runs in the first epoch, within the budget."""
+        ...
 
     def gates(self) -> Tensor:
         """Return the present factor on every structure's output, in [0, 1]."""

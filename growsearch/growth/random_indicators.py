@@ -21,6 +21,8 @@ class RandomIndicators:
     Which channels and units fall out where a draw is over budget is random as well. Gates are open.
     """
 
+    fills = True
+
     def __init__(self, task: GrowthTask) -> None:
         self._task = task
         self._probability = affordable_share(task)
@@ -28,6 +30,10 @@ class RandomIndicators:
 
     def _random(self) -> Tensor:
         return torch.rand(self._task.structures.total, generator=self._task.generator)
+
+    def start(self) -> Tensor:
+        """Return the least network."""
+        return self._task.structures.seed()
 
     def gates(self) -> Tensor:
         """Return ones."""

@@ -18,10 +18,16 @@ class RandomOrder:
     such. Gates are open.
     """
 
+    fills = True
+
     def __init__(self, task: GrowthTask) -> None:
         self._task = task
         self._scores = torch.rand(task.structures.total, generator=task.generator)
         self._epochs = 0
+
+    def start(self) -> Tensor:
+        """Return the least network."""
+        return self._task.structures.seed()
 
     def gates(self) -> Tensor:
         """Return ones."""
