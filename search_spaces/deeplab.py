@@ -64,8 +64,8 @@ class DeepLabV3(nn.Module):
     """A bottleneck ResNet at an eighth of the resolution, the pyramid, and a score a pixel.
 
     Args:
-        widths: channels by group: those of the ResNet (see `ResNetImageNet`), then "pyramid.view{v}",
-            "pyramid" and "head".
+        widths: channels by group: those of the ResNet (see `ResNetImageNet`), then
+            "pyramid.view{v}", "pyramid" and "head".
         blocks: blocks of each of the four stages.
         rates: dilations of the pyramid's 3 x 3 convolutions.
         input_shape: (channels, height, width) of one image.

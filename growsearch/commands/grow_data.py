@@ -15,7 +15,7 @@ from growsearch.errors import UsageError
 from growsearch.export import normal_inputs, token_inputs
 from growsearch.export.network_export import DrawInputs
 from growsearch.metrics import accuracy, predict
-from growsearch.training import CarriesState, Classification, LanguageModelling, Task
+from growsearch.training import CarriesState, Classification, LanguageModelling
 from search_spaces import SearchSpace, SearchSpaceError
 
 

@@ -138,10 +138,10 @@ class GrowthHook(Hook):
 
     def _within_budget(self, wanted: Tensor, *, last: bool) -> Tensor:
         scores = self.policy.scores()
-        fit = self.allowance.spend if last and self.policy.fills else self.allowance.cap
+        fit = self.allowance.spend if last else self.allowance.cap
         if self.latency is None:
             return fit(wanted, scores)
-        return self.latency.agreed(lambda: fit(wanted, scores), fill=last and self.policy.fills)
+        return self.latency.agreed(lambda: fit(wanted, scores), fill=last)
 
     def _ask_the_unborn(self, state: TrainingState) -> None:
         batch = self.task.sample(state.recipe.batch_size, self.generator)

@@ -27,8 +27,6 @@ class LearnedIndicators:
     and units (lambda1 and lambda2 in the paper) have a gain of their own.
     """
 
-    fills = True
-
     def __init__(self, task: GrowthTask) -> None:
         self._task = task
         settings = self._settings = task.config.indicators

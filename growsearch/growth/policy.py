@@ -33,14 +33,8 @@ class GrowthPolicy(Protocol):
     """Observes training and says which structures live; all tensors are flat (total,).
 
     Structures are channels and units. What the policy says of the channels inside a unit counts
-    only while the unit lives. ``fills`` tells whether what the budget leaves over at the end is
-    spent on more structures.
+    only while the unit lives.
     """
-
-    @property
-    def fills(self) -> bool:
-        """Whether the budget is filled up where structure freezes."""
-        ...
 
     def start(self) -> Tensor:
         """Return what runs in the first epoch, within the budget."""

@@ -21,8 +21,6 @@ class RandomIndicators:
     Which channels and units fall out where a draw is over budget is random as well. Gates are open.
     """
 
-    fills = True
-
     def __init__(self, task: GrowthTask) -> None:
         self._task = task
         self._probability = affordable_share(task)

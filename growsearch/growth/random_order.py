@@ -18,8 +18,6 @@ class RandomOrder:
     such. Gates are open.
     """
 
-    fills = True
-
     def __init__(self, task: GrowthTask) -> None:
         self._task = task
         self._scores = torch.rand(task.structures.total, generator=task.generator)

@@ -18,17 +18,18 @@ from growsearch.growth.policy import GrowthTask
 class UniformWidth:
     """Runs the widest network whose groups keep one share of their channels; nothing ever changes.
 
-    All units run as far as the budget allows it. Gates are open.
+    What whole channels leave of the budget goes to the groups that are furthest behind a larger
+    share, so that other policies are compared at equal cost. All units run as far as the budget
+    allows it. Gates are open.
     """
-
-    fills = False
 
     def __init__(self, task: GrowthTask) -> None:
         structures, allowance = task.structures, task.allowance
-        # Where even one channel a group is too much with all units, the last units go.
-        self._scores = -torch.arange(structures.total, dtype=torch.float32)
+        # The share of its group at which a channel comes in.
+        shares = [(1 + torch.arange(size)) / size for size in structures.sizes]
+        self._scores = -torch.cat(shares)
         widest = structures.first(widest_uniform(structures.sizes, allowance))
-        self._live = allowance.cap(widest, self._scores)
+        self._live = allowance.spend(widest, self._scores)
 
     def start(self) -> Tensor:
         """Return the uniform network."""
@@ -39,7 +40,7 @@ class UniformWidth:
         return torch.ones_like(self._scores)
 
     def scores(self) -> Tensor:
-        """Return the order of the full configuration."""
+        """Return minus the share of its group at which each channel comes in."""
         return self._scores
 
     def temperatures(self) -> None:

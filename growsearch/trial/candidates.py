@@ -41,7 +41,8 @@ class Candidate:
     ``widths`` has, for every epoch of a grown network, the live channels of each group.
     ``training_macs`` contain ``dense_gradient_macs``, what mask updates took for the gradients of
     masked weights. ``mac_error`` is how far a transformed network's forward MACs are from the dense
-    network's over the whole of sparse training, as a share. ``records`` has the lines of `Recording`.
+    network's over the whole of sparse training, as a share. ``records`` has the lines of
+    `Recording`.
     """
 
     model: nn.Module

@@ -12,9 +12,9 @@ import cost_models
 from growsearch.errors import UsageError
 from growsearch.growth.cost_terms import mac_terms, parameter_terms
 from growsearch.growth.gate import Gate, insert_gates
+from growsearch.growth.optimizer_state import optimizer_state
 from growsearch.growth.recurrent_gate import GATED, GatedRecurrent, reader_factors
 from growsearch.growth.structures import Structures
-from growsearch.growth.optimizer_state import optimizer_state
 from growsearch.growth.surgery import (
     Surgeon,
     fold_gates,

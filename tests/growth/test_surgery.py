@@ -6,8 +6,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from growsearch.growth.gate import insert_gates
-from growsearch.growth.structures import Structures
 from growsearch.growth.optimizer_state import optimizer_state, start_value
+from growsearch.growth.structures import Structures
 from growsearch.growth.surgery import (
     Surgeon,
     fold_gates,

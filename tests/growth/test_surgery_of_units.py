@@ -10,8 +10,8 @@ from torch.nn import functional as F
 from growsearch.growth.gate import insert_gates
 from growsearch.growth.identity_start import become_identities
 from growsearch.growth.layers import architecture_of
-from growsearch.growth.structures import Structures
 from growsearch.growth.optimizer_state import optimizer_state, parameter_of
+from growsearch.growth.structures import Structures
 from growsearch.growth.surgery import Surgeon, fold_gates, rebuild_optimizer
 from growsearch.training import Recipe, make_optimizer
 from search_spaces import channel_groups, units

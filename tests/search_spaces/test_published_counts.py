@@ -42,8 +42,8 @@ def parameters(module) -> int:
         ("vgg19-imagenet", 143_678_248),
         # timm's mobilevit_s.
         ("mobilevit-s-imagenet", 5_578_632),
-        # torchvision's 42,004,074 and 60,996,202, without the auxiliary head of training: 3 x 3 from
-        # 1,024 to 256 channels (2,359,296), its BatchNorm (512), 1 x 1 to 21 classes (5,397).
+        # torchvision's, without the auxiliary head of training: 3 x 3 from 1,024 to 256 channels
+        # (2,359,296), its BatchNorm (512), 1 x 1 to 21 classes (5,397).
         ("deeplabv3-resnet50", 42_004_074 - 2_365_205),
         ("deeplabv3-resnet101", 60_996_202 - 2_365_205),
         # GPT-2's 124,439,808 and 1,024 more positions of 768.
