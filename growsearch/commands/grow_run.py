@@ -21,6 +21,7 @@ from growsearch.export.network_export import DrawInputs
 from growsearch.files import write_bytes, write_json
 from growsearch.growth import Budget, GrowthConfig, GrowthOptions, GrowthResult
 from growsearch.growth import grow as grow_network
+from growsearch.growth.allowance import NEAR
 from growsearch.pareto import format_quantity
 from growsearch.training import plain
 from growsearch.trial.network import Network
@@ -163,6 +164,7 @@ def summary(
         f"  MACs           {_of(result.macs, result.full_macs, 'macs')}",
         f"  budget         {metric} at most {format_quantity(result.limit, metric)}, "
         f"{100 * result.cost / result.limit:.1f} % used",
+        *_granularity_lines(result),
         f"  training MACs  {result.training_saving:.2f} times fewer than training all of it",
         *_latency_lines(result),
         f"Exported, read back and compared (difference {exported.max_difference:.1g}):",
@@ -174,6 +176,16 @@ def summary(
             else "result.json has the words by number:"
         ),
         f'  torch.export.load("{program}").module()',
+    ]
+
+
+def _granularity_lines(result: GrowthResult) -> list[str]:
+    """Say why so much of a count is left over; a latency also has noise to keep clear of."""
+    if result.budget.metric == "latency" or result.cost >= NEAR * result.limit:
+        return []
+    return [
+        "                 the nearest that was found in whole channels: one more is over the",
+        "                 budget, and no exchange of one for another comes nearer",
     ]
 
 

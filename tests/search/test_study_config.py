@@ -62,7 +62,7 @@ def _unset(*path: str) -> Callable[[dict[str, Any]], None]:
         ),
         (
             _set("trials", "sparse", "grow", value={"budgets": 1}),
-            ["trials.sparse.grow.budgets", "unknown key", "budget"],
+            ["trials.sparse.grow.budget", "is missing"],
         ),
         (_set("trials", "growth", "budget", "macs", value=9), ["exactly one"]),
         (_set("objectives", "latency[gpu]", value="minimize"), ["'gpu'", "wafer-cs2"]),
