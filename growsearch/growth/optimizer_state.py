@@ -39,7 +39,7 @@ def start_value(key: str, moments: Tensor) -> float:
 
     A first moment starts at 0. A second one starts at the mean of its tensor's others: Adam
     corrects the bias of a start at 0 by the steps that the whole tensor has taken, so that a late
-    newcomer's first steps would be up to 1 / sqrt(1 - beta2) times too long.
+    newcomer's first steps would be up to max_k (1 - beta1^k) / sqrt(1 - beta2^k) times too long.
     """
     if key.rpartition("/")[2] not in SECOND_MOMENTS:
         return 0.0
