@@ -159,9 +159,9 @@ class Allowance:
         if found is None:
             return None
         result = live.clone()
-        give, take = (structures.split(result)[name] for name in found)
-        give[ranks[found[0]].masked_fill(~give, math.inf).argmin()] = False
-        take[ranks[found[1]].masked_fill(take, -math.inf).argmax()] = True
+        giving, taking = (structures.split(result)[name] for name in found)
+        giving[ranks[found[0]].masked_fill(~giving, math.inf).argmin()] = False
+        taking[ranks[found[1]].masked_fill(taking, -math.inf).argmax()] = True
         return result
 
 
