@@ -189,7 +189,7 @@ def text_folder(tmp_path):
     """A text in the layout of Penn Treebank: numbers that count up."""
     folder = tmp_path / "data" / "ptb"
     folder.mkdir(parents=True)
-    words = "one two three four five six seven".split()
+    words = ["one", "two", "three", "four", "five", "six", "seven"]
     for name, lines in (("train", 60), ("valid", 30), ("test", 30)):
         text = "".join(f" {' '.join(words)} \n" for _ in range(lines))
         (folder / f"ptb.{name}.txt").write_text(text)
