@@ -216,15 +216,16 @@ def main() -> None:
         Run(space, task, Budget(macs=arguments.macs), schedule, seed)
         for seed in range(arguments.seeds)
     ]
+    left_out = ("data_dir", "out")
+    settings = {key: value for key, value in vars(arguments).items() if key not in left_out}
     rows = []
     for name in arguments.methods:
         rows.append(measure(name, METHODS[name], runs, text))
         show(rows[-1:], name)
+        # A long run that is stopped leaves the methods that it came to.
+        write_json(arguments.out, {"settings": {**settings, "threads": 1}, "rows": rows})
     words = arguments.epochs * arguments.epoch_tokens
     show(rows, f"LSTM 2 x {arguments.hidden}, {arguments.macs:.0%} of the MACs, {words:,} words")
-    left_out = ("data_dir", "out")
-    settings = {key: value for key, value in vars(arguments).items() if key not in left_out}
-    write_json(arguments.out, {"settings": {**settings, "threads": 1}, "rows": rows})
 
 
 if __name__ == "__main__":

@@ -13,7 +13,15 @@ class ConvNorm(nn.Module):
     the same function: see `every`.
     """
 
-    def __init__(self, channels_in: int, channels_out: int, *, kernel: int, stride: int = 1):
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        *,
+        kernel: int,
+        stride: int = 1,
+        dilation: int = 1,
+    ):
         super().__init__()
         self.step = stride if kernel == 1 else 1
         self.conv = nn.Conv2d(
@@ -21,7 +29,8 @@ class ConvNorm(nn.Module):
             channels_out,
             kernel,
             stride=stride // self.step,
-            padding=kernel // 2,
+            padding=dilation * (kernel // 2),
+            dilation=dilation,
             bias=False,
         )
         self.norm = nn.BatchNorm2d(channels_out)

@@ -15,7 +15,7 @@ EXPANSION = 4
 class Bottleneck(nn.Module):
     """Reduce, convolve, expand, and a shortcut (He et al. 2016, figure 5 right).
 
-    The stride sits in the 3 x 3 convolution, as in the published weights of torchvision.
+    Stride and dilation sit in the 3 x 3 convolution, as in the published weights of torchvision.
     """
 
     def __init__(
@@ -26,10 +26,11 @@ class Bottleneck(nn.Module):
         *,
         stride: int,
         project: bool,
+        dilation: int = 1,
     ):
         super().__init__()
         self.reduce = ConvNorm(channels_in, inner[0], kernel=1)
-        self.spatial = ConvNorm(inner[0], inner[1], kernel=3, stride=stride)
+        self.spatial = ConvNorm(inner[0], inner[1], kernel=3, stride=stride, dilation=dilation)
         self.expand = ConvNorm(inner[1], channels_out, kernel=1)
         self.shortcut: nn.Module = (
             ConvNorm(channels_in, channels_out, kernel=1, stride=stride)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from search_spaces import mobilenet_v1
 from search_spaces.botnet import BotNetSpace
+from search_spaces.deeplab import DeepLabSpace
 from search_spaces.errors import SearchSpaceError
 from search_spaces.gpt import GPTSpace
 from search_spaces.mlp import MLPSpace
@@ -25,6 +26,8 @@ _CIFAR = (3, 32, 32)
 _IMAGENET = (3, 224, 224)
 _IMAGENET_CLASSES = 1000
 _PTB_WORDS = 10_000
+_VOC = (3, 513, 513)
+_VOC_CLASSES = 21
 
 _SPACES: tuple[SearchSpace, ...] = (
     ResNetCifarSpace(
@@ -161,6 +164,16 @@ _SPACES: tuple[SearchSpace, ...] = (
         description="ImageNet BotNet-50 (Srinivas et al. 2021)",
         input_shape=_IMAGENET,
         num_classes=_IMAGENET_CLASSES,
+    ),
+    *(
+        DeepLabSpace(
+            name=f"deeplabv3-resnet{depth}",
+            description=f"DeepLab-v3 (Chen et al. 2017) over ResNet-{depth}: a class a pixel",
+            blocks=blocks,
+            input_shape=_VOC,
+            num_classes=_VOC_CLASSES,
+        )
+        for depth, blocks in ((50, (3, 4, 6, 3)), (101, (3, 4, 23, 3)))
     ),
     BasicResNetSpace(
         name="basic3resnet-digits",

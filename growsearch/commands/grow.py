@@ -15,14 +15,16 @@ if TYPE_CHECKING:
 
     from growsearch.commands.grow_folder import GrowFolder
     from growsearch.commands.grow_run import GrowRun
-    from growsearch.growth import GrowthConfig
+    from growsearch.growth import Budget
     from growsearch.training import Recipe
 
 EPILOG = (
     "Examples: growsearch grow --space resnet-digits --data digits --budget parameters=30% "
     "--epochs 20 --out runs/digits | growsearch grow --space resnet20 --data cifar10 "
     "--data-dir data/cifar10 --budget macs=20M --recipe growth-cifar --epochs 160 "
-    "--out runs/resnet20 | growsearch grow --space resnet-digits --data digits "
+    "--out runs/resnet20 | growsearch grow --space lstm-ptb-small --data ptb --data-dir data/ptb "
+    "--budget macs=35% --recipe lstm-ptb-small --epochs 20 --epoch-tokens 50000 --out runs/lstm "
+    "| growsearch grow --space resnet-digits --data digits "
     "--budget 'latency[wafer-cs2]=40%' --epochs 20 --out runs/wafer"
 )
 _INTERRUPTED = 130
@@ -44,7 +46,14 @@ def grow(
     out: Annotated[Path, typer.Option(help="The run's folder; one that is there resumes.")],
     data_dir: Annotated[Path | None, typer.Option(help="Where the data set's files are.")] = None,
     subset: Annotated[
-        int | None, typer.Option(min=1, help="Train on so many examples only.")
+        int | None, typer.Option(min=1, help="Train on so many examples (tokens of a text) only.")
+    ] = None,
+    epoch_tokens: Annotated[
+        int | None, typer.Option(min=2, help="Of a text: an epoch is a stretch of so many tokens.")
+    ] = None,
+    device_batch: Annotated[
+        int | None,
+        typer.Option(min=1, help="Examples at once where a latency is bounded [default: 1]."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Fixes the result.")] = 0,
     recipe: Annotated[
@@ -57,12 +66,46 @@ def grow(
         float | None, typer.Option(help="Overrides the recipe [default: 0.1].")
     ] = None,
     precision: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
+    optimizer: Annotated[
+        str | None, typer.Option(help="sgd or adamw; overrides the recipe [default: sgd].")
+    ] = None,
     policy: Annotated[
-        str, typer.Option(help="Who chooses the channels: learned, random or random-order.")
+        str,
+        typer.Option(
+            help="Who chooses the structure: learned, or a baseline: random (drawn anew every "
+            "epoch), random-order, uniform (fixed widths)."
+        ),
     ] = "learned",
+    direct_design: Annotated[
+        bool, typer.Option(help="Train what was grown once more, from fresh weights (a baseline).")
+    ] = False,
+    layers: Annotated[
+        bool, typer.Option(help="Grow layers, where the space has a choice of them.")
+    ] = True,
     freeze_at: Annotated[
         float, typer.Option(help="The share of the epochs in which structure changes.")
     ] = 0.5,
+    steering: Annotated[
+        str, typer.Option(help="What drives the indicators: task, normalised or taylor.")
+    ] = "task",
+    steering_strength: Annotated[
+        float, typer.Option(help="How hard normalised and taylor push, against the penalty.")
+    ] = 0.3,
+    birth: Annotated[
+        str, typer.Option(help="Which new channels come first: by chance, or by gradient.")
+    ] = "chance",
+    relaxation: Annotated[
+        str, typer.Option(help="What stands for a 0/1 indicator: sigmoid or gumbel.")
+    ] = "sigmoid",
+    temperature: Annotated[
+        str, typer.Option(help="Of every structure its own, or one global: structure or global.")
+    ] = "structure",
+    temperature_decay: Annotated[
+        bool, typer.Option(help="Let the temperature's rise follow the learning rate.")
+    ] = False,
+    control_gain: Annotated[
+        float, typer.Option(help="How hard the budget pulls on the indicators.")
+    ] = 160.0,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads to train with [default: torch's choice].")
     ] = None,
@@ -78,7 +121,26 @@ def grow(
     from growsearch.commands.budget_text import parse_budget
     from growsearch.commands.grow_folder import GrowFolder
     from growsearch.commands.grow_run import GrowRun
+    from growsearch.growth import GrowthConfig, IndicatorConfig
 
+    indicators = IndicatorConfig(
+        control_gain=control_gain,
+        layer_gain=control_gain,
+        steering=steering,
+        steering_strength=steering_strength,
+        relaxation=relaxation,
+        temperature=temperature,
+        temperature_decay=temperature_decay,
+    )
+    config = GrowthConfig(
+        recipe=_recipe(recipe, epochs, batch_size, learning_rate, precision, optimizer),
+        policy=_known_policy(policy),
+        direct_design=direct_design,
+        grow_layers=layers,
+        freeze_at=freeze_at,
+        birth=birth,
+        indicators=indicators,
+    )
     folder = GrowFolder(out)
     with folder.locked():
         before = folder.read_settings() or {}
@@ -87,10 +149,9 @@ def grow(
             data=data,
             data_dir=data_dir,
             subset=subset,
-            budget=parse_budget(budget),
-            config=_config(
-                _recipe(recipe, epochs, batch_size, learning_rate, precision), policy, freeze_at
-            ),
+            epoch_tokens=epoch_tokens,
+            budget=_at_batch(parse_budget(budget), device_batch),
+            config=config,
             seed=seed,
             threads=threads or before.get("threads") or torch.get_num_threads(),
         )
@@ -103,24 +164,46 @@ def _recipe(
     batch_size: int | None,
     learning_rate: float | None,
     precision: str,
+    optimizer: str | None,
 ) -> Recipe:
     import dataclasses
 
-    from growsearch.training import Recipe, published_recipe
+    from growsearch.training import SGD, AdamW, Recipe, published_recipe
+
+    rules = {"sgd": SGD, "adamw": AdamW}
+    if optimizer is not None and optimizer not in rules:
+        raise UsageError(f"--optimizer: unknown {optimizer!r}; valid: {', '.join(rules)}")
 
     recipe = Recipe(epochs=epochs) if name is None else published_recipe(name, epochs=epochs)
-    changes = {"batch_size": batch_size, "learning_rate": learning_rate, "precision": precision}
+    changes = {
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "precision": precision,
+        "optimizer": None if optimizer is None else rules[optimizer](),
+    }
     given = {key: value for key, value in changes.items() if value is not None}
     return dataclasses.replace(recipe, **given)  # type: ignore[arg-type]
 
 
-def _config(recipe: Recipe, policy: str, freeze_at: float) -> GrowthConfig:
-    from growsearch.growth import POLICIES, GrowthConfig
+def _known_policy(policy: str) -> str:
+    from growsearch.growth import POLICIES
 
     if policy not in POLICIES:
         # Before anything is loaded or written.
         raise UsageError(f"--policy: unknown {policy!r}; valid: {', '.join(sorted(POLICIES))}")
-    return GrowthConfig(recipe=recipe, policy=policy, freeze_at=freeze_at)
+    return policy
+
+
+def _at_batch(budget: Budget, batch_size: int | None) -> Budget:
+    import dataclasses
+
+    if batch_size is None:
+        return budget
+    if budget.metric != "latency":
+        raise UsageError(
+            f"--device-batch: a bound on {budget.metric} knows no batch; remove the option"
+        )
+    return dataclasses.replace(budget, batch_size=batch_size)
 
 
 def _run(run: GrowRun, folder: GrowFolder, console: Console) -> None:
@@ -130,7 +213,7 @@ def _run(run: GrowRun, folder: GrowFolder, console: Console) -> None:
     progress = GrowProgress(
         console,
         History(folder.history),
-        epochs=run.config.recipe.epochs,
+        epochs=run.config.total_epochs,
         metric=run.budget.metric,
     )
     try:

@@ -53,13 +53,13 @@ class GrowProgress(Hook):
 
     def after_update(self, state: TrainingState) -> None:
         """Count the steps."""
-        self._step = state.step
+        self._step = state.step - state.epoch * state.steps_per_epoch
 
     def resumed(self, records: Sequence[GrowthRecord]) -> None:
         """Say where the run goes on, and show its last line."""
         self._history.start(records)
         self._last = records[-1]
-        self._step = records[-1].epoch * self._steps
+        self._step = 0
         self._console.print(
             f"Resuming: {len(records)} of {self._epochs} epochs are finished.", markup=False
         )
@@ -74,13 +74,13 @@ class GrowProgress(Hook):
         self._epoch_started = now
         if self._last is None:
             self._console.print(_HEADER, markup=False)
-        self._last = record
+        self._last, self._step = record, 0
         self._console.print(self.line(record), markup=False)
 
     def line(self, record: GrowthRecord) -> str:
         """Return an epoch in at most 80 columns."""
         return (
-            f"{record.epoch:>4}/{self._epochs:<4}  {100 * record.accuracy:6.2f} %"
+            f"{record.epoch:>4}/{self._epochs:<4}  {_quality(record):>8}"
             f"  {100 * record.live_share:3.0f} %"
             f"  {format_quantity(record.cost, self._metric):>10}"
             f"  {100 * record.cost / record.limit:7.1f} %"
@@ -95,8 +95,8 @@ class GrowProgress(Hook):
 
     def __rich__(self) -> Text:
         done = self.epochs_done
-        step = self._step - done * self._steps
-        text = f"epoch {done + 1}: step {step} of {self._steps}" if done < self._epochs else ""
+        at = f"epoch {done + 1}: step {self._step} of {self._steps}"
+        text = at if done < self._epochs else ""
         return Text(text, no_wrap=True, overflow="ellipsis")
 
     @contextmanager
@@ -107,6 +107,13 @@ class GrowProgress(Hook):
             return
         with Live(self, console=self._console, refresh_per_second=2, transient=True):
             yield
+
+
+def _quality(record: GrowthRecord) -> str:
+    if record.perplexity is not None:
+        digits = ".3g" if record.perplexity < 1000 else ".0f"
+        return f"ppl {record.perplexity:{digits}}"
+    return f"{100 * record.accuracy:.2f} %"
 
 
 def clock(seconds: float) -> str:

@@ -12,34 +12,36 @@ import torch
 from rich.console import Console
 from safetensors.torch import save
 
+from growsearch.commands.grow_data import GrowData, load_grow_data
 from growsearch.commands.grow_folder import GrowFolder
 from growsearch.commands.grow_progress import GrowProgress, clock
-from growsearch.datasets import Dataset, load_dataset
-from growsearch.datasets import subset as subset_of
 from growsearch.errors import UsageError
 from growsearch.export import ExportResult, export_network
+from growsearch.export.network_export import DrawInputs
 from growsearch.files import write_bytes, write_json
 from growsearch.growth import Budget, GrowthConfig, GrowthOptions, GrowthResult
 from growsearch.growth import grow as grow_network
-from growsearch.metrics import accuracy, predict
+from growsearch.growth.allowance import NEAR
 from growsearch.pareto import format_quantity
 from growsearch.training import plain
 from growsearch.trial.network import Network
 from growsearch.trial.task import machine_lock
-from search_spaces import SearchSpace, SearchSpaceError, search_space
+from search_spaces import SearchSpaceError, search_space
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrowRun:
     """One network to grow; the same run in the same folder goes on where it stopped.
 
-    ``subset`` is a number of training examples, or None for all.
+    ``subset`` is a number of training examples (tokens of a text), or None for all;
+    ``epoch_tokens`` the stretch of a text that makes an epoch.
     """
 
     space: str
     data: str
     data_dir: Path | None
     subset: int | None
+    epoch_tokens: int | None
     budget: Budget
     config: GrowthConfig
     seed: int
@@ -50,7 +52,7 @@ class GrowRun:
         settings: dict[str, Any] = plain(self)
         return {k: v for k, v in settings.items() if k not in ("kind", "data_dir")}
 
-    def prepare(self) -> tuple[SearchSpace, Dataset]:
+    def prepare(self) -> GrowData:
         """Load the data and fit the space to it.
 
         Raises:
@@ -60,15 +62,17 @@ class GrowRun:
             space = search_space(self.space)
         except SearchSpaceError as error:
             raise UsageError(f"--space: {error}") from error
-        dataset = load_dataset(self.data, self.data_dir)
-        if self.subset is not None:
-            sizes = {"validation": len(dataset.validation), "test": len(dataset.test)}
-            dataset = subset_of(dataset, train=self.subset, **sizes)
-        return space.for_data(dataset.input_shape, dataset.num_classes), dataset
+        return load_grow_data(
+            self.data,
+            self.data_dir,
+            space,
+            subset=self.subset,
+            epoch_tokens=self.epoch_tokens,
+        )
 
     def run(self, folder: GrowFolder, console: Console, progress: GrowProgress) -> None:
         """Grow, export and sum up; ``folder`` is open and locked by the caller."""
-        space, dataset = self.prepare()
+        data = self.prepare()
         folder.open(self.settings())
         torch.set_num_threads(self.threads)
         if self.budget.device is not None and not folder.checkpoint.exists():
@@ -85,8 +89,8 @@ class GrowRun:
         )
         with progress.shown():
             result = grow_network(
-                space,
-                dataset,
+                data.space,
+                data.task,
                 budget=self.budget,
                 config=self.config,
                 seed=self.seed,
@@ -94,18 +98,23 @@ class GrowRun:
             )
         network = Network(
             architecture=result.architecture,
-            input_shape=dataset.input_shape,
-            num_classes=dataset.num_classes,
+            input_shape=data.space.input_shape,
+            num_classes=data.space.num_classes,
         )
-        exported = _export(result, network, folder)
-        test = accuracy(predict(result.model, dataset.test.inputs), dataset.test.labels)
-        figures = _figures(result, dataset, test, progress.total_s)
+        exported = _export(result, network, folder, data.draw_inputs())
+        figures = {
+            **_figures(result, progress.total_s),
+            **data.test_figures(result.model),
+            **data.about_inputs(),
+        }
         write_json(folder.result, figures)
         for line in summary(self, result, figures, exported):
             console.print(line, markup=False, soft_wrap=True)
 
 
-def _export(result: GrowthResult, network: Network, folder: GrowFolder) -> ExportResult:
+def _export(
+    result: GrowthResult, network: Network, folder: GrowFolder, draw_inputs: DrawInputs
+) -> ExportResult:
     state = {name: tensor.contiguous() for name, tensor in result.model.state_dict().items()}
     with tempfile.TemporaryDirectory(prefix="growsearch-grow-") as place:
         weights = Path(place) / "weights.safetensors"
@@ -115,16 +124,15 @@ def _export(result: GrowthResult, network: Network, folder: GrowFolder) -> Expor
             weights,
             folder.export,
             lambda data: Network.from_json(data).build(),
+            draw_inputs,
         )
 
 
-def _figures(
-    result: GrowthResult, dataset: Dataset, test_accuracy: float, duration_s: float
-) -> dict[str, Any]:
+def _figures(result: GrowthResult, duration_s: float) -> dict[str, Any]:
     return {
         "architecture": result.architecture.to_json(),
         "accuracy": result.history[-1].accuracy,
-        "test_accuracy": test_accuracy,
+        "perplexity": result.history[-1].perplexity,
         "budget_metric": result.budget.metric,
         "budget_unit": result.budget.unit,
         "cost": result.cost,
@@ -138,7 +146,6 @@ def _figures(
         "training_saving": result.training_saving,
         "duration_s": round(duration_s, 3),
         "latency": None if result.latency is None else dataclasses.asdict(result.latency),
-        "normalisation": dataclasses.asdict(dataset.normalisation),
     }
 
 
@@ -150,21 +157,48 @@ def summary(
     program = exported.program
     return [
         "",
-        f"Grown: {run.space} on {run.data}, {run.config.recipe.epochs} epochs "
+        f"Grown: {run.space} on {run.data}, {run.config.total_epochs} epochs "
         f"in {clock(figures['duration_s'])}",
-        f"  accuracy       {100 * figures['accuracy']:.2f} % validation, "
-        f"{100 * figures['test_accuracy']:.2f} % test",
+        _quality_line(figures),
         f"  parameters     {_of(result.parameters, result.full_parameters, 'parameters')}",
         f"  MACs           {_of(result.macs, result.full_macs, 'macs')}",
         f"  budget         {metric} at most {format_quantity(result.limit, metric)}, "
         f"{100 * result.cost / result.limit:.1f} % used",
+        *_granularity_lines(result),
         f"  training MACs  {result.training_saving:.2f} times fewer than training all of it",
         *_latency_lines(result),
         f"Exported, read back and compared (difference {exported.max_difference:.1g}):",
         f"  {exported.folder}",
-        "Load it with torch alone; inputs are normalised as result.json says:",
+        "Load it with torch alone; "
+        + (
+            "inputs are normalised as result.json says:"
+            if "normalisation" in figures
+            else "result.json has the words by number:"
+        ),
         f'  torch.export.load("{program}").module()',
     ]
+
+
+def _granularity_lines(result: GrowthResult) -> list[str]:
+    """Say why so much of a count is left over; a latency also has noise to keep clear of."""
+    if result.budget.metric == "latency" or result.cost >= NEAR * result.limit:
+        return []
+    return [
+        "                 the nearest that was found in whole channels: one more is over the",
+        "                 budget, and no exchange of one for another comes nearer",
+    ]
+
+
+def _quality_line(figures: dict[str, Any]) -> str:
+    if figures["perplexity"] is not None:
+        return (
+            f"  perplexity     {figures['perplexity']:.2f} validation, "
+            f"{figures['test_perplexity']:.2f} test"
+        )
+    return (
+        f"  accuracy       {100 * figures['accuracy']:.2f} % validation, "
+        f"{100 * figures['test_accuracy']:.2f} % test"
+    )
 
 
 def _latency_lines(result: GrowthResult) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,7 +155,10 @@ def _plain_state(module: nn.Module) -> dict[str, Tensor]:
 
 def _export_program(module: nn.Module, example: Tensor) -> bytes:
     batch = torch.export.Dim("batch", min=1)
-    program = torch.export.export(module, (example,), dynamic_shapes=({0: batch},))
+    with warnings.catch_warnings():
+        # Of recurrent layers, whose list of weights is refreshed on the way; the result is proven.
+        warnings.filterwarnings("ignore", message=r"The tensor attributes .*_flat_weights")
+        program = torch.export.export(module, (example,), dynamic_shapes=({0: batch},))
     buffer = io.BytesIO()
     torch.export.save(program, buffer)
     return buffer.getvalue()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from growsearch.growth.structures import Structures
 # that, the cheap ones would be all awake before the others have moved.
 _STRONGEST = math.log(4)
 _LEAST_MEAN, _LEAST_FREE = 1e-6, 0.1
+
+# A network that costs so much of its limit has landed.
+NEAR = 0.99
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,8 +130,39 @@ class Allowance:
         return held.live()
 
     def spend(self, live: Tensor, scores: Tensor) -> Tensor:
-        """Cap, then fill: the result costs as close to the limit as whole channels allow."""
-        return self.fill(self.cap(live, scores), scores)
+        """Cap, then fill: not one more structure fits.
+
+        Small networks of few channels may still be more than 1 % below the limit. There a channel
+        of one group is exchanged for one of another, as long as that comes nearer.
+        """
+        filled = self.fill(self.cap(live, scores), scores)
+        while self.cost(filled) < NEAR * self.limit:
+            nearer = self._exchanged(filled, scores)
+            if nearer is None:
+                break
+            filled = self.fill(nearer, scores)
+        return filled
+
+    def _exchanged(self, live: Tensor, scores: Tensor) -> Tensor | None:
+        """Return the network of one exchange that costs most within the limit, None if less."""
+        structures, best = self.structures, self.cost(live)
+        masks, ranks = structures.split(live), structures.split(scores)
+        channels = [n for n in structures.names if n not in structures.inside and masks[n].any()]
+        gives = [name for name in channels if masks[name].sum() > 1]
+        takes = [name for name in channels if not masks[name].all()]
+        widths, found = structures.widths(live), None
+        for give, take in itertools.product(gives, takes):
+            changed = {**widths, give: widths[give] - 1, take: widths[take] + 1}
+            cost = self.terms.exact(list(changed.values()))
+            if give != take and best < cost <= self.limit:
+                best, found = cost, (give, take)
+        if found is None:
+            return None
+        result = live.clone()
+        giving, taking = (structures.split(result)[name] for name in found)
+        giving[ranks[found[0]].masked_fill(~giving, math.inf).argmin()] = False
+        taking[ranks[found[1]].masked_fill(taking, -math.inf).argmax()] = True
+        return result
 
 
 class _Ledger:

@@ -6,17 +6,16 @@ arXiv 2007.15353, figure 6.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from growsearch.growth.allowance import Allowance
 from growsearch.growth.budget import Budget
 from growsearch.growth.cost_terms import mac_terms, parameter_terms
 from growsearch.growth.costs import Costs
 from growsearch.growth.learning_task import Data, task_for
 from growsearch.growth.seeding import build_full, seeded
+from growsearch.growth.uniform_width import widest_uniform
 from growsearch.training import EpochRecord, Recipe, TrainingOptions, train
 from search_spaces import Architecture, SearchSpace, channel_groups
 
@@ -46,24 +45,12 @@ def uniform_architecture(space: SearchSpace, budget: Budget) -> Architecture:
     structures, allowance = costs.structures, costs.allowance
 
     def widest() -> Tensor:
-        return structures.first(_widest(structures.sizes, allowance))
+        return structures.first(widest_uniform(structures.sizes, allowance))
 
     live = widest()
     if costs.latency is not None:
         live = costs.latency.agreed(widest, fill=True)
     return space.with_widths(space.largest(), structures.widths(live))
-
-
-def _widest(sizes: Sequence[int], allowance: Allowance) -> list[int]:
-    # The widths change only where w n is a whole number for some group.
-    shares = sorted({k / size for size in sizes for k in range(1, size + 1)})
-    widths = [1] * len(sizes)
-    for share in shares:
-        wider = [max(1, int(share * size + 1e-9)) for size in sizes]
-        if allowance.terms.exact(wider) > allowance.limit:
-            break
-        widths = wider
-    return widths
 
 
 def train_fixed(

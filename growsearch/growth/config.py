@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from growsearch.errors import UsageError
 from growsearch.growth.relaxation import RELAXATIONS
 from growsearch.growth.steering import STEERINGS
-from growsearch.training import SGD, Recipe
+from growsearch.training import Recipe
 
 BIRTHS = ("chance", "gradient")
 TEMPERATURES = ("global", "structure")
@@ -60,7 +60,13 @@ class IndicatorConfig:
                 raise UsageError(f"{key}: unknown {value!r}; valid: {', '.join(sorted(valid))}")
         if not 0 <= self.momentum < 1:
             raise UsageError(f"indicators.momentum: {self.momentum} is not in [0, 1); 0.9 is usual")
-        for key in ("learning_rate", "beta_start", "beta_rise"):
+        for key in (
+            "control_gain",
+            "learning_rate",
+            "beta_start",
+            "beta_rise",
+            "steering_strength",
+        ):
             if getattr(self, key) <= 0:
                 raise UsageError(f"indicators.{key}: {getattr(self, key)} is not above 0")
 
@@ -76,6 +82,8 @@ class GrowthConfig:
     statistics are averaged over ``calibration_batches`` batches after each change. ``birth`` says
     which of the channels that never lived come first: "chance", or "gradient" (see `birth_scores`;
     it runs the full configuration on one batch an epoch while structure may change).
+    ``direct_design`` trains the network that was grown once more, from fresh weights and for as
+    many epochs, and that is the result: growing then has found an architecture only.
 
     Raises:
         UsageError: for fewer than 2 epochs, or a value out of range.
@@ -87,6 +95,7 @@ class GrowthConfig:
     calibration_batches: int = 4
     birth: str = "chance"
     grow_layers: bool = True
+    direct_design: bool = False
     indicators: IndicatorConfig = field(default_factory=IndicatorConfig)
 
     def __post_init__(self) -> None:
@@ -94,21 +103,24 @@ class GrowthConfig:
             raise UsageError(
                 f"epochs: {self.recipe.epochs} is too few to grow and then train; give at least 2"
             )
-        if not isinstance(self.recipe.optimizer, SGD):
-            raise UsageError("recipe.optimizer: growth can move the momentum of SGD alone; use SGD")
         if not 0 < self.freeze_at <= 1:
             raise UsageError(f"freeze_at: {self.freeze_at} is not in (0, 1]; 0.5 is a good start")
         if self.birth not in BIRTHS:
             raise UsageError(f"birth: unknown {self.birth!r}; valid: {', '.join(BIRTHS)}")
-        if self.birth == "gradient" and self.policy == "random":
+        if self.birth == "gradient" and self.policy in ("random", "uniform"):
             raise UsageError(
-                "birth: 'gradient' has nothing to order in policy 'random', which draws every "
-                "channel with one probability; choose birth 'chance' or another policy"
+                f"birth: 'gradient' has nothing to order in policy {self.policy!r}, to which all "
+                "channels are alike; choose birth 'chance' or another policy"
             )
         if self.calibration_batches < 1:
             raise UsageError(
                 f"calibration_batches: {self.calibration_batches} is below 1; 4 is a good start"
             )
+
+    @property
+    def total_epochs(self) -> int:
+        """The number of epochs of the whole run."""
+        return self.recipe.epochs * (2 if self.direct_design else 1)
 
     @property
     def growing_epochs(self) -> int:

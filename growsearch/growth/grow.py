@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from growsearch.growth.budget import Budget
 from growsearch.growth.config import GrowthConfig
 from growsearch.growth.costs import Costs
+from growsearch.growth.direct_design import growing_options, train_directly
 from growsearch.growth.gate import Gate, insert_gates
 from growsearch.growth.gate_bank import GateBank
 from growsearch.growth.hook import Change, GrowthHook
@@ -64,6 +65,20 @@ def grow(
             damaged or cannot be written.
     """
     config, options = config or GrowthConfig(), options or TrainingOptions()
+    if not config.direct_design:
+        return _grow(space, dataset, budget, config, seed, options)
+    grown = _grow(space, dataset, budget, config, seed, growing_options(options))
+    return train_directly(space, dataset, grown, recipe=config.recipe, seed=seed, options=options)
+
+
+def _grow(
+    space: SearchSpace,
+    dataset: Data,
+    budget: Budget,
+    config: GrowthConfig,
+    seed: int,
+    options: TrainingOptions,
+) -> GrowthResult:
     model = build_full(space, seed)
     task = task_for(space, dataset, model)
     costs = Costs.of(
@@ -71,7 +86,7 @@ def grow(
     )
     gates = insert_gates(model, channel_groups(model), costs.growing_units)
     hook = _make_hook(model, gates, task, costs, config, seed)
-    seed_network = costs.structures.seed()
+    seed_network = hook.policy.start()
     hook.surgeon.seed(seed_network)
     dense_macs = costs.dense_training_macs(task, config.recipe)
 

@@ -54,6 +54,10 @@ class LearnedIndicators:
         rise: Tensor = settings.beta_rise ** (self._heat / self._task.config.recipe.epochs)
         return settings.beta_start * rise
 
+    def start(self) -> Tensor:
+        """Return the least network."""
+        return self._task.structures.seed()
+
     def gates(self) -> Tensor:
         """Return the present gates."""
         return self._relaxation.gates(self._s, self._beta())

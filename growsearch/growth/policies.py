@@ -9,11 +9,13 @@ from growsearch.growth.learned import LearnedIndicators
 from growsearch.growth.policy import GrowthPolicy, GrowthTask
 from growsearch.growth.random_indicators import RandomIndicators
 from growsearch.growth.random_order import RandomOrder
+from growsearch.growth.uniform_width import UniformWidth
 
 POLICIES: dict[str, Callable[[GrowthTask], GrowthPolicy]] = {
     "learned": LearnedIndicators,
     "random": RandomIndicators,
     "random-order": RandomOrder,
+    "uniform": UniformWidth,
 }
 
 

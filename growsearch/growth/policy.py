@@ -36,6 +36,10 @@ class GrowthPolicy(Protocol):
     only while the unit lives.
     """
 
+    def start(self) -> Tensor:
+        """Return what runs in the first epoch, within the budget."""
+        ...
+
     def gates(self) -> Tensor:
         """Return the present factor on every structure's output, in [0, 1]."""
         ...

@@ -29,6 +29,10 @@ class RandomIndicators:
     def _random(self) -> Tensor:
         return torch.rand(self._task.structures.total, generator=self._task.generator)
 
+    def start(self) -> Tensor:
+        """Return the least network."""
+        return self._task.structures.seed()
+
     def gates(self) -> Tensor:
         """Return ones."""
         return torch.ones_like(self._scores)

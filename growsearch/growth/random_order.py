@@ -23,6 +23,10 @@ class RandomOrder:
         self._scores = torch.rand(task.structures.total, generator=task.generator)
         self._epochs = 0
 
+    def start(self) -> Tensor:
+        """Return the least network."""
+        return self._task.structures.seed()
+
     def gates(self) -> Tensor:
         """Return ones."""
         return torch.ones_like(self._scores)

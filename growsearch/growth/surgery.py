@@ -14,8 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from growsearch.growth.gate import Gate, GatedBatchNorm
+from growsearch.growth.optimizer_state import (
+    is_first_moment,
+    optimizer_state,
+    parameter_of,
+    start_value,
+)
 from growsearch.growth.recurrent_gate import GATED, reader_factors
 from growsearch.growth.structures import Structures
+from growsearch.sparsity import mask_buffers
 from growsearch.training import Recipe, make_optimizer, tensors_under
 from search_spaces import ChannelGroup, Unit
 from search_spaces.channel_groups import (
@@ -32,7 +39,7 @@ class Surgeon:
     """Keeps the full configuration of every resizable tensor and runs a small part of it.
 
     The module holds only the live channels and units. Here lie, by tensor name, the full-size
-    values and momenta of all that were ever live, and the initial draw of those that were not. The
+    values and moments of all that were ever live, and the initial draw of those that were not. The
     three state transitions of arXiv 2007.15353, section 3, come down to moving between the two.
     """
 
@@ -49,6 +56,12 @@ class Surgeon:
         self._unit_of = {name: unit for name, unit in inside.items() if tensors[name].ndim}
         # All tensors of a unit go with it, also those of which no channel belongs to a group.
         self._axes = dict.fromkeys(self._unit_of, ()) | axes_by_tensor(groups)
+        # A mask follows its weight; what is created has the mask of its first draw.
+        self._axes |= {
+            mask: self._axes[name]
+            for name, mask in mask_buffers(module).items()
+            if name in self._axes
+        }
         self._consumed = {
             (member.tensor, member.axis)
             for group in groups
@@ -57,11 +70,8 @@ class Surgeon:
         }
         self._initial = {name: tensors[name].detach().clone() for name in self._axes}
         self._values = {name: value.clone() for name, value in self._initial.items()}
-        self._momenta = {
-            name: torch.zeros_like(value)
-            for name, value in self._initial.items()
-            if isinstance(tensors[name], nn.Parameter)
-        }
+        # What the optimizer remembers, by `optimizer_state`'s keys: moments at full size.
+        self._memory: dict[str, Tensor] = {}
         self._depthwise = [name for name, m in module.named_modules() if _is_depthwise(m)]
         self.live = torch.ones(self.structures.total, dtype=torch.bool)
         self.created = self.live.clone()
@@ -79,28 +89,21 @@ class Surgeon:
           momentum; the function of the network stays the same. So it does with a residual unit,
           whose last BatchNorm starts at zero (Goyal et al. 2017, section 5.1). A plain unit starts
           as the identity once `become_identities` has seen data.
-        - Not live any more: weights, statistics and momentum are kept here.
+        - Not live any more: weights, statistics and the optimizer's moments are kept here.
         - Live again: all of these return to their old place.
 
         Channels inside a unit that is not live do not run, whatever ``live`` says of them.
-        ``optimizer`` is given the new parameters in place, each with its moved momentum.
+        ``optimizer`` is given the new parameters in place, each with its moved state.
         """
-        momenta = momentum_by_name(self._module, optimizer)
-        self._scatter(momenta)
+        memory = optimizer_state(self._module, optimizer)
+        self._scatter(memory)
         live = self.structures.running(live)
         fresh = live & ~self.created
         self._create(fresh)
         self.created = self.created | live
         self.live = live
         self._gather()
-        indices = self._indices().items()
-        layout = _layout(self._module)
-        moved = {
-            name: _pick(self._momenta[name], index, layout)
-            for name, index in indices
-            if name in self._momenta
-        }
-        rebuild_optimizer(self._module, optimizer, recipe, {**momenta, **moved})
+        rebuild_optimizer(self._module, optimizer, recipe, {**memory, **self._live_memory()})
         return fresh
 
     def plain_units(self, mask: Tensor) -> list[Unit]:
@@ -109,21 +112,21 @@ class Surgeon:
         return [unit for unit in self._units if chosen[unit.name] and not unit.residual]
 
     def state(self, *, values: bool) -> dict[str, Tensor]:
-        """Return the masks and, if asked for, all full-size values and momenta."""
+        """Return the masks and, if asked for, all full-size values and moments."""
         masks = {"live": self.live, "created": self.created}
         if not values:
             return masks
         return {
             **masks,
             **{f"value/{name}": tensor for name, tensor in self._values.items()},
-            **{f"momentum/{name}": tensor for name, tensor in self._momenta.items()},
+            **{f"memory/{key}": tensor for key, tensor in self._memory.items()},
         }
 
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:
         """Take back what `state` returned and give the module the shape of its live channels."""
         self.live, self.created = tensors["live"], tensors["created"]
         self._values |= tensors_under("value/", tensors)
-        self._momenta |= tensors_under("momentum/", tensors)
+        self._memory |= tensors_under("memory/", tensors)
         self._gather()
 
     def full_values(self) -> dict[str, Tensor]:
@@ -184,12 +187,27 @@ class Surgeon:
         return found
 
     @torch.no_grad()
-    def _scatter(self, momenta: Mapping[str, Tensor]) -> None:
-        tensors = named_tensors(self._module)
-        for name, index in self._indices().items():
+    def _scatter(self, memory: Mapping[str, Tensor]) -> None:
+        tensors, indices = named_tensors(self._module), self._indices()
+        for name, index in indices.items():
             self._values[name][index] = tensors[name].detach()
-            if name in momenta:
-                self._momenta[name][index] = momenta[name]
+        for key, part in memory.items():
+            name = parameter_of(key)
+            if name in indices and part.ndim:
+                if key not in self._memory:
+                    self._memory[key] = torch.zeros_like(self._initial[name])
+                self._memory[key][indices[name]] = part
+            elif name in indices:
+                self._memory[key] = part.clone()
+
+    def _live_memory(self) -> dict[str, Tensor]:
+        """Return the moments of what runs, and its counts of steps."""
+        indices, layout = self._indices(), _layout(self._module)
+        return {
+            key: _pick(full, indices[parameter_of(key)], layout) if full.ndim else full.clone()
+            for key, full in self._memory.items()
+            if parameter_of(key) in indices
+        }
 
     @torch.no_grad()
     def _gather(self) -> None:
@@ -249,8 +267,6 @@ class Surgeon:
         """
         for name in (name for name, owner in self._unit_of.items() if owner == unit.name):
             value = self._values[name].copy_(self._initial[name])
-            if name in self._momenta:
-                self._momenta[name].zero_()
             if unit.residual and name in (f"{unit.norm}.weight", f"{unit.norm}.bias"):
                 value.zero_()
             elif not unit.residual and value.ndim > 1:
@@ -262,8 +278,9 @@ class Surgeon:
         else:
             source = self._initial[name].index_select(axis, entries)
             self._values[name].index_copy_(axis, entries, source)
-        if name in self._momenta:
-            self._momenta[name].index_fill_(axis, entries, 0.0)
+        for key, moments in self._memory.items():
+            if parameter_of(key) == name and moments.ndim:
+                moments.index_fill_(axis, entries, start_value(key, moments))
 
 
 def _is_depthwise(layer: nn.Module) -> TypeGuard[nn.modules.conv._ConvNd]:
@@ -295,29 +312,24 @@ def _pick(full: Tensor, index: tuple[Tensor, ...], layout: torch.memory_format) 
     return part.contiguous(memory_format=layout if part.ndim == 4 else torch.contiguous_format)
 
 
-def momentum_by_name(module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Return the momentum buffers that exist, by parameter name."""
-    found = {}
-    for name, parameter in module.named_parameters():
-        buffer = optimizer.state.get(parameter, {}).get("momentum_buffer")
-        if buffer is not None:
-            found[name] = buffer
-    return found
-
-
 def rebuild_optimizer(
     module: nn.Module,
     optimizer: torch.optim.Optimizer,
     recipe: Recipe,
-    momenta: Mapping[str, Tensor],
+    memory: Mapping[str, Tensor],
 ) -> None:
-    """Point ``optimizer`` at the module's present parameters, with momentum by name, in place."""
+    """Point ``optimizer`` at the module's present parameters, in place.
+
+    ``memory`` is what it then remembers of them, by `optimizer_state`'s keys.
+    """
     fresh = make_optimizer(module, recipe)
     optimizer.state.clear()
     optimizer.param_groups[:] = fresh.param_groups
-    for name, parameter in module.named_parameters():
-        if name in momenta:
-            optimizer.state[parameter]["momentum_buffer"] = momenta[name]
+    parameters = dict(module.named_parameters())
+    for key, value in memory.items():
+        name = parameter_of(key)
+        if name in parameters:
+            optimizer.state[parameters[name]][key.removeprefix(f"{name}/")] = value
 
 
 @torch.no_grad()
@@ -326,23 +338,25 @@ def fold_gates(module: nn.Module, optimizer: torch.optim.Optimizer, recipe: Reci
 
     A BatchNorm takes its gate into scale and shift: the function of the network stays the same, bit
     for bit. A recurrent layer's or embedding's goes into the weights that read it: the same up to
-    rounding. Momentum is scaled with them, so that a step with fixed gates would have had the same
-    direction. Places of detached units are closed for good.
+    rounding. First moments are scaled with them, so that a step with fixed gates would have had the
+    same direction. Places of detached units are closed for good.
     """
-    momenta = momentum_by_name(module, optimizer)
-    for name, factor in reader_factors(module).items():
+    memory, factors = optimizer_state(module, optimizer), dict(reader_factors(module))
+    for name, factor in factors.items():
         module.get_parameter(name).mul_(factor)
-        if name in momenta:
-            momenta[name] = momenta[name] * factor
     for name, layer in list(module.named_modules()):
         if isinstance(layer, GatedBatchNorm):
             for leaf in (f"{name}.weight", f"{name}.bias"):
-                if leaf in momenta:
-                    momenta[leaf] = momenta[leaf] * layer.factor().detach()
+                factors[leaf] = layer.factor().detach()
             module.set_submodule(name, layer.folded())
         elif isinstance(layer, GATED):
             module.set_submodule(name, layer.plain())
-    rebuild_optimizer(module, optimizer, recipe, momenta)
+    scaled = {
+        key: value * factors[parameter_of(key)]
+        for key, value in memory.items()
+        if is_first_moment(key) and parameter_of(key) in factors
+    }
+    rebuild_optimizer(module, optimizer, recipe, {**memory, **scaled})
     compact(module)
 
 

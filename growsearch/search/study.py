@@ -21,8 +21,9 @@ from growsearch.search.profiles import check_profiles, keep_profiles
 from growsearch.search.recorder import Recorder
 from growsearch.search.run_folder import RunFolder
 from growsearch.search.serial_backend import run_serial
-from growsearch.search.study_config import GrowthKind, StudyConfig
+from growsearch.search.study_config import StudyConfig
 from growsearch.search.study_file import load_study, parse_study
+from growsearch.search.trial_kinds import GrowthBudget
 from growsearch.training import EpochRecord
 from growsearch.trial.record import Trial
 from growsearch.trial.task import TrialTask
@@ -171,20 +172,22 @@ def check_budgets(config: StudyConfig, dataset: Dataset) -> None:
     Raises:
         UsageError: naming the key, the value and the least budget.
     """
-    if config.trials.growth is not None:
-        for name in values_of(config.trials.growth.space):
-            _check_growth(config.trials.growth, str(name), dataset)
+    growth, sparse = config.trials.growth, config.trials.sparse
+    if growth is not None:
+        for name in values_of(growth.space):
+            _check_growth("growth", growth.budget, str(name), dataset)
+    if sparse is not None and sparse.grow is not None:
+        for name in values_of(sparse.space):
+            _check_growth("sparse.grow", sparse.grow.budget, str(name), dataset)
 
 
-def _check_growth(kind: GrowthKind, name: str, dataset: Dataset) -> None:
+def _check_growth(key: str, bound: GrowthBudget, name: str, dataset: Dataset) -> None:
     space = search_space(name).for_data(dataset.input_shape, dataset.num_classes)
     module = build_full(space, seed=0)
-    for value in values_of(kind.budget.decision):
+    for value in values_of(bound.decision):
         assert not isinstance(value, str)
-        budget = (
-            Budget(parameters=value) if kind.budget.metric == "parameters" else Budget(macs=value)
-        )
+        budget = Budget(parameters=value) if bound.metric == "parameters" else Budget(macs=value)
         try:
             Costs.of(space, module, budget)
         except UsageError as error:
-            raise UsageError(f"trials.growth.{error} (space {name})") from error
+            raise UsageError(f"trials.{key}.{error} (space {name})") from error

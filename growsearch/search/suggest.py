@@ -7,10 +7,10 @@ from typing import Any, Protocol
 
 from growsearch.search.decisions import Decision, Options, Scalar, values_of
 from growsearch.search.study_values import NO_PATTERN
-from growsearch.search.trial_kinds import GrowthKind, SparseKind, TrialKinds, keeping
+from growsearch.search.trial_kinds import GrowFirstKind, GrowthKind, SparseKind, TrialKinds, keeping
 from growsearch.sparsity import SALIENCIES, NOfM, StructuredPattern, parse_pattern
 from growsearch.transforms import ACTIVATED, DENSE
-from growsearch.trial.config import GrowthTrial, SparseTrial, TrialConfig
+from growsearch.trial.config import GrowFirst, GrowthTrial, SparseTrial, TrialConfig
 from growsearch.trial.recipe_choice import RecipeChoice, recipe_values
 
 # An N:M pattern and a network without masks leave a distribution nothing to decide.
@@ -86,7 +86,16 @@ def _sparse(trial: Suggester, kind: SparseKind) -> SparseTrial:
         activation=_activation(trial, kind, transform),
         training=_training(trial, "sparse", kind),
         record=kind.record,
+        grow=None if kind.grow is None else _grow_first(trial, kind.grow),
     )
+
+
+def _grow_first(trial: Suggester, kind: GrowFirstKind) -> GrowFirst:
+    metric = kind.budget.metric
+    budget = _suggest(trial, f"sparse.grow.budget.{metric}", kind.budget.decision)
+    assert not isinstance(budget, str)
+    epochs = int(_suggest(trial, "sparse.grow.epochs", kind.epochs))
+    return GrowFirst(budget_metric=metric, budget=budget, epochs=epochs)
 
 
 def _pattern(trial: Suggester, kind: SparseKind) -> StructuredPattern | None:

@@ -92,28 +92,32 @@ class GrowthKind(_TrialKind):
     @field_validator("epochs")
     @classmethod
     def _time_to_grow(cls, value: Decision) -> Decision:
-        low = value.low if isinstance(value, Range) else min(value.values, key=float)
-        if float(low) < 2:
-            raise ValueError("growth needs at least 2 epochs: to grow, then to train")
-        return value
+        return _time_to_grow(value)
 
-    @field_validator("recipe")
+
+class GrowFirstKind(Strict):
+    """What sparse trials grow before they go on with it."""
+
+    budget: GrowthBudget
+    epochs: Count = Field(default=10, validate_default=True)
+
+    @field_validator("epochs")
     @classmethod
-    def _momentum_that_can_move(cls, value: Decision) -> Decision:
-        from growsearch.trial.recipe_choice import RECIPE_NAMES, suits_growth
+    def _time_to_grow(cls, value: Decision) -> Decision:
+        return _time_to_grow(value)
 
-        unfit = [name for name in values_of(value) if not suits_growth(str(name))]
-        if unfit:
-            valid = ", ".join(name for name in RECIPE_NAMES if suits_growth(name))
-            raise ValueError(
-                f"growth can move the momentum of SGD alone, and {unfit[0]} has another optimizer; "
-                f"valid: {valid}"
-            )
-        return value
+
+def _time_to_grow(value: Decision) -> Decision:
+    low = value.low if isinstance(value, Range) else min(value.values, key=float)
+    if float(low) < 2:
+        raise ValueError("growth needs at least 2 epochs: to grow, then to train")
+    return value
 
 
 class SparseKind(_TrialKind):
     """Trials that train sparse networks, transformed or not.
+
+    With ``grow`` each is grown under a budget before, in the same run.
 
     ``positions`` are a choice of distributions that look at data. An N:M pattern has its own
     sparsity and no distribution; patterns go with updaters that keep the sparsity.
@@ -127,6 +131,7 @@ class SparseKind(_TrialKind):
     updater: UpdaterName = Field(default="static", validate_default=True)
     activation: Truth = Field(default=True, validate_default=True)
     record: tuple[Literal["spectra", "gradient_flow"], ...] = ()
+    grow: GrowFirstKind | None = None
 
     @field_validator("pattern", mode="before")
     @classmethod

@@ -25,7 +25,7 @@ from growsearch.sparsity.layers import (
     prunable_layers,
     prunable_parameters,
 )
-from growsearch.sparsity.masks import Masks, masks_in_state
+from growsearch.sparsity.masks import Masks, mask_buffers, masks_in_state
 from growsearch.sparsity.n_of_m import NOfM, sparsify_n_of_m
 from growsearch.sparsity.pattern_names import StructuredPattern, parse_pattern, pattern_name
 from growsearch.sparsity.patterns import Pattern, Unstructured
@@ -60,6 +60,7 @@ __all__ = [
     "layer_zero_counts",
     "macs_per_weight",
     "make_updater",
+    "mask_buffers",
     "masked_sparsity",
     "masks_in_state",
     "parse_pattern",

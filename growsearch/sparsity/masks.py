@@ -204,6 +204,11 @@ def masks_in_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
+def mask_buffers(module: nn.Module) -> dict[str, str]:
+    """Return the names of ``module``'s masks by those of the parameters that they mask."""
+    return {name: name + _SUFFIX for name in _masked_names(module)}
+
+
 def _masked_names(module: nn.Module) -> Iterator[str]:
     for path, layer in module.named_modules():
         for leaf, parameter in layer.named_parameters(recurse=False):

@@ -22,6 +22,7 @@ from growsearch.training.optimizers import SGD, AdamW, OptimizerRule
 from growsearch.training.recipe import Recipe
 from growsearch.training.recipes import RECIPES, published_recipe
 from growsearch.training.schedule import Cosine, Schedule, Steps
+from growsearch.training.segmentation import Segmentation
 from growsearch.training.settings import differences, plain
 from growsearch.training.task import Scores, Task, mean_loss
 
@@ -41,6 +42,7 @@ __all__ = [
     "Recipe",
     "Schedule",
     "Scores",
+    "Segmentation",
     "Steps",
     "Task",
     "TrainingOptions",

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from growsearch.datasets import Dataset
-from growsearch.growth import Budget, GrowthConfig, build_full, grow
+from growsearch.growth import GrowthConfig, grow
 from growsearch.sparsity import Batch, Masks, Timetable
 from growsearch.training import (
     TRAINING_PASSES,
@@ -23,6 +23,7 @@ from growsearch.training import (
 )
 from growsearch.transforms import MacProfile, SparsePlan, sparse_plan
 from growsearch.trial.config import NO_TRANSFORM, GrowthTrial, SparseTrial, TrialConfig
+from growsearch.trial.grow_first import base_of, make_budget, plain_history
 from growsearch.trial.network import AppliedTransform, Network
 from growsearch.trial.recording import Line, Recording
 from search_spaces import SearchSpace, search_space
@@ -40,7 +41,8 @@ class Candidate:
     ``widths`` has, for every epoch of a grown network, the live channels of each group.
     ``training_macs`` contain ``dense_gradient_macs``, what mask updates took for the gradients of
     masked weights. ``mac_error`` is how far a transformed network's forward MACs are from the dense
-    network's over the whole of training, as a share. ``records`` has the lines of `Recording`.
+    network's over the whole of sparse training, as a share. ``records`` has the lines of
+    `Recording`.
     """
 
     model: nn.Module
@@ -67,15 +69,10 @@ def train_candidate(
 def _grown(
     config: GrowthTrial, space: SearchSpace, dataset: Dataset, seed: int, options: TrainingOptions
 ) -> Candidate:
-    budget = (
-        Budget(parameters=config.budget)
-        if config.budget_metric == "parameters"
-        else Budget(macs=config.budget)
-    )
     result = grow(
         space,
         dataset,
-        budget=budget,
+        budget=make_budget(config.budget_metric, config.budget),
         config=GrowthConfig(recipe=config.training.recipe()),
         seed=seed,
         options=options,
@@ -87,16 +84,7 @@ def _grown(
             input_shape=dataset.input_shape,
             num_classes=dataset.num_classes,
         ),
-        history=tuple(
-            EpochRecord(
-                epoch=record.epoch,
-                loss=record.loss,
-                accuracy=record.accuracy,
-                training_macs=record.training_macs,
-                forward_macs=record.forward_macs,
-            )
-            for record in result.history
-        ),
+        history=plain_history(result),
         training_macs=result.training_macs,
         dense_training_macs=result.dense_training_macs,
         widths=tuple(record.widths for record in result.history),
@@ -108,10 +96,10 @@ def _sparse(
 ) -> Candidate:
     recipe, task = config.training.recipe(), Classification(dataset)
     example = space.example_inputs()
+    base = base_of(config, space, dataset, seed, options)
     with options.guard():
-        dense = build_full(space, seed)
-        dense_macs = MacProfile.of(dense, example).dense_macs
-        plan = _plan(config, dense, example, task, seed)
+        dense_macs = MacProfile.of(base.model, example).dense_macs
+        plan = _plan(config, base.model, example, task, seed)
         profile = MacProfile.of(plan.module, example)
     masks = Masks.of(plan.module)
     hook = plan.hook(profile.per_weight)
@@ -124,26 +112,30 @@ def _sparse(
         recipe,
         seed=seed,
         forward_macs=profile.macs(_zeros(masks)),
-        options=dataclasses.replace(options, hooks=(*hooks, *options.hooks)),
+        options=dataclasses.replace(base.options(options), hooks=(*hooks, *options.hooks)),
     )
     masks.check()
     masks.detach()
     examples = state.total_steps * task.batch_examples(recipe.batch_size)
-    dense_training_macs = TRAINING_PASSES * dense_macs * examples
     forward_part = state.training_macs - hook.dense_gradient_macs
     return Candidate(
         model=plan.module,
         network=Network(
-            architecture=space.largest(),
+            architecture=base.architecture,
             input_shape=dataset.input_shape,
             num_classes=dataset.num_classes,
             transform=_applied(config, plan),
         ),
-        history=tuple(history),
-        training_macs=state.training_macs,
-        dense_training_macs=dense_training_macs,
+        history=base.behind(history),
+        widths=base.all_widths(len(history)),
+        training_macs=base.training_macs + state.training_macs,
+        dense_training_macs=base.dense_macs_with(examples),
         dense_gradient_macs=hook.dense_gradient_macs,
-        mac_error=None if plan.match is None else forward_part / dense_training_macs - 1,
+        mac_error=(
+            None
+            if plan.match is None
+            else forward_part / (TRAINING_PASSES * dense_macs * examples) - 1
+        ),
         records=recording.records,
     )
 

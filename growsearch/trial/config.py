@@ -16,6 +16,7 @@ from growsearch.trial.recording import Recorded, check_recorded
 
 __all__ = [
     "NO_TRANSFORM",
+    "GrowFirst",
     "GrowthTrial",
     "RecipeChoice",
     "SparseTrial",
@@ -58,8 +59,39 @@ class GrowthTrial:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GrowFirst:
+    """Grow a network of a sparse trial's space, and go on with that one.
+
+    The budget is that of a `GrowthTrial`; growing takes ``epochs`` of the trial's recipe.
+    """
+
+    budget_metric: Literal["parameters", "macs"]
+    budget: float | int
+    epochs: int
+
+    def __post_init__(self) -> None:
+        if self.epochs < 2:
+            raise UsageError(
+                f"grow.epochs: {self.epochs} is too few to grow and then train; give at least 2"
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON data."""
+        return {"budget": {self.budget_metric: self.budget}, "epochs": self.epochs}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> GrowFirst:
+        """Read what ``to_json`` wrote."""
+        ((metric, budget),) = data["budget"].items()
+        return cls(budget_metric=metric, budget=budget, epochs=int(data["epochs"]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SparseTrial:
     """Train the full configuration of ``space`` sparsely, transformed or as it is.
+
+    With ``grow`` it is a network that the same run has grown before: without a transform its
+    weights are kept and masked, and with one the layers that are replaced are drawn afresh.
 
     ``transform`` "none" keeps the network, so that sparsity saves MACs; any other one is a
     Sparse-IFT member, or "low_rank", that keeps the dense network's MACs. The other settings are
@@ -79,6 +111,7 @@ class SparseTrial:
     pattern: StructuredPattern | None = None
     activation: bool = True
     record: tuple[Recorded, ...] = ()
+    grow: GrowFirst | None = None
 
     def __post_init__(self) -> None:
         self.settings()
@@ -118,6 +151,8 @@ class SparseTrial:
             data["pattern"] = pattern_name(self.pattern)
         if not self.activation:
             data["activation"] = False
+        if self.grow is not None:
+            data["grow"] = self.grow.to_json()
         if self.record:
             data[_OBSERVED] = list(self.record)
         return data
@@ -159,6 +194,7 @@ def _sparse_from_json(data: Mapping[str, Any], training: RecipeChoice) -> Sparse
         pattern=None if pattern is None else parse_pattern(pattern),
         activation=bool(data.get("activation", True)),
         record=tuple(data.get(_OBSERVED, ())),
+        grow=None if data.get("grow") is None else GrowFirst.from_json(data["grow"]),
     )
 
 

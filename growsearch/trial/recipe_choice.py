@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from growsearch.errors import UsageError
-from growsearch.training import RECIPES, SGD, Recipe, published_recipe
+from growsearch.training import RECIPES, Recipe, published_recipe
 
 # Nesterov's momentum and a cosine; see `Recipe`.
 DEFAULT_RECIPE = "default"
@@ -78,8 +78,3 @@ def recipe_values(name: str) -> tuple[int, float]:
     if name not in RECIPES:
         raise UsageError(f"recipe: unknown {name!r}; valid: {', '.join(RECIPE_NAMES)}")
     return RECIPES[name].batch_size, RECIPES[name].learning_rate
-
-
-def suits_growth(name: str) -> bool:
-    """Tell whether growth can train with the recipe: it moves the momentum of SGD alone."""
-    return name == DEFAULT_RECIPE or isinstance(RECIPES[name].optimizer, SGD)

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from growsearch.cli import app
 from growsearch.errors import GrowsearchError, UsageError
+from growsearch.training import plain
 from growsearch.trial.network import Network
 
 ARGUMENTS = [
@@ -138,6 +139,103 @@ def test_another_setting_is_refused_with_the_innermost_key(whole, change, messag
     assert "choose another --out" in str(done.exception)
 
 
+@pytest.mark.parametrize(
+    ("options", "key", "value"),
+    [
+        (("--policy", "random-order"), "policy", "random-order"),
+        (("--policy", "uniform"), "policy", "uniform"),
+        (("--steering", "taylor"), "indicators.steering", "taylor"),
+        (("--steering-strength", "0.5"), "indicators.steering_strength", 0.5),
+        (("--birth", "gradient"), "birth", "gradient"),
+        (("--relaxation", "gumbel"), "indicators.relaxation", "gumbel"),
+        (("--temperature", "global"), "indicators.temperature", "global"),
+        (("--temperature-decay",), "indicators.temperature_decay", True),
+        (("--control-gain", "80"), "indicators.control_gain", 80.0),
+        (("--no-layers",), "grow_layers", False),
+        (("--optimizer", "adamw"), "recipe.optimizer.kind", "AdamW"),
+        (("--freeze-at", "0.3"), "freeze_at", 0.3),
+    ],
+)
+def test_every_setting_of_growth_has_an_option_that_reaches_the_run(
+    monkeypatch, tmp_path, options, key, value
+):
+    class StoppedError(Exception):
+        pass
+
+    def stop(*arguments, config, **others):
+        found.append(plain(config))
+        raise StoppedError
+
+    found = []
+    monkeypatch.setattr("growsearch.commands.grow_run.grow_network", stop)
+    assert isinstance(_grow(tmp_path / "run", *options).exception, StoppedError)
+    (setting,) = found
+    for part in key.split("."):
+        setting = setting[part]
+    assert setting == value
+
+
+def test_direct_design_shows_and_exports_the_second_training(tmp_path):
+    out = tmp_path / "direct"
+    done = _grow(out, "--epochs", "2", "--direct-design", "--subset", "200")
+    assert done.exit_code == 0, done.output
+    assert "4/4 " in done.output
+    assert "4 epochs in" in done.output
+    assert [int(row["epoch"]) for row in _rows(out)] == [1, 2, 3, 4]
+
+
+@pytest.fixture
+def text_folder(tmp_path):
+    """A text in the layout of Penn Treebank: numbers that count up."""
+    folder = tmp_path / "data" / "ptb"
+    folder.mkdir(parents=True)
+    words = ["one", "two", "three", "four", "five", "six", "seven"]
+    for name, lines in (("train", 60), ("valid", 30), ("test", 30)):
+        text = "".join(f" {' '.join(words)} \n" for _ in range(lines))
+        (folder / f"ptb.{name}.txt").write_text(text)
+    return folder.parent
+
+
+def test_a_language_model_grows_from_a_text_to_an_export(text_folder, tmp_path):
+    out = tmp_path / "lstm"
+    text = ("--space", "lstm-ptb-small", "--data", "ptb", "--data-dir", str(text_folder))
+    options = ("--epochs", "2", "--budget", "macs=20%", "--subset", "460", "--batch-size", "4")
+    done = _grow(out, *text, *options, "--epoch-tokens", "201", "--optimizer", "adamw",
+                 "--learning-rate", "0.01")  # fmt: skip
+    assert done.exit_code == 0, done.output
+    result = json.loads((out / "result.json").read_text())
+    assert result["cost"] <= result["limit"]
+    # 7 words and the end of a line.
+    assert len(result["vocabulary"]) == 8
+    assert 1 < result["test_perplexity"] < 8
+    assert f"{result['perplexity']:.2f} validation, {result['test_perplexity']:.2f} test" in (
+        done.output
+    )
+    assert "ppl " in done.output
+    network = Network.from_json(json.loads((out / "export" / "architecture.json").read_text()))
+    model = network.build()
+    model.load_state_dict(load_file(out / "export" / "weights.safetensors"))
+    assert _grow(out, *text, *options, "--epoch-tokens", "101").exit_code != 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (("--data", "ptb"), ["mlp-digits reads images", "ptb is a text"]),
+        (("--space", "lstm-ptb-small"), ["reads texts", "digits has images"]),
+        (("--epoch-tokens", "100"), ["--epoch-tokens", "digits is no text"]),
+        (("--device-batch", "8"), ["--device-batch", "parameters"]),
+        (("--optimizer", "adagrad"), ["--optimizer", "adagrad", "sgd, adamw"]),
+        (("--birth", "divine"), ["birth", "divine", "gradient"]),
+        (("--steering", "wheel"), ["steering", "wheel", "taylor"]),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(tmp_path, changes, words):
+    done = _grow(tmp_path / "run", *changes)
+    assert isinstance(done.exception, UsageError), done.output
+    assert all(word in str(done.exception) for word in words)
+
+
 def test_a_latency_budget_ends_with_what_the_device_says(tmp_path):
     out = tmp_path / "wafer"
     done = _grow(out, "--budget", "latency[wafer-cs2]=40%", "--epochs", "4")
@@ -189,7 +287,7 @@ def test_a_wrong_option_is_refused_before_anything_is_written(tmp_path, change, 
     done = _grow(tmp_path / "run", *change)
     assert isinstance(done.exception, UsageError), done.output
     assert all(word in str(done.exception) for word in words)
-    assert {path.name for path in (tmp_path / "run").iterdir()} <= {"run.lock"}
+    assert {path.name for path in tmp_path.glob("run/*")} <= {"run.lock"}
 
 
 def test_a_folder_with_other_files_is_left_alone(tmp_path):

@@ -123,3 +123,26 @@ def test_next_to_nothing_to_spend_is_no_reason_to_press_without_end():
     free = Allowance(structures=STRUCTURES, terms=TERMS, limit=11, fixed=11)
     # A tenth of the limit is taken for what there is to spend.
     assert abs(free.expected_share(torch.tensor([1.0, 0.0, 0.0, 1.0, 1.0])) - 10 / 1.1) < 1e-6
+
+
+def test_a_channel_is_exchanged_for_one_of_another_group_where_that_comes_nearer():
+    # A network of (a, b) channels costs 7 a + 5 b; of 2 a side, with at most 3.
+    structures = Structures(names=("a", "b"), sizes=(3, 3))
+    terms = CostTerms(names=("a", "b"), terms=((7, (0,)), (5, (1,))))
+    allowance = Allowance(structures=structures, terms=terms, limit=26)
+    scores = torch.tensor([6.0, 5.0, 1.0, 3.0, 2.0, 4.0])
+    live = torch.tensor([True, True, False, True, False, False])
+    # 19, then 24 with one more of b; another is over. One of b for one of a makes 26.
+    filled = allowance.fill(live, scores)
+    assert filled.tolist() == [True, True, False, True, False, True]
+    spent = allowance.spend(live, scores)
+    assert spent.tolist() == [True, True, True, False, False, True]
+    assert allowance.cost(spent) == 26
+
+
+def test_where_no_exchange_comes_nearer_the_network_stays():
+    structures = Structures(names=("a", "b"), sizes=(2, 2))
+    terms = CostTerms(names=("a", "b"), terms=((10, (0,)), (10, (1,))))
+    allowance = Allowance(structures=structures, terms=terms, limit=29)
+    live = torch.tensor([True, False, True, False])
+    assert torch.equal(allowance.spend(live, torch.arange(4.0)), live)

@@ -2,7 +2,14 @@ import pytest
 import torch
 
 from growsearch.errors import UsageError
-from growsearch.growth import Budget, GrowthConfig, grow, train_fixed, uniform_architecture
+from growsearch.growth import (
+    Budget,
+    GrowthConfig,
+    GrowthOptions,
+    grow,
+    train_fixed,
+    uniform_architecture,
+)
 from growsearch.growth.cost_terms import parameter_terms
 from growsearch.growth.structures import Structures
 from growsearch.training import Recipe
@@ -65,3 +72,58 @@ def test_a_fixed_network_is_the_same_at_the_same_seed_and_leaves_torchs_generato
     )
     assert torch.equal(torch.rand(2), expected)
     assert first.history == again.history
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6])
+def test_the_uniform_policy_runs_the_uniform_network_and_spends_what_is_left(space, dataset, share):
+    config = GrowthConfig(recipe=RECIPE, policy="uniform")
+    result = grow(space, dataset, budget=Budget(macs=share), config=config, seed=0)
+    least = dict(uniform_architecture(space, Budget(macs=share)).choices)
+    widths = dict(result.architecture.choices)
+    for group in channel_groups(space.build(space.largest())):
+        # Never more than one channel beyond the common share's.
+        assert least[group.name] <= widths[group.name] <= least[group.name] + 1
+    assert [record.widths for record in result.history] == [result.history[0].widths] * 3
+    assert result.cost <= result.limit
+    # 6 steps of 16 examples an epoch, at one size throughout.
+    assert result.training_macs == 3 * result.macs * 16 * 6 * 3
+
+
+def test_direct_design_is_a_flag_and_goes_on_after_a_stop_in_either_part(space, dataset, tmp_path):
+    config = GrowthConfig(recipe=RECIPE, direct_design=True)
+
+    def run(path=None, stop=None):
+        heard, resumed = [], []
+
+        class Listener:
+            def resumed(self, records):
+                resumed.extend(records)
+
+            def epoch(self, record):
+                heard.append(record)
+                if record.epoch == stop:
+                    raise KeyboardInterrupt
+
+        options = GrowthOptions(checkpoint=path, listener=Listener())
+        found = grow(
+            space, dataset, budget=Budget(macs=0.4), config=config, seed=0, options=options
+        )
+        assert (*resumed, *heard) == found.history
+        return found
+
+    whole = run()
+    assert config.total_epochs == len(whole.history) == 6
+    assert [record.epoch for record in whole.history] == [1, 2, 3, 4, 5, 6]
+    grown = grow(
+        space, dataset, budget=Budget(macs=0.4), config=GrowthConfig(recipe=RECIPE), seed=0
+    )
+    direct = train_fixed(space, dataset, grown.architecture, recipe=RECIPE, seed=0)
+    assert whole.architecture == grown.architecture
+    assert whole.training_macs == grown.training_macs + direct.training_macs
+    assert torch.equal(whole.model.classifier.weight, direct.model.classifier.weight)
+    for stop in (2, 5):
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "checkpoint", stop)
+    resumed = run(tmp_path / "checkpoint")
+    assert resumed.history == whole.history
+    assert torch.equal(resumed.model.classifier.weight, whole.model.classifier.weight)

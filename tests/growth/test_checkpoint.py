@@ -15,7 +15,7 @@ from growsearch.growth import (
     IndicatorConfig,
     grow,
 )
-from growsearch.training import SGD, Recipe, read_checkpoint
+from growsearch.training import SGD, AdamW, Recipe, read_checkpoint
 from search_spaces.recurrent import RecurrentSpace
 from search_spaces.residual_units import BasicResNetSpace
 
@@ -183,4 +183,13 @@ def test_a_language_model_with_dropout_resumes_to_the_bit(tmp_path, momentum):
     config = GrowthConfig(recipe=recipe)
     whole, _ = _grow(space, text, config)
     resumed, _ = _interrupted(space, text, config, tmp_path / "c", stops=(2, 4))
+    _assert_same(whole, resumed)
+
+
+def test_a_run_with_adam_resumes_to_the_bit_before_and_after_the_freeze(space, dataset, tmp_path):
+    recipe = dataclasses.replace(RECIPE, learning_rate=0.005, optimizer=AdamW())
+    config = dataclasses.replace(CONFIG, recipe=recipe)
+    whole, _ = _grow(space, dataset, config)
+    resumed, _ = _interrupted(space, dataset, config, tmp_path / "c", stops=(2, 5))
+    assert whole.cost <= whole.limit
     _assert_same(whole, resumed)

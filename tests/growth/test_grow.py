@@ -7,7 +7,7 @@ from growsearch.datasets import load_dataset
 from growsearch.errors import UsageError
 from growsearch.growth import POLICIES, Budget, GrowthConfig, grow, train_fixed
 from growsearch.metrics import accuracy, predict
-from growsearch.training import AdamW, Hook, Recipe, TrainingOptions
+from growsearch.training import Hook, Recipe, TrainingOptions
 from search_spaces import SEARCH_SPACES
 from search_spaces.gpt import GPTSpace
 
@@ -122,7 +122,7 @@ def test_after_the_freeze_nothing_changes_any_more(space, dataset, policy):
     )
     assert [record.frozen for record in result.history] == [False] + [True] * 5
     assert len({str(record.live) for record in result.history[1:]}) == 1
-    assert result.history[0].live != result.history[1].live
+    assert (result.history[0].live == result.history[1].live) == (policy == "uniform")
 
 
 def test_structure_changes_are_counted_by_kind(space, dataset):
@@ -174,10 +174,8 @@ def test_an_unknown_policy_lists_the_valid_ones(space, dataset):
     ("changes", "message"),
     [
         ({"recipe": Recipe(epochs=1)}, "epochs: 1"),
-        ({"recipe": Recipe(epochs=4, optimizer=AdamW())}, "optimizer: growth can move the mom"),
         ({"freeze_at": 0.0}, "freeze_at: 0.0"),
         ({"calibration_batches": 0}, "calibration_batches: 0"),
-        ({"recipe": Recipe(epochs=4, optimizer=AdamW())}, "SGD alone; use SGD"),
     ],
 )
 def test_settings_out_of_range_are_refused_by_name(changes, message):

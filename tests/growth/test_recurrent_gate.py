@@ -12,13 +12,13 @@ import cost_models
 from growsearch.errors import UsageError
 from growsearch.growth.cost_terms import mac_terms, parameter_terms
 from growsearch.growth.gate import Gate, insert_gates
+from growsearch.growth.optimizer_state import optimizer_state
 from growsearch.growth.recurrent_gate import GATED, GatedRecurrent, reader_factors
 from growsearch.growth.structures import Structures
 from growsearch.growth.surgery import (
     Surgeon,
     fold_gates,
     has_statistics,
-    momentum_by_name,
     rebuild_optimizer,
 )
 from growsearch.training import Recipe, make_optimizer, mean_loss
@@ -95,8 +95,8 @@ class Patient:
 
     def state(self):
         tensors = {k: v.detach().clone() for k, v in named_tensors(self.model).items()}
-        momenta = momentum_by_name(self.model, self.optimizer)
-        return tensors | {f"{k}.momentum": v.clone() for k, v in momenta.items()}
+        memory = optimizer_state(self.model, self.optimizer)
+        return tensors | {key: value.clone() for key, value in memory.items()}
 
     def draw(self, generator, share=0.5):
         live = torch.rand(self.structures.total, generator=generator) < share
@@ -365,7 +365,7 @@ def test_folding_multiplies_the_columns_of_all_readers_and_their_momentum(patien
     }
     assert after.keys() == before.keys()
     for name, value in after.items():
-        factor = factors.get(name.removesuffix(".momentum"), torch.ones(()))
+        factor = factors.get(name.removesuffix("/momentum_buffer"), torch.ones(()))
         assert torch.equal(value, before[name] * factor), name
     assert reader_factors(patient.model) == {}
     patient.train(1)

@@ -6,19 +6,21 @@ from torch import nn
 from torch.nn import functional as F
 
 from growsearch.growth.gate import insert_gates
+from growsearch.growth.optimizer_state import optimizer_state, start_value
 from growsearch.growth.structures import Structures
 from growsearch.growth.surgery import (
     Surgeon,
     fold_gates,
-    momentum_by_name,
     rebuild_optimizer,
     recalibrate,
 )
-from growsearch.training import Recipe, make_optimizer
+from growsearch.sparsity import Masks, sparsify
+from growsearch.training import AdamW, Recipe, make_optimizer
 from search_spaces import SEARCH_SPACES, channel_groups
 from search_spaces.channel_groups import named_tensors
 
 RECIPE = Recipe(epochs=2)
+ADAM = Recipe(epochs=2, learning_rate=0.01, optimizer=AdamW())
 
 
 class Patient:
@@ -61,8 +63,8 @@ class Patient:
     def state(self):
         """Everything that surgery could touch, by name."""
         tensors = {k: v.detach().clone() for k, v in named_tensors(self.model).items()}
-        momenta = momentum_by_name(self.model, self.optimizer)
-        return tensors | {f"{k}.momentum": v.clone() for k, v in momenta.items()}
+        memory = optimizer_state(self.model, self.optimizer)
+        return tensors | {key: value.clone() for key, value in memory.items()}
 
 
 def assert_same(left, right):
@@ -176,15 +178,16 @@ def test_a_created_channel_is_the_full_networks_own_draw_with_fresh_statistics(p
 
 
 def test_a_created_channel_has_no_momentum_and_the_others_keep_theirs(patient):
-    before = momentum_by_name(patient.model, patient.optimizer)
+    before = optimizer_state(patient.model, patient.optimizer)
     patient.change(more(patient))
-    after = momentum_by_name(patient.model, patient.optimizer)
-    name = "stages.1.0.first.conv.weight"
+    after = optimizer_state(patient.model, patient.optimizer)
+    name = "stages.1.0.first.conv.weight/momentum_buffer"
     # Live rows were (2, 7) of columns (0, 2); now rows (0, 2, 5, 7) of columns (0, 1, 2).
     assert torch.equal(after[name][[1, 3]][:, [0, 2]], before[name])
     assert (after[name][[0, 2]] == 0).all()
     assert (after[name][:, 1] == 0).all()
-    assert torch.equal(after["classifier.bias"], before["classifier.bias"])
+    bias = "classifier.bias/momentum_buffer"
+    assert torch.equal(after[bias], before[bias])
 
 
 def test_the_optimizer_holds_exactly_the_networks_parameters(patient):
@@ -262,13 +265,14 @@ def test_folding_gates_keeps_the_function_and_leaves_the_plain_network(patient):
 
 
 def test_folding_gates_scales_momentum_of_scale_and_shift_only(patient):
-    before = momentum_by_name(patient.model, patient.optimizer)
+    before = optimizer_state(patient.model, patient.optimizer)
     gate = patient.gates["stage1"].value.detach()
     fold_gates(patient.model, patient.optimizer, RECIPE)
-    after = momentum_by_name(patient.model, patient.optimizer)
-    name = "stages.1.0.shortcut.norm.weight"
+    after = optimizer_state(patient.model, patient.optimizer)
+    name = "stages.1.0.shortcut.norm.weight/momentum_buffer"
     assert torch.equal(after[name], before[name] * gate)
-    assert torch.equal(after["stem.conv.weight"], before["stem.conv.weight"])
+    name = "stem.conv.weight/momentum_buffer"
+    assert torch.equal(after[name], before[name])
     patient.train(1)
 
 
@@ -304,3 +308,76 @@ def test_depthwise_layers_grow_from_a_single_channel():
     torch.testing.assert_close(masked_full(patient).logits(), before, rtol=1e-5, atol=1e-6)
     layer = patient.model.stages[3][1].depthwise.conv
     assert layer.groups == layer.in_channels == layer.weight.shape[0] > 1
+
+
+def adam_patient(space, live):
+    """The patient, trained by AdamW from the channels that ``live`` makes of it."""
+    patient = Patient(space)
+    patient.surgeon.seed(live(patient))
+    rebuild_optimizer(patient.model, patient.optimizer, RECIPE, {})
+    patient.optimizer = make_optimizer(patient.model, ADAM)
+    patient.open_gates()
+    patient.train()
+    return patient
+
+
+def test_both_moments_and_the_steps_of_adam_move_with_their_weights(space):
+    patient = adam_patient(space, some)
+    before = optimizer_state(patient.model, patient.optimizer)
+    patient.surgeon.restructure(more(patient), patient.optimizer, ADAM)
+    after = optimizer_state(patient.model, patient.optimizer)
+    name = "stages.1.0.first.conv.weight"
+    for entry in ("exp_avg", "exp_avg_sq"):
+        # Live rows were (2, 7) of columns (0, 2); now rows (0, 2, 5, 7) of columns (0, 1, 2).
+        moved = after[f"{name}/{entry}"][[1, 3]][:, [0, 2]]
+        assert torch.equal(moved, before[f"{name}/{entry}"])
+        assert moved.abs().sum() > 0
+    assert after[f"{name}/step"] == before[f"{name}/step"] == 3
+    assert (after[f"{name}/exp_avg"][[0, 2]] == 0).all()
+    known = before[f"{name}/exp_avg_sq"]
+    fresh = after[f"{name}/exp_avg_sq"][[0, 2]]
+    assert torch.allclose(fresh, known[known > 0].mean())
+
+
+def test_a_newcomers_first_steps_under_adam_are_no_longer_than_the_others_usual_ones():
+    weight = torch.nn.Parameter(torch.zeros(2))
+    optimizer = torch.optim.AdamW([weight], lr=1.0, weight_decay=0.0)
+    for _ in range(200):
+        weight.grad = torch.tensor([1.0, 0.0])
+        optimizer.step()
+    memory = optimizer.state[weight]
+    memory["exp_avg_sq"][1] = start_value("w/exp_avg_sq", memory["exp_avg_sq"])
+    assert start_value("w/exp_avg", memory["exp_avg"]) == 0
+    before = weight.detach().clone()
+    for _ in range(20):
+        weight.grad = torch.ones(2)
+        optimizer.step()
+    old, new = (weight.detach() - before).abs().tolist()
+    # A second moment of zero would have let it go 2.6 times as far.
+    assert 0.4 * old < new <= old
+
+
+def test_adam_goes_on_with_a_reattached_channel_as_if_it_had_never_been_away(space):
+    patient = adam_patient(space, more)
+    before = patient.state()
+    patient.surgeon.restructure(some(patient), patient.optimizer, ADAM)
+    patient.surgeon.restructure(more(patient), patient.optimizer, ADAM)
+    assert_same(patient.state(), before)
+
+
+def test_masks_follow_their_weights(space):
+    patient = Patient(space)
+    generator = torch.Generator().manual_seed(0)
+    sparsify(patient.model, sparsity=0.5, distribution="uniform", generator=generator)
+    patient.surgeon = Surgeon(patient.model, channel_groups(patient.model))
+    full = {name: patient.model.get_buffer(f"{name}_mask").clone()
+            for name in Masks.of(patient.model)}  # fmt: skip
+    patient.surgeon.seed(some(patient))
+    rebuild_optimizer(patient.model, patient.optimizer, RECIPE, {})
+    name = "stages.1.0.first.conv.weight"
+    mask = patient.model.get_buffer(f"{name}_mask")
+    assert torch.equal(mask, full[name][[2, 7]][:, [0, 2]])
+    patient.change(more(patient))
+    mask = patient.model.get_buffer(f"{name}_mask")
+    assert torch.equal(mask, full[name][[0, 2, 5, 7]][:, [0, 1, 2]])
+    Masks.of(patient.model).check()

@@ -10,8 +10,9 @@ from torch.nn import functional as F
 from growsearch.growth.gate import insert_gates
 from growsearch.growth.identity_start import become_identities
 from growsearch.growth.layers import architecture_of
+from growsearch.growth.optimizer_state import optimizer_state, parameter_of
 from growsearch.growth.structures import Structures
-from growsearch.growth.surgery import Surgeon, fold_gates, momentum_by_name, rebuild_optimizer
+from growsearch.growth.surgery import Surgeon, fold_gates, rebuild_optimizer
 from growsearch.training import Recipe, make_optimizer
 from search_spaces import channel_groups, units
 from search_spaces.channel_groups import named_tensors
@@ -69,8 +70,8 @@ class Patient:
     def state(self):
         """Everything that surgery could touch, by name; places of gone units hold nothing."""
         tensors = {k: v.detach().clone() for k, v in named_tensors(self.model).items()}
-        momenta = momentum_by_name(self.model, self.optimizer)
-        return tensors | {f"{k}.momentum": v.clone() for k, v in momenta.items()}
+        memory = optimizer_state(self.model, self.optimizer)
+        return tensors | {key: value.clone() for key, value in memory.items()}
 
     def mask(self, **live):
         """Make a flat mask of the positions listed by name (dots written as underscores)."""
@@ -169,13 +170,13 @@ def test_a_created_unit_learns_from_the_first_step_and_all_of_it_from_the_second
 
 
 def test_a_created_unit_has_no_momentum_and_the_others_keep_theirs(patient):
-    before = momentum_by_name(patient.model, patient.optimizer)
+    before = optimizer_state(patient.model, patient.optimizer)
     patient.change(patient.more())
-    after = momentum_by_name(patient.model, patient.optimizer)
-    inside = [name for name in after if name.startswith("stages.1.1.")]
-    assert len(inside) == 6
-    assert all((after[name] == 0).all() for name in inside)
-    name = "stages.0.1.first.conv.weight"
+    after = optimizer_state(patient.model, patient.optimizer)
+    held = dict(patient.model.named_parameters())
+    assert len([name for name in held if name.startswith("stages.1.1.")]) == 6
+    assert not [key for key in after if key.startswith("stages.1.1.")]
+    name = "stages.0.1.first.conv.weight/momentum_buffer"
     # Live rows were (0, 3) of columns (0, 2); now rows (0, 1, 3) of columns (0, 1, 2).
     assert torch.equal(after[name][[0, 2]][:, [0, 2]], before[name])
 
@@ -317,13 +318,14 @@ def test_folding_keeps_the_momentum_of_units_that_move_up(patient):
     patient.train()
     patient.change((patient.more() | patient.mask(stage0_unit2=[0]))
                    & ~patient.mask(stage0_unit1=[0]))  # fmt: skip
-    before = momentum_by_name(patient.model, patient.optimizer)
+    before = optimizer_state(patient.model, patient.optimizer)
     fold_gates(patient.model, patient.optimizer, RECIPE)
-    after = momentum_by_name(patient.model, patient.optimizer)
+    after = optimizer_state(patient.model, patient.optimizer)
     assert torch.equal(
-        after["stages.0.1.first.conv.weight"], before["stages.0.2.first.conv.weight"]
+        after["stages.0.1.first.conv.weight/momentum_buffer"],
+        before["stages.0.2.first.conv.weight/momentum_buffer"],
     )
-    assert after.keys() == dict(patient.model.named_parameters()).keys()
+    assert {parameter_of(key) for key in after} == dict(patient.model.named_parameters()).keys()
 
 
 def test_a_unit_that_changes_resolution_is_no_structure(unit_space, plain_space, bottleneck_space):

@@ -56,6 +56,14 @@ def _unset(*path: str) -> Callable[[dict[str, Any]], None]:
         (_set("trials", "sparse", "updater", value="rigel"), ["'rigel'", "rigl"]),
         (_set("trials", "sparse", "space", value="resnet"), ["'resnet'", "resnet-digits"]),
         (_set("trials", "growth", "epochs", value=1), ["trials.growth.epochs", "at least 2"]),
+        (
+            _set("trials", "sparse", "grow", value={"budget": {"macs": 0.4}, "epochs": 1}),
+            ["trials.sparse.grow.epochs", "at least 2"],
+        ),
+        (
+            _set("trials", "sparse", "grow", value={"budgets": 1}),
+            ["trials.sparse.grow.budget", "is missing"],
+        ),
         (_set("trials", "growth", "budget", "macs", value=9), ["exactly one"]),
         (_set("objectives", "latency[gpu]", value="minimize"), ["'gpu'", "wafer-cs2"]),
         (_set("objectives", "acuracy", value="maximize"), ["'acuracy'", "accuracy"]),
@@ -76,7 +84,6 @@ def _unset(*path: str) -> Callable[[dict[str, Any]], None]:
         (_set("trials", "sparse", "record", value=["loss"]), ["trials.sparse.record", "spectra"]),
         (_set("trials", "sparse", "record", value=["spectra"] * 2), ["stands twice"]),
         (_set("trials", "sparse", "recipe", value="sgd"), ["'sgd'", "default", "gpt3-small"]),
-        (_set("trials", "growth", "recipe", value="gpt3-small"), ["trials.growth.recipe", "SGD"]),
         (_set("trials", "sparse", "learning_rate", value="fast"), ["learning_rate", "'fast'"]),
         (_unset("trials", "sparse", "sparsity"), ["trials.sparse", "sparsity is missing"]),
     ],
@@ -226,3 +233,21 @@ def test_every_candidate_of_the_widest_study_is_legal(tiny: dict[str, Any]) -> N
     recipes = {(c.training.name, c.training.batch_size) for c in found}
     assert recipes == {("default", 64), ("sparse-ift-cifar", 128), ("gpt3-small", 256)}
     assert kinds == type(kinds).model_validate(kinds.model_dump(mode="json"))
+
+
+def test_sparse_trials_may_grow_first_with_a_searched_budget() -> None:
+    data = yaml.safe_load(EXAMPLE.read_text())
+    grow = {"budget": {"parameters": {"low": "10%", "high": "60%"}}, "epochs": 4}
+    data["trials"]["sparse"]["grow"] = grow
+    study = parse_study(data)
+    assert parse_study(study.to_plain()) == study
+    found = []
+    for seed in range(20):
+        candidate = suggest_candidate(_Dice(seed, {}), study.trials)
+        assert config_from_json(candidate.to_json()) == candidate
+        if candidate.kind == "sparse":
+            assert candidate.grow is not None
+            assert candidate.grow.epochs == 4
+            found.append(candidate.grow.budget)
+    assert len(set(found)) > 1
+    assert all(0.1 <= budget <= 0.6 for budget in found)

@@ -199,7 +199,8 @@ def test_a_space_can_be_taken_to_other_data(name):
     other = space.for_data(space.input_shape, 7)
     with torch.device("meta"):
         module = other.build(other.largest())
-    (out,) = {m.out_features for m in module.modules() if isinstance(m, nn.Linear)} & {7}
+    scoring = (m for m in module.modules() if isinstance(m, nn.Linear | nn.Conv2d))
+    (out,) = {m.weight.shape[0] for m in scoring} & {7}
     assert other.num_classes == out
     assert other.choices == space.choices
 

@@ -42,6 +42,10 @@ def parameters(module) -> int:
         ("vgg19-imagenet", 143_678_248),
         # timm's mobilevit_s.
         ("mobilevit-s-imagenet", 5_578_632),
+        # torchvision's, without the auxiliary head of training: 3 x 3 from 1,024 to 256 channels
+        # (2,359,296), its BatchNorm (512), 1 x 1 to 21 classes (5,397).
+        ("deeplabv3-resnet50", 42_004_074 - 2_365_205),
+        ("deeplabv3-resnet101", 60_996_202 - 2_365_205),
         # GPT-2's 124,439,808 and 1,024 more positions of 768.
         ("gpt3-small", 125_226_240),
     ],
@@ -144,3 +148,18 @@ def test_networks_of_chosen_units_are_the_published_ones(name, counts, published
     with torch.device("meta"):
         module = space.build(space.with_units(space.largest(), stages))
     assert parameters(module) == published
+
+
+@pytest.mark.parametrize(
+    ("name", "giga_macs"), [("deeplabv3-resnet50", 178.722), ("deeplabv3-resnet101", 258.743)]
+)
+def test_macs_of_deeplab_at_520_pixels_are_those_that_torchvision_publishes(name, giga_macs):
+    space = SEARCH_SPACES[name].for_data((3, 520, 520), 21)
+    with torch.device("meta"):
+        module = space.build(space.largest())
+        each = macs_per_weight(module, space.example_inputs())
+    weights = dict(module.named_parameters())
+    macs = sum(times * weights[layer].numel() for layer, times in each.items())
+    # Theirs have the auxiliary head in them: 3 x 3 and 1 x 1 over 65 x 65 positions.
+    auxiliary = (1024 * 256 * 9 + 256 * 21) * 65**2
+    assert round((macs + auxiliary) / 1e9, 3) == giga_macs

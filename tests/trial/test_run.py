@@ -1,15 +1,18 @@
+import copy
 import dataclasses
 import json
 import math
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from growsearch.errors import UsageError
-from growsearch.sparsity import NOfM
-from growsearch.transforms import TOLERANCE
+from growsearch.sparsity import Masks, NOfM
+from growsearch.transforms import TOLERANCE, sparse_plan
 from growsearch.trial.config import (
+    GrowFirst,
     GrowthTrial,
     RecipeChoice,
     SparseTrial,
@@ -45,7 +48,12 @@ def _run(config: SparseTrial | GrowthTrial, folder: Path):
     return run_trial(config, _task(folder), number=7, study_seed=0, report=lambda _: None)
 
 
-@pytest.mark.parametrize("config", [SPARSE, GROWTH])
+GROWN_SPARSE = dataclasses.replace(
+    SPARSE, grow=GrowFirst(budget_metric="macs", budget=0.4, epochs=2)
+)
+
+
+@pytest.mark.parametrize("config", [SPARSE, GROWTH, GROWN_SPARSE])
 def test_a_config_survives_json_and_its_id_and_seed_follow_from_it(config) -> None:
     assert config_from_json(config.to_json()) == config
     assert trial_id(config, 0) == trial_id(config_from_json(config.to_json()), 0)
@@ -267,3 +275,60 @@ def test_a_recipe_is_stretched_to_the_epochs_and_its_values_can_be_replaced() ->
     assert found.weight_decay == 5e-4
     with pytest.raises(UsageError, match="valid: default, "):
         recipe_values("sparse-ift-mnist")
+
+
+def test_a_sparse_trial_goes_on_with_what_it_has_grown(tmp_path: Path) -> None:
+    heard = []
+    trial = run_trial(GROWN_SPARSE, _task(tmp_path), number=7, study_seed=0, report=heard.append)
+    assert trial.status == "finished", trial.error
+    full = 64 * 256 + 256 * 256 + 256 * 10
+    dense = trial.metrics["dense_macs"]
+    assert 0.39 * full < dense <= 0.4 * full
+    assert trial.metrics["macs"] == dense - round(0.75 * dense)
+    # Two epochs of growing, one of sparse training: one history, and one bill.
+    assert [record.epoch for record in heard] == [1, 2, 3]
+    rows = (tmp_path / "trials" / trial.id / "history.csv").read_text().splitlines()
+    assert len(rows) == 4
+    assert heard[0].training_macs < heard[1].training_macs < heard[2].training_macs
+    assert trial.metrics["training_macs"] == heard[2].training_macs
+    network = Network.from_json(trial.network)
+    network.build().load_state_dict(
+        load_file(tmp_path / "trials" / trial.id / "weights.safetensors")
+    )
+    assert dict(network.architecture.choices) != dict(SEARCH_SPACES["mlp-digits"].largest().choices)
+
+
+def test_the_weights_that_were_grown_are_the_ones_that_are_masked(monkeypatch, tmp_path) -> None:
+    started = []
+
+    def note(module, *arguments, **settings):
+        plan = sparse_plan(module, *arguments, **settings)
+        started.append((copy.deepcopy(module.state_dict()), copy.deepcopy(plan.module)))
+        return plan
+
+    monkeypatch.setattr("growsearch.trial.candidates.sparse_plan", note)
+    assert _run(GROWN_SPARSE, tmp_path).status == "finished"
+    ((grown, masked),) = started
+    masks = Masks.of(masked)
+    assert len(masks) == 3
+    for name in masks:
+        assert torch.equal(masked.get_parameter(name), grown[name] * masks[name])
+
+
+def test_a_transform_applies_to_the_grown_network_at_its_macs(tmp_path: Path) -> None:
+    config = dataclasses.replace(
+        GROWN_SPARSE, transform="sparse_wide", sparsity=0.75, distribution="uniform"
+    )
+    trial = _run(config, tmp_path)
+    assert trial.status == "finished", trial.error
+    assert abs(trial.metrics["mac_error"]) <= TOLERANCE
+    assert trial.network["transform"]["name"] == "sparse_wide"
+    network = Network.from_json(trial.network)
+    network.build().load_state_dict(
+        load_file(tmp_path / "trials" / trial.id / "weights.safetensors")
+    )
+
+
+def test_growing_first_takes_two_epochs() -> None:
+    with pytest.raises(UsageError, match=r"grow\.epochs: 1"):
+        GrowFirst(budget_metric="macs", budget=0.4, epochs=1)

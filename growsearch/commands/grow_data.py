@@ -1,0 +1,112 @@
+"""What does a growing run learn and how is its end judged? Labelled images, or a text."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from growsearch.datasets import TOKEN_DATASETS, Dataset, load_dataset, load_token_dataset
+from growsearch.datasets import subset as subset_of
+from growsearch.errors import UsageError
+from growsearch.export import normal_inputs, token_inputs
+from growsearch.export.network_export import DrawInputs
+from growsearch.metrics import accuracy, predict
+from growsearch.training import CarriesState, Classification, LanguageModelling
+from search_spaces import SearchSpace, SearchSpaceError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrowData:
+    """A space made for the data, and what to learn there."""
+
+    space: SearchSpace
+    task: Classification | LanguageModelling
+
+    def test_figures(self, model: nn.Module) -> dict[str, float]:
+        """Judge a finished network on the test split."""
+        if isinstance(self.task, Classification):
+            test = self.task.dataset.test
+            return {"test_accuracy": accuracy(predict(model, test.inputs), test.labels)}
+        scores = self.task.scores(model, self.task.data.test)
+        assert scores.perplexity is not None
+        return {"test_accuracy": scores.accuracy, "test_perplexity": scores.perplexity}
+
+    def draw_inputs(self) -> DrawInputs:
+        """Return what makes random inputs of this kind."""
+        if isinstance(self.task, Classification):
+            return normal_inputs
+        return token_inputs(len(self.task.data.vocabulary))
+
+    def about_inputs(self) -> dict[str, Any]:
+        """Return what has to be done to raw inputs, as plain data."""
+        if isinstance(self.task, Classification):
+            return {"normalisation": dataclasses.asdict(self.task.dataset.normalisation)}
+        return {"vocabulary": list(self.task.data.vocabulary)}
+
+
+def load_grow_data(
+    name: str,
+    data_dir: Path | None,
+    space: SearchSpace,
+    *,
+    subset: int | None,
+    epoch_tokens: int | None,
+) -> GrowData:
+    """Load a data set by name and fit ``space`` to it.
+
+    ``subset`` is a number of training examples, tokens of a text. ``epoch_tokens`` makes an epoch
+    of a text a stretch of so many tokens.
+
+    Raises:
+        UsageError: for an unknown name, missing files or a space of another kind of data.
+    """
+    if name in TOKEN_DATASETS:
+        return _text(name, data_dir, space, subset, epoch_tokens)
+    dataset = load_dataset(name, data_dir)
+    if epoch_tokens is not None:
+        raise UsageError(f"--epoch-tokens: {name} is no text; remove the option")
+    if len(space.input_shape) != 3:
+        raise UsageError(
+            f"--space: {space.name} reads texts, but {name} has images; use a space such as "
+            f"resnet20, or data such as {next(iter(TOKEN_DATASETS))}"
+        )
+    if subset is not None:
+        sizes = {"validation": len(dataset.validation), "test": len(dataset.test)}
+        dataset = subset_of(dataset, train=subset, **sizes)
+    return GrowData(space=_fitted(space, dataset), task=Classification(dataset))
+
+
+def _fitted(space: SearchSpace, dataset: Dataset) -> SearchSpace:
+    try:
+        return space.for_data(dataset.input_shape, dataset.num_classes)
+    except SearchSpaceError as error:
+        raise UsageError(f"--space: {error}") from error
+
+
+def _text(
+    name: str,
+    data_dir: Path | None,
+    space: SearchSpace,
+    subset: int | None,
+    epoch_tokens: int | None,
+) -> GrowData:
+    if len(space.input_shape) != 1:
+        raise UsageError(
+            f"--space: {space.name} reads images, but {name} is a text; use a space such as "
+            "lstm-ptb-small"
+        )
+    text = load_token_dataset(name, data_dir)
+    if subset is not None:
+        if subset > len(text.train):
+            raise UsageError(f"--subset: {subset} is more than the {len(text.train)} tokens there")
+        text = dataclasses.replace(text, train=text.train[:subset])
+    fitted = space.for_data(space.input_shape, len(text.vocabulary))
+    carried = isinstance(fitted.build(fitted.largest()), CarriesState)
+    task = LanguageModelling(
+        data=text, window=space.input_shape[0], carried=carried, epoch_tokens=epoch_tokens
+    )
+    return GrowData(space=fitted, task=task)
