@@ -64,6 +64,7 @@ def inner_layers(request: ExpansionRequest) -> Iterator[tuple[str, Layer]]:
     for name in sparse_names(request):
         path = name.removesuffix("weight").removesuffix(".")
         layer = request.module.get_submodule(path)
-        ungrouped = isinstance(layer, nn.Conv2d) and layer.groups == 1
-        if (isinstance(layer, nn.Linear) and layer not in read) or ungrouped:
+        if layer not in read and (
+            isinstance(layer, nn.Linear) or (isinstance(layer, nn.Conv2d) and layer.groups == 1)
+        ):
             yield path, layer
