@@ -2,7 +2,8 @@
 
 A masked network computes what the dense one computes; on top come zeroing the masked weights once a
 step and, with RigL, a mask update every 100 steps. Both networks take the same batches in turn;
-the figures are ratios of process CPU times within one run, since machines are noisy.
+the figures are ratios of process CPU times within one run, since machines are noisy. What the masks
+and an update take by themselves is timed as well.
 
     python benchmarks/sparse_step.py --pairs 60
 """
@@ -25,7 +26,7 @@ from stepping import Stepper
 from growsearch.files import write_json
 from growsearch.growth import build_full
 from growsearch.sparsity import SparseTraining, macs_per_weight, make_updater, sparsify
-from growsearch.training import Recipe
+from growsearch.training import Hook, Recipe, TrainingState
 from search_spaces import search_space
 
 RESULTS = Path(__file__).parent / "results" / "sparse_step.json"
@@ -47,13 +48,38 @@ class Timed:
         self.seconds.append(time.process_time() - start)
 
 
-def steppers(updaters: list[str], interval: int, steps: int) -> dict[str, Timed]:
-    """Return a dense stepper and one for each updater, all of the same network."""
+class TimedHook(Hook):
+    """Passes everything on to a hook and keeps the CPU seconds that it takes in each step."""
+
+    def __init__(self, hook: Hook) -> None:
+        self._hook = hook
+        self.seconds: list[float] = []
+
+    def on_start(self, state: TrainingState) -> None:
+        self._hook.on_start(state)
+
+    def before_update(self, state: TrainingState) -> bool:
+        start = time.process_time()
+        wanted = self._hook.before_update(state)
+        self.seconds.append(time.process_time() - start)
+        return wanted
+
+    def after_update(self, state: TrainingState) -> None:
+        start = time.process_time()
+        self._hook.after_update(state)
+        self.seconds[-1] += time.process_time() - start
+
+
+def steppers(
+    updaters: list[str], interval: int, steps: int
+) -> tuple[dict[str, Timed], dict[str, TimedHook]]:
+    """Return a dense stepper and one for each updater, all of one network, and the hooks."""
     space = search_space("resnet20")
     dense = build_full(space, 0)
     recipe = Recipe(epochs=1, batch_size=BATCH)
     factors = macs_per_weight(dense, space.example_inputs())
     found = {"dense": Timed(Stepper(copy.deepcopy(dense), recipe, steps=steps))}
+    hooks = {}
     for name in updaters:
         model = copy.deepcopy(dense)
         masks = sparsify(
@@ -63,8 +89,9 @@ def steppers(updaters: list[str], interval: int, steps: int) -> dict[str, Timed]
             generator=torch.Generator().manual_seed(0),
         )
         hook = SparseTraining(masks, make_updater(name), macs_per_weight=factors, interval=interval)
-        found[name] = Timed(Stepper(model, recipe, steps=steps, hooks=(hook,)))
-    return found
+        hooks[name] = TimedHook(hook)
+        found[name] = Timed(Stepper(model, recipe, steps=steps, hooks=(hooks[name],)))
+    return found, hooks
 
 
 def batch(generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
@@ -93,7 +120,7 @@ def paired_ratio(seconds: list[float], base: list[float]) -> dict[str, float]:
 def plain_steps(pairs: int, warm: int) -> dict[str, Any]:
     """Compare steps without a mask update among them."""
     never = 10 * (pairs + warm)
-    timed = steppers(["static", "rigl"], interval=never, steps=never)
+    timed, hooks = steppers(["static", "rigl"], interval=never, steps=never)
     interleave(timed, pairs + warm)
     base = timed["dense"].seconds[warm:]
     noise = paired_ratio(base[1::2], base[: len(base[1::2]) * 2 : 2])
@@ -102,19 +129,21 @@ def plain_steps(pairs: int, warm: int) -> dict[str, Any]:
         "static": paired_ratio(timed["static"].seconds[warm:], base),
         "rigl_between_updates": paired_ratio(timed["rigl"].seconds[warm:], base),
         "dense_against_itself": noise,
+        "masks_s": statistics.median(hooks["static"].seconds[warm:]),
     }
 
 
 def update_steps(updates: int) -> dict[str, float]:
-    """Time steps that hold a RigL update, then spread their extra cost over the interval.
+    """Time RigL's updates themselves, then spread what they take over the interval.
 
-    Such a step replaces the weight update, which is left in: the extra is an upper bound.
+    They are too short to be seen in the difference between two steps of a noisy machine. An update
+    replaces a step's weight update, which is not taken off: the share is an upper bound.
     """
-    timed = steppers(["static", "rigl"], interval=1, steps=100 * updates)
+    timed, hooks = steppers(["static", "rigl"], interval=1, steps=100 * updates)
     interleave(timed, updates + 2)
     extra = [
         rigl - static
-        for rigl, static in zip(timed["rigl"].seconds[2:], timed["static"].seconds[2:], strict=True)
+        for rigl, static in zip(hooks["rigl"].seconds[2:], hooks["static"].seconds[2:], strict=True)
     ]
     step = statistics.median(timed["dense"].seconds[2:])
     return {
@@ -135,6 +164,9 @@ def show(figures: dict[str, Any]) -> None:
                 f"{row['median']:.3f}x",
                 f"{row['low']:.3f} to {row['high']:.3f}",
             )
+    share = figures["plain"]["masks_s"] / figures["plain"]["dense_step_s"]
+    milliseconds = 1e3 * figures["plain"]["masks_s"]
+    table.add_row("zeroing masked weights", f"+{share:.2%}", f"takes {milliseconds:.1f} ms a step")
     update = figures["update"]
     table.add_row(
         "a RigL update every 100 steps",

@@ -38,6 +38,11 @@ class Blocks:
         """Weights in a block."""
         return self.rows * self.columns
 
+    @property
+    def together(self) -> int:
+        """Each block is its own choice."""
+        return 1
+
     def grid(self, shape: Iterable[int]) -> tuple[int, int]:
         """Return how many blocks lie below and beside each other.
 

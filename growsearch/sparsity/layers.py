@@ -136,8 +136,19 @@ def macs_per_weight(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> di
             entries, channels = output.numel(), layer.out_channels
         positions[names[id(layer.weight)]] += entries // channels // batch
 
-    counted = [layer for layer in module.modules() if isinstance(layer, (_Conv, nn.Linear))]
-    handles = [layer.register_forward_hook(count) for layer in counted]
+    def count_projection(layer: nn.Module, _: object, outputs: tuple[Tensor, ...]) -> None:
+        # Torch's attention reads its projection's weight and does not call the layer.
+        assert isinstance(layer, nn.MultiheadAttention)
+        weight = layer.out_proj.weight
+        positions[names[id(weight)]] += outputs[0].numel() // len(weight) // batch
+
+    handles = [
+        layer.register_forward_hook(
+            count_projection if isinstance(layer, nn.MultiheadAttention) else count
+        )
+        for layer in module.modules()
+        if isinstance(layer, (_Conv, nn.Linear, nn.MultiheadAttention))
+    ]
     modes = {part: part.training for part in module.modules()}
     try:
         # Evaluation mode: BatchNorm must neither learn from the example nor refuse one example.

@@ -38,6 +38,11 @@ class NOfM:
         """The share of active weights."""
         return self.n / self.m
 
+    @property
+    def together(self) -> int:
+        """The active weights of a tile are chosen together, those of a group one by one."""
+        return self.n * self.m if self.transposable else 1
+
     def pool(self, scores: Tensor) -> Tensor:
         """Return the scores as a matrix (out, in kh kw).
 

@@ -12,6 +12,11 @@ from torch import Tensor
 class Pattern(Protocol):
     """Which sets of *units* may be active together; a unit is a weight or a block of weights."""
 
+    @property
+    def together(self) -> int:
+        """How many units are chosen for the sum of their scores; 1 where each is its own choice."""
+        ...
+
     def pool(self, scores: Tensor) -> Tensor:
         """Sum per-weight scores in the weight's shape to one score a unit."""
         ...
@@ -32,6 +37,11 @@ class Pattern(Protocol):
 @dataclass(frozen=True, slots=True)
 class Unstructured:
     """Every weight for itself."""
+
+    @property
+    def together(self) -> int:
+        """Each weight is its own choice."""
+        return 1
 
     def pool(self, scores: Tensor) -> Tensor:
         """Return the scores as they are."""

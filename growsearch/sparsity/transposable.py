@@ -12,7 +12,7 @@ from growsearch.errors import GrowsearchError
 # Tiles solved together; 1,024 tiles of 8 x 8 doubles are 512 KiB, which caches hold.
 _CHUNK = 1024
 # A path must be shorter by more than this: rounding must not make cycles of no gain.
-_TOLERANCE = 1e-9
+_TOLERANCE = 1e-12
 
 
 def heaviest_regular_tiles(scores: Tensor, n: int) -> Tensor:

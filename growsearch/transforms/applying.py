@@ -177,7 +177,8 @@ def expanded_with(
         sizes = Sizes(ranks=ranks)
         expansion = _expansion(source, settings, sizes, seed)
         profile = MacProfile.of(expansion.module, inputs)
-    sparse = expansion.sparse
+    # A layer that is never called may be read in ways that no hook can count: it stays dense.
+    sparse = tuple(name for name in expansion.sparse if profile.per_weight[name])
     if settings.pattern is not None:
         sparse = fitting(expansion.module, sparse, settings.pattern)
     job = MaskJob(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from growsearch.errors import UsageError
+from growsearch.sparsity.distributions import Batch
 from growsearch.sparsity.sparsify import layer_zero_counts
 from growsearch.transforms.fine_tuning import tune_zeros
 from growsearch.transforms.mac_profile import MacProfile
@@ -53,6 +54,17 @@ class MacMatch:
         """Tell whether the MACs are within 0.0001 %; whole weights of tiny networks may not be."""
         return abs(self.relative_error) <= TOLERANCE
 
+    @property
+    def summary(self) -> str:
+        """Say in a sentence how near the MACs come, and that nothing is nearer where they miss."""
+        mean = f"{self.mean_macs:,.0f} MACs" + (" on average" if self.steps > 1 else "")
+        if self.within_tolerance:
+            return f"{mean}, the dense network's to within {TOLERANCE:.4%}"
+        return (
+            f"{mean}, {self.relative_error:+.4%} from the {self.target_macs / self.steps:,.0f} of "
+            f"the dense network: the nearest that whole weights allow, beyond {TOLERANCE:.4%}"
+        )
+
 
 def match_macs(
     module: nn.Module,
@@ -61,6 +73,7 @@ def match_macs(
     target_macs: int,
     distribution: str | ZeroCounts = "uniform",
     exclude: Iterable[str] = (),
+    batch: Batch | None = None,
 ) -> MacMatch:
     """Return the zeros of every layer at which ``module`` does ``target_macs`` MACs.
 
@@ -72,10 +85,10 @@ def match_macs(
         module: its weights' values do not matter.
         example_inputs: positional inputs, each with the batch on axis 0.
         target_macs: of one example.
-        distribution: a key of SPARSITY_DISTRIBUTIONS; or, for a method with data or a schedule
-            (saliency at initialisation, the training average of dense-to-sparse methods), a
-            function from sparsity to zeros by parameter name.
+        distribution: a key of SPARSITY_DISTRIBUTIONS, or a function from sparsity to zeros by
+            parameter name. The mean over dense-to-sparse training: see `sparse_plan`.
         exclude: parameter names that stay dense.
+        batch: data, for the distributions that look at it; they do so at every bisection.
 
     Raises:
         UsageError: if the dense layers alone exceed the target, or all weights do not reach it.
@@ -84,14 +97,16 @@ def match_macs(
     excluded = frozenset(exclude)
     sparse = [name for name in profile.weights if name not in excluded]
     if isinstance(distribution, str):
-        zeros_at = _by_name(module, distribution, excluded)
+        zeros_at = _by_name(module, distribution, excluded, batch)
     else:
         zeros_at = distribution
     return solve_zeros(profile, zeros_at, target_macs=target_macs, sparse=sparse)
 
 
-def _by_name(module: nn.Module, distribution: str, excluded: frozenset[str]) -> ZeroCounts:
-    return lambda sparsity: layer_zero_counts(module, sparsity, distribution, excluded)
+def _by_name(
+    module: nn.Module, distribution: str, excluded: frozenset[str], batch: Batch | None
+) -> ZeroCounts:
+    return lambda sparsity: layer_zero_counts(module, sparsity, distribution, excluded, batch)
 
 
 def solve_zeros(

@@ -38,8 +38,8 @@ def replace_layers(request: ExpansionRequest, make: Callable[[str, Layer], nn.Mo
         made[layer].train(layer.training)
     if not made:
         raise UsageError(
-            f"{type(request.module).__name__} has only depthwise or grouped convolutions between "
-            "its first and its last layer; only sparse_wide changes those"
+            f"{type(request.module).__name__} has no linear layer and no 2-D convolution of one "
+            "group between its first and its last layer; only sparse_wide changes others"
         )
     module = made.get(request.module, request.module)
     # A layer that is registered in two places is replaced in both.
@@ -47,7 +47,18 @@ def replace_layers(request: ExpansionRequest, make: Callable[[str, Layer], nn.Mo
         for child_name, child in parent._modules.items():
             if child in made:
                 parent._modules[child_name] = made[child]
+    _call_layers(module)
     return Expansion(module=module, sparse=_sparse_parameters(module))
+
+
+def _call_layers(module: nn.Module) -> None:
+    """Keep torch's encoders off their fused path, which reads weights and calls no layers."""
+    for part in module.modules():
+        if isinstance(part, nn.TransformerEncoderLayer):
+            # They choose the path by it; on the other one they call ``activation``.
+            part.activation_relu_or_gelu = 0
+        elif isinstance(part, nn.TransformerEncoder):
+            part.use_nested_tensor = False
 
 
 def _sparse_parameters(module: nn.Module) -> tuple[str, ...]:

@@ -57,10 +57,14 @@ def inner_layers(request: ExpansionRequest) -> Iterator[tuple[str, Layer]]:
     """Yield (path, layer) of every inner Conv2d and Linear that is not depthwise or grouped.
 
     Depthwise layers stay as they are (arXiv 2303.11525, appendix A.1.1), and so do grouped ones:
-    they are structured sparsity already.
+    they are structured sparsity already. Torch's attention reads the weight of its projection and
+    does not call it: that stays one layer.
     """
+    read = {m.out_proj for m in request.module.modules() if isinstance(m, nn.MultiheadAttention)}
     for name in sparse_names(request):
         path = name.removesuffix("weight").removesuffix(".")
         layer = request.module.get_submodule(path)
-        if isinstance(layer, nn.Linear) or (isinstance(layer, nn.Conv2d) and layer.groups == 1):
+        if layer not in read and (
+            isinstance(layer, nn.Linear) or (isinstance(layer, nn.Conv2d) and layer.groups == 1)
+        ):
             yield path, layer

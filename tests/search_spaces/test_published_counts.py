@@ -48,6 +48,13 @@ def parameters(module) -> int:
         ("deeplabv3-resnet101", 60_996_202 - 2_365_205),
         # GPT-2's 124,439,808 and 1,024 more positions of 768.
         ("gpt3-small", 125_226_240),
+        # The widely used implementations for CIFAR-10 (kuangliu/pytorch-cifar, BatchNorm).
+        ("resnet18", 11_173_962),
+        ("resnet34", 21_282_122),
+        ("vgg11", 9_231_114),
+        ("vgg13", 9_416_010),
+        ("vgg16", 14_728_266),
+        ("vgg19", 20_040_522),
     ],
 )
 def test_all_parameters_are_as_many_as_published(name, published):
@@ -84,6 +91,7 @@ def test_weights_and_macs_of_cifar_networks_are_the_reference_ones(
         ("mobilenetv1-imagenet", 0.569),
         ("wide-resnet28-10", 5.24),
         ("vgg11-imagenet", 7.61),
+        ("vgg13-imagenet", 11.31),
         ("vgg16-imagenet", 15.47),
         ("vgg19-imagenet", 19.63),
     ],
@@ -92,6 +100,16 @@ def test_macs_of_imagenet_networks_are_as_many_as_published(name, giga_macs):
     module, positions = on_meta(name)
     macs = sum(positions[layer.name] * layer.weights for layer in prunable_layers(module))
     assert macs / 1e9 == pytest.approx(giga_macs, abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("depth", "published"),
+    # akamaster/pytorch_resnet_cifar10, whose shortcuts have no weights.
+    [(20, 269_722), (32, 464_154), (44, 658_586), (56, 853_018), (110, 1_727_962)],
+)
+def test_a_cifar_resnet_has_the_published_parameters_and_two_shortcuts(depth, published):
+    shortcuts = 16 * 32 + 32 * 64 + 2 * (32 + 64)
+    assert parameters(on_meta(f"resnet{depth}")[0]) == published + shortcuts
 
 
 @pytest.mark.parametrize("depth", [20, 32, 44, 56, 110])

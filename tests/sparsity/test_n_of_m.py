@@ -9,6 +9,7 @@ from torch import nn
 from growsearch.errors import GrowsearchError, UsageError
 from growsearch.sparsity import NOfM, make_updater, sparsify_n_of_m
 from growsearch.sparsity.dynamic import Connections
+from growsearch.sparsity.dynamic.redistribution import redistribute
 from growsearch.sparsity.transposable import heaviest_regular_tiles
 
 
@@ -129,6 +130,18 @@ def test_a_dynamic_schedule_stays_inside_the_pattern(updater, pattern):
     kept = int(mask.sum()) - int(0.3 * int(mask.sum()))
     survivors = torch.topk((weight.abs() * mask).flatten(), kept).indices
     assert new.flatten()[survivors].all()
+
+
+def test_one_outlying_gradient_does_not_blur_the_choice_in_other_tiles():
+    pattern, generator = NOfM(4, 8, True), torch.Generator().manual_seed(0)
+    mask = pattern.mask(torch.rand(64, 64, generator=generator))
+    weight = torch.randn(64, 64, generator=generator).abs() * mask
+    gradient = torch.rand(64, 64, generator=generator).double()
+    usual = redistribute(mask, weight, gradient, 0.3, pattern)
+    gradient[0, 0] = 1e5
+    outlying = redistribute(mask, weight, gradient, 0.3, pattern)
+    assert torch.equal(outlying[8:], usual[8:])
+    assert torch.equal(outlying[:, 8:], usual[:, 8:])
 
 
 def test_a_mask_of_another_pattern_is_refused_by_the_schedule():

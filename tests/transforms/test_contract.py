@@ -5,12 +5,13 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
 import cost_models
 from growsearch.errors import UsageError
 from growsearch.sparsity.layers import first_and_last, macs_per_weight
 from growsearch.sparsity.masks import Masks, masks_in_state
-from growsearch.transforms import DESCRIPTIONS, TRANSFORMS, apply, expand
+from growsearch.transforms import DESCRIPTIONS, TRANSFORMS, apply, expand, transform
 from search_spaces import SEARCH_SPACES, SearchSpaceError
 
 SPARSITY = 0.6  # what the fixtures transform with
@@ -206,3 +207,53 @@ def test_a_network_without_declared_groups_is_traced(name, sparsity, width, sepa
 def test_a_structure_without_declared_groups_cannot_be_widened_from_its_arguments(separable):
     with pytest.raises(SearchSpaceError, match="does not declare its channel groups"):
         expand(separable.module, "sparse_wide", 0.75)
+
+
+class Encoder(nn.Module):
+    """Torch's own transformer: its attention and its fused path read weights, not layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(50, 32)
+        layer = nn.TransformerEncoderLayer(32, 4, 64, dropout=0.0, batch_first=True)
+        self.encoder = nn.TransformerEncoder(layer, 2)
+        self.head = nn.Linear(32, 50)
+
+    def forward(self, tokens: torch.Tensor, padding: torch.Tensor | None = None) -> torch.Tensor:
+        out: torch.Tensor = self.head(self.encoder(self.embedding(tokens), None, padding))
+        return out
+
+
+@pytest.mark.parametrize("name", [n for n in TRANSFORMS if n != "low_rank"])
+def test_torchs_own_transformer_is_transformed_at_equal_macs(name):
+    inputs = (torch.randint(50, (2, 12)),)
+    dense = Encoder()
+    done = transform(dense, name, sparsity=0.75, distribution="erk", example_inputs=inputs)
+    target = cost_models.trace(dense, inputs).dense_macs
+    assert done.match.within_tolerance
+    assert cost_models.trace(done.module, inputs).effective_macs == pytest.approx(target, rel=1e-6)
+    slow = done.module.eval()(*inputs)
+    # In evaluation and without gradients torch takes the fused path where it can.
+    with torch.no_grad():
+        assert torch.allclose(done.module(*inputs), slow, atol=1e-5)
+        if name != "sparse_wide":
+            padding = torch.zeros(2, 12, dtype=torch.bool)
+            assert torch.allclose(done.module(*inputs, padding), slow, atol=1e-5)
+    projection = "encoder.layers.0.self_attn.out_proj.weight"
+    assert (projection in Masks.of(done.module)) == (name == "sparse_wide")
+
+
+def test_a_layer_whose_weight_is_only_read_stays_dense():
+    class Reading(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.read = nn.Linear(8, 16), nn.Linear(16, 16)
+            self.inner, self.last = nn.Linear(16, 16), nn.Linear(16, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            out: torch.Tensor = self.last(self.inner(self.first(x) @ self.read.weight))
+            return out
+
+    inputs = (torch.zeros(2, 8),)
+    space = apply(Reading(), "sparse_wide", sparsity=0.5, example_inputs=inputs)
+    assert tuple(Masks.of(space)) == ("inner.weight",)

@@ -10,9 +10,10 @@ from torch import nn
 
 import cost_models
 from growsearch.errors import UsageError
+from growsearch.sparsity import Batch
 from growsearch.sparsity.layers import first_and_last, macs_per_weight, prunable_layers
 from growsearch.sparsity.sparsify import layer_zero_counts
-from growsearch.transforms import MacProfile, expand, match_macs
+from growsearch.transforms import MacMatch, MacProfile, expand, match_macs
 from growsearch.transforms.fine_tuning import tune_zeros
 from growsearch.transforms.iso_macs import solve_zeros
 from search_spaces import SEARCH_SPACES
@@ -113,6 +114,29 @@ def test_a_target_between_whole_weights_is_met_as_nearly_as_can_be():
     assert match.macs == 16
     assert match.relative_error == pytest.approx(-1 / 17)
     assert not match.within_tolerance
+    assert match.summary == (
+        "16 MACs, -5.8824% from the 17 of the dense network: the nearest that whole weights allow, "
+        "beyond 0.0001%"
+    )
+
+
+def test_what_is_met_is_said_to_be_met():
+    module = nn.Sequential(nn.Linear(10, 10))
+    match = match_macs(module, (torch.zeros(1, 10),), target_macs=40)
+    assert match.summary == "40 MACs, the dense network's to within 0.0001%"
+    run = MacMatch(zeros={}, weights=0, macs=1001, target_macs=1000, steps=10)
+    assert run.summary.startswith("100 MACs on average, +0.1000% from the 100 of")
+
+
+@pytest.mark.parametrize("distribution", ["snip", "grasp"])
+def test_ratios_of_a_saliency_are_solved_with_its_data(distribution):
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(10, 12), nn.ReLU(), nn.Linear(12, 10))
+    batch = Batch(inputs=torch.randn(8, 10), labels=torch.arange(8))
+    inputs = (torch.zeros(1, 10),)
+    match = match_macs(module, inputs, target_macs=100, distribution=distribution, batch=batch)
+    assert match.macs == 100
+    assert match.zeros == layer_zero_counts(module, 140 / 240, distribution, batch=batch)
 
 
 def test_a_target_below_the_dense_layers_is_refused():

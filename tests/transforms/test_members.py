@@ -165,7 +165,7 @@ def test_depthwise_convolutions_are_left_alone_by_the_other_members(name, separa
 
 @pytest.mark.parametrize("name", ["sparse_parallel", "sparse_factorized", "sparse_doped"])
 def test_a_network_of_depthwise_layers_alone_is_refused(name):
-    with pytest.raises(UsageError, match="depthwise"):
+    with pytest.raises(UsageError, match="2-D convolution of one group"):
         apply(nn.Conv2d(8, 8, 3, groups=8), name, sparsity=0.5)
 
 

@@ -38,8 +38,9 @@ def redistribute(
     drop = pattern.pool(drop_score.to(torch.float64)).masked_fill(~active, -math.inf)
     survivors = highest(drop, count - dropped)
     grow = pattern.pool(grow_score.to(torch.float64))
-    # Survivors lie above every candidate: a pattern that must choose keeps them.
-    lifted = torch.where(survivors, survivors.numel() + 1.0, _unit_range(grow))
+    # A survivor outweighs all candidates that a pattern may weigh against it. No more than that:
+    # differences between candidates would drown in rounding.
+    lifted = torch.where(survivors, pattern.together + 1.0, _unit_range(grow))
     return pattern.expand(pattern.choose(lifted, count), mask.shape)
 
 
