@@ -130,7 +130,7 @@ def table_cases(generator: torch.Generator) -> Iterator[Case]:
             for sparsity in SPARSITIES:
                 layer: nn.Module = zeroed(nn.Linear(inputs, outputs), sparsity, generator)
                 yield Case(f"linear {inputs} -> {outputs}", layer, (batch, inputs), sparsity)
-    sizes = [(32, each, (1, 16, 128)) for each in CONVOLUTIONS_32]
+    sizes = [(32, each, (1, 16)) for each in CONVOLUTIONS_32]
     sizes += [(224, each, (1,)) for each in CONVOLUTIONS_224]
     for image, (inputs, outputs, kernel, stride, size), batches in sizes:
         for batch in batches:
@@ -324,7 +324,7 @@ def run_networks(generator: torch.Generator, console: Console) -> dict[str, obje
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=SECTIONS)
-    parser.add_argument("--random-shapes", type=int, default=300)
+    parser.add_argument("--random-shapes", type=int, default=240)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
