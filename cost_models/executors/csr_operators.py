@@ -71,10 +71,12 @@ def _plain(operator: Operator) -> bool:
 
 
 def _layer(operator: Operator) -> nn.Linear | nn.Conv2d:
+    """Build the layer that makes the call; its weights hold whatever was in memory."""
     shape, bias = operator.tensors[1].shape, isinstance(operator.arguments[2], TensorArgument)
     if operator.name == "aten::linear":
-        return skip_init(nn.Linear, shape[1], shape[0], bias=bias)
-    return skip_init(
+        linear: nn.Linear = skip_init(nn.Linear, shape[1], shape[0], bias=bias)  # type: ignore[no-untyped-call]
+        return linear
+    conv: nn.Conv2d = skip_init(  # type: ignore[no-untyped-call]
         nn.Conv2d,
         shape[1],
         shape[0],
@@ -84,6 +86,7 @@ def _layer(operator: Operator) -> nn.Linear | nn.Conv2d:
         dilation=_pair(operator, 5),
         bias=bias,
     )
+    return conv
 
 
 def _padding(operator: Operator) -> tuple[int, int]:
@@ -91,8 +94,10 @@ def _padding(operator: Operator) -> tuple[int, int]:
 
 
 def _pair(operator: Operator, place: int) -> tuple[int, int]:
-    down, across = operator.arguments[place]  # type: ignore[misc, union-attr]
-    return int(down), int(across)  # type: ignore[arg-type]
+    sizes = operator.arguments[place]
+    assert isinstance(sizes, tuple)
+    down, across = (each for each in sizes if isinstance(each, int))
+    return down, across
 
 
 def _sparse(shape: torch.Size, nonzeros: int, generator: torch.Generator) -> Tensor:

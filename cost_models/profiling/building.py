@@ -206,6 +206,10 @@ class ProfileRun:
             )
         )
 
+    @property
+    def _accelerator(self) -> str | None:
+        return device_named(self.plan.device).needs.accelerator
+
     def _conditions(self, minutes: float) -> Conditions:
         return Conditions(
             device=self.plan.device,
@@ -215,7 +219,7 @@ class ProfileRun:
             seed=self.plan.seed,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             source=self._source.description,
-            host=host_facts() | {"runtime": self._runtime},
+            host=host_facts(self._accelerator) | {"runtime": self._runtime},
             passes=self.timer.passes,
             minutes=minutes,
         )

@@ -13,6 +13,7 @@ from cost_models.operator_call import Operator
 from cost_models.profiling.accuracy import Accuracy, accuracy
 from cost_models.profiling.calibration import FEWEST, nonnegative_fit
 from cost_models.profiling.counted_work import FEWEST_NETWORKS, CountedWork
+from cost_models.profiling.host import machine_name
 from cost_models.profiling.network_model import NetworkModel, NetworkTime
 from cost_models.profiling.operator_sum import OperatorSum
 from cost_models.profiling.records import ProfileRecord, Role, TimedNetwork
@@ -70,8 +71,7 @@ class LatencyProfile:
         return Device(
             name=conditions.device,
             kind="fitted",
-            description=f"{conditions.host.get('processor', 'another machine')}, profiled "
-            f"{conditions.created[:10]}",
+            description=f"{machine_name(conditions.host)}, profiled {conditions.created[:10]}",
         )
 
     def predict_s(self, operators: Sequence[Operator]) -> float:
@@ -177,7 +177,7 @@ class LatencyProfile:
         parts = [
             f"fitted to {len(self.record.operators)} operators and "
             f"{len(self.record.with_role('calibration'))} networks on "
-            f"{conditions.host.get('processor', 'unknown')}, "
+            f"{machine_name(conditions.host)}, "
             f"{f'{runtime}, ' if runtime else ''}{conditions.threads} thread(s), "
             f"{conditions.created[:10]}",
             f"{found.profile.networks} unseen networks: mean error {found.profile.mape:.1%}, "
