@@ -324,7 +324,7 @@ def run_networks(generator: torch.Generator, console: Console) -> dict[str, obje
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=SECTIONS)
-    parser.add_argument("--random-shapes", type=int, default=240)
+    parser.add_argument("--random-shapes", type=int, default=140)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
