@@ -71,7 +71,7 @@ def boosted(record: ProfileRecord) -> dict[Operator, float]:
 def processed(profile: LatencyProfile) -> dict[Operator, float]:
     """Predict every operator of the networks with the profile's own model."""
     called = [each for network in profile.record.networks for each in network.operators]
-    return {each: found.seconds for each, found in profile.operators.predict(called).items()}
+    return {each: found.seconds for each, found in profile.model.operators.predict(called).items()}
 
 
 def fitted(record: ProfileRecord, columns: Mapping[str, Sequence[float]]) -> Accuracy:
@@ -106,7 +106,7 @@ def methods(profile: LatencyProfile) -> dict[str, Accuracy]:
         ),
         "operators x one scale": fitted(record, sums),
         "operators by trees, three factors": fitted(record, by_trees),
-        "operators by Gaussian process, three factors (the profile)": fitted(record, parts),
+        "the profile: process and trees, three factors": fitted(record, parts),
     }
 
 

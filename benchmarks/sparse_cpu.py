@@ -6,16 +6,22 @@ layers' table shows the best CSR form, be it slower than dense; the networks' wh
 time that was fitted on random shapes only, none of which is in the tables.
 
     OMP_NUM_THREADS=1 python benchmarks/sparse_cpu.py
+
+Every timed layer and network is written down at once; the same command goes on after an
+interruption.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
+import dataclasses
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -24,12 +30,19 @@ from torch import Tensor, nn
 
 from cost_models import SparseExecutor, host_noise, measure_interleaved, realisable_macs, trace
 from cost_models.executors.choosing import fastest
-from cost_models.executors.csr_time import CsrTimeModel, TimedWork, csr_work, fit_csr_time
+from cost_models.executors.csr_time import (
+    CsrTimeModel,
+    CsrWork,
+    TimedWork,
+    csr_work,
+    fit_csr_time,
+)
 from cost_models.executors.sparse import DENSE, csr_kernels
 from growsearch.files import write_json
 from search_spaces import SEARCH_SPACES
 
 RESULTS = Path(__file__).parent / "results" / "sparse_cpu.json"
+PARTIAL = RESULTS.with_name(".sparse_cpu.partial.json")
 SECTIONS = ("fit", "layers", "networks")
 SPARSITIES = (0.5, 0.75, 0.9, 0.95)
 # spec: torch CSR with 64-bit indices, MLP of four such pairs, speed-up over dense eager float32.
@@ -46,6 +59,9 @@ CONVOLUTIONS_224 = [
     (512, 512, 3, 1, 7),
 ]
 CONVOLUTIONS_32 = [(i, o, k, s, size * 4 // 7) for i, o, k, s, size in CONVOLUTIONS_224]
+
+
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -69,18 +85,33 @@ def forms_of(layer: nn.Module) -> dict[str, nn.Module]:
     return {DENSE: layer} | {name: build(layer) for name, build in csr_kernels(layer).items()}
 
 
-def timed(case: Case, generator: torch.Generator) -> tuple[dict[str, float], list[TimedWork]]:
+def timed(case: Case, generator: torch.Generator) -> Row:
     """CPU seconds of every form, and the work of the CSR ones."""
+    zeroed(case.layer, case.sparsity, generator)
     x = torch.randn(case.shape, generator=generator)
     forms = forms_of(case.layer)
     with torch.inference_mode():
         seconds = fastest({name: _call(form, x) for name, form in forms.items()})
-    works = [
-        TimedWork(work=csr_work(form, case.shape), seconds=seconds[name])
+    works = {
+        name: dataclasses.asdict(csr_work(form, case.shape))
         for name, form in forms.items()
         if name != DENSE
-    ]
-    return seconds, works
+    }
+    return {
+        "layer": case.name,
+        "batch": case.shape[0],
+        "sparsity": case.sparsity,
+        "dense_s": seconds[DENSE],
+        "csr_s": {name: seconds[name] for name in works},
+        "works": works,
+    }
+
+
+def timed_works(row: Row) -> dict[str, TimedWork]:
+    return {
+        name: TimedWork(work=CsrWork(**work), seconds=row["csr_s"][name])
+        for name, work in row["works"].items()
+    }
 
 
 def _call(form: nn.Module, x: Tensor):
@@ -96,7 +127,7 @@ def random_cases(count: int, generator: torch.Generator) -> Iterator[Case]:
         layer, shape, macs = make(generator)
         if macs <= 6e8:
             made += 1
-            yield Case("random", zeroed(layer, sparsity, generator), shape, sparsity)
+            yield Case("random", layer, shape, sparsity)
 
 
 def _random_linear(generator: torch.Generator) -> tuple[nn.Module, tuple[int, ...], int]:
@@ -124,13 +155,13 @@ def _log_uniform(low: int, high: int, generator: torch.Generator) -> int:
     return round(low * math.exp(float(exponent)))
 
 
-def table_cases(generator: torch.Generator) -> Iterator[Case]:
+def table_cases() -> Iterator[Case]:
     for inputs, outputs in ((768, 3072), (3072, 768)):
         for batch in (1, 16, 128):
             for sparsity in SPARSITIES:
-                layer: nn.Module = zeroed(nn.Linear(inputs, outputs), sparsity, generator)
+                layer = nn.Linear(inputs, outputs)
                 yield Case(f"linear {inputs} -> {outputs}", layer, (batch, inputs), sparsity)
-    sizes = [(32, each, (1, 16, 128)) for each in CONVOLUTIONS_32]
+    sizes = [(32, each, (1, 16)) for each in CONVOLUTIONS_32]
     sizes += [(224, each, (1,)) for each in CONVOLUTIONS_224]
     for image, (inputs, outputs, kernel, stride, size), batches in sizes:
         for batch in batches:
@@ -138,17 +169,19 @@ def table_cases(generator: torch.Generator) -> Iterator[Case]:
                 conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
                 name = f"{image}: conv {kernel}x{kernel}/{stride} {inputs} -> {outputs} at {size}"
                 shape = (batch, inputs, size, size)
-                yield Case(name, zeroed(conv, sparsity, generator), shape, sparsity)
+                yield Case(name, conv, shape, sparsity)
 
 
-def fit(count: int, generator: torch.Generator) -> tuple[CsrTimeModel, dict[str, object]]:
+def fit(
+    rows: Sequence[Row], generator: torch.Generator
+) -> tuple[CsrTimeModel, dict[str, dict[str, object]]]:
     """Fit on two thirds of the random shapes, drawn at random, and validate on the others."""
-    works = [timed(case, generator)[1] for case in random_cases(count, generator)]
-    order = torch.randperm(count, generator=generator).tolist()
-    fitted = [work for index in order[count // 3 :] for work in works[index]]
-    unseen = [work for index in order[: count // 3] for work in works[index]]
+    works = [list(timed_works(row).values()) for row in rows]
+    order = torch.randperm(len(works), generator=generator).tolist()
+    fitted = [work for index in order[len(works) // 3 :] for work in works[index]]
+    unseen = [work for index in order[: len(works) // 3] for work in works[index]]
     model = fit_csr_time(fitted)
-    errors = {}
+    errors: dict[str, dict[str, object]] = {}
     for kernel in sorted(model.coefficients):
         own = [each for each in unseen if each.work.kernel == kernel]
         errors[kernel] = {
@@ -164,21 +197,14 @@ def fit(count: int, generator: torch.Generator) -> tuple[CsrTimeModel, dict[str,
     return model, errors
 
 
-def layer_row(case: Case, model: CsrTimeModel, generator: torch.Generator) -> dict[str, object]:
-    seconds, works = timed(case, generator)
-    sparse = {name: value for name, value in seconds.items() if name != DENSE}
-    best = min(sparse, key=lambda name: sparse[name])
-    predicted = {name: model.seconds(each.work) for name, each in zip(sparse, works, strict=True)}
-    return {
-        "layer": case.name,
-        "batch": case.shape[0],
-        "sparsity": case.sparsity,
-        "dense_s": seconds[DENSE],
-        "csr_s": sparse,
+def with_prediction(row: Row, model: CsrTimeModel) -> Row:
+    predicted = {name: model.seconds(each.work) for name, each in timed_works(row).items()}
+    best = min(row["csr_s"], key=lambda name: row["csr_s"][name])
+    return {key: value for key, value in row.items() if key != "works"} | {
         "predicted_csr_s": predicted,
         "best": best,
-        "csr_speed_up": seconds[DENSE] / sparse[best],
-        "predicted_speed_up": seconds[DENSE] / min(predicted.values()),
+        "csr_speed_up": row["dense_s"] / row["csr_s"][best],
+        "predicted_speed_up": row["dense_s"] / min(predicted.values()),
         "predicted_best": min(predicted, key=lambda name: predicted[name]),
     }
 
@@ -200,35 +226,63 @@ def networks() -> Iterator[tuple[str, nn.Module, tuple[int, ...]]]:
             )
 
 
-def network_rows(generator: torch.Generator) -> Iterator[dict[str, object]]:
+def network_cases() -> Iterator[Case]:
     for name, network, shape in networks():
-        state = {key: value.clone() for key, value in network.state_dict().items()}
         for sparsity in SPARSITIES:
-            network.load_state_dict(state)
-            zeroed(network.eval(), sparsity, generator)
-            inputs = (torch.randn(shape, generator=generator),)
-            compiled = SparseExecutor().compile(network, inputs)
-            candidates = {"dense": (network, inputs), "sparse": (compiled, inputs)}
-            found = measure_interleaved(candidates, budget_s=1.0, max_noise=None)
-            work = trace(network, inputs)
-            measured = measure_interleaved(
-                {"sparse": (network, inputs)}, device="cpu-sparse", budget_s=0.1, max_noise=None
-            )["sparse"]
-            layers = [choice.chosen for choice in compiled.choices]
-            yield {
-                "network": name,
-                "batch": shape[0],
-                "sparsity": sparsity,
-                "dense_cpu_s": found["dense"].cpu_time_s,
-                "sparse_cpu_s": found["sparse"].cpu_time_s,
-                "speed_up": found["dense"].cpu_time_s / found["sparse"].cpu_time_s,
-                "wall_speed_up": found["dense"].low_s / found["sparse"].low_s,
-                "layers": {form: layers.count(form) for form in sorted(set(layers))},
-                "largest_difference": compiled.difference,
-                "effective_macs_share": work.effective_macs / work.dense_macs,
-                "realisable_macs_share": realisable_macs(work, "cpu-sparse", measured)
-                / work.dense_macs,
-            }
+            yield Case(name, network, shape, sparsity)
+
+
+def network_row(case: Case, generator: torch.Generator) -> Row:
+    network = zeroed(copy.deepcopy(case.layer).eval(), case.sparsity, generator)
+    inputs = (torch.randn(case.shape, generator=generator),)
+    compiled = SparseExecutor().compile(network, inputs)
+    candidates = {"dense": (network, inputs), "sparse": (compiled, inputs)}
+    found = measure_interleaved(candidates, budget_s=0.5, max_noise=None)
+    work = trace(network, inputs)
+    choices = {choice.name: choice.chosen for choice in compiled.choices}
+    measured = dataclasses.replace(found["sparse"], device="cpu-sparse", choices=choices)
+    layers = list(choices.values())
+    return {
+        "network": case.name,
+        "batch": case.shape[0],
+        "sparsity": case.sparsity,
+        "dense_cpu_s": found["dense"].cpu_time_s,
+        "sparse_cpu_s": found["sparse"].cpu_time_s,
+        "speed_up": found["dense"].cpu_time_s / found["sparse"].cpu_time_s,
+        "wall_speed_up": found["dense"].low_s / found["sparse"].low_s,
+        "layers": {form: layers.count(form) for form in sorted(set(layers))},
+        "largest_difference": compiled.difference,
+        "effective_macs_share": work.effective_macs / work.dense_macs,
+        "realisable_macs_share": realisable_macs(work, "cpu-sparse", measured) / work.dense_macs,
+    }
+
+
+def kept(
+    section: str,
+    cases: Iterator[Case],
+    measure: Callable[[Case, torch.Generator], Row],
+    seed: int,
+) -> list[Row]:
+    """Measure the cases in order, after those that an interrupted run has kept."""
+    everything = json.loads(PARTIAL.read_text()) if PARTIAL.exists() else {}
+    name = f"{section} {seed}"
+    rows = everything.setdefault(name, [])
+    for index, case in enumerate(cases):
+        if index < len(rows):
+            continue
+        rows.append(measure(case, torch.Generator().manual_seed(1000 * seed + index)))
+        write_json(PARTIAL, everything)
+    return list(rows)
+
+
+def forget(section: str, seed: int) -> None:
+    """Let go of what was kept for a section that is finished."""
+    left = json.loads(PARTIAL.read_text())
+    del left[f"{section} {seed}"]
+    if left:
+        write_json(PARTIAL, left)
+    else:
+        PARTIAL.unlink()
 
 
 def show_fit(errors: dict[str, object], console: Console) -> None:
@@ -242,7 +296,7 @@ def show_fit(errors: dict[str, object], console: Console) -> None:
     console.print(table)
 
 
-def show_layers(rows: list[dict[str, object]], console: Console) -> None:
+def show_layers(rows: list[Row], console: Console) -> None:
     table = Table(title="one layer: speed-up over dense, best CSR form (predicted)")
     for column in ("layer", "batch", "dense ms", *[f"s = {s}" for s in SPARSITIES]):
         table.add_column(column)
@@ -258,7 +312,7 @@ def show_layers(rows: list[dict[str, object]], console: Console) -> None:
     console.print(table)
 
 
-def show_networks(rows: list[dict[str, object]], console: Console) -> None:
+def show_networks(rows: list[Row], console: Console) -> None:
     table = Table(title="whole networks as `cpu-sparse` runs them: speed-up over dense (CPU time)")
     for column in ("network", "batch", *[f"s = {s}" for s in SPARSITIES], "torch CSR, published"):
         table.add_column(column)
@@ -287,24 +341,24 @@ def settings(seed: int) -> dict[str, object]:
     }
 
 
-def run_fit(count: int, generator: torch.Generator, console: Console) -> dict[str, object]:
-    _, errors = fit(count, generator)
+def run_fit(count: int, seed: int, console: Console) -> Row:
+    generator = torch.Generator().manual_seed(seed)
+    rows = kept("fit", random_cases(count, generator), timed, seed)
+    _, errors = fit(rows, torch.Generator().manual_seed(seed))
     show_fit(errors, console)
     return {"random_shapes": count, "kernels": errors}
 
 
-def run_layers(
-    kernels: dict[str, dict[str, object]], generator: torch.Generator, console: Console
-) -> dict[str, object]:
+def run_layers(kernels: dict[str, Row], seed: int, console: Console) -> Row:
     model = CsrTimeModel(
-        coefficients={name: tuple(row["coefficients_s"]) for name, row in kernels.items()}  # type: ignore[arg-type]
+        coefficients={name: tuple(row["coefficients_s"]) for name, row in kernels.items()}
     )
-    rows = [layer_row(case, model, generator) for case in table_cases(generator)]
+    rows = [with_prediction(row, model) for row in kept("layers", table_cases(), timed, seed)]
     show_layers(rows, console)
     errors = [
-        abs(row["predicted_csr_s"][form] / row["csr_s"][form] - 1)  # type: ignore[index]
+        abs(row["predicted_csr_s"][form] / row["csr_s"][form] - 1)
         for row in rows
-        for form in row["csr_s"]  # type: ignore[attr-defined]
+        for form in row["csr_s"]
     ]
     mape = sum(errors) / len(errors)
     agree = sum(row["best"] == row["predicted_best"] for row in rows) / len(rows)
@@ -315,8 +369,8 @@ def run_layers(
     return {"mape": mape, "best_form_predicted": agree, "rows": rows}
 
 
-def run_networks(generator: torch.Generator, console: Console) -> dict[str, object]:
-    rows = list(network_rows(generator))
+def run_networks(seed: int, console: Console) -> Row:
+    rows = kept("networks", network_cases(), network_row, seed)
     show_networks(rows, console)
     return {"published_mlp_torch_csr": PUBLISHED_MLP, "rows": rows}
 
@@ -324,7 +378,7 @@ def run_networks(generator: torch.Generator, console: Console) -> dict[str, obje
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=SECTIONS)
-    parser.add_argument("--random-shapes", type=int, default=300)
+    parser.add_argument("--random-shapes", type=int, default=140)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -333,19 +387,19 @@ def main() -> None:
     # Sections take minutes: each is written when it is done, beside those of earlier runs.
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for section in arguments.sections:
-        generator = torch.Generator().manual_seed(arguments.seed)
         used = settings(arguments.seed)
         console.print(f"{section}; machine: {used['machine']}")
         if section == "fit":
-            found = run_fit(arguments.random_shapes, generator, console)
+            found = run_fit(arguments.random_shapes, arguments.seed, console)
         elif section == "layers":
             if "fit" not in results:
                 raise SystemExit("section 'layers' needs the fitted model: run section 'fit' first")
-            found = run_layers(results["fit"]["kernels"], generator, console)
+            found = run_layers(results["fit"]["kernels"], arguments.seed, console)
         else:
-            found = run_networks(generator, console)
+            found = run_networks(arguments.seed, console)
         results[section] = {"settings": used} | found
         write_json(RESULTS, results)
+        forget(section, arguments.seed)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Can this process measure on a device, and if not, what is missing?"""
 
 import importlib.util
+from functools import lru_cache
 
 from cost_models.cost import Device
 from cost_models.errors import CostModelError
@@ -37,7 +38,17 @@ def _missing(device: Device) -> str | None:
         )
     if needs.accelerator == "cuda" and not _has_cuda():
         return "torch finds no NVIDIA GPU; run on a machine with one and a CUDA build of torch"
+    if needs.arithmetic == "bfloat16" and not _has_bfloat16():
+        return "this processor has no bfloat16 arithmetic; run on one with AVX-512 BF16 or AMX"
     return None
+
+
+@lru_cache(maxsize=1)
+def _has_bfloat16() -> bool:
+    """Ask OpenVINO, which runs in bfloat16 where the processor computes in it."""
+    import openvino
+
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def _has_cuda() -> bool:

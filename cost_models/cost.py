@@ -64,11 +64,15 @@ class CalibrationPoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needs:
-    """What a device asks for: importable packages, which an extra installs, and an accelerator."""
+    """What a device asks for: importable packages, which an extra installs, and hardware.
+
+    `accelerator` is a processor beside the host's, `arithmetic` one that the host's must have.
+    """
 
     packages: tuple[str, ...] = ()
     extra: str | None = None
     accelerator: Literal["cuda"] | None = None
+    arithmetic: Literal["bfloat16"] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

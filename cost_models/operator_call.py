@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from cost_models.errors import CostModelError
@@ -33,7 +33,9 @@ class Operator:
     """One call: torch's name of the operator with its overload, and its arguments in order.
 
     `output` are the sizes of what it returns (of the first tensor, where it returns several) and
-    `macs` those of the whole traced batch. Two calls are equal when a device cannot tell them
+    `macs` those of the whole traced batch. `nonzeros` counts the weight's elements that are not
+    zero; None where none is, or there is no weight. `kernel` names the kernel that skips the zeros;
+    None is torch's own, which computes them. Two calls are equal when a device cannot tell them
     apart, so that equal ones need to be timed once only.
     """
 
@@ -41,6 +43,15 @@ class Operator:
     arguments: tuple[Argument, ...]
     output: Shape
     macs: int = 0
+    nonzeros: int | None = None
+    kernel: str | None = None
+
+    @property
+    def dense(self) -> "Operator":
+        """The same call by a kernel to which a zero is a number like others."""
+        if self.nonzeros is None and self.kernel is None:
+            return self
+        return replace(self, nonzeros=None, kernel=None)
 
     @property
     def tensors(self) -> tuple[TensorArgument, ...]:
@@ -49,12 +60,13 @@ class Operator:
 
     def to_data(self) -> dict[str, Any]:
         """Turn the call into plain data for JSON."""
+        zeros = {"nonzeros": self.nonzeros, "kernel": self.kernel}
         return {
             "name": self.name,
             "arguments": [_to_data(argument) for argument in self.arguments],
             "output": list(self.output),
             "macs": self.macs,
-        }
+        } | {key: value for key, value in zeros.items() if value is not None}
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> "Operator":
@@ -65,12 +77,25 @@ class Operator:
                 arguments=tuple(_from_data(argument) for argument in data["arguments"]),
                 output=_shape(data["output"]),
                 macs=data["macs"],
+                nonzeros=data.get("nonzeros"),
+                kernel=data.get("kernel"),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CostModelError(f"not an operator: {error!r} in {str(data)[:80]}") from error
-        if not isinstance(operator.name, str) or not isinstance(operator.macs, int):
-            raise CostModelError(f"not an operator: name or macs of {str(data)[:80]}")
+        if not _typed(operator):
+            raise CostModelError(
+                f"not an operator: name, macs, nonzeros or kernel of {str(data)[:80]}"
+            )
         return operator
+
+
+def _typed(operator: Operator) -> bool:
+    return (
+        isinstance(operator.name, str)
+        and isinstance(operator.macs, int)
+        and isinstance(operator.nonzeros, int | None)
+        and isinstance(operator.kernel, str | None)
+    )
 
 
 def _tensors(arguments: Sequence[Argument]) -> list[TensorArgument]:

@@ -199,8 +199,9 @@ FREE = (
 _DOES_MACS = re.compile(
     r"(?!.*upsample|.*vector_norm)"
     r".*(conv|mm$|mm_|matmul|linear|linalg|fft|stft|cdist|_dist|pdist|lstm|gru|rnn|attention|einsum"
-    r"|dot|addr|addbmm|\bmv|tensordot|inner|kron|trilinear|bilinear|multi_head|encoder_"
-    r"|sparse|chain_|matrix_|cholesky|inverse|\bqr|svd|\beig|solve|\blu_|lstsq|cov|corrcoef|cosine_sim)"
+    r"|dot|addr|addbmm|mv_?$|tensordot|inner|kron|trilinear|bilinear|multi_head|encoder_"
+    r"|sparse|chain_|matrix_|cholesky|inverse|\bqr|geqrf|orgqr|ormqr|svd|nuclear_norm|\beig|det$"
+    r"|solve|\blu_|_lu_with|lstsq|cov|corrcoef|cosine_sim|affine_grid)"
 )
 
 

@@ -24,13 +24,16 @@ class OperatorLog:
     operators: list[Operator] = field(default_factory=list)
     unknown: str | None = None
 
-    def add(self, node: Any, macs: int = 0) -> None:
-        """Record a node of the graph, if it is an operator that runs."""
+    def add(self, node: Any, macs: int = 0, nonzeros: int | None = None) -> None:
+        """Record a node of the graph, if it is an operator that runs.
+
+        `nonzeros` counts the non-zero elements of a weight that has zeros.
+        """
         kind = node.kind()
         if not kind.startswith("aten::") or kind in _TRACE_ONLY or self._counts_sizes(node):
             return
         try:
-            self.operators.append(self._operator(node, macs))
+            self.operators.append(self._operator(node, macs, nonzeros))
         except _UnknownArgumentError:
             self.unknown = self.unknown or kind
 
@@ -50,13 +53,14 @@ class OperatorLog:
             output.type().dtype() == torch.int64 and self.graph.plain(output) is not None
         )
 
-    def _operator(self, node: Any, macs: int) -> Operator:
+    def _operator(self, node: Any, macs: int, nonzeros: int | None) -> Operator:
         arguments = tuple(self._argument(value) for value in node.inputs())
         return Operator(
             name=node.schema().partition("(")[0],
             arguments=arguments,
             output=_first_shape(node),
             macs=macs,
+            nonzeros=nonzeros,
         )
 
     def _argument(self, value: Any) -> Argument:

@@ -59,13 +59,17 @@ def _function(name: str) -> "torch._ops.OpOverload[..., object]":
 
 def _value(argument: Argument, generator: torch.Generator) -> object:
     if isinstance(argument, TensorArgument):
-        return _filled(argument, generator)
+        return filled(argument, generator)
     if isinstance(argument, tuple):
         return [_value(each, generator) for each in argument]
     return argument
 
 
-def _filled(argument: TensorArgument, generator: torch.Generator) -> Tensor:
+def filled(argument: TensorArgument, generator: torch.Generator) -> Tensor:
+    """Give a tensor of an argument's sizes, strides and type; see `replay` for its values.
+
+    Raises `CostModelError` for a type that torch does not have.
+    """
     dtype = getattr(torch, argument.dtype, None)
     if not isinstance(dtype, torch.dtype):
         raise CostModelError(f"{argument.dtype!r} is no type of a tensor")

@@ -150,9 +150,13 @@ class _Recorder:
         def handle(inputs: Values, outputs: Values) -> int:
             work = read(inputs, outputs, self.graph)
             self.macs += work.macs
-            self.log.add(outputs[0].node(), work.macs)
+            nonzeros = None
             if work.macs:
-                self.layers.append(self._layer(work, outputs[0]))
+                layer = self._layer(work, outputs[0])
+                self.layers.append(layer)
+                zeros = layer.weight_elements > layer.weight_nonzeros
+                nonzeros = layer.weight_nonzeros if zeros else None
+            self.log.add(outputs[0].node(), work.macs, nonzeros)
             return work.macs
 
         return handle

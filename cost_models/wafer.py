@@ -56,21 +56,33 @@ class WaferCostModel:
         )
         breakdown = step.breakdown(workload)
         latency = sum(breakdown.values())
+        memory_bytes = step.memory_bytes(workload)
         return Cost(
             latency_s=latency,
             interval=(latency * (1 - fit.residual), latency * (1 + fit.residual)),
             method="analytic",
-            note=NOTE,
+            note=_note(device, memory_bytes),
             device=device.name,
             batch_size=batch_size,
             phase=phase,
             energy_j=latency * device.constant("power_w"),
-            memory_bytes=step.memory_bytes(workload),
+            memory_bytes=memory_bytes,
             dense_macs=step.passes * batch_size * workload.dense_macs,
             effective_macs=step.passes * batch_size * workload.effective_macs,
             realisable_macs=sum(step.realisable_macs(layer) for layer in workload.layers),
             breakdown_s=breakdown,
         )
+
+
+def _note(device: Device, memory_bytes: int) -> str:
+    there = device.constant("sram_bytes")
+    if memory_bytes <= there:
+        return NOTE
+    return (
+        f"{NOTE}; {memory_bytes / 1e9:.3g} GB of activations do not fit into the wafer's "
+        f"{there / 1e9:.3g} GB: such a step would be split, which costs weight streaming that is "
+        "not counted"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

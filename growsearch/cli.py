@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from growsearch.commands import devices as devices_command
 from growsearch.commands import grow as grow_command
 from growsearch.commands import profile as profile_command
 from growsearch.errors import GrowsearchError, UsageError
@@ -255,9 +256,9 @@ def _listing(what: str) -> dict[str, str]:
 
         return {name: space.description for name, space in SEARCH_SPACES.items()}
     if what == "devices":
-        from cost_models import DEVICES
+        from growsearch.commands.devices import device_lines
 
-        return {name: f"{d.kind}: {d.description}" for name, d in DEVICES.items()}
+        return device_lines()
     if what == "transforms":
         from growsearch.transforms import DESCRIPTIONS
 
@@ -278,6 +279,7 @@ def _listing(what: str) -> dict[str, str]:
     raise UsageError(f"list: unknown {what!r}; valid: {_LISTS}")
 
 
+app.command("devices", epilog=devices_command.EPILOG)(devices_command.devices)
 app.command("grow", epilog=grow_command.EPILOG)(grow_command.grow)
 app.command("profile", epilog=profile_command.EPILOG)(profile_command.profile)
 

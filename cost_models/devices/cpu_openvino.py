@@ -2,14 +2,14 @@
 
 from cost_models.cost import Device, Needs
 
-_NEEDS = Needs(packages=("openvino", "onnx", "onnxscript"), extra="openvino")
+_PACKAGES = ("openvino", "onnx", "onnxscript")
 
 CPU_OPENVINO = Device(
     name="cpu-openvino",
     kind="measured",
     description="this machine's processor, timed with OpenVINO in float32",
     executor="openvino",
-    needs=_NEEDS,
+    needs=Needs(packages=_PACKAGES, extra="openvino"),
 )
 
 CPU_OPENVINO_BF16 = Device(
@@ -17,5 +17,5 @@ CPU_OPENVINO_BF16 = Device(
     kind="measured",
     description="this machine's processor, timed with OpenVINO in bfloat16 (8 bits of precision)",
     executor="openvino-bf16",
-    needs=_NEEDS,
+    needs=Needs(packages=_PACKAGES, extra="openvino", arithmetic="bfloat16"),
 )

@@ -28,7 +28,7 @@ from cost_models.module_state import untouched
 DENSE = "dense"
 _TOLERANCE = 1e-5
 # A CSR form must gain more than the noise of these short timings, or the layer stays dense.
-_WORTHWHILE = 0.9
+WORTHWHILE = 0.9
 # Calls of one layer that it is timed on; a layer used more often is used alike.
 _MOST_CALLS = 4
 
@@ -205,7 +205,7 @@ def _choose(name: str, layer: nn.Module, calls: Calls) -> tuple[LayerChoice, nn.
     forms = {DENSE: layer} | {label: build(layer) for label, build in csr_kernels(layer).items()}
     seconds = fastest({label: _repeating(form, calls) for label, form in forms.items()})
     best = min(seconds, key=lambda label: seconds[label])
-    chosen = best if seconds[best] < _WORTHWHILE * seconds[DENSE] else DENSE
+    chosen = best if seconds[best] < WORTHWHILE * seconds[DENSE] else DENSE
     weight = layer.weight
     assert isinstance(weight, Tensor)
     choice = LayerChoice(

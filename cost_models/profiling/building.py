@@ -16,8 +16,9 @@ from cost_models.executors import EXECUTORS
 from cost_models.executors.executor import Prepared
 from cost_models.operator_call import Operator
 from cost_models.profiling.choosing import choose_operators
+from cost_models.profiling.chosen_forms import forms_of
 from cost_models.profiling.host import host_facts
-from cost_models.profiling.latency_profile import LatencyProfile
+from cost_models.profiling.latency_profile import LatencyProfile, as_device_sees
 from cost_models.profiling.lows import Lows
 from cost_models.profiling.records import (
     Conditions,
@@ -31,8 +32,8 @@ from cost_models.registry import DEVICES, device_named
 from cost_models.tracing import trace
 from cost_models.workload import Workload
 
-# The one executor that runs operator by operator, so that each has a time.
-_BY_OPERATOR = "eager"
+# The executors that run operator by operator, so that each has a time.
+_BY_OPERATOR = ("eager", "sparse")
 # The run may end when its halves agree this well and there were so many passes.
 _SETTLED_NOISE = 0.015
 _FEWEST_PASSES = 10
@@ -101,20 +102,18 @@ class ProfilePlan:
 
 def times_operators(device: str) -> bool:
     """Say whether a device runs operator by operator, so that each can be timed."""
-    return device_named(device).executor == _BY_OPERATOR
+    return device_named(device).executor in _BY_OPERATOR
 
 
 def profiled_devices() -> tuple[str, ...]:
-    """Name the devices that can be profiled: measured ones that compute zeros like other numbers.
+    """Name the devices that can be profiled: measured ones that do not look for a pattern of zeros.
 
-    Another processor's devices work beside this process, whose CPU time says nothing of them.
+    Whether a weight has the pattern cannot be told from the operator that is called on it.
     """
     return tuple(
         name
         for name, device in DEVICES.items()
-        if device.executor is not None
-        and not device.skips.kinds
-        and device.needs.accelerator is None
+        if device.executor is not None and device.skips.pattern is None
     )
 
 
@@ -122,8 +121,8 @@ def _check_device(name: str) -> None:
     device = device_named(name)
     if name not in profiled_devices():
         raise ProfileError(
-            f"device = {name!r}: it is not timed by this processor's clock, or zeros change its "
-            f"time; valid: {', '.join(profiled_devices())}"
+            f"device = {name!r}: it is analytic, or skips the zeros of a pattern; valid: "
+            f"{', '.join(profiled_devices())}"
         )
     check_available(device)
 
@@ -154,6 +153,7 @@ class ProfileRun:
             self._operators,
             threads=plan.threads,
             seed=plan.seed,
+            device_clock=prepared[0].clock,
         )
 
     @property
@@ -206,6 +206,10 @@ class ProfileRun:
             )
         )
 
+    @property
+    def _accelerator(self) -> str | None:
+        return device_named(self.plan.device).needs.accelerator
+
     def _conditions(self, minutes: float) -> Conditions:
         return Conditions(
             device=self.plan.device,
@@ -215,7 +219,7 @@ class ProfileRun:
             seed=self.plan.seed,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             source=self._source.description,
-            host=host_facts() | {"runtime": self._runtime},
+            host=host_facts(self._accelerator) | {"runtime": self._runtime},
             passes=self.timer.passes,
             minutes=minutes,
         )
@@ -258,11 +262,9 @@ class ProfileRun:
             progress("networks", done / len(roles))
             network = self._draw_new()
             work = self._trace(network)
-            assert work.operators is not None
             macs = work.dense_macs * self.plan.batch_size
-            subjects.append(
-                _Subject(network=network, role=role, operators=work.operators, macs=macs)
-            )
+            operators = self._operators_of(work)
+            subjects.append(_Subject(network=network, role=role, operators=operators, macs=macs))
         return subjects
 
     def _choose(self, progress: Progress) -> tuple[Operator, ...]:
@@ -273,11 +275,11 @@ class ProfileRun:
         wanted, without_news = self.plan.operators * _CHOICE, 0
         while len(pool) < _POOL and len(distinct) < wanted and without_news < _WITHOUT_NEWS:
             progress("operators", min(len(distinct) / wanted, 1.0))
-            work = self._trace(self._source.draw(self._generator))
-            assert work.operators is not None
-            pool.append(work.operators)
-            without_news = 0 if distinct.issuperset(work.operators) is False else without_news + 1
-            distinct.update(work.operators)
+            called = self._operators_of(self._trace(self._source.draw(self._generator)))
+            forms = tuple(form for each in called for form in forms_of(each))
+            pool.append(forms)
+            without_news = without_news + 1 if distinct.issuperset(forms) else 0
+            distinct.update(forms)
         return choose_operators(pool, self.plan.operators, self.plan.seed)
 
     def _draw_new(self) -> DrawnNetwork:
@@ -290,6 +292,10 @@ class ProfileRun:
             f"the source has no more than {len(self._seen)} different networks; ask for fewer "
             "networks to calibrate on and to check"
         )
+
+    def _operators_of(self, work: Workload) -> tuple[Operator, ...]:
+        assert work.operators is not None
+        return as_device_sees(work.operators, self.plan.device)
 
     def _trace(self, network: DrawnNetwork) -> Workload:
         work = trace(network.module, network.inputs)

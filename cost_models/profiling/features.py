@@ -17,14 +17,15 @@ _GROUPS_AT = {"aten::_convolution": 8, "aten::_convolution_mode": 6}
 def kind_of(operator: Operator) -> str:
     """Name the kind: calls of one kind take the same code, on tensors of the same ranks.
 
-    Convolutions in groups are another kind than those over all channels.
+    Convolutions in groups are another kind than those over all channels, and so is each kernel.
     """
     parts = [operator.name]
     for tensor in operator.tensors:
         strided = "" if tensor.strides is None else "s"
         dtype = "" if tensor.dtype == "float32" else f":{tensor.dtype}"
         parts.append(f"{len(tensor.shape)}{strided}{dtype}")
-    return " ".join([*parts, *(["grouped"] if is_grouped(operator) else [])])
+    parts += ["grouped"] if is_grouped(operator) else []
+    return " ".join(parts if operator.kernel is None else [*parts, operator.kernel])
 
 
 def is_grouped(operator: Operator) -> bool:
@@ -57,11 +58,15 @@ def features(operator: Operator) -> NDArray[np.float64]:
     """Give the numbers of one call; calls of the same kind give as many.
 
     Logarithms of: every size, the same in whole vectors, MACs, MACs in whole vectors, and bytes;
-    then the plain numbers among the arguments, such as strides.
+    where a kernel skips zeros, of the non-zero weights and their MACs; then the plain numbers among
+    the arguments, such as strides.
     """
     sizes = [size for tensor in operator.tensors for size in tensor.shape]
     sizes += operator.output
     work = [operator.macs, padded_macs(operator), bytes_moved(operator)]
+    if operator.kernel is not None and operator.nonzeros is not None:
+        weight = max(operator.tensors[1].elements, 1)
+        work += [operator.nonzeros, operator.macs * operator.nonzeros / weight]
     positive = [*sizes, *(padded(size) for size in sizes), *work]
     return np.array([*(math.log1p(value) for value in positive), *_numbers(operator.arguments)])
 

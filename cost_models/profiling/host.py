@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -9,9 +10,14 @@ import torch
 _PROCESSORS = Path("/proc/cpuinfo")
 
 
-def host_facts() -> dict[str, str]:
-    """Name the processor, its cores and vector instructions, the system, Python and torch."""
-    return {
+def host_facts(accelerator: str | None = None) -> dict[str, str]:
+    """Name the processor, its cores and vector instructions, the system, Python and torch.
+
+    With `accelerator` "cuda" the first GPU too, where there is one.
+    """
+    gpu = accelerator == "cuda" and torch.cuda.is_available()
+    facts = {"gpu": torch.cuda.get_device_name(0)} if gpu else {}
+    return facts | {
         "processor": _processor(),
         "cores": str(os.cpu_count()),
         "instructions": torch.backends.cpu.get_cpu_capability(),
@@ -19,6 +25,11 @@ def host_facts() -> dict[str, str]:
         "python": platform.python_version(),
         "torch": torch.__version__,
     }
+
+
+def machine_name(facts: Mapping[str, str]) -> str:
+    """Give the name of what did the work: the GPU of `host_facts` if one did, or the processor."""
+    return facts.get("gpu") or facts.get("processor", "unknown")
 
 
 def _processor() -> str:

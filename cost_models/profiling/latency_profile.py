@@ -13,9 +13,11 @@ from cost_models.operator_call import Operator
 from cost_models.profiling.accuracy import Accuracy, accuracy
 from cost_models.profiling.calibration import FEWEST, nonnegative_fit
 from cost_models.profiling.counted_work import FEWEST_NETWORKS, CountedWork
+from cost_models.profiling.host import machine_name
 from cost_models.profiling.network_model import NetworkModel, NetworkTime
 from cost_models.profiling.operator_sum import OperatorSum
 from cost_models.profiling.records import ProfileRecord, Role, TimedNetwork
+from cost_models.registry import DEVICES
 from cost_models.workload import Workload
 
 FEWEST_VALIDATION = 5
@@ -69,8 +71,7 @@ class LatencyProfile:
         return Device(
             name=conditions.device,
             kind="fitted",
-            description=f"{conditions.host.get('processor', 'another machine')}, profiled "
-            f"{conditions.created[:10]}",
+            description=f"{machine_name(conditions.host)}, profiled {conditions.created[:10]}",
         )
 
     def predict_s(self, operators: Sequence[Operator]) -> float:
@@ -107,7 +108,8 @@ class LatencyProfile:
             phase=phase,
             dense_macs=dense,
             effective_macs=workload.effective_macs * batch_size,
-            realisable_macs=dense,  # dense kernels compute with zeros like with other numbers
+            # Dense kernels compute with zeros like with other numbers.
+            realisable_macs=dense if found.realisable_macs is None else found.realisable_macs,
             breakdown_s=found.breakdown_s,
         )
 
@@ -153,7 +155,7 @@ class LatencyProfile:
                 f"the workload was not traced with a batch of {batch_size}: call "
                 "cost_models.trace with example inputs of this batch size"
             )
-        return workload.operators
+        return as_device_sees(workload.operators, conditions.device)
 
     def _interval(self, found: NetworkTime) -> tuple[float, float]:
         latency = found.seconds
@@ -175,7 +177,7 @@ class LatencyProfile:
         parts = [
             f"fitted to {len(self.record.operators)} operators and "
             f"{len(self.record.with_role('calibration'))} networks on "
-            f"{conditions.host.get('processor', 'unknown')}, "
+            f"{machine_name(conditions.host)}, "
             f"{f'{runtime}, ' if runtime else ''}{conditions.threads} thread(s), "
             f"{conditions.created[:10]}",
             f"{found.profile.networks} unseen networks: mean error {found.profile.mape:.1%}, "
@@ -193,6 +195,13 @@ class LatencyProfile:
             faster = "slower" if beyond > 1 else "faster"
             parts.append(f"{faster} than any network measured: the interval is wider")
         return "; ".join(parts)
+
+
+def as_device_sees(operators: Sequence[Operator], device: str) -> tuple[Operator, ...]:
+    """Leave out the zeros, unless the device skips some: to others all numbers are alike."""
+    if device in DEVICES and DEVICES[device].skips.kinds:
+        return tuple(operators)
+    return tuple(each.dense for each in operators)
 
 
 def _check_roles(record: ProfileRecord) -> None:

@@ -13,12 +13,14 @@ class NetworkTime:
 
     `outside` is the share of the time in such operators, `doubt` the relative error that they may
     add. `breakdown_s` splits the seconds by what they are spent on, as far as the model knows.
+    `realisable_macs` are those of the whole batch that are really computed; None is all of them.
     """
 
     seconds: float
     outside: float = 0.0
     doubt: float = 0.0
     breakdown_s: Mapping[str, float] = field(default_factory=dict)
+    realisable_macs: float | None = None
 
 
 class NetworkModel(Protocol):

@@ -8,8 +8,9 @@ import numpy as np
 
 from cost_models.operator_call import Operator
 from cost_models.profiling.calibration import Calibration, calibrate, network_parts
+from cost_models.profiling.chosen_forms import ChosenForm, chosen_forms
 from cost_models.profiling.network_model import NetworkTime
-from cost_models.profiling.operator_model import OperatorModel, Prediction
+from cost_models.profiling.operator_model import OperatorModel
 from cost_models.profiling.records import ProfileRecord
 
 _Z_90 = 1.645  # 90 % of a normal distribution lie within so many deviations
@@ -28,7 +29,7 @@ class OperatorSum:
         timed = {each.operator: each.low_s for each in record.operators}
         operators = OperatorModel.fit(timed, record.scales)
         networks = record.with_role("calibration")
-        found = operators.predict(each for network in networks for each in network.operators)
+        found = chosen_forms(operators, [each for net in networks for each in net.operators])
         parts = [network_parts(network.operators, _seconds(found)) for network in networks]
         measured = [network.low_s for network in networks]
         return cls(operators, calibrate(np.array(parts), np.array(measured)))
@@ -40,7 +41,7 @@ class OperatorSum:
 
     def predict(self, operators: Sequence[Operator]) -> NetworkTime:
         """Predict a network; raises `UnsupportedLayerError` for a kind that was not timed."""
-        found = self.operators.predict(operators)
+        found = chosen_forms(self.operators, operators)
         parts = network_parts(operators, _seconds(found))
         share, doubt = _outside(operators, found)
         return NetworkTime(
@@ -48,10 +49,11 @@ class OperatorSum:
             outside=share,
             doubt=doubt,
             breakdown_s=self._breakdown(operators, found),
+            realisable_macs=sum(each.macs * found[each].computed for each in operators),
         )
 
     def _breakdown(
-        self, operators: Sequence[Operator], found: Mapping[Operator, Prediction]
+        self, operators: Sequence[Operator], found: Mapping[Operator, ChosenForm]
     ) -> dict[str, float]:
         split: dict[str, float] = defaultdict(float)
         for each in operators:
@@ -61,12 +63,12 @@ class OperatorSum:
         return dict(split)
 
 
-def _seconds(found: Mapping[Operator, Prediction]) -> dict[Operator, float]:
+def _seconds(found: Mapping[Operator, ChosenForm]) -> dict[Operator, float]:
     return {operator: prediction.seconds for operator, prediction in found.items()}
 
 
 def _outside(
-    operators: Sequence[Operator], found: Mapping[Operator, Prediction]
+    operators: Sequence[Operator], found: Mapping[Operator, ChosenForm]
 ) -> tuple[float, float]:
     """Give the share of the time spent in operators not covered, and the doubt they add."""
     total = sum(found[each].seconds for each in operators)

@@ -8,16 +8,17 @@ operator would find its tensors in the fastest cache, where a network rarely lea
 import gc
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 
+from cost_models.executors.csr_operators import csr_call
+from cost_models.executors.executor import Call, Clock
 from cost_models.operator_call import Operator
 from cost_models.profiling.lows import KEPT, Lows
 from cost_models.replay import replay
 
-Call = Callable[[], object]
 _GROUP = 40  # operators: about as many as a network has, so that caches are as full
 _TURNS = 5
 _NETWORK_TURNS = KEPT  # a first and a second pass then give each half of the run its figure
@@ -25,10 +26,20 @@ _CLOCK_READS = 200
 
 
 class Timer:
-    """Times networks and operators in passes; `networks` and `operators` hold what was found."""
+    """Times networks and operators in passes; `networks` and `operators` hold what was found.
+
+    `device_clock` times the calls of a device that works beside this process, by whole networks;
+    None is this process's own time.
+    """
 
     def __init__(
-        self, networks: Sequence[Call], operators: Sequence[Operator], *, threads: int, seed: int
+        self,
+        networks: Sequence[Call],
+        operators: Sequence[Operator],
+        *,
+        threads: int,
+        seed: int,
+        device_clock: Clock | None = None,
     ) -> None:
         self._calls = list(networks)
         self._operators = list(operators)
@@ -37,6 +48,7 @@ class Timer:
         self._values = torch.Generator().manual_seed(seed)
         # CPU time leaves out what other processes took; of several threads it would be the sum.
         self._clock = time.process_time_ns if threads == 1 else time.perf_counter_ns
+        self._device_clock = device_clock
         self.networks = Lows(len(networks))
         self.operators = Lows(len(operators))
         self.passes = 0
@@ -44,6 +56,8 @@ class Timer:
     @property
     def clock(self) -> str:
         """What the seconds are of."""
+        if self._device_clock is not None:
+            return "the device's own time"
         return "process CPU time" if self._threads == 1 else "wall time"
 
     def resume(self, networks: Lows, operators: Lows, passes: int) -> None:
@@ -54,7 +68,7 @@ class Timer:
         """Time everything once more."""
         half = self.passes % 2
         with _undisturbed(self._threads), torch.inference_mode():
-            cost = self._clock_cost_s()
+            cost = 0.0 if self._device_clock else self._clock_cost_s()
             self._time_networks(half, cost)
             self._time_operators(half, cost)
         self.passes += 1
@@ -71,12 +85,18 @@ class Timer:
         for start in range(0, len(order), _GROUP):
             group = order[start : start + _GROUP]
             # Fresh tensors each pass: where in memory they lie changes an operator's time.
-            calls = [(index, replay(self._operators[index], self._values)) for index in group]
+            calls = [(index, self._ready(self._operators[index])) for index in group]
             for _ in range(_TURNS):
                 for index, call in calls:
                     self.operators.add(index, half, self._seconds(call) - clock_cost_s)
 
+    def _ready(self, operator: Operator) -> Call:
+        ready = replay if operator.kernel is None else csr_call
+        return ready(operator, self._values)
+
     def _seconds(self, call: Call) -> float:
+        if self._device_clock is not None:
+            return self._device_clock(call, 1)[0]
         start = self._clock()
         call()
         return (self._clock() - start) * 1e-9

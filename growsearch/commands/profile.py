@@ -77,8 +77,9 @@ def profile(
     """
     from rich.console import Console
 
-    from cost_models import CostModelError
+    from cost_models import DEVICES, CostModelError
     from cost_models.profiling.building import ProfilePlan, times_operators
+    from growsearch.commands.devices import noise_line
     from growsearch.commands.profile_networks import SpaceNetworks
 
     source = SpaceNetworks.named(
@@ -87,6 +88,7 @@ def profile(
         widest=widest,
         transforms=transform or (),
         input_shape=input_shape,
+        sparse=device in DEVICES and bool(DEVICES[device].skips.kinds),
     )
     _check_out(out)
     try:
@@ -103,6 +105,7 @@ def profile(
             minutes=minutes,
         )
         console = Console(highlight=False)
+        console.print(noise_line(threads=threads), soft_wrap=True, markup=False)
         found = _measured(plan, source, out, console)
     except CostModelError as error:
         raise UsageError(str(error)) from error

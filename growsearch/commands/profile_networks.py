@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
 from cost_models.profiling.building import DrawnNetwork
 from growsearch.errors import UsageError
+from growsearch.sparsity import sparsify
 from growsearch.transforms import TRANSFORMS
 from growsearch.trial.network import AppliedTransform, Network
 from search_spaces import Architecture, SearchSpace, SearchSpaceError, channel_groups, search_space
@@ -20,6 +22,10 @@ from search_spaces import Architecture, SearchSpace, SearchSpaceError, channel_g
 NARROWEST = 0.25
 # Of the transforms: from doubling a network's weights to ten times as many.
 _SPARSITIES = (0.5, 0.9)
+# Of the networks for a device that skips zeros: so many stay dense, the others are so sparse.
+_DENSE_SHARE = 0.2
+_ZEROS = (0.5, 0.98)
+_DISTRIBUTIONS = ("uniform", "erk")
 # A transform may not fit a narrow network; then another one is drawn.
 _DRAWS = 20
 
@@ -30,13 +36,15 @@ class SpaceNetworks:
 
     `widest` 2 scales the widest networks to the space's full configuration on average, and single
     layers to twice that, as transforms do that widen. With `transforms`, each network has one of
-    them or none.
+    them or none. With `sparse`, most of those without a transform get random zeros, for a device
+    that skips them.
     """
 
     spaces: tuple[SearchSpace, ...]
     batch_size: int = 1
     widest: float = 2.0
     transforms: tuple[str, ...] = ()
+    sparse: bool = False
 
     @classmethod
     def named(
@@ -47,6 +55,7 @@ class SpaceNetworks:
         widest: float = 2.0,
         transforms: Sequence[str] = (),
         input_shape: str | None = None,
+        sparse: bool = False,
     ) -> SpaceNetworks:
         """Find the spaces; `input_shape` as in "1x8x8" replaces their own.
 
@@ -66,7 +75,11 @@ class SpaceNetworks:
             shape = _parse_shape(input_shape)
             spaces = tuple(space.for_data(shape, space.num_classes) for space in spaces)
         return cls(
-            spaces=spaces, batch_size=batch_size, widest=widest, transforms=tuple(transforms)
+            spaces=spaces,
+            batch_size=batch_size,
+            widest=widest,
+            transforms=tuple(transforms),
+            sparse=sparse,
         )
 
     @property
@@ -77,6 +90,7 @@ class SpaceNetworks:
             "input_shapes": [list(space.input_shape) for space in self.spaces],
             "scale": [NARROWEST, self.widest],
             "transforms": list(self.transforms),
+            "sparse": self.sparse,
         }
 
     def draw(self, generator: torch.Generator) -> DrawnNetwork:
@@ -101,12 +115,24 @@ class SpaceNetworks:
                 except UsageError:
                     if attempt == _DRAWS - 1:
                         raise
+        zeros = self._zeros(module, generator) if self.sparse and not network.transform else {}
         return DrawnNetwork(
-            name=network.hash,
+            name="-".join([network.hash, *map(str, zeros.values())]),
             module=module,
             inputs=space.example_inputs(self.batch_size),
-            description=network.to_json(),
+            description={**network.to_json(), **zeros},
         )
+
+    def _zeros(self, module: nn.Module, generator: torch.Generator) -> dict[str, Any]:
+        """Give most networks zeros, as many and shared out at random; say which."""
+        if float(torch.rand((), generator=generator)) < _DENSE_SHARE:
+            return {}
+        low, high = _ZEROS
+        share = float(torch.rand((), generator=generator))
+        distribution = _DISTRIBUTIONS[_below(len(_DISTRIBUTIONS), generator)]
+        sparsity = round(low + (high - low) * share, 3)
+        sparsify(module, sparsity=sparsity, distribution=distribution, generator=generator)
+        return {"sparsity": sparsity, "distribution": distribution}
 
     def _architecture(self, space: SearchSpace, generator: torch.Generator) -> Architecture:
         architecture = space.sample(generator)

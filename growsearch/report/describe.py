@@ -79,11 +79,17 @@ def describe_interval(latency: Latency) -> str:
 
 
 def describe_check(latency: Latency) -> str:
-    """Return "measured 1.1 ms, predicted 4.2 % too slow", or nothing for what was not checked."""
+    """Return "measured 1.1 ms, predicted 4.2 % too slow", or nothing for what was not checked.
+
+    Where the two differ, processor time is what was predicted, and the whole time stands beside it.
+    """
     if latency.measured is None or latency.error is None:
         return ""
     way = "slow" if latency.error > 0 else "fast"
-    taken = format_quantity(latency.measured.value_s, "latency")
+    taken = format_quantity(latency.measured.compared_s, "latency")
+    if latency.measured.processor_s is not None:
+        whole = format_quantity(latency.measured.value_s, "latency")
+        taken = f"{taken} of processor time ({whole} in all)"
     return f"measured {taken}, predicted {100 * abs(latency.error):.1f} % too {way}"
 
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
-from torch import nn
 
 from cost_models import DEVICES, CostModelError, load_profile
-from cost_models.profiling.host import host_facts
+from cost_models.profiling.host import host_facts, machine_name
 from growsearch.search.recorder import Recorder
-from growsearch.trial.network import Network
+from growsearch.trial.latency_measuring import Network, measure_latencies
+from growsearch.trial.network import Network as TrialNetwork
 from growsearch.trial.record import Latency, Trial
-from growsearch.trial.score import LATENCY_BATCH, measured_latency
+from growsearch.trial.score import LATENCY_BATCH
 from growsearch.trial.task import machine_lock
+
+# So many networks take turns; more would have to be kept in memory at once.
+_TOGETHER = 16
 
 
 def measure_front(
@@ -24,8 +28,9 @@ def measure_front(
 ) -> tuple[str, ...]:
     """Measure the members whose latency was predicted and write both figures into the ledger.
 
-    What the search compared stays as it was. A profile of another machine cannot be checked here.
-    What was measured in an earlier session is not measured again.
+    Those of a device take turns, so that a slow moment meets all of them. What the search compared
+    stays as it was. A profile of another machine cannot be checked here. What was measured in an
+    earlier session is not measured again.
 
     Args:
         recorder: the run's ledger.
@@ -35,53 +40,59 @@ def measure_front(
     Returns:
         Notes for people on what could not be measured, and why.
     """
-    here = host_facts()["processor"]
-    notes, devices = [], []
+    notes, names = [], list(members)
     for device, path in profiles.items():
-        host = load_profile(path).record.conditions.host.get("processor", "unknown")
-        if DEVICES[device].kind == "measured" and host == here:
-            devices.append(device)
-        else:
-            notes.append(
-                f"latency[{device}] was predicted from a profile of {host}; this machine is "
-                f"{here}, so the front was not measured"
-            )
-    for name in members:
-        notes += _measure_trial(recorder, recorder.trials[name], devices)
+        unlike = _other_machine(device, path)
+        if unlike:
+            notes.append(unlike)
+            continue
+        left = [name for name in names if _is_unchecked(recorder.trials[name], device)]
+        for start in range(0, len(left), _TOGETHER):
+            notes += _measure(recorder, left[start : start + _TOGETHER], device)
     return tuple(notes)
 
 
-def _measure_trial(recorder: Recorder, trial: Trial, devices: Iterable[str]) -> list[str]:
-    open_devices = [
-        device
-        for device in devices
-        if (entry := trial.latency.get(device)) and entry.method == "fitted" and not entry.measured
-    ]
-    if not open_devices:
-        return []
-    notes, found = [], dict(trial.latency)
-    model, example = _network(recorder, trial)
-    for device in open_devices:
-        try:
-            measured = measured_latency(model, example, device, machine_lock())
-        except CostModelError as error:
-            notes.append(f"{trial.id} could not be measured on {device}: {error}")
-            continue
-        found[device] = _beside(found[device], measured)
-    if found != trial.latency:
-        recorder.check(dataclasses.replace(trial, latency=found))
-    return notes
-
-
-def _beside(predicted: Latency, measured: Latency) -> Latency:
-    return dataclasses.replace(predicted, measured=measured)
-
-
-def _network(recorder: Recorder, trial: Trial) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
-    assert trial.network is not None
-    network = Network.from_json(trial.network)
-    model = network.build()
-    model.load_state_dict(
-        load_file(recorder.folder.path / "trials" / trial.id / "weights.safetensors")
+def _other_machine(device: str, path: Path) -> str | None:
+    """Say why a profile cannot be checked on this machine; None if it can."""
+    profiled = machine_name(load_profile(path).record.conditions.host)
+    here = machine_name(host_facts(DEVICES[device].needs.accelerator))
+    if profiled == here:
+        return None
+    return (
+        f"latency[{device}] was predicted from a profile of {profiled}; this machine is {here}, "
+        "so the front was not measured"
     )
+
+
+def _is_unchecked(trial: Trial, device: str) -> bool:
+    entry = trial.latency.get(device)
+    return entry is not None and entry.method == "fitted" and entry.measured is None
+
+
+def _measure(recorder: Recorder, names: Iterable[str], device: str) -> list[str]:
+    refused: dict[str, list[str]] = defaultdict(list)
+    networks = {name: _network(recorder, name) for name in names}
+    outcomes = measure_latencies(networks, device, machine_lock())
+    for name, outcome in outcomes.items():
+        if isinstance(outcome, CostModelError):
+            refused[str(outcome)].append(name)
+        else:
+            recorder.check(_beside(recorder.trials[name], device, outcome))
+    return [
+        f"{', '.join(some)} could not be measured on {device}: {reason}"
+        for reason, some in refused.items()
+    ]
+
+
+def _beside(trial: Trial, device: str, measured: Latency) -> Trial:
+    entry = dataclasses.replace(trial.latency[device], measured=measured)
+    return dataclasses.replace(trial, latency={**trial.latency, device: entry})
+
+
+def _network(recorder: Recorder, name: str) -> Network:
+    data = recorder.trials[name].network
+    assert data is not None
+    network = TrialNetwork.from_json(data)
+    model = network.build()
+    model.load_state_dict(load_file(recorder.folder.path / "trials" / name / "weights.safetensors"))
     return model.eval(), (torch.zeros(LATENCY_BATCH, *network.input_shape),)

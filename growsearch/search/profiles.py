@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
-from cost_models import CostModelError, load_profile
+from cost_models import DEVICES, CostModelError, load_profile, unavailable
 from growsearch.errors import UsageError
 from growsearch.files import write_bytes
 from growsearch.search.run_folder import RunFolder
@@ -49,6 +50,30 @@ def _check_one(device: str, path: Path) -> None:
                 f"profiles.{device}: {path} was measured with {name} {is_}, a study compares "
                 f"{name} {must}; make one with: growsearch profile --device {device}"
             )
+
+
+def check_devices(devices: Iterable[str]) -> None:
+    """Refuse a device that would have to be measured on this machine, and cannot be.
+
+    Raises:
+        UsageError: naming the device, what it lacks and the remedy.
+    """
+    for device in devices:
+        missing = unavailable(device)
+        if missing is not None:
+            raise UsageError(
+                f"latency[{device}] cannot be measured here: {missing}. Or predict it: give a "
+                f"profile made on such a machine, profiles: {{{device}: FILE.json}}"
+            )
+
+
+def measured_devices(config: StudyConfig) -> tuple[str, ...]:
+    """Return the devices that a study's trials measure: neither predicted nor analytic."""
+    return tuple(
+        device
+        for device in config.devices
+        if DEVICES[device].kind == "measured" and device not in config.profiles
+    )
 
 
 def keep_profiles(config: StudyConfig, folder: RunFolder) -> dict[str, Path]:

@@ -17,7 +17,12 @@ from growsearch.pareto import Front
 from growsearch.report import front_of_trials
 from growsearch.search.decisions import values_of
 from growsearch.search.front_check import measure_front
-from growsearch.search.profiles import check_profiles, keep_profiles
+from growsearch.search.profiles import (
+    check_devices,
+    check_profiles,
+    keep_profiles,
+    measured_devices,
+)
 from growsearch.search.recorder import Recorder
 from growsearch.search.run_folder import RunFolder
 from growsearch.search.serial_backend import run_serial
@@ -113,6 +118,7 @@ class Study:
         )
         if len(recorder.trials) >= self.config.search.trials:
             return
+        check_devices(measured_devices(self.config))
         if self.config.search.backend == "serial":
             run_serial(self.config, task, recorder, options.report)
             return
@@ -159,7 +165,7 @@ def front_json(front: Front, trials: tuple[Trial, ...]) -> dict[str, Any]:
 def _measured_beside(trial: Trial) -> dict[str, Any]:
     """Return the predicted latencies that were measured afterwards, both figures by device."""
     beside = {
-        device: {"predicted_s": entry.value_s, "measured_s": entry.measured.value_s}
+        device: {"predicted_s": entry.value_s, "measured_s": entry.measured.compared_s}
         for device, entry in trial.latency.items()
         if entry.measured is not None
     }

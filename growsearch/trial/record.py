@@ -28,13 +28,16 @@ class Latency:
     ``value_s`` is the number that the search compares: the median of a measurement, or the
     estimate of an analytic model or of a profile ("fitted"). ``low_s``, ``high_s`` and ``noise``
     (the relative spread of a measurement) are None where the ledger does not give them.
-    ``measured`` is what the device itself took, where an estimate was checked afterwards.
+    ``processor_s`` is processor time, the mean of the smallest samples of a measurement: what a
+    profile predicts, as waiting for other programs is not in it. ``measured`` is what the device
+    itself took, where an estimate was checked afterwards.
     """
 
     method: Method
     value_s: float
     low_s: float | None = None
     high_s: float | None = None
+    processor_s: float | None = None
     noise: float | None = None
     batch_size: int | None = None
     threads: int | None = None
@@ -43,9 +46,14 @@ class Latency:
     measured: Latency | None = None
 
     @property
+    def compared_s(self) -> float:
+        """What an estimate is held against: processor time, where it was measured."""
+        return self.value_s if self.processor_s is None else self.processor_s
+
+    @property
     def error(self) -> float | None:
         """Relative error of an estimate that was checked: 0.1 is 10 % too slow."""
-        return None if self.measured is None else self.value_s / self.measured.value_s - 1
+        return None if self.measured is None else self.value_s / self.measured.compared_s - 1
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Latency:
@@ -66,6 +74,7 @@ class Latency:
             value_s=value,
             low_s=_number(data, "low_s"),
             high_s=_number(data, "high_s"),
+            processor_s=_number(data, "processor_s"),
             noise=_number(data, "noise"),
             batch_size=_integer(data, "batch_size"),
             threads=_integer(data, "threads"),
@@ -78,7 +87,10 @@ class Latency:
         """Return the ledger's form; what is not known is left out."""
         key = "median_s" if self.method == "measured" else "latency_s"
         data: dict[str, Any] = {"method": self.method, key: self.value_s}
-        rest = ("low_s", "high_s", "noise", "batch_size", "threads", "device", "note")
+        rest = (
+            *("low_s", "high_s", "processor_s", "noise"),
+            *("batch_size", "threads", "device", "note"),
+        )
         data |= {k: getattr(self, k) for k in rest if getattr(self, k) is not None}
         return data if self.measured is None else data | {"measured": self.measured.to_json()}
 

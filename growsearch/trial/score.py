@@ -27,6 +27,7 @@ from cost_models import (
 )
 from growsearch.datasets import Dataset, Split
 from growsearch.metrics import accuracy, predict
+from growsearch.trial.latency_measuring import latency_of
 from growsearch.trial.record import Latency, LayerRecord
 
 # Latencies of a search are those of one example at a time, as a deployed network meets them.
@@ -135,16 +136,7 @@ def measured_latency(
         CostModelError: if it cannot be measured here, or not well enough to be trusted.
     """
     found = _quiet_measurement(model, example, device, lock)
-    return Latency(
-        method="measured",
-        value_s=found.median_s,
-        low_s=found.low_s,
-        high_s=found.high_s,
-        noise=found.noise,
-        batch_size=found.batch_size,
-        threads=found.threads,
-        device=found.device,
-    )
+    return latency_of(found)
 
 
 def _quiet_measurement(

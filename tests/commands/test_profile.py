@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 from cost_models import estimate, load_profile, trace
 from cost_models.profiling import building
 from growsearch.cli import app
+from growsearch.commands import devices
 from growsearch.errors import UsageError
 from search_spaces import search_space
 
@@ -15,6 +16,14 @@ ARGUMENTS = [
     *("--space", "mlp-digits", "--operators", "20", "--networks", "3", "--validate", "5"),
     *("--minutes", "0.001"),
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_noise_check():
+    """It takes seconds, and has tests of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(devices, "noise_line", lambda threads: f"checked on {threads} threads")
+        yield
 
 
 def run(out, *changes):
@@ -42,6 +51,7 @@ def test_the_command_ends_with_predicted_beside_measured_and_a_yardstick(made):
     output = " ".join(made[1].split())
     for part in ("5 networks not fitted on", "this profile", "MACs alone", "repeat noise"):
         assert part in output
+    assert output.startswith("checked on 1 threads")
     assert not list(made[0].parent.glob(".*"))
 
 
@@ -90,7 +100,7 @@ def test_the_rest_of_another_profile_is_not_gone_on_from(tmp_path):
     [
         (["--device", "abacus"], "unknown device 'abacus'"),
         (["--device", "wafer-cs2"], "device = 'wafer-cs2'"),
-        (["--device", "cpu-sparse"], "zeros change its time; valid: cpu"),
+        (["--device", "cuda-2:4"], "skips the zeros of a pattern; valid: cpu"),
         (["--space", "resnet2"], "--space: unknown search space 'resnet2'"),
         (["--minutes", "0"], "minutes = 0.0: must be above 0"),
         (["--input", "big"], "--input: 'big' is no shape"),
@@ -122,6 +132,19 @@ def test_a_runtime_of_whole_networks_is_profiled_without_operators(tmp_path, mon
     assert done.exit_code == 0, (done.output, done.exception)
     found = load_profile(out)
     assert (found.record.operators, found.device.name) == ((), "cpu-onnxruntime")
+
+
+def test_a_device_that_skips_zeros_is_profiled_with_sparse_networks(tmp_path):
+    out = tmp_path / "sparse.json"
+    done = run(out, "--device", "cpu-sparse", "--operators", "60")
+    assert done.exit_code == 0, (done.output, done.exception)
+    record = load_profile(out).record
+    kernels = {timed.operator.kernel for timed in record.operators}
+    assert kernels == {None, "csr"}
+    described = [network.description for network in record.networks]
+    assert {each["distribution"] for each in described if "sparsity" in each} <= {"uniform", "erk"}
+    sparse = [net for net in record.networks if any(each.nonzeros for each in net.operators)]
+    assert len(sparse) == sum("sparsity" in each for each in described) >= 4
 
 
 def test_help_has_examples():

@@ -161,3 +161,8 @@ def test_a_custom_module_is_traced_and_estimated_end_to_end():
     network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(8 * 36, 10))
     cost = estimate(trace(network, (torch.zeros(1, 3, 8, 8),)), phase="inference", batch_size=1)
     assert cost.dense_macs == 36 * 8 * 27 + 2880
+
+
+@pytest.mark.parametrize("name", [name for name in DEVICES if name.startswith("cuda")])
+def test_a_gpu_is_said_not_to_have_been_measured(name):
+    assert "not measured by this project yet" in DEVICES[name].description

@@ -18,7 +18,7 @@ from cost_models import (
 )
 from cost_models.cost import CalibrationPoint
 from cost_models.errors import CostModelError
-from cost_models.wafer import REFERENCE, WaferCostModel, calibrate, relative_time
+from cost_models.wafer import NOTE, REFERENCE, WaferCostModel, calibrate, relative_time
 from cost_models.wafer_calibration import SpeedUp, fit_speed_up
 
 GPT3_XL = TransformerShape(layers=24, width=2048, hidden=8192, sequence=2048, vocabulary=50257)
@@ -154,6 +154,17 @@ def test_the_interval_covers_the_worst_known_miss():
 def test_every_constant_of_a_wafer_names_its_unit_and_its_source(name):
     constants = DEVICES[name].constants.values()
     assert all(each.unit and len(each.source) > 20 for each in constants)
+
+
+@pytest.mark.parametrize(("name", "there"), [("wafer-cs2", "40"), ("wafer-cs3", "44")])
+def test_activations_that_do_not_fit_on_the_wafer_are_said_to_be_too_many(name, there):
+    """A block's layers write 10 x 6144 activations a token, of 2 bytes: 354 GB for the batch."""
+    large = estimate(transformer_workload(REFERENCE), name, batch_size=256)
+    blocks = 44 * 61440 * 2 * 256 * 256
+    assert blocks < large.memory_bytes < 1.02 * blocks
+    assert f"do not fit into the wafer's {there} GB" in large.note
+    small = estimate(transformer_workload(REFERENCE), name, batch_size=8)
+    assert small.note == NOTE
 
 
 def test_what_is_assumed_of_the_cs3_is_marked_as_assumed():

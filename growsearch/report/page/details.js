@@ -50,8 +50,12 @@ function latencyNotes(index, device, detail) {
 // What a predicted latency turned out to be, once the device was asked.
 function checkOf(entry) {
   if (!entry || !entry.measured) return "";
-  const error = entry.latency_s / entry.measured.median_s - 1;
-  return `measured ${formatValue(entry.measured.median_s, SECONDS)}, `
+  const { processor_s: processor, median_s: whole } = entry.measured;
+  const error = entry.latency_s / (processor || whole) - 1;
+  const taken = processor
+    ? `${formatValue(processor, SECONDS)} of processor time (${formatValue(whole, SECONDS)} in all)`
+    : formatValue(whole, SECONDS);
+  return `measured ${taken}, `
     + `predicted ${(100 * Math.abs(error)).toFixed(1)} % too ${error > 0 ? "slow" : "fast"}`;
 }
 
