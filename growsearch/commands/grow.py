@@ -106,6 +106,12 @@ def grow(
     control_gain: Annotated[
         float, typer.Option(help="How hard the budget pulls on the indicators.")
     ] = 160.0,
+    width_multiple: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Keep widths at multiples of this: 8 saves time with AVX2, 16 with AVX-512."
+        ),
+    ] = 1,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads to train with [default: torch's choice].")
     ] = None,
@@ -139,6 +145,7 @@ def grow(
         grow_layers=layers,
         freeze_at=freeze_at,
         birth=birth,
+        width_multiple=width_multiple,
         indicators=indicators,
     )
     folder = GrowFolder(out)

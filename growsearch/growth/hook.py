@@ -19,6 +19,7 @@ from growsearch.growth.identity_start import become_identities
 from growsearch.growth.latency import LatencyModel
 from growsearch.growth.policy import GrowthPolicy
 from growsearch.growth.surgery import Surgeon, fold_gates, has_statistics, recalibrate
+from growsearch.growth.whole_multiples import in_multiples
 from growsearch.training import TRAINING_PASSES, Hook, Task, TrainingState
 
 
@@ -137,11 +138,16 @@ class GrowthHook(Hook):
             self._recalibrate(state)
 
     def _within_budget(self, wanted: Tensor, *, last: bool) -> Tensor:
-        scores = self.policy.scores()
-        fit = self.allowance.spend if last else self.allowance.cap
+        scores, allowance = self.policy.scores(), self.allowance
+
+        def fit() -> Tensor:
+            live = (allowance.spend if last else allowance.cap)(wanted, scores)
+            multiple = self.config.width_multiple
+            return in_multiples(allowance, live, scores, multiple, fill=last)
+
         if self.latency is None:
-            return fit(wanted, scores)
-        return self.latency.agreed(lambda: fit(wanted, scores), fill=last)
+            return fit()
+        return self.latency.agreed(fit, fill=last)
 
     def _ask_the_unborn(self, state: TrainingState) -> None:
         batch = self.task.sample(state.recipe.batch_size, self.generator)
