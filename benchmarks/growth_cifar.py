@@ -46,6 +46,7 @@ GROWN = {
     "learned": GrowthConfig(),
     "learned, normalised gradient": GrowthConfig(indicators=IndicatorConfig(steering="normalised")),
     "learned, taylor": GrowthConfig(indicators=IndicatorConfig(steering="taylor")),
+    "learned, multiples of 8": GrowthConfig(width_multiple=8),
     "random order": GrowthConfig(policy="random-order"),
     "random indicators": GrowthConfig(policy="random"),
 }
