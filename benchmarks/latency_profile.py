@@ -24,7 +24,9 @@ from sklearn.ensemble import GradientBoostingRegressor
 from cost_models import LatencyProfile, Operator, load_profile
 from cost_models.profiling.accuracy import Accuracy, accuracy
 from cost_models.profiling.calibration import network_parts, nonnegative_fit
+from cost_models.profiling.chosen_forms import chosen_forms
 from cost_models.profiling.features import bytes_moved, features, kind_of, padded_macs
+from cost_models.profiling.operator_sum import OperatorSum
 from cost_models.profiling.profile_file import validation_to_data
 from cost_models.profiling.records import ProfileRecord, TimedNetwork
 from growsearch.files import write_json
@@ -49,7 +51,10 @@ def counted_columns(network: TimedNetwork) -> list[float]:
 
 
 def boosted(record: ProfileRecord) -> dict[Operator, float]:
-    """Predict every operator of the networks with gradient-boosted trees, one model a kind."""
+    """Predict every operator of the networks with gradient-boosted trees, one model a kind.
+
+    Zeros are computed like other numbers, even on a device that skips them.
+    """
     by_kind: dict[str, list[tuple[Operator, float]]] = defaultdict(list)
     for timed in record.operators:
         by_kind[kind_of(timed.operator)].append((timed.operator, timed.low_s))
@@ -69,9 +74,11 @@ def boosted(record: ProfileRecord) -> dict[Operator, float]:
 
 
 def processed(profile: LatencyProfile) -> dict[Operator, float]:
-    """Predict every operator of the networks with the profile's own model."""
+    """Predict every operator of the networks with the profile's own model, in its fastest form."""
     called = [each for network in profile.record.networks for each in network.operators]
-    return {each: found.seconds for each, found in profile.model.operators.predict(called).items()}
+    assert isinstance(profile.model, OperatorSum)
+    chosen = chosen_forms(profile.model.operators, called)
+    return {each: found.seconds for each, found in chosen.items()}
 
 
 def fitted(record: ProfileRecord, columns: Mapping[str, Sequence[float]]) -> Accuracy:
