@@ -1,8 +1,15 @@
 """Which way of predicting latency is best? All on the timings of one profile.
 
-    growsearch profile --space resnet20 --space resnet56 -o cpu.json
-    python benchmarks/latency_profile.py cpu.json
+    growsearch profile --device cpu --space resnet20 --validate 40 --minutes 5 \\
+        -o benchmarks/results/cpu_resnet20_profile.json
+    python benchmarks/latency_profile.py benchmarks/results/cpu_resnet20_profile.json
 
+    growsearch profile --device cpu-sparse --space resnet18 --widest 1 --networks 12 \\
+        --validate 20 --minutes 1.5 -o benchmarks/results/cpu_sparse_resnet18_profile.json
+    python benchmarks/latency_profile.py benchmarks/results/cpu_sparse_resnet18_profile.json \\
+        --out benchmarks/results/latency_profile_cpu_sparse.json
+
+The two profiles are kept with their timings, so that the second commands need no such machine.
 Every row is fitted on the profile's calibration networks and operators, and compared with its
 validation networks, which no row has seen.
 """
