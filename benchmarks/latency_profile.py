@@ -1,8 +1,15 @@
 """Which way of predicting latency is best? All on the timings of one profile.
 
-    growsearch profile --space resnet20 --space resnet56 -o cpu.json
-    python benchmarks/latency_profile.py cpu.json
+    growsearch profile --device cpu --space resnet20 --validate 40 --minutes 5 \\
+        -o benchmarks/results/cpu_resnet20_profile.json
+    python benchmarks/latency_profile.py benchmarks/results/cpu_resnet20_profile.json
 
+    growsearch profile --device cpu-sparse --space resnet18 --widest 1 --networks 12 \\
+        --validate 20 --minutes 1.5 -o benchmarks/results/cpu_sparse_resnet18_profile.json
+    python benchmarks/latency_profile.py benchmarks/results/cpu_sparse_resnet18_profile.json \\
+        --out benchmarks/results/latency_profile_cpu_sparse.json
+
+The two profiles are kept with their timings, so that the second commands need no such machine.
 Every row is fitted on the profile's calibration networks and operators, and compared with its
 validation networks, which no row has seen.
 """
@@ -24,7 +31,9 @@ from sklearn.ensemble import GradientBoostingRegressor
 from cost_models import LatencyProfile, Operator, load_profile
 from cost_models.profiling.accuracy import Accuracy, accuracy
 from cost_models.profiling.calibration import network_parts, nonnegative_fit
+from cost_models.profiling.chosen_forms import chosen_forms
 from cost_models.profiling.features import bytes_moved, features, kind_of, padded_macs
+from cost_models.profiling.operator_sum import OperatorSum
 from cost_models.profiling.profile_file import validation_to_data
 from cost_models.profiling.records import ProfileRecord, TimedNetwork
 from growsearch.files import write_json
@@ -49,7 +58,10 @@ def counted_columns(network: TimedNetwork) -> list[float]:
 
 
 def boosted(record: ProfileRecord) -> dict[Operator, float]:
-    """Predict every operator of the networks with gradient-boosted trees, one model a kind."""
+    """Predict every operator of the networks with gradient-boosted trees, one model a kind.
+
+    Zeros are computed like other numbers, even on a device that skips them.
+    """
     by_kind: dict[str, list[tuple[Operator, float]]] = defaultdict(list)
     for timed in record.operators:
         by_kind[kind_of(timed.operator)].append((timed.operator, timed.low_s))
@@ -69,9 +81,11 @@ def boosted(record: ProfileRecord) -> dict[Operator, float]:
 
 
 def processed(profile: LatencyProfile) -> dict[Operator, float]:
-    """Predict every operator of the networks with the profile's own model."""
+    """Predict every operator of the networks with the profile's own model, in its fastest form."""
     called = [each for network in profile.record.networks for each in network.operators]
-    return {each: found.seconds for each, found in profile.model.operators.predict(called).items()}
+    assert isinstance(profile.model, OperatorSum)
+    chosen = chosen_forms(profile.model.operators, called)
+    return {each: found.seconds for each, found in chosen.items()}
 
 
 def fitted(record: ProfileRecord, columns: Mapping[str, Sequence[float]]) -> Accuracy:

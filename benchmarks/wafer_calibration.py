@@ -152,7 +152,6 @@ def absolute_row(device: str) -> Row:
         "step_s": cost.latency_s,
         "sequences_per_s": REFERENCE_BATCH / cost.latency_s,
         "flops_per_s": flops / cost.latency_s,
-        "energy_j": cost.energy_j,
         "assumptions": [
             f"{name}: {constant.source}"
             for name, constant in DEVICES[device].constants.items()

@@ -44,6 +44,8 @@ class WaferCostModel:
     ) -> Cost:
         """Estimate one step; `memory_bytes` holds the activations, as weights are not kept.
 
+        Energy is not given: nothing was measured, and absolute times rest on an assumption.
+
         Raises `UnsupportedLayerError` for recurrent layers: their steps wait for each other, and
         no public figure says how long.
         """
@@ -65,7 +67,6 @@ class WaferCostModel:
             device=device.name,
             batch_size=batch_size,
             phase=phase,
-            energy_j=latency * device.constant("power_w"),
             memory_bytes=memory_bytes,
             dense_macs=step.passes * batch_size * workload.dense_macs,
             effective_macs=step.passes * batch_size * workload.effective_macs,

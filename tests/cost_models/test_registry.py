@@ -49,7 +49,7 @@ def test_an_estimate_is_positive_inside_its_interval_and_says_what_it_is(name, p
     cost = estimate(transformer_workload(SHAPE), device=name, batch_size=8, phase=phase)
     assert cost.interval[0] <= cost.latency_s <= cost.interval[1]
     assert cost.latency_s > 0
-    assert cost.energy_j > 0
+    assert cost.energy_j is None
     assert cost.memory_bytes > 0
     assert (cost.method, cost.device, cost.phase, cost.batch_size) == ("analytic", name, phase, 8)
     assert "analytic" in cost.note
