@@ -117,6 +117,21 @@ class MultiObjectiveAsha:
         for below in self._promoted[:place]:
             below.add(record.trial)
 
+    def goes_on(self, record: RungRecord) -> bool:
+        """Enter a result and tell whether its trial is to be trained further.
+
+        This is how a trial is judged that is never resumed: it stops unless it is among the best
+        1/eta of those that came to its rung so far. Where fewer than eta have, it goes on.
+
+        Raises:
+            UsageError: see `record`.
+        """
+        self.record(record)
+        place = self._steps.index(record.steps)
+        if len(self._rungs[place]) < self._eta:
+            return True
+        return record.trial in self.best(place)
+
     def next_promotion(self) -> Promotion | None:
         """Return the promotion that is due, and count it as given; None if a new trial should run.
 

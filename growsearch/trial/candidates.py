@@ -111,7 +111,7 @@ def _sparse(
     with options.guard():
         dense = build_full(space, seed)
         dense_macs = MacProfile.of(dense, example).dense_macs
-        plan = _plan(config, dense, example, task, seed)
+        plan = plan_sparse(config, dense, example, task, seed)
         profile = MacProfile.of(plan.module, example)
     masks = Masks.of(plan.module)
     hook = plan.hook(profile.per_weight)
@@ -148,7 +148,7 @@ def _sparse(
     )
 
 
-def _plan(
+def plan_sparse(
     config: SparseTrial, dense: nn.Module, example: tuple[Tensor, ...], task: Task, seed: int
 ) -> SparsePlan:
     """Return the masked network and its updater for this trial's run."""
