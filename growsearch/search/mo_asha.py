@@ -127,10 +127,18 @@ class MultiObjectiveAsha:
             UsageError: see `record`.
         """
         self.record(record)
-        place = self._steps.index(record.steps)
-        if len(self._rungs[place]) < self._eta:
+        rung = self._rungs[self._steps.index(record.steps)]
+        if len(rung) < self._eta:
             return True
-        return record.trial in self.best(place)
+        names, values = list(rung), np.array(list(rung.values()))
+        ranks, mine = pareto_ranks(values), names.index(record.trial)
+        room = len(names) // self._eta - int((ranks < ranks[mine]).sum())
+        equals = np.flatnonzero(ranks == ranks[mine])
+        if room <= 0 or room >= len(equals):
+            return room > 0
+        # Only now does it matter what each adds to the others of its rank. The rung's other ranks
+        # set the scale as in `ranking`, so that both agree.
+        return record.trial in self.best(self._steps.index(record.steps))
 
     def next_promotion(self) -> Promotion | None:
         """Return the promotion that is due, and count it as given; None if a new trial should run.

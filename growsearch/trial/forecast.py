@@ -14,6 +14,7 @@ from growsearch.datasets import Dataset
 from growsearch.errors import UsageError
 from growsearch.growth import Budget, build_full
 from growsearch.growth.costs import Costs
+from growsearch.sparsity import Masks
 from growsearch.training import Classification
 from growsearch.transforms import NO_TRANSFORM, SCHEDULED
 from growsearch.trial.candidates import plan_sparse
@@ -85,7 +86,10 @@ def _sparse(
         # Which weights of which layer are left is what training decides.
         left = 1 - config.sparsity if config.transform == NO_TRANSFORM else 1.0
         return Forecast(metrics=metrics, live=_live(work, left * work.dense_macs))
-    metrics |= {"macs": work.effective_macs, "parameters": work.nonzero_parameters}
+    # Biases start at 0 and leave it: only what is masked stays away.
+    masks = Masks.of(plan.module)
+    masked = sum(masks[name].numel() - kept for name, kept in masks.nonzeros().items())
+    metrics |= {"macs": work.effective_macs, "parameters": work.parameters - masked}
     for device, profile in devices.items():
         if profile is not None or DEVICES[device].kind != "measured":
             source = device if profile is None else fitted_profile(profile)
