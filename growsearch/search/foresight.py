@@ -20,14 +20,14 @@ from growsearch.trial.config import GrowthTrial, RecipeChoice, SparseTrial, Tria
 from growsearch.trial.forecast import LIVE_NUMBERS, Forecast, forecast
 from growsearch.trial.task import TrialTask
 
-# A sampler looks at hundreds of candidates a suggestion: along the sparsity only so many networks
-# are built, and between two of them costs are interpolated.
+# A sampler looks at hundreds of candidates a suggestion: along the sparsity, or growth's budget,
+# only so many networks are built, and between two of them costs are interpolated.
 _PLACES = 9
 # And no more than so many for one study; what lies beyond is unknown beforehand, and is learned.
 _MOST_NETWORKS = 200
 _UNKNOWN = Forecast()
 # How long and how fast it trains does not change a network.
-_PLAIN = RecipeChoice(epochs=10)
+_RECIPE = RecipeChoice(epochs=10)
 
 
 class StudyForesight:
@@ -68,23 +68,33 @@ class StudyForesight:
         return _broken(self.exact(candidate), self._bounds)
 
     def quick(self, candidate: TrialConfig) -> Forecast:
-        """Return the forecast between two built networks of other sparsities; all else is equal."""
-        if isinstance(candidate, GrowthTrial):
-            return self._built(dataclasses.replace(candidate, training=_PLAIN))
-        plain = _without_training(candidate)
-        kind = self._config.trials.sparse
-        if kind is None or not isinstance(kind.sparsity, Range) or _fixed(plain):
+        """Return the forecast between two built networks; all but one number is equal.
+
+        The number is the sparsity, or growth's budget.
+        """
+        plain = _plain(candidate)
+        ends, at = self._line(plain)
+        if ends is None:
             return self._built(plain)
-        low, high = float(kind.sparsity.low), float(kind.sparsity.high)
-        place = (candidate.sparsity - low) / (high - low) * (_PLACES - 1)
+        place = (at - ends[0]) / (ends[1] - ends[0]) * (_PLACES - 1)
         below = min(max(int(place), 0), _PLACES - 2)
-        ends = [
-            self._built(
-                dataclasses.replace(plain, sparsity=low + step * (high - low) / (_PLACES - 1))
-            )
-            for step in (below, below + 1)
-        ]
-        return _between(*ends, place - below)
+        step = (ends[1] - ends[0]) / (_PLACES - 1)
+        low, high = (self._built(_moved(plain, ends[0] + k * step)) for k in (below, below + 1))
+        return _between(low, high, place - below)
+
+    def _line(self, candidate: TrialConfig) -> tuple[tuple[float, float] | None, float]:
+        """Return the range of the candidate's number in this study, if any, and its value."""
+        kinds = self._config.trials
+        if isinstance(candidate, GrowthTrial):
+            decision = None if kinds.growth is None else kinds.growth.budget.decision
+            at = float(candidate.budget)
+        else:
+            fixed = kinds.sparse is None or isinstance(candidate.pattern, NOfM)
+            decision = None if fixed or kinds.sparse is None else kinds.sparse.sparsity
+            at = candidate.sparsity
+        if not isinstance(decision, Range):
+            return None, at
+        return (float(decision.low), float(decision.high)), at
 
     def for_sampler(self) -> Foresight:
         """Return what GP-EHVI asks: costs in the objectives' order, descriptors, constraints."""
@@ -121,14 +131,20 @@ class StudyForesight:
         return self._dataset
 
 
-def _without_training(candidate: SparseTrial) -> SparseTrial:
-    """Return the candidate whose network is the same and whose recipe and updater are plain."""
+def _plain(candidate: TrialConfig) -> TrialConfig:
+    """Return the candidate of the same network with a plain recipe and updater."""
+    if isinstance(candidate, GrowthTrial):
+        return dataclasses.replace(candidate, training=_RECIPE)
     updater = candidate.updater if candidate.updater in SCHEDULED else "static"
-    return dataclasses.replace(candidate, training=_PLAIN, updater=updater, record=())
+    return dataclasses.replace(candidate, training=_RECIPE, updater=updater, record=())
 
 
-def _fixed(candidate: SparseTrial) -> bool:
-    return isinstance(candidate.pattern, NOfM)
+def _moved(candidate: TrialConfig, number: float) -> TrialConfig:
+    """Return the candidate with another sparsity, or another budget of the same unit."""
+    if isinstance(candidate, SparseTrial):
+        return dataclasses.replace(candidate, sparsity=number)
+    whole = isinstance(candidate.budget, int)
+    return dataclasses.replace(candidate, budget=round(number) if whole else number)
 
 
 def _broken(found: Forecast, bounds: Sequence[Bound]) -> dict[Bound, float]:

@@ -146,12 +146,12 @@ class LedgerSearch(OptunaSearch):  # type: ignore[misc]
         """Return the ledger entry of a trial that has ended, or was stopped at a rung."""
         if result.get(_LINE):
             trial = Trial.from_json(json.loads(result[_LINE]))
-        elif EPOCH in result:
-            candidate = candidate_of(self._ot_trials[trial_id].params, self._config.trials)
-            trial = stopped_at_rung(candidate, self._config.search.seed, result)
-        else:
+            return trial if self._stopping is None else self._stopping.labelled(trial)
+        if self._stopping is None or EPOCH not in result:
             return None
-        return trial if self._stopping is None else self._stopping.labelled(trial)
+        candidate = candidate_of(self._ot_trials[trial_id].params, self._config.trials)
+        trial = stopped_at_rung(candidate, self._config.search.seed, result)
+        return self._stopping.labelled(trial) if self._stopping.has_stopped(trial.id) else None
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Keep nothing; see the class."""

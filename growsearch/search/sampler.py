@@ -8,11 +8,15 @@ from collections.abc import Callable
 
 import optuna
 
+from cost_models import DEVICES
 from growsearch.errors import UsageError
+from growsearch.search.decisions import values_of
 from growsearch.search.foresight import StudyForesight
 from growsearch.search.gp_ehvi import GPEHVISampler, GPEHVISettings
 from growsearch.search.study_config import StudyConfig
 from growsearch.search.suggest import suggest_candidate
+from growsearch.transforms import SCHEDULED
+from growsearch.trial.score import latency_metric
 
 Make = Callable[[StudyConfig, StudyForesight], optuna.samplers.BaseSampler]
 
@@ -76,11 +80,10 @@ AUTO = "auto"
 
 
 def chosen_sampler(config: StudyConfig) -> str:
-    """Return the name of the sampler that a study gets; "auto" chooses by objectives and budget.
+    """Return the name of the sampler that a study gets; "auto" chooses by space and budget.
 
-    Accuracy against costs in at most 200 trials: "gp-ehvi", since costs are known beforehand.
-    Else up to 1,000 trials: "tpe", multivariate. Beyond: "nsga2", whose time for a suggestion does
-    not grow with the trials.
+    Accuracy against costs that are all known beforehand, in at most 200 trials: "gp-ehvi". Else up
+    to 1,000 trials: "tpe", multivariate, which suits mixed and conditional spaces. Beyond: "nsga2".
 
     Raises:
         UsageError: for an unknown name; the message lists the valid ones.
@@ -93,10 +96,29 @@ def chosen_sampler(config: StudyConfig) -> str:
             )
         return name
     trials = config.search.trials
-    costs = len(config.objectives) > 1 and config.objectives.get(_LEARNED) == "maximize"
-    if costs and trials <= _MOST_FOR_GP_EHVI:
+    if trials <= _MOST_FOR_GP_EHVI and costs_are_known(config):
         return "gp-ehvi"
     return "tpe" if trials <= _MOST_FOR_TPE else "nsga2"
+
+
+def costs_are_known(config: StudyConfig) -> bool:
+    """Tell whether a study is of accuracy against costs that every candidate's network tells.
+
+    Growth decides on a network while it trains, and so do updaters that make it sparser; a measured
+    latency is known once it is measured.
+    """
+    sparse = config.trials.sparse
+    if config.objectives.get(_LEARNED) != "maximize" or config.trials.growth or sparse is None:
+        return False
+    if set(SCHEDULED) & set(values_of(sparse.updater)):
+        return False
+    estimated = {
+        latency_metric(device)
+        for device in config.devices
+        if device in config.profiles or DEVICES[device].kind != "measured"
+    }
+    costs = config.objectives.keys() - {_LEARNED}
+    return bool(costs) and costs <= {"macs", "dense_macs", "parameters"} | estimated
 
 
 def make_sampler(config: StudyConfig, foresight: StudyForesight) -> optuna.samplers.BaseSampler:

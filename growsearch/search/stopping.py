@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from growsearch.pareto import Direction
-from growsearch.search.decisions import Range
 from growsearch.search.mo_asha import MultiObjectiveAsha, RungRecord, rung_steps
 from growsearch.search.study_config import StudyConfig
 from growsearch.training import EpochRecord
@@ -51,8 +50,9 @@ class EarlyStopping:
     def __init__(self, config: StudyConfig, trials: Iterable[Trial]) -> None:
         settings = config.search.stop_early
         assert settings is not None
-        most = _most_epochs(config)
-        self.rungs = rung_steps(min(settings.first, most), most, settings.eta)
+        most = config.trials.most_epochs
+        self._stopped: set[str] = set()
+        self.rungs = rung_steps(settings.first, most, settings.eta)
         self._directions = rung_directions(config.objectives)
         self._results: dict[str, list[RungResult]] = {
             trial.id: list(trial.rungs) for trial in trials
@@ -81,7 +81,13 @@ class EarlyStopping:
         results = self._results.setdefault(trial, [])
         results[:] = [result for result in results if result.epoch != epoch]
         results.append(RungResult(epoch=epoch, values=compared))
-        return self._asha.goes_on(RungRecord(trial=trial, steps=epoch, values=compared))
+        goes_on = self._asha.goes_on(RungRecord(trial=trial, steps=epoch, values=compared))
+        (self._stopped.discard if goes_on else self._stopped.add)(trial)
+        return goes_on
+
+    def has_stopped(self, trial: str) -> bool:
+        """Tell whether a rung ended the trial; one that was interrupted otherwise is unfinished."""
+        return trial in self._stopped
 
     def labelled(self, trial: Trial) -> Trial:
         """Return a trial with the results by which it was judged, for the ledger."""
@@ -106,12 +112,3 @@ def stopped_at_rung(candidate: TrialConfig, study_seed: int, result: Mapping[str
 def early_stopping(config: StudyConfig, trials: Iterable[Trial]) -> EarlyStopping | None:
     """Return a study's early stopping, if it has one."""
     return None if config.search.stop_early is None else EarlyStopping(config, trials)
-
-
-def _most_epochs(config: StudyConfig) -> int:
-    kinds: list[Any] = [config.trials.growth, config.trials.sparse]
-    decisions = [kind.epochs for kind in kinds if kind is not None]
-    return max(
-        int(decision.high if isinstance(decision, Range) else max(map(int, decision.values)))
-        for decision in decisions
-    )

@@ -138,6 +138,16 @@ class StudyConfig(Strict):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _rungs_before_the_end(self) -> StudyConfig:
+        stop, most = self.search.stop_early, self.trials.most_epochs
+        if stop is not None and stop.first >= most:
+            raise ValueError(
+                f"search.stop_early: first = {stop.first} is not before the end of the longest "
+                f"trial, {most} epochs; lower it, or remove stop_early"
+            )
+        return self
+
     @property
     def devices(self) -> tuple[str, ...]:
         """The devices whose latency is asked for, in order of their first mention."""

@@ -3,7 +3,7 @@
 import copy
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import optuna
 import pytest
@@ -11,9 +11,9 @@ import pytest
 from growsearch.errors import UsageError
 from growsearch.search.foresight import StudyForesight
 from growsearch.search.gp_ehvi import GPEHVISampler
-from growsearch.search.sampler import SAMPLERS, chosen_sampler, make_sampler
+from growsearch.search.sampler import AUTO, SAMPLERS, chosen_sampler, make_sampler
 from growsearch.search.study import Study
-from growsearch.search.study_config import StudyConfig
+from growsearch.search.study_config import Sampler, StudyConfig
 from growsearch.search.study_file import parse_study
 from growsearch.search.suggest import suggest_candidate
 from growsearch.search.telling import create_study
@@ -43,13 +43,26 @@ def test_a_sampler_named_in_a_study_searches_serially(
     assert len({trial.id for trial in study.trials}) == 3
 
 
-def test_auto_takes_what_suits_objectives_and_budget(tiny: dict[str, Any]) -> None:
-    assert chosen_sampler(_named(tiny, trials=200)) == "gp-ehvi"
-    assert chosen_sampler(_named(tiny, trials=201)) == "tpe"
+def test_auto_takes_what_suits_space_and_budget(tiny: dict[str, Any]) -> None:
+    # Growth decides on its network while it trains: its costs are not known.
+    assert chosen_sampler(_named(tiny, trials=200)) == "tpe"
     assert chosen_sampler(_named(tiny, trials=1001)) == "nsga2"
     assert chosen_sampler(_named(tiny, trials=10, sampler="random")) == "random"
+    del tiny["trials"]["growth"]
+    assert chosen_sampler(_named(tiny, trials=200)) == "gp-ehvi"
+    assert chosen_sampler(_named(tiny, trials=201)) == "tpe"
+    measured = copy.deepcopy(tiny)
+    measured["objectives"]["latency[cpu]"] = "minimize"
+    assert chosen_sampler(_named(measured, trials=20)) == "tpe"
+    tiny["trials"]["sparse"]["updater"] = ["static", "gmp"]
+    assert chosen_sampler(_named(tiny, trials=20)) == "tpe"
+    tiny["trials"]["sparse"]["updater"] = "static"
     tiny["objectives"] = {"accuracy": "maximize"}
     assert chosen_sampler(_named(tiny, trials=10)) == "tpe"
+
+
+def test_a_study_may_name_every_sampler_that_there_is() -> None:
+    assert get_args(Sampler) == (AUTO, *SAMPLERS)
 
 
 def test_gp_ehvi_without_accuracy_is_refused_with_the_remedy(
@@ -102,3 +115,23 @@ def test_every_sampler_suggests_the_same_to_equal_studies(
         asked = [study.ask() for _ in range(3)]
         runs.append([suggest_candidate(trial, config.trials) for trial in asked])
     assert runs[0] == runs[1]
+
+
+def test_quick_forecasts_follow_the_exact_ones_with_few_networks(
+    tiny: dict[str, Any], run_folder: Path
+) -> None:
+    tiny["trials"]["sparse"]["transform"] = "none"
+    config = parse_study(tiny)
+    foresight = _foresight(config, run_folder)
+    study = create_study(config, optuna.samplers.RandomSampler(seed=0))
+    kinds = set()
+    for _ in range(30):
+        candidate = suggest_candidate(study.ask(), config.trials)
+        quick, exact = foresight.quick(candidate), foresight.exact(candidate)
+        assert quick.metrics.keys() == exact.metrics.keys()
+        for name, value in exact.metrics.items():
+            assert quick.metrics[name] == pytest.approx(value, rel=0.03), name
+        kinds.add(candidate.kind)
+    assert kinds == {"growth", "sparse"}
+    # Nine places of a budget and of a sparsity under two ratios, whatever the number of candidates.
+    assert len(foresight._networks) <= 27

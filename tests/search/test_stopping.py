@@ -1,4 +1,4 @@
-"""Are trials stopped where they should be, told apart everywhere, and judged the same after a crash?"""
+"""Are trials stopped where they should be, labelled, and judged the same after a crash?"""
 
 import json
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any
 import optuna
 import pytest
 
+from growsearch.errors import UsageError
 from growsearch.report import read_run
 from growsearch.report.json_export import render_json
 from growsearch.search.stopping import EarlyStopping, rung_directions
@@ -50,6 +51,12 @@ def test_a_trial_goes_on_among_the_best_third_of_its_rung_as_a_pencil_says(
     # Between rungs and at the end nobody is judged.
     assert stopping.goes_on("e", 2, _values(0.1, 99))
     assert stopping.goes_on("e", 9, _values(0.1, 99))
+
+
+def test_a_first_rung_at_the_end_of_every_trial_is_refused(tiny: dict[str, Any]) -> None:
+    tiny["search"]["stop_early"] = {"first": 2, "eta": 3}
+    with pytest.raises(UsageError, match="first = 2 is not before the end of the longest trial"):
+        parse_study(tiny)
 
 
 def test_rungs_rebuilt_from_the_ledger_judge_like_those_that_saw_the_search(
