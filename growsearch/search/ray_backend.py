@@ -76,7 +76,7 @@ def trainable(
 
 def _report_rung(record: EpochRecord, rungs: tuple[int, ...]) -> None:
     if record.epoch in rungs:
-        tune.report({EPOCH: record.epoch, VALUES: epoch_values(record)})
+        tune.report({EPOCH: record.epoch, VALUES: json.dumps(epoch_values(record))})
 
 
 class LedgerSearch(OptunaSearch):  # type: ignore[misc]

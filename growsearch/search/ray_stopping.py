@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,5 +32,6 @@ class RungScheduler(FIFOScheduler):  # type: ignore[misc]
         if EPOCH not in result:
             return str(TrialScheduler.CONTINUE)
         name = trial_id(config_from_json(trial.config["candidate"]), self._seed)
-        goes_on = self._stopping.goes_on(name, int(result[EPOCH]), result[VALUES])
+        values = json.loads(result[VALUES])
+        goes_on = self._stopping.goes_on(name, int(result[EPOCH]), values)
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,7 +14,8 @@ from growsearch.training import EpochRecord
 from growsearch.trial.config import TrialConfig, trial_id, trial_seed
 from growsearch.trial.record import RungResult, Trial
 
-# The keys of a worker's report of a rung; the epochs are the trial's own count.
+# The keys of a worker's report of a rung; the epochs are the trial's own count, the values one text,
+# since Tune takes nested reports apart.
 EPOCH, VALUES = "rung_epoch", "rung_values"
 
 # What an epoch tells of each objective. A latency, a size and the MACs of a network are known only
@@ -96,7 +98,7 @@ class EarlyStopping:
 
 def stopped_at_rung(candidate: TrialConfig, study_seed: int, result: Mapping[str, Any]) -> Trial:
     """Return the entry of a trial that was stopped from outside, after a rung's report."""
-    values = result[VALUES]
+    values: dict[str, float] = json.loads(result[VALUES])
     return Trial(
         id=trial_id(candidate, study_seed),
         number=0,

@@ -10,11 +10,13 @@ import pytest
 from growsearch.errors import UsageError
 from growsearch.report import read_run
 from growsearch.report.json_export import render_json
-from growsearch.search.stopping import EarlyStopping, rung_directions
+from growsearch.search.stopping import EarlyStopping, rung_directions, stopped_at_rung
 from growsearch.search.study import Study
 from growsearch.search.study_config import StudyConfig
 from growsearch.search.study_file import parse_study
+from growsearch.search.suggest import suggest_candidate
 from growsearch.search.telling import create_study, tell, warm_start
+from growsearch.trial.config import trial_id
 from growsearch.trial.record import Trial, read_ledger
 
 
@@ -115,7 +117,8 @@ def test_stopped_trials_are_labelled_everywhere_and_never_on_the_front(stopped_r
     assert not {t.id for t in stopped} & {member.id for member in study.front.points}
     report = json.loads(render_json(read_run(folder)))
     assert {entry["id"] for entry in report["stopped"]} == {trial.id for trial in stopped}
-    assert report["trials"]["failed"] == 0
+    assert report["trials"]["stopped"] == len(stopped)
+    assert report["trials"]["finished"] == len(finished)
 
     fresh = create_study(study.config, optuna.samplers.RandomSampler(seed=0))
     warm_start(
@@ -140,5 +143,28 @@ def test_a_resumed_search_goes_on_with_the_rungs_it_had(
     assert stopped_run.folder.ledger.read_bytes().startswith(before)
     rebuilt = EarlyStopping(study.config, study.trials)
     judged = [trial for trial in study.trials if trial.rungs]
-    assert len(judged) == 9
+    assert len(judged) == sum(not trial.failed for trial in study.trials)
     assert all(rebuilt.labelled(trial).rungs == trial.rungs for trial in judged)
+
+
+def test_a_trial_stopped_from_outside_is_told_from_one_that_was_only_interrupted(
+    tiny: dict[str, Any],
+) -> None:
+    config = _config(tiny)
+    candidate = suggest_candidate(
+        create_study(config, optuna.samplers.RandomSampler(seed=0)).ask(), config.trials
+    )
+    stopping = EarlyStopping(config, ())
+    name = trial_id(candidate, config.search.seed)
+    for number in range(3):
+        stopping.goes_on(f"good{number}", 1, _values(0.9, 5))
+    values = _values(0.2, 50)
+    assert not stopping.has_stopped(name)
+    assert not stopping.goes_on(name, 1, values)
+    assert stopping.has_stopped(name)
+    report = {"rung_epoch": 1, "rung_values": json.dumps(values), "time_total_s": 2.5}
+    trial = stopping.labelled(stopped_at_rung(candidate, config.search.seed, report))
+    assert trial.stopped
+    assert (trial.id, trial.metrics["epochs"], trial.metrics["accuracy"]) == (name, 1, 0.2)
+    assert [dict(rung.values) for rung in trial.rungs] == [{"accuracy": 0.2, "macs": 50}]
+    assert Trial.from_json(json.loads(trial.to_line())) == trial
