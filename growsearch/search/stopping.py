@@ -14,8 +14,8 @@ from growsearch.training import EpochRecord
 from growsearch.trial.config import TrialConfig, trial_id, trial_seed
 from growsearch.trial.record import RungResult, Trial
 
-# The keys of a worker's report of a rung; the epochs are the trial's own count, the values one text,
-# since Tune takes nested reports apart.
+# The keys of a worker's report of a rung. The epochs are the trial's own count; the values are one
+# text, since Tune takes nested reports apart.
 EPOCH, VALUES = "rung_epoch", "rung_values"
 
 # What an epoch tells of each objective. A latency, a size and the MACs of a network are known only
