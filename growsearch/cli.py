@@ -110,7 +110,7 @@ def _show_end(console: Console, run: Study, front: Front) -> None:
     from growsearch.pareto import select
     from growsearch.report import choice_lines, front_table, table_legend, write_report
 
-    failed = [trial for trial in run.trials if not trial.finished]
+    failed = [trial for trial in run.trials if trial.failed]
     missing = run.config.search.trials - len(run.trials)
     if missing > 0:
         console.print(
@@ -273,9 +273,9 @@ def _listing(what: str) -> dict[str, str]:
 
         return dict(DATASET_DESCRIPTIONS)
     if what == "samplers":
-        from growsearch.search.sampler import SAMPLERS
+        from growsearch.search.sampler import AUTO, SAMPLERS
 
-        return dict.fromkeys(SAMPLERS, "")
+        return dict.fromkeys((AUTO, *SAMPLERS), "")
     raise UsageError(f"list: unknown {what!r}; valid: {_LISTS}")
 
 

@@ -21,7 +21,12 @@ def render_json(run: Run) -> str:
         "format": FORMAT,
         "name": run.name,
         "objectives": run.objectives,
-        "trials": {"finished": len(run.finished), "failed": len(run.failed)},
+        "trials": {
+            "finished": len(run.finished),
+            "failed": len(run.failed),
+            "stopped": len(run.stopped),
+            "rejected": run.rejected,
+        },
         "front": [_member(run.trial(member.id)) for member in front.members],
         "choices": [_choice(choice, next(iter(run.objectives))) for choice in device_choices(run)],
         "hypervolume": {
@@ -31,6 +36,15 @@ def render_json(run: Run) -> str:
             "ideal": dict(progress.ideal),
         },
         "failed": [{"id": trial.id, "error": trial.error} for trial in run.failed],
+        "stopped": [
+            {
+                "id": trial.id,
+                "description": describe_trial(trial),
+                "metrics": dict(trial.metrics),
+                "rungs": [rung.to_json() for rung in trial.rungs],
+            }
+            for trial in run.stopped
+        ],
         "notes": list(run.notes),
     }
     return json.dumps(data, indent=2, allow_nan=False) + "\n"

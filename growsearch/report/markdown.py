@@ -28,7 +28,7 @@ def render_markdown(run: Run) -> str:
     parts = [
         f"# {_safe(run.name)}",
         f"{len(run.finished)} trials finished, {len(run.failed)} failed, "
-        f"{len(run.front())} on the front.",
+        f"{len(run.front())} on the front.{_not_trained(run)}",
         *(["## Which network for which device?", "\n".join(answers)] if answers else []),
         "## The front",
         _front(run),
@@ -105,6 +105,13 @@ def _progress(run: Run) -> list[str]:
         f"{100 * progress.steps[-1][1]:.1f} % of the box between the best and the worst value of "
         f"every objective in this run. Reference point: {_safe(corner)}.",
     ]
+
+
+def _not_trained(run: Run) -> str:
+    """Say what was not trained to its end, where there is any."""
+    stopped = f" {len(run.stopped)} were stopped early." if run.stopped else ""
+    rejected = f" {run.rejected} candidates were rejected before training." if run.rejected else ""
+    return stopped + rejected
 
 
 def _failed(run: Run) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,20 +15,22 @@ from growsearch.errors import UsageError
 from growsearch.pareto import Bound, Direction, Front, Point, bounds_by_objective
 from growsearch.trial.record import Trial, read_ledger
 
-STUDY_FILE, LEDGER_FILE = "study.yaml", "trials.jsonl"
+STUDY_FILE, LEDGER_FILE, REJECTED_FILE = "study.yaml", "trials.jsonl", "rejected.jsonl"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """A run folder that was read: ``study`` as written, ``trials`` in the order they finished.
 
-    ``notes`` say what was odd about the files, for people.
+    ``notes`` say what was odd about the files, for people. ``rejected`` counts the candidates that
+    a hard constraint kept from being trained.
     """
 
     folder: Path
     study: Mapping[str, Any]
     trials: tuple[Trial, ...]
     notes: tuple[str, ...] = ()
+    rejected: int = 0
 
     @property
     def name(self) -> str:
@@ -52,7 +55,12 @@ class Run:
     @property
     def failed(self) -> tuple[Trial, ...]:
         """The trials that ended with an error."""
-        return tuple(trial for trial in self.trials if not trial.finished)
+        return tuple(trial for trial in self.trials if trial.failed)
+
+    @property
+    def stopped(self) -> tuple[Trial, ...]:
+        """The trials that early stopping ended; they have no result to compare."""
+        return tuple(trial for trial in self.trials if trial.stopped)
 
     def trial(self, trial_id: str) -> Trial:
         """Return one trial by its id."""
@@ -98,13 +106,27 @@ def read_run(folder: Path) -> Run:
         raise UsageError(f"{folder} is not a folder; give the folder of a run")
     study = _read_study(folder / STUDY_FILE)
     ledger = read_ledger(folder / LEDGER_FILE)
-    run = Run(folder=folder, study=study, trials=ledger.trials, notes=ledger.notes)
+    run = Run(
+        folder=folder,
+        study=study,
+        trials=ledger.trials,
+        notes=ledger.notes,
+        rejected=_whole_lines(folder / REJECTED_FILE),
+    )
     _ = run.constraints  # A constraint that cannot be read is said here, not half way through.
     lacking = [trial.id for trial in run.finished if not eligible(trial, run.objectives)]
     if not lacking:
         return run
     note = f"without a value for every objective, so not compared: {', '.join(lacking)}"
-    return Run(folder=folder, study=study, trials=ledger.trials, notes=(*ledger.notes, note))
+    return dataclasses.replace(run, notes=(*ledger.notes, note))
+
+
+def _whole_lines(path: Path) -> int:
+    """Count the lines of a file that were written to their end; none where there is no file."""
+    try:
+        return sum(line.endswith(b"}") for line in path.read_bytes().split(b"\n"))
+    except FileNotFoundError:
+        return 0
 
 
 def _read_study(path: Path) -> Mapping[str, Any]:

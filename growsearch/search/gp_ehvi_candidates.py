@@ -49,11 +49,13 @@ class Foresight:
             and unit; NaN for one that only the trial tells.
         descriptors: numbers that describe the network as it would be built.
         feasible: False for a candidate that breaks a constraint for certain.
+        choices: whether the raw choices are features beside the descriptors, which do not tell all.
     """
 
     costs: Costs | None = None
     descriptors: Descriptors | None = None
     feasible: Feasible | None = None
+    choices: bool = False
 
 
 class CandidateBook:
@@ -129,6 +131,8 @@ class CandidateBook:
             costs = tuple(s * float(v) for s, v in zip(self._signs, values, strict=True))
         if see.descriptors is not None:
             features = tuple(map(float, see.descriptors(params)))
+            if see.choices:
+                features = (*features, *self.space.encode(params))
         else:
             features = (*self.space.encode(params), *map(_log_if_known, costs))
         return Candidate(params, costs, features, feasible)

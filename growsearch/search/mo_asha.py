@@ -117,6 +117,29 @@ class MultiObjectiveAsha:
         for below in self._promoted[:place]:
             below.add(record.trial)
 
+    def goes_on(self, record: RungRecord) -> bool:
+        """Enter a result and tell whether its trial is to be trained further.
+
+        This is how a trial is judged that is never resumed: it stops unless it is among the best
+        1/eta of those that came to its rung so far. Where fewer than eta have, it goes on.
+
+        Raises:
+            UsageError: see `record`.
+        """
+        self.record(record)
+        rung = self._rungs[self._steps.index(record.steps)]
+        if len(rung) < self._eta:
+            return True
+        names, values = list(rung), np.array(list(rung.values()))
+        ranks, mine = pareto_ranks(values), names.index(record.trial)
+        room = len(names) // self._eta - int((ranks < ranks[mine]).sum())
+        equals = np.flatnonzero(ranks == ranks[mine])
+        if room <= 0 or room >= len(equals):
+            return room > 0
+        # Only now does it matter what each adds to the others of its rank. The rung's other ranks
+        # set the scale as in `ranking`, so that both agree.
+        return record.trial in self.best(self._steps.index(record.steps))
+
     def next_promotion(self) -> Promotion | None:
         """Return the promotion that is due, and count it as given; None if a new trial should run.
 

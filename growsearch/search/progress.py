@@ -31,12 +31,15 @@ class ProgressLine:
         """Return the line."""
         trials = tuple(self._recorder.trials.values())
         done, wanted = len(trials), self._config.search.trials
-        failed = sum(not trial.finished for trial in trials)
+        failed = sum(trial.failed for trial in trials)
+        stopped = sum(trial.stopped for trial in trials)
         front = front_of_trials(trials, self._config.objectives, self._config.bounds())
         parts = [f"{done}/{wanted} trials", f"{len(self._recorder.running)} running"]
         if failed:
             parts.append(f"{failed} failed")
-        best = [t.metrics["accuracy"] for t in trials if "accuracy" in t.metrics]
+        if stopped:
+            parts.append(f"{stopped} stopped early")
+        best = [t.metrics["accuracy"] for t in trials if t.finished and "accuracy" in t.metrics]
         if best:
             parts.append(f"best accuracy {100 * max(best):.2f} %")
         parts += [f"front {len(front)}", self._clock(done, wanted)]

@@ -18,12 +18,25 @@ from ray import tune
 from ray.tune.search.optuna import OptunaSearch
 
 from growsearch.errors import GrowsearchError, UsageError
+from growsearch.search.answers import candidate_of
+from growsearch.search.foresight import StudyForesight
+from growsearch.search.ray_stopping import RungScheduler
 from growsearch.search.recorder import Recorder
+from growsearch.search.rejections import Gate
 from growsearch.search.sampler import make_sampler
 from growsearch.search.serial_backend import SUGGESTIONS_A_TRIAL
+from growsearch.search.stopping import (
+    EPOCH,
+    VALUES,
+    EarlyStopping,
+    early_stopping,
+    epoch_values,
+    stopped_at_rung,
+)
 from growsearch.search.study_config import StudyConfig
 from growsearch.search.suggest import suggest_for_ray
-from growsearch.search.telling import enqueue_unfinished, tell, warm_start
+from growsearch.search.telling import prepare, tell
+from growsearch.training import EpochRecord
 from growsearch.trial.config import config_from_json, trial_id
 from growsearch.trial.record import Trial
 from growsearch.trial.run import run_trial
@@ -36,8 +49,13 @@ _FATAL = "fatal"
 _MAX_FAILURES = 3
 
 
-def trainable(config: dict[str, Any], task: TrialTask, study_seed: int) -> None:
-    """Run one trial in a worker and report its ledger line; the driver writes it."""
+def trainable(
+    config: dict[str, Any], task: TrialTask, study_seed: int, rungs: tuple[int, ...] = ()
+) -> None:
+    """Run one trial in a worker and report its ledger line; the driver writes it.
+
+    After the epochs of ``rungs`` it reports what early stopping compares.
+    """
     if config.get("known"):
         tune.report({_LINE: config["known"]})
         return
@@ -47,13 +65,18 @@ def trainable(config: dict[str, Any], task: TrialTask, study_seed: int) -> None:
             task,
             number=0,
             study_seed=study_seed,
-            report=lambda _: None,
+            report=lambda record: _report_rung(record, rungs),
         )
     except GrowsearchError as error:
         # Storage or input: every other trial would meet it too.
         tune.report({_FATAL: str(error)})
         return
     tune.report({_LINE: trial.to_line()})
+
+
+def _report_rung(record: EpochRecord, rungs: tuple[int, ...]) -> None:
+    if record.epoch in rungs:
+        tune.report({EPOCH: record.epoch, VALUES: json.dumps(epoch_values(record))})
 
 
 class LedgerSearch(OptunaSearch):  # type: ignore[misc]
@@ -63,26 +86,39 @@ class LedgerSearch(OptunaSearch):  # type: ignore[misc]
     and the starts say everything.
     """
 
-    def __init__(self, config: StudyConfig, recorder: Recorder) -> None:
+    def __init__(
+        self,
+        config: StudyConfig,
+        task: TrialTask,
+        recorder: Recorder,
+        stopping: EarlyStopping | None = None,
+    ) -> None:
+        foresight = StudyForesight(config, task)
         super().__init__(
             functools.partial(suggest_for_ray, kinds=config.trials.model_dump(mode="json")),
             metric=list(config.objectives),
             mode=[_MODES[direction] for direction in config.objectives.values()],
-            sampler=make_sampler(config.search.sampler, config.search.seed),
+            sampler=make_sampler(config, foresight),
         )
         self._config = config
         self._recorder = recorder
-        warm_start(self._ot_study, recorder.trials.values(), recorder.starts, config)
-        enqueue_unfinished(self._ot_study, recorder.unfinished())
+        self._stopping = stopping
+        self._gate = Gate(config, foresight, task.folder)
+        prepare(self._ot_study, config, recorder, self._gate)
         self._fresh_left = config.search.trials - len(recorder.trials)
 
     def suggest(self, trial_id: str) -> Any:
         """Return Tune's config of the next candidate, or that the search is at its end."""
         if self._fresh_left <= 0:
             return OptunaSearch.FINISHED
-        suggestion = super().suggest(trial_id)
-        candidate = config_from_json(suggestion["candidate"])
-        known = self._recorder.known(candidate)
+        while True:
+            suggestion = super().suggest(trial_id)
+            candidate = config_from_json(suggestion["candidate"])
+            known = self._recorder.known(candidate)
+            asked = self._ot_trials[trial_id]
+            if known is not None or not self._gate.refuses(self._ot_study, asked, candidate):
+                break
+            del self._ot_trials[trial_id]
         if known is not None:
             return {"candidate": candidate.to_json(), "known": known.to_line()}
         self._fresh_left -= 1
@@ -100,9 +136,22 @@ class LedgerSearch(OptunaSearch):  # type: ignore[misc]
             return
         self._completed_trials.add(trial_id)
         trial = None
-        if result and not error and result.get(_LINE):
-            trial = self._recorder.finish(Trial.from_json(json.loads(result[_LINE])))
+        if result and not error:
+            trial = self._ended(trial_id, result)
+        if trial is not None:
+            trial = self._recorder.finish(trial)
         tell(self._ot_study, self._ot_trials[trial_id], trial, self._config)
+
+    def _ended(self, trial_id: str, result: Mapping[str, Any]) -> Trial | None:
+        """Return the ledger entry of a trial that has ended, or was stopped at a rung."""
+        if result.get(_LINE):
+            trial = Trial.from_json(json.loads(result[_LINE]))
+            return trial if self._stopping is None else self._stopping.labelled(trial)
+        if self._stopping is None or EPOCH not in result:
+            return None
+        candidate = candidate_of(self._ot_trials[trial_id].params, self._config.trials)
+        trial = stopped_at_rung(candidate, self._config.search.seed, result)
+        return self._stopping.labelled(trial) if self._stopping.has_stopped(trial.id) else None
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Keep nothing; see the class."""
@@ -167,11 +216,18 @@ def run_ray(config: StudyConfig, task: TrialTask, recorder: Recorder) -> None:
 def _tuner(
     config: StudyConfig, task: TrialTask, recorder: Recorder, watch: _Watch, scratch: Path
 ) -> tune.Tuner:
-    bound = tune.with_parameters(trainable, task=task, study_seed=config.search.seed)
+    stopping = early_stopping(config, recorder.trials.values())
+    bound = tune.with_parameters(
+        trainable,
+        task=task,
+        study_seed=config.search.seed,
+        rungs=() if stopping is None else stopping.rungs[:-1],
+    )
     return tune.Tuner(
         tune.with_resources(bound, {"cpu": 1}),
         tune_config=tune.TuneConfig(
-            search_alg=LedgerSearch(config, recorder),
+            search_alg=LedgerSearch(config, task, recorder, stopping),
+            scheduler=None if stopping is None else RungScheduler(stopping, config.search.seed),
             num_samples=SUGGESTIONS_A_TRIAL * config.search.trials,
             max_concurrent_trials=config.search.parallel,
             reuse_actors=True,

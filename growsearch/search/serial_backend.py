@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from growsearch.search.foresight import StudyForesight
 from growsearch.search.recorder import Recorder
+from growsearch.search.rejections import Gate
 from growsearch.search.sampler import make_sampler
+from growsearch.search.stopping import EarlyStopping, early_stopping, epoch_values
 from growsearch.search.study_config import StudyConfig
 from growsearch.search.suggest import suggest_candidate
-from growsearch.search.telling import create_study, enqueue_unfinished, tell, warm_start
-from growsearch.trial.run import Report, run_trial
+from growsearch.search.telling import create_study, prepare, tell
+from growsearch.training import EpochRecord
+from growsearch.trial.run import Report, StopTrialError, run_trial
 from growsearch.trial.task import TrialTask
 
 # A small space can run dry: then the sampler repeats itself, and the search ends.
@@ -16,19 +20,39 @@ SUGGESTIONS_A_TRIAL = 5
 
 def run_serial(config: StudyConfig, task: TrialTask, recorder: Recorder, report: Report) -> None:
     """Run trials until the ledger holds as many as the study asks for."""
-    study = create_study(config, make_sampler(config.search.sampler, config.search.seed))
-    warm_start(study, recorder.trials.values(), recorder.starts, config)
-    enqueue_unfinished(study, recorder.unfinished())
-    seed, wanted = config.search.seed, config.search.trials
-    for _ in range(SUGGESTIONS_A_TRIAL * wanted):
-        if len(recorder.trials) >= wanted:
-            return
+    foresight = StudyForesight(config, task)
+    study = create_study(config, make_sampler(config, foresight))
+    gate = Gate(config, foresight, task.folder)
+    prepare(study, config, recorder, gate)
+    stopping = early_stopping(config, recorder.trials.values())
+    repeats = (SUGGESTIONS_A_TRIAL - 1) * config.search.trials
+    while len(recorder.trials) < config.search.trials and repeats >= 0:
         asked = study.ask()
         candidate = suggest_candidate(asked, config.trials)
         trial = recorder.known(candidate)
-        if trial is None:
+        if trial is not None:
+            repeats -= 1
+        elif gate.refuses(study, asked, candidate):
+            continue
+        else:
             start = recorder.begin(candidate, asked.params)
-            trial = recorder.finish(
-                run_trial(candidate, task, number=start.number, study_seed=seed, report=report)
+            trial = run_trial(
+                candidate,
+                task,
+                number=start.number,
+                study_seed=config.search.seed,
+                report=report if stopping is None else _judged(stopping, start.id, report),
             )
+            trial = recorder.finish(trial if stopping is None else stopping.labelled(trial))
         tell(study, asked, trial, config)
+
+
+def _judged(stopping: EarlyStopping, name: str, report: Report) -> Report:
+    """Return a report that ends the trial where a rung says so."""
+
+    def listen(record: EpochRecord) -> None:
+        report(record)
+        if not stopping.goes_on(name, record.epoch, epoch_values(record)):
+            raise StopTrialError
+
+    return listen

@@ -16,7 +16,9 @@ from growsearch.growth.costs import Costs
 from growsearch.pareto import Front
 from growsearch.report import front_of_trials
 from growsearch.search.decisions import values_of
+from growsearch.search.earlier_runs import earlier_trials
 from growsearch.search.front_check import measure_front
+from growsearch.search.points import points_to_evaluate
 from growsearch.search.profiles import (
     check_devices,
     check_profiles,
@@ -86,6 +88,8 @@ class Study:
         dataset = load_dataset(self.config.dataset, self.config.data_dir)
         check_budgets(self.config, dataset)
         check_profiles(self.config, self.folder)
+        points_to_evaluate(self.config.trials, self.config.search.points_to_evaluate)
+        earlier_trials(self.config)
         with self.folder.locked():
             self.folder.open(self.config)
             profiles = keep_profiles(self.config, self.folder)

@@ -21,12 +21,13 @@ __all__ = [
     "SearchSettings",
     "SelectSettings",
     "SparseKind",
+    "StopEarly",
     "StudyConfig",
     "TrialKinds",
 ]
 
 PLAIN_OBJECTIVES = ("accuracy", "macs", "dense_macs", "parameters", "training_macs")
-Sampler = Literal["auto", "tpe", "nsga2", "random"]
+Sampler = Literal["auto", "random", "tpe", "nsga2", "gp", "gp-ehvi"]
 Backend = Literal["ray", "serial"]
 
 _LATENCY = re.compile(r"latency\[(.+)\]")
@@ -39,14 +40,32 @@ class Limits(Strict):
     min: float | None = None
 
 
+class StopEarly(Strict):
+    """Asynchronous successive halving: the worse trials of each rung are stopped.
+
+    Rungs are after ``first`` epochs and its multiples by powers of ``eta``; a trial goes on if it
+    is among the best 1/``eta`` that came there.
+    """
+
+    first: int = Field(default=1, ge=1)
+    eta: int = Field(default=3, ge=2)
+
+
 class SearchSettings(Strict):
-    """How the space is searched."""
+    """How the space is searched.
+
+    ``points_to_evaluate`` come first: candidates, "dense" or "papers". ``warm_start`` are folders
+    of earlier runs on the same data, from which the sampler learns.
+    """
 
     sampler: Sampler = "auto"
     trials: int = Field(default=32, ge=1)
     parallel: int = Field(default=1, ge=1)
     seed: int = Field(default=0, ge=0)
     backend: Backend = "ray"
+    stop_early: StopEarly | None = None
+    points_to_evaluate: tuple[dict[str, Any] | Literal["dense", "papers"], ...] = ()
+    warm_start: tuple[Path, ...] = ()
 
 
 class SelectSettings(Strict):
@@ -117,6 +136,16 @@ class StudyConfig(Strict):
                     f"profiles: latency[{device}] is no objective or constraint of this study; "
                     f"add it, or remove the profile of {device}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _rungs_before_the_end(self) -> StudyConfig:
+        stop, most = self.search.stop_early, self.trials.most_epochs
+        if stop is not None and stop.first >= most:
+            raise ValueError(
+                f"search.stop_early: first = {stop.first} is not before the end of the longest "
+                f"trial, {most} epochs; lower it, or remove stop_early"
+            )
         return self
 
     @property

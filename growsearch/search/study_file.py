@@ -39,6 +39,10 @@ def load_study(path: Path) -> StudyConfig:
         # A relative path is meant from the study file, wherever the command is run.
         resolved = (path.parent / config.data_dir).resolve()
         config = config.model_copy(update={"data_dir": resolved})
+    if config.search.warm_start:
+        folders = tuple((path.parent / folder).resolve() for folder in config.search.warm_start)
+        search = config.search.model_copy(update={"warm_start": folders})
+        config = config.model_copy(update={"search": search})
     return config
 
 

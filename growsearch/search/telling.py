@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import optuna
 from optuna.trial import TrialState
 
 from growsearch.pareto import Bound
+from growsearch.search.answers import candidate_of, params_of
+from growsearch.search.earlier_runs import earlier_trials
+from growsearch.search.points import points_to_evaluate
+from growsearch.search.recorder import Recorder
+from growsearch.search.rejections import Gate, add_trial, constraint_name
 from growsearch.search.run_folder import Start
 from growsearch.search.study_config import StudyConfig
-from growsearch.search.suggest import suggest_candidate
 from growsearch.trial.record import Trial
-
-# Optuna keeps a constraint under this prefix of a trial's system attributes.
-_CONSTRAINT_KEY = "constraints"
 
 
 def create_study(config: StudyConfig, sampler: optuna.samplers.BaseSampler) -> optuna.study.Study:
@@ -38,13 +39,35 @@ def is_feasible(trial: Trial, bounds: Sequence[Bound]) -> bool:
 def tell(
     study: optuna.study.Study, asked: optuna.Trial, trial: Trial | None, config: StudyConfig
 ) -> None:
-    """Give the outcome of one asked trial; None or a failed trial enters as FAIL."""
-    if trial is None or not trial.finished:
+    """Give the outcome of one asked trial; None or a failed trial enters as FAIL.
+
+    One that was stopped early enters as PRUNED: its results are of too few epochs to compare.
+    """
+    if trial is None or trial.failed:
         study.tell(asked, state=TrialState.FAIL)
         return
+    if trial.stopped:
+        study.tell(asked, state=TrialState.PRUNED)
+        return
     for bound in config.bounds():
-        asked.set_constraint(f"{bound.objective} {bound.sense}", excess(bound, trial))
+        asked.set_constraint(constraint_name(bound), excess(bound, trial))
     study.tell(asked, [trial.metrics[name] for name in config.objectives])
+
+
+def prepare(study: optuna.study.Study, config: StudyConfig, recorder: Recorder, gate: Gate) -> None:
+    """Let a fresh Optuna study know all that is known, and queue what is to run first.
+
+    Known are earlier runs (`search.warm_start`), this run's ledger and what was rejected. What was
+    started and never finished comes first, then the study's points to evaluate.
+    """
+    for trial in earlier_trials(config):
+        _add(study, trial, params_of(trial.config, config.trials), config)
+    warm_start(study, recorder.trials.values(), recorder.starts, config)
+    gate.restore(study)
+    enqueue_unfinished(study, recorder.unfinished())
+    for params in points_to_evaluate(config.trials, config.search.points_to_evaluate):
+        if recorder.known(candidate_of(params, config.trials)) is None:
+            study.enqueue_trial(params, skip_if_exists=True)
 
 
 def warm_start(
@@ -53,26 +76,27 @@ def warm_start(
     starts: Mapping[str, Start],
     config: StudyConfig,
 ) -> None:
-    """Add the finished trials of earlier sessions, with the parameters they were started with."""
+    """Add the trials of earlier sessions, with the parameters they were started with."""
     for trial in trials:
         start = starts.get(trial.id)
-        if start is None or not trial.finished:
-            continue
-        asked = optuna.trial.FixedTrial(dict(start.params))
-        suggest_candidate(asked, config.trials)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            study.add_trial(
-                optuna.trial.create_trial(
-                    params=asked.params,
-                    distributions=asked.distributions,
-                    values=[trial.metrics[name] for name in config.objectives],
-                    system_attrs={
-                        f"{_CONSTRAINT_KEY}:{b.objective} {b.sense}": excess(b, trial)
-                        for b in config.bounds()
-                    },
-                )
-            )
+        if start is not None and not trial.failed:
+            _add(study, trial, start.params, config)
+
+
+def _add(
+    study: optuna.study.Study, trial: Trial, params: Mapping[str, Any], config: StudyConfig
+) -> None:
+    if trial.stopped:
+        add_trial(study, params, config, TrialState.PRUNED)
+        return
+    add_trial(
+        study,
+        params,
+        config,
+        TrialState.COMPLETE,
+        values=[trial.metrics[name] for name in config.objectives],
+        constraints={constraint_name(b): excess(b, trial) for b in config.bounds()},
+    )
 
 
 def enqueue_unfinished(study: optuna.study.Study, starts: Iterable[Start]) -> None:

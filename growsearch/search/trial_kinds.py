@@ -207,3 +207,9 @@ class TrialKinds(Strict):
     def names(self) -> tuple[str, ...]:
         """The kinds that are there."""
         return tuple(name for name in ("growth", "sparse") if getattr(self, name) is not None)
+
+    @property
+    def most_epochs(self) -> int:
+        """The epochs of the longest trial that there can be."""
+        decisions = [kind.epochs for kind in (self.growth, self.sparse) if kind is not None]
+        return max(int(max(values_of(decision), key=float)) for decision in decisions)

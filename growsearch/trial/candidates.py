@@ -99,7 +99,7 @@ def _sparse(
     base = base_of(config, space, dataset, seed, options)
     with options.guard():
         dense_macs = MacProfile.of(base.model, example).dense_macs
-        plan = _plan(config, base.model, example, task, seed)
+        plan = plan_sparse(config, base.model, example, task, seed)
         profile = MacProfile.of(plan.module, example)
     masks = Masks.of(plan.module)
     hook = plan.hook(profile.per_weight)
@@ -140,7 +140,7 @@ def _sparse(
     )
 
 
-def _plan(
+def plan_sparse(
     config: SparseTrial, dense: nn.Module, example: tuple[Tensor, ...], task: Task, seed: int
 ) -> SparsePlan:
     """Return the masked network and its updater for this trial's run."""

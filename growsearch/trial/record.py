@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 from growsearch.errors import UsageError
 
-Status = Literal["finished", "failed"]
+Status = Literal["finished", "failed", "stopped"]
 Method = Literal["measured", "analytic", "fitted"]
 
-STATUSES: tuple[Status, ...] = ("finished", "failed")
+STATUSES: tuple[Status, ...] = ("finished", "failed", "stopped")
 METHODS: tuple[Method, ...] = ("measured", "analytic", "fitted")
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -138,12 +138,25 @@ class LayerRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RungResult:
+    """What early stopping compared after so many epochs: finite values by name."""
+
+    epoch: int
+    values: Mapping[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the ledger's form."""
+        return {"epoch": self.epoch, "values": dict(self.values)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """One finished or failed candidate, with everything that the run knows about it.
+    """One finished, failed or early stopped candidate, with all that the run knows about it.
 
     ``metrics`` are finite numbers by name ("accuracy" in [0, 1], "macs" effective MACs of one
     example, "parameters" non-zero, "latency[DEVICE]" in seconds); empty for a trial that failed
-    before it was measured. ``network`` is the content of its architecture.json.
+    before it was measured, and of its last epoch for one that was stopped. ``network`` is the
+    content of its architecture.json. ``rungs`` are the results by which early stopping compared it.
     """
 
     id: str
@@ -159,11 +172,22 @@ class Trial:
     layers: tuple[LayerRecord, ...] = ()
     duration_s: float = 0.0
     error: str | None = None
+    rungs: tuple[RungResult, ...] = ()
 
     @property
     def finished(self) -> bool:
         """Whether the trial has a result to compare."""
         return self.status == "finished"
+
+    @property
+    def failed(self) -> bool:
+        """Whether the trial ended with an error."""
+        return self.status == "failed"
+
+    @property
+    def stopped(self) -> bool:
+        """Whether early stopping ended it before its last epoch."""
+        return self.status == "stopped"
 
     @property
     def checked(self) -> bool:
@@ -181,7 +205,7 @@ class Trial:
         if missing:
             raise ValueError(f"{missing[0]} is missing")
         if data["status"] not in STATUSES:
-            raise ValueError(f"status = {data['status']!r} is neither finished nor failed")
+            raise ValueError(f"status = {data['status']!r} is none of {', '.join(STATUSES)}")
         metrics = _mapping(data, "metrics")
         return cls(
             id=_checked_id(data["id"]),
@@ -197,10 +221,12 @@ class Trial:
             layers=tuple(_layer(entry) for entry in data.get("layers") or ()),
             duration_s=_number(data, "duration_s") or 0.0,
             error=_text(data, "error"),
+            rungs=tuple(_rung(entry) for entry in data.get("rungs") or ()),
         )
 
     def to_json(self) -> dict[str, Any]:
         """Return the ledger's form: ``from_json`` of it is this trial again."""
+        rungs = {"rungs": [rung.to_json() for rung in self.rungs]} if self.rungs else {}
         return {
             "id": self.id,
             "number": self.number,
@@ -215,6 +241,7 @@ class Trial:
             "layers": [layer.to_json() for layer in self.layers],
             "duration_s": self.duration_s,
             "error": self.error,
+            **rungs,
         }
 
     def to_line(self) -> str:
@@ -369,6 +396,15 @@ def _latencies(data: Mapping[str, Any]) -> dict[str, Latency]:
         except ValueError as error:
             raise ValueError(f"latency of {device}: {error}") from error
     return found
+
+
+def _rung(entry: Any) -> RungResult:
+    if not isinstance(entry, Mapping):
+        raise ValueError("a rung is not an object")
+    values = _mapping(entry, "values")
+    return RungResult(
+        epoch=_required_integer(entry, "epoch"), values={n: _finite(values, n) for n in values}
+    )
 
 
 def _layer(entry: Any) -> LayerRecord:

@@ -28,6 +28,10 @@ from search_spaces import SearchSpaceError
 Report = Callable[[EpochRecord], None]
 
 
+class StopTrialError(Exception):
+    """Raised by a trial's ``report`` to end it after the epoch that it has just heard of."""
+
+
 def run_trial(
     config: TrialConfig, task: TrialTask, *, number: int, study_seed: int, report: Report
 ) -> Trial:
@@ -42,7 +46,8 @@ def run_trial(
         task: the study's data, devices and run folder.
         number: the trial's place in the study.
         study_seed: with the config it fixes the trial's own seed.
-        report: called after every epoch.
+        report: called after every epoch; `StopTrialError` out of it ends the trial, which comes
+            back as stopped, with what its last epoch told.
     """
     torch.set_num_threads(1)
     started = time.monotonic()
@@ -56,11 +61,30 @@ def run_trial(
         config=config.to_json(),
         seed=seed,
     )
+    last: list[EpochRecord] = []
+
+    def listen(record: EpochRecord) -> None:
+        last[:] = [record]
+        report(record)
+
     try:
-        trial = _train_and_score(config, task, failed, report)
+        trial = _train_and_score(config, task, failed, listen)
+    except StopTrialError:
+        trial = stopped_trial(failed, last[-1])
     except (DivergedError, UsageError, CostModelError, SearchSpaceError) as error:
         trial = dataclasses.replace(failed, error=f"{type(error).__name__}: {error}")
     return dataclasses.replace(trial, duration_s=round(time.monotonic() - started, 3))
+
+
+def stopped_trial(trial: Trial, record: EpochRecord) -> Trial:
+    """Return the entry of a trial that was ended after ``record``'s epoch."""
+    metrics = {
+        "epochs": record.epoch,
+        "accuracy": record.accuracy,
+        "macs": record.forward_macs,
+        "training_macs": record.training_macs,
+    }
+    return dataclasses.replace(trial, status="stopped", metrics=metrics, error=None)
 
 
 def _train_and_score(config: TrialConfig, task: TrialTask, trial: Trial, report: Report) -> Trial:

@@ -76,7 +76,7 @@ def score(
     latency = {
         device: _latency(model, example, work, device, lock)
         if profile is None
-        else _estimated(estimate(work, _profile(profile), LATENCY_BATCH, "inference"))
+        else _estimated(estimate(work, fitted_profile(profile), LATENCY_BATCH, "inference"))
         for device, profile in devices.items()
     }
     metrics: dict[str, float] = {
@@ -122,7 +122,7 @@ def _estimated(cost: Cost) -> Latency:
 
 
 @lru_cache(maxsize=8)
-def _profile(path: Path) -> LatencyProfile:
+def fitted_profile(path: Path) -> LatencyProfile:
     """Read a profile once a process: fitting it again takes a second."""
     return load_profile(path)
 

@@ -145,3 +145,15 @@ def test_steps_that_are_no_rung_and_values_that_are_none_are_refused() -> None:
         _asha(_record("a", 1, math.nan, 1))
     with pytest.raises(UsageError, match=r"trial a: .* is not finite"):
         _asha(RungRecord(trial="a", steps=1, values={"accuracy": 0.5}))
+
+
+@settings(max_examples=40, deadline=None)
+@given(values=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=25))
+def test_a_trial_goes_on_exactly_where_the_ranking_has_it_among_the_best(
+    values: list[tuple[int, int]],
+) -> None:
+    asha = MultiObjectiveAsha({"a": "minimize", "b": "minimize"}, (1, 3), eta=3, seed=4)
+    for index, (first, second) in enumerate(values):
+        record = RungRecord(trial=f"t{index:02d}", steps=1, values={"a": first, "b": second})
+        goes_on = asha.goes_on(record)
+        assert goes_on == (index + 1 < 3 or record.trial in asha.best(0))

@@ -43,3 +43,30 @@ def test_a_read_only_run_folder_stops_the_search_with_a_message(
     run_folder.mkdir(mode=0o500)
     with pytest.raises(GrowsearchError, match="writable"):
         Study(tiny, run_folder).run()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_on_ray_gp_ehvi_searches_rungs_stop_trials_and_budgets_reject_candidates(
+    tiny: dict[str, Any], run_folder: Path
+) -> None:
+    tiny["trials"]["growth"]["epochs"] = tiny["trials"]["sparse"]["epochs"] = 3
+    tiny["constraints"] = {"dense_macs": {"max": "1M"}, "macs": {"max": 30_000}}
+    tiny["search"] |= {
+        "backend": "ray",
+        "parallel": 2,
+        "trials": 8,
+        "sampler": "gp-ehvi",
+        "stop_early": {"first": 1, "eta": 2},
+        "points_to_evaluate": ["dense", "papers"],
+    }
+    study = Study(tiny, run_folder)
+    front = study.run()
+    assert len({trial.id for trial in study.trials}) == len(study.trials) == 8
+    stopped = [trial for trial in study.trials if trial.stopped]
+    assert stopped
+    assert all(trial.rungs and trial.metrics["epochs"] < 3 for trial in stopped)
+    assert not {trial.id for trial in stopped} & {point.id for point in front.points}
+    # Sparse Wide, a paper's setting, keeps the dense network's MACs and breaks the budget.
+    rejected = [json.loads(line) for line in (run_folder / "rejected.jsonl").open()]
+    assert any(entry["candidate"].get("transform") == "sparse_wide" for entry in rejected)
+    assert not {entry["id"] for entry in rejected} & {trial.id for trial in study.trials}

@@ -6,7 +6,8 @@ import optuna
 import pytest
 
 from growsearch.errors import UsageError
-from growsearch.search.table_simulation import Outcome, SimulatedTrial, simulate
+from growsearch.search.mo_asha import MultiObjectiveAsha
+from growsearch.search.table_simulation import Outcome, Rung, SimulatedTrial, simulate
 
 
 def _study() -> optuna.study.Study:
@@ -93,3 +94,26 @@ def test_memory_for_a_trial_does_not_grow_with_the_trials_before_it() -> None:
         tracemalloc.stop()
     first, second = held[1] - held[0], held[2] - held[1]
     assert 0 < second < 1.25 * first
+
+
+def test_a_rung_frees_the_worker_of_a_stopped_trial_when_a_pencil_says_so() -> None:
+    # All take 10 s with a rung after 1 s. One worker, one of two goes on.
+    errors = [5.0, 6.0, 4.0, 7.0]
+
+    def objective(trial: optuna.Trial) -> Outcome:
+        trial.suggest_float("x", 0, 1)
+        error = errors[trial.number]
+        rung = Rung(steps=1, seconds=1.0, values={"error": error, "cost": 1.0})
+        return Outcome(values=(error, 1.0), seconds=10.0, rungs=[rung])
+
+    stopping = MultiObjectiveAsha({"error": "minimize", "cost": "minimize"}, (1, 10), eta=2, seed=0)
+    study = _study()
+    found = list(simulate(study, objective, workers=1, trials=4, stopping=stopping))
+    # 0 goes on, nobody else being there; 1 is worse than 0; 2 is the best; 3 the worst of four.
+    assert [(t.number, t.stopped, t.ended_s) for t in found] == [
+        (0, False, 10),
+        (1, True, 11),
+        (2, False, 21),
+        (3, True, 22),
+    ]
+    assert [t.state.name for t in study.trials] == ["COMPLETE", "PRUNED", "COMPLETE", "PRUNED"]

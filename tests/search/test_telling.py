@@ -3,18 +3,28 @@ from typing import Any
 
 import optuna
 
+from growsearch.search.foresight import StudyForesight
 from growsearch.search.progress import ProgressLine
 from growsearch.search.recorder import Recorder
 from growsearch.search.sampler import SAMPLERS, make_sampler
 from growsearch.search.study import Study
+from growsearch.search.study_config import StudyConfig
 from growsearch.search.suggest import suggest_candidate
 from growsearch.search.telling import create_study, enqueue_unfinished, tell, warm_start
 from growsearch.trial.record import Trial
+from growsearch.trial.task import TrialTask
 
 
 def _config(tiny: dict[str, Any], run_folder: Path) -> Study:
     tiny["constraints"] = {"macs": {"max": 10_000}}
     return Study(tiny, run_folder)
+
+
+def _sampler(config: StudyConfig, folder: Path) -> optuna.samplers.BaseSampler:
+    task = TrialTask(
+        dataset=config.dataset, data_dir=None, devices=config.devices, folder=folder, profiles={}
+    )
+    return make_sampler(config, StudyForesight(config, task))
 
 
 def _trial(name: str, macs: float) -> Trial:
@@ -32,9 +42,10 @@ def _trial(name: str, macs: float) -> Trial:
 def test_every_sampler_proposes_legal_candidates_of_both_kinds(
     tiny: dict[str, Any], run_folder: Path
 ) -> None:
-    config = _config(tiny, run_folder).config
     for name in SAMPLERS:
-        study = create_study(config, make_sampler(name, 0))
+        tiny["search"]["sampler"] = name
+        config = Study(tiny, run_folder).config
+        study = create_study(config, _sampler(config, run_folder))
         kinds = set()
         for index in range(24):
             asked = study.ask()
@@ -47,7 +58,7 @@ def test_a_failed_trial_enters_as_failed_and_an_infeasible_one_with_its_excess(
     tiny: dict[str, Any], run_folder: Path
 ) -> None:
     config = _config(tiny, run_folder).config
-    study = create_study(config, make_sampler("random", 0))
+    study = create_study(config, optuna.samplers.RandomSampler(seed=0))
     for outcome in (None, _trial("a", 12_500)):
         asked = study.ask()
         suggest_candidate(asked, config.trials)
@@ -64,7 +75,7 @@ def test_a_resumed_sampler_knows_what_finished_and_starts_with_what_did_not(
     owner = _config(tiny, run_folder)
     owner.folder.open(owner.config)
     recorder = Recorder(owner.folder, seed=3)
-    first = create_study(owner.config, make_sampler("random", 1))
+    first = create_study(owner.config, optuna.samplers.RandomSampler(seed=1))
     starts = []
     for _ in range(2):
         asked = first.ask()
@@ -73,7 +84,7 @@ def test_a_resumed_sampler_knows_what_finished_and_starts_with_what_did_not(
 
     again = Recorder(owner.folder, seed=3)
     assert [start.id for start in again.unfinished()] == [starts[1].id]
-    study = create_study(owner.config, make_sampler("random", 2))
+    study = create_study(owner.config, optuna.samplers.RandomSampler(seed=2))
     warm_start(study, again.trials.values(), again.starts, owner.config)
     enqueue_unfinished(study, again.unfinished())
     assert study.trials[0].params == dict(starts[0].params)
