@@ -19,11 +19,12 @@ from growsearch.search.decisions import values_of
 from growsearch.search.front_check import measure_front
 from growsearch.search.profiles import check_profiles, keep_profiles
 from growsearch.search.recorder import Recorder
-from growsearch.search.run_folder import RunFolder
+from growsearch.search.run_folder import RunFolder, check_local
 from growsearch.search.serial_backend import run_serial
 from growsearch.search.study_config import GrowthKind, StudyConfig
 from growsearch.search.study_file import load_study, parse_study
 from growsearch.training import EpochRecord
+from growsearch.trial.attempts import Run, train_and_score
 from growsearch.trial.record import Trial
 from growsearch.trial.task import TrialTask
 from search_spaces import search_space
@@ -37,9 +38,12 @@ class StudyOptions:
 
     ``around`` is entered for the time of the search (live progress); ``report`` receives every
     epoch of the serial backend. ``retry_failed`` runs failed trials of an earlier session again.
+    ``address`` is of a running Ray cluster, "auto" or HOST:PORT. ``run`` is what runs a candidate.
     """
 
     retry_failed: bool = False
+    address: str | None = None
+    run: Run = train_and_score
     around: Around = field(default=lambda _: nullcontext())
     report: Callable[[EpochRecord], None] = field(default=lambda _: None)
 
@@ -49,7 +53,8 @@ class Study:
 
     Args:
         config: a `StudyConfig`, a mapping of a study's keys, or the path of a YAML file.
-        folder: where the run lives; default ``runs/<name>``. An existing run resumes.
+        folder: where the run lives; default ``runs/<name>``. An existing run resumes. On a cluster
+            all nodes must see it.
     """
 
     def __init__(
@@ -60,6 +65,8 @@ class Study:
         elif not isinstance(config, StudyConfig):
             config = parse_study(config)
         self.config = config
+        if folder is not None:
+            check_local(folder)
         self.folder = RunFolder((folder or Path("runs") / config.name).absolute())
         self.trials: tuple[Trial, ...] = ()
         self.resumed_trials = 0
@@ -77,6 +84,8 @@ class Study:
             GrowsearchError: for storage or Ray trouble; what was finished is kept.
         """
         options = options or StudyOptions()
+        if options.address is not None and self.config.search.backend == "serial":
+            raise UsageError("--address: the serial backend uses no cluster; use --backend ray")
         dataset = load_dataset(self.config.dataset, self.config.data_dir)
         check_budgets(self.config, dataset)
         check_profiles(self.config, self.folder)
@@ -109,16 +118,17 @@ class Study:
             devices=self.config.devices,
             folder=self.folder.path,
             profiles=profiles,
+            time_limit_s=self.config.search.time_limit,
         )
         if len(recorder.trials) >= self.config.search.trials:
             return
         if self.config.search.backend == "serial":
-            run_serial(self.config, task, recorder, options.report)
+            run_serial(self.config, task, recorder, options.report, options.run)
             return
         # Ray takes seconds to import: only a search that uses it waits.
-        from growsearch.search.ray_backend import run_ray
+        from growsearch.search.ray_backend import RayOptions, run_ray
 
-        run_ray(self.config, task, recorder)
+        run_ray(self.config, task, recorder, RayOptions(address=options.address, run=options.run))
 
     @property
     def front(self) -> Front:

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from growsearch.errors import UsageError
 from growsearch.pareto import Bound, Direction, Preference
 from growsearch.pareto.quantities import parse_quantity
+from growsearch.search.study_values import Duration
 from growsearch.search.trial_kinds import GrowthKind, SparseKind, Strict, TrialKinds
 
 __all__ = [
@@ -47,6 +48,10 @@ class SearchSettings(Strict):
     parallel: int = Field(default=1, ge=1)
     seed: int = Field(default=0, ge=0)
     backend: Backend = "ray"
+    # What one attempt at a trial may take, in seconds or as "30 min"; without it there is no limit.
+    time_limit: Duration = None
+    # The share of a GPU that a trial has for itself, where its device is one: 0.5 is two on a GPU.
+    gpus_per_trial: float = Field(default=0.0, ge=0.0)
 
 
 class SelectSettings(Strict):
@@ -117,6 +122,18 @@ class StudyConfig(Strict):
                     f"profiles: latency[{device}] is no objective or constraint of this study; "
                     f"add it, or remove the profile of {device}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _gpus_are_used(self) -> StudyConfig:
+        from cost_models import DEVICES
+
+        accelerated = [name for name, device in DEVICES.items() if device.needs.accelerator]
+        if self.search.gpus_per_trial and not set(accelerated) & set(self.devices):
+            raise ValueError(
+                "search.gpus_per_trial: no device of this study is a GPU; add the latency of one "
+                f"({', '.join(accelerated)}), or remove the key"
+            )
         return self
 
     @property

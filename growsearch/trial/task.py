@@ -17,6 +17,7 @@ class TrialTask:
 
     ``folder`` is the run's folder; the trial writes into ``folder/trials/<id>``. ``profiles`` are
     the files to predict a device's latency from; a device without one is measured or estimated.
+    ``time_limit_s`` is what one attempt at a trial may take; None is no limit.
     """
 
     dataset: str
@@ -24,6 +25,7 @@ class TrialTask:
     devices: tuple[str, ...]
     folder: Path
     profiles: Mapping[str, Path] = field(default_factory=dict)
+    time_limit_s: float | None = None
 
 
 def machine_lock() -> MachineLock:
