@@ -19,6 +19,7 @@ from ray.tune.search.optuna import OptunaSearch
 
 from growsearch.errors import GrowsearchError
 from growsearch.files import storage_error
+from growsearch.search.measuring_node import with_measuring_nodes
 from growsearch.search.ray_session import check_here, check_nodes, ray_session
 from growsearch.search.recorder import Recorder
 from growsearch.search.sampler import make_sampler
@@ -239,7 +240,7 @@ def run_ray(
         ray_session(search.parallel, search.gpus_per_trial, options.address),
     ):
         if options.address is not None:
-            check_nodes(task)
+            task = with_measuring_nodes(task, check_nodes(task))
         _tuner(config, task, recorder, trouble, options.run, scratch).fit()
     if trouble.message is not None:
         raise GrowsearchError(trouble.message)

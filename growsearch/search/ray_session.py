@@ -8,12 +8,14 @@ import platform
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import optuna
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from cost_models.profiling.host import host_facts
 from growsearch.errors import GrowsearchError, UsageError
 from growsearch.trial.task import TrialTask
 
@@ -85,8 +87,11 @@ def _join(address: str) -> None:
         ) from error
 
 
-def check_nodes(task: TrialTask) -> None:
+def check_nodes(task: TrialTask) -> tuple[str, ...]:
     """Ask every node that can run trials whether it sees the run's folder and the data.
+
+    Returns:
+        The processors of these nodes.
 
     Raises:
         GrowsearchError: naming the node, what it lacks and the remedy.
@@ -95,19 +100,44 @@ def check_nodes(task: TrialTask) -> None:
     for node in ray.nodes():
         if node["Alive"] and node["Resources"].get("CPU", 0) >= 1:
             place = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            remote = ray.remote(num_cpus=0, max_retries=0)(node_problem)
+            remote = ray.remote(num_cpus=0, max_retries=0)(_describe)
             asked[remote.options(scheduling_strategy=place).remote(task)] = node
-    answered, late = ray.wait(list(asked), num_returns=len(asked), timeout=_PROBE_S)
-    problems = [_answer(asked[ref]["NodeManagerHostname"], ref) for ref in answered]
-    problems += [
-        f"{asked[ref]['NodeManagerHostname']} did not answer in {_PROBE_S:.0f} s" for ref in late
-    ]
-    found = [problem for problem in problems if problem]
     if not asked:
         raise GrowsearchError("the cluster has no node with a CPU; add one and run again")
-    if found:
-        more = f" (and {len(found) - 1} more nodes)" if len(found) > 1 else ""
-        raise GrowsearchError(f"node {found[0]}{more}")
+    answered, late = ray.wait(list(asked), num_returns=len(asked), timeout=_PROBE_S)
+    answers = [(asked[ref], _answer(ref)) for ref in answered]
+    answers += [(asked[ref], _SILENT) for ref in late]
+    problems = [f"{n['NodeManagerHostname']}: {a.problem}" for n, a in answers if a.problem]
+    if problems:
+        more = f" (and {len(problems) - 1} more nodes)" if len(problems) > 1 else ""
+        raise GrowsearchError(f"node {problems[0]}{more}")
+    return tuple(answer.processor for _, answer in answers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What keeps a node from running trials, if anything does, and its processor."""
+
+    problem: str
+    processor: str = ""
+
+
+_SILENT = _Answer(f"no answer in {_PROBE_S:.0f} s; see Ray's logs there, or take it out")
+
+
+def _describe(task: TrialTask) -> tuple[str, str]:
+    return node_problem(task), host_facts()["processor"]
+
+
+def _answer(ref: Any) -> _Answer:
+    try:
+        return _Answer(*ray.get(ref))
+    except ray.exceptions.RayError as error:
+        last = str(error).strip().splitlines()[-1]
+        return _Answer(
+            f"growsearch does not run there ({last[:200]}); install the same version on every "
+            "node, or use growsearch submit, which brings it along"
+        )
 
 
 def node_problem(task: TrialTask) -> str:
@@ -127,18 +157,6 @@ def check_here(task: TrialTask) -> None:
     problem = node_problem(task)
     if problem:
         raise GrowsearchError(f"node {platform.node()}: {problem}")
-
-
-def _answer(host: str, ref: Any) -> str:
-    try:
-        problem = ray.get(ref)
-    except ray.exceptions.RayError as error:
-        last = str(error).strip().splitlines()[-1]
-        return (
-            f"{host}: growsearch does not run there ({last[:200]}); install the same version on "
-            "every node, or use growsearch submit, which brings it along"
-        )
-    return f"{host}: {problem}" if problem else ""
 
 
 def _quiet() -> None:

@@ -87,7 +87,14 @@ def _train_and_score(config: TrialConfig, task: TrialTask, trial: Trial, report:
     candidate = train_candidate(config, dataset, trial.seed, options)
     check_finite(candidate)
     devices = {device: task.profiles.get(device) for device in task.devices}
-    found = score(candidate.model, dataset, devices, lock, training_macs=candidate.training_macs)
+    found = score(
+        candidate.model,
+        dataset,
+        devices,
+        lock,
+        training_macs=candidate.training_macs,
+        measure_latency=task.measure,
+    )
     write_files(folder, candidate)
     return dataclasses.replace(
         trial,
