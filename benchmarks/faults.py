@@ -237,16 +237,21 @@ def raising(place: Place, times: int) -> Finding:
 
 def always_raising(place: Place, times: int) -> Finding:
     search = study(place, times)
-    with contextlib.suppress(GrowsearchError):
-        search.run(options(place, raise_error, times=1000, cluster=False))
+    search.run(StudyOptions(run=broken))
     message = str(search.trials[0].error)
     return finding("trial that always raises", f"{times} trials", place, [], message)
+
+
+def broken(*_: object) -> Trial:
+    """Stand for a trial with a bug in it."""
+    raise RuntimeError("injected: a bug in a layer")
 
 
 def worker(place: Place, times: int) -> Finding:
     search = study(place, 2, backend="ray")
     search.run(options(place, kill_worker, times=times))
-    return finding("killed worker", f"{times} SIGKILLs after epoch 2", place, [], "")
+    message = "; ".join(search.incidents)
+    return finding("killed worker", f"{times} SIGKILLs after epoch 2", place, [], message)
 
 
 def driver(place: Place, times: int) -> Finding:
@@ -363,7 +368,7 @@ def _interrupted_once(place: Place) -> str:
 
 def node(place: Place, times: int) -> Finding:
     """Kill a node of the cluster in the middle of a trial."""
-    before: list[str] = []
+    message, before = "", []
     for index in range(times):
         victim = place.cluster.add_node(num_cpus=1)
         place.cluster.wait_for_nodes()
@@ -374,7 +379,8 @@ def node(place: Place, times: int) -> Finding:
             place.cluster.remove_node(victim, allow_graceful=False)
         (place.notes / "waiting").unlink()
         before += finished_ids(place)
-    return finding("killed node", f"{times} x one of two nodes after epoch 2", place, before, "")
+        message = "; ".join(search.incidents)
+    return finding("killed node", f"{times} x a node after epoch 2", place, before, message)
 
 
 @contextlib.contextmanager

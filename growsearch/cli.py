@@ -120,6 +120,8 @@ def _show_end(console: Console, run: Study, front: Front) -> None:
     from growsearch.report import choice_lines, front_table, table_legend, write_report
 
     failed = [trial for trial in run.trials if not trial.finished]
+    for incident in run.incidents:
+        console.print(f"Note: {incident}", soft_wrap=True, markup=False)
     missing = run.config.search.trials - len(run.trials)
     if missing > 0:
         console.print(

@@ -7,6 +7,7 @@ trial runs there, and one measurement at a time holds the resource.
 from __future__ import annotations
 
 import dataclasses
+import platform
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -105,4 +106,7 @@ def measure_there(
 ) -> dict[str, Any]:
     """Measure on the node that this runs on; return what `Latency.from_json` reads."""
     torch.set_num_threads(1)
-    return measured_latency(model, example, device, machine_lock()).to_json()
+    found = measured_latency(model, example, device, machine_lock())
+    node = ray.get_runtime_context().get_node_id()[:8]
+    note = f"measured on the node kept for it, {platform.node()} ({node})"
+    return dataclasses.replace(found, note=note).to_json()

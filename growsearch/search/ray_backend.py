@@ -181,6 +181,14 @@ class _Watch(tune.Callback):  # type: ignore[misc]
         if result.get(_FATAL):
             self._trouble.note(str(result[_FATAL]))
 
+    def on_trial_recover(self, *, trial: Any, **_: Any) -> None:
+        """Say that a worker died and what becomes of its trial."""
+        name = trial_id(config_from_json(trial.config["candidate"]), self._seed)
+        self._recorder.incidents.append(
+            f"trial {name}: its worker died ({trial.num_failures} of at most "
+            f"{MOST_FAILURES} times); it went on after its last epoch"
+        )
+
     def on_trial_error(self, *, trial: Any, **_: Any) -> None:
         """Record a trial whose worker died too often as failed; it would kill the next one too.
 

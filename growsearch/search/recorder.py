@@ -34,6 +34,7 @@ class Recorder:
         }
         self.starts = folder.read_starts()
         self.running: set[str] = set()
+        self.incidents: list[str] = []
         self.listeners: list[Callable[[], None]] = []
         if not retry_failed:
             self._adopt()

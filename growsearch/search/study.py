@@ -71,6 +71,7 @@ class Study:
         self.trials: tuple[Trial, ...] = ()
         self.resumed_trials = 0
         self.notes: tuple[str, ...] = ()
+        self.incidents: tuple[str, ...] = ()
         self.check_notes: tuple[str, ...] = ()
 
     def run(self, options: StudyOptions | None = None) -> Front:
@@ -102,6 +103,7 @@ class Study:
                     self._check_front(recorder, profiles)
             finally:
                 self.trials = _in_order(recorder)
+                self.incidents = tuple(recorder.incidents)
             return self._write_front()
 
     def _check_front(self, recorder: Recorder, profiles: Mapping[str, Path]) -> None:
