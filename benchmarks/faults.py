@@ -257,9 +257,8 @@ def worker(place: Place, times: int) -> Finding:
 def driver(place: Place, times: int) -> Finding:
     """Kill the driver with kill -9, cut Tune's files, put stale ones there, go on."""
     before: list[str] = []
-    for index in range(times):
-        trials = 2 + index
-        process = drive(place, trials)
+    for _ in range(times):
+        process = drive(place, 2, "ray")
         with _killed_at_the_end(process):
             wait_for(lambda: (place.notes / "waiting").exists(), process)
             os.killpg(process.pid, signal.SIGKILL)
@@ -276,9 +275,10 @@ def driver(place: Place, times: int) -> Finding:
     )
 
 
-def drive(place: Place, trials: int) -> subprocess.Popen[str]:
-    """Start a driver in a process of its own; its trial waits for death after its second epoch."""
-    arguments = [str(place.folder), place.cluster.address, str(trials)]
+def drive(place: Place, trials: int, backend: str) -> subprocess.Popen[str]:
+    """Start a driver in a process of its own; a trial waits for death after its second epoch."""
+    address = place.cluster.address if backend == "ray" else ""
+    arguments = [str(place.folder), address, str(trials)]
     return subprocess.Popen(
         [sys.executable, __file__, "--drive", *arguments],
         start_new_session=True,
@@ -291,8 +291,8 @@ def drive_here(folder: Path, address: str, trials: int) -> None:
     run = functools.partial(
         noted, notes=folder / "notes", strike=wait_after_the_first_trial, times=1000
     )
-    search = Study(settings(trials, backend="ray"), folder / "run")
-    search.run(StudyOptions(address=address, run=run))
+    search = Study(settings(trials, backend="ray" if address else "serial"), folder / "run")
+    search.run(StudyOptions(address=address or None, run=run))
 
 
 def wait_after_the_first_trial(notes: Path) -> None:
@@ -429,13 +429,13 @@ def read_only(place: Place, times: int) -> Finding:
 
 def twice(place: Place, times: int) -> Finding:
     """Start a second search in the folder of one that runs."""
-    process = drive(place, 2)
+    process = drive(place, 2, "serial")
     message = ""
     with _killed_at_the_end(process):
         wait_for(lambda: (place.notes / "waiting").exists(), process)
         for _ in range(times):
             try:
-                study(place, 2, backend="ray").run(options(place, no_strike))
+                study(place, 2).run(options(place, no_strike, cluster=False))
             except GrowsearchError as error:
                 message = str(error)
         os.killpg(process.pid, signal.SIGKILL)

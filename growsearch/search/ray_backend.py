@@ -186,7 +186,7 @@ class _Watch(tune.Callback):  # type: ignore[misc]
         name = trial_id(config_from_json(trial.config["candidate"]), self._seed)
         self._recorder.incidents.append(
             f"trial {name}: its worker died ({trial.num_failures} of at most "
-            f"{MOST_FAILURES} times); it went on after its last epoch"
+            f"{MOST_FAILURES} times); it was taken up again where it had been"
         )
 
     def on_trial_error(self, *, trial: Any, **_: Any) -> None:

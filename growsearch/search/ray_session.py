@@ -53,9 +53,8 @@ def ray_session(parallel: int, gpus: float, address: str | None) -> Iterator[Non
 
 
 def _start(parallel: int, gpus: float) -> None:
-    # Ray's ports listen on every interface of a machine, so that a token guards them; its
-    # dashboard, which anybody could send work to, is not started.
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    # Ray's ports listen on every interface of a machine; a token, which Ray makes by itself for an
+    # instance of one's own, guards them. The dashboard, which takes jobs, is not started.
     try:
         ray.init(
             address="local",

@@ -186,7 +186,7 @@ def check_local(path: Path) -> None:
     Raises:
         UsageError: with the reason and the remedy.
     """
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/", str(path)):
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):
         raise UsageError(
             f"{path}: a run lives in a folder, on this machine or shared by a cluster's nodes. The "
             "ledger is appended to and flushed, trial by trial, which an object store cannot do; "

@@ -111,7 +111,7 @@ def place_of(thread: int) -> str:
     return f"{last.name} ({last.filename.rpartition('/')[2]}:{last.lineno})"
 
 
-_REMEDY = "raise search.time_limit, and use --retry-failed to run it again"
+_REMEDY = "give more with search.time_limit, and run it again with --retry-failed"
 
 
 def _passed(limit_s: float) -> str:
