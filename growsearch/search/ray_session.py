@@ -37,7 +37,7 @@ def ray_session(parallel: int, gpus: float, address: str | None) -> Iterator[Non
 
     Raises:
         UsageError: if Ray runs in this process, or the address is of another kind.
-        GrowsearchError: if Ray does not start or is not there.
+        GrowsearchError: if Ray does not start or is not there, or has no such GPU.
     """
     _quiet()
     if ray.is_initialized():
@@ -47,9 +47,24 @@ def ray_session(parallel: int, gpus: float, address: str | None) -> Iterator[Non
     else:
         _join(address)
     try:
+        check_gpus(gpus)
         yield
     finally:
         ray.shutdown()
+
+
+def check_gpus(share: float) -> None:
+    """Refuse a share of a GPU that no node has: Ray would wait for one without an end.
+
+    Raises:
+        GrowsearchError: with the remedy.
+    """
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    if share and not any(node["Resources"].get("GPU", 0) >= share for node in nodes):
+        raise GrowsearchError(
+            f"search.gpus_per_trial = {share:g}, but no node of {len(nodes)} has so much of a GPU; "
+            "add one that has, or lower the value"
+        )
 
 
 def _start(parallel: int, gpus: float) -> None:

@@ -128,8 +128,13 @@ class StudyConfig(Strict):
     def _gpus_are_used(self) -> StudyConfig:
         from cost_models import DEVICES
 
+        share = self.search.gpus_per_trial
+        if share > 1 and share != round(share):
+            raise ValueError(
+                f"search.gpus_per_trial = {share}: a part of one GPU, or a whole number of them"
+            )
         accelerated = [name for name, device in DEVICES.items() if device.needs.accelerator]
-        if self.search.gpus_per_trial and not set(accelerated) & set(self.devices):
+        if share and not set(accelerated) & set(self.devices):
             raise ValueError(
                 "search.gpus_per_trial: no device of this study is a GPU; add the latency of one "
                 f"({', '.join(accelerated)}), or remove the key"

@@ -9,7 +9,7 @@ import ray
 
 from growsearch.errors import GrowsearchError
 from growsearch.search.measuring_node import resource_of, with_measuring_nodes
-from growsearch.search.ray_session import node_problem
+from growsearch.search.ray_session import check_gpus, node_problem
 from growsearch.trial.task import TrialTask
 
 TASK = TrialTask(
@@ -64,6 +64,16 @@ def test_a_device_with_a_profile_or_an_analytic_model_needs_no_node(
     _cluster(monkeypatch, TRAINS, TRAINS)
     predicted = dataclasses.replace(TASK, profiles={"cpu": Path("cpu.json")})
     assert with_measuring_nodes(predicted, ["A", "B"]) == predicted
+
+
+def test_a_share_of_a_gpu_that_no_living_node_has_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _cluster(monkeypatch, TRAINS, {"GPU": 1.0}, {"GPU": 8.0}, dead=2)
+    check_gpus(0.0)
+    check_gpus(1.0)
+    with pytest.raises(GrowsearchError, match=r"gpus_per_trial = 2, but no node of 2 has so much"):
+        check_gpus(2.0)
 
 
 def test_a_node_without_the_run_or_the_data_says_what_it_lacks(tmp_path: Path) -> None:

@@ -258,3 +258,6 @@ def test_a_share_of_a_gpu_is_for_studies_that_have_one_among_their_devices(
         parse_study(tiny)
     tiny["objectives"]["latency[cuda]"] = "minimize"
     assert parse_study(tiny).search.gpus_per_trial == 0.5
+    tiny["search"]["gpus_per_trial"] = 1.5
+    with pytest.raises(UsageError, match="a part of one GPU, or a whole number of them"):
+        parse_study(tiny)
