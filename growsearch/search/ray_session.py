@@ -79,7 +79,8 @@ def _start(parallel: int, gpus: float) -> None:
             log_to_driver=False,
             logging_level=logging.ERROR,
         )
-    except (OSError, RuntimeError, ConnectionError, ValueError) as error:
+    except Exception as error:
+        # Ray raises plain exceptions, too, such as on a machine too busy for it to start in time.
         raise GrowsearchError(
             f"Ray did not start: {error}. Try again, or run with --backend serial"
         ) from error
