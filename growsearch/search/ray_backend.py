@@ -32,6 +32,7 @@ from growsearch.trial.attempts import (
     Run,
     failed_trial,
     keep_outcome,
+    kept_outcome,
     run_to_its_end,
     train_and_score,
 )
@@ -95,8 +96,11 @@ def _last_words(candidate: TrialConfig, task: TrialTask, seed: int) -> Callable[
 
     def end(message: str) -> None:
         trial = failed_trial(candidate, seed, f"TimeLimitError: {message}")
+        folder = task.folder / "trials" / trial.id
         try:
-            keep_outcome(task.folder / "trials" / trial.id, trial)
+            # One that came to its end at this very moment has its own.
+            if kept_outcome(folder) is None:
+                keep_outcome(folder, trial)
         finally:
             os._exit(1)
 
