@@ -85,7 +85,7 @@ def submit(study: Path, address: str, out: Path, token: Path) -> subprocess.Comp
     """Run `growsearch submit` as a person would, from a shell with the token's file."""
     command = [sys.executable, "-c", "from growsearch.cli import main; main()", "submit"]
     return subprocess.run(
-        [*command, str(study), "--address", address, "--out", str(out)],
+        [*command, str(study), "--address", address, "--out", str(out), "--python", sys.executable],
         env={**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)},
         capture_output=True,
         text=True,

@@ -26,6 +26,9 @@ def submit(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Run failed trials again.")
     ] = False,
+    python: Annotated[
+        str, typer.Option(help="The head's interpreter that has torch and the other libraries.")
+    ] = "python",
     detach: Annotated[bool, typer.Option("--detach", help="Do not wait for the end.")] = False,
 ) -> None:
     """Send a search to a Ray cluster, with our packages, and show its output to its end."""
@@ -38,7 +41,7 @@ def submit(
     options = ["--trials", str(trials)] if trials else []
     options += ["--fresh"] if fresh else []
     options += ["--retry-failed"] if retry_failed else []
-    job = send(load_study(study), address=address, out=out, options=options)
+    job = send(load_study(study), address=address, out=out, options=options, python=python)
     print(f"Job {job.name} runs on {address}, in {out}.", flush=True)
     if detach:
         print(f"Its output: ray job logs --follow --address {address} {job.name}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import logging
 import shlex
 import shutil
 import tempfile
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import ray
 import yaml
 
 import cost_models
@@ -22,7 +24,9 @@ from growsearch.search.study_config import StudyConfig
 
 # What a cluster's nodes need of us; the libraries that these import they must have themselves.
 PACKAGES = (growsearch, search_spaces, cost_models)
-_COMMAND = ("python", "-c", "from growsearch.cli import main; main()")
+_MAIN = "from growsearch.cli import main; main()"
+# What Ray's job client raises: no connection, an answer that is an error, a wrong token.
+_PROBLEMS = (RuntimeError, ValueError, OSError, ray.exceptions.RayError)
 _STUDY = "study.yaml"
 
 
@@ -34,9 +38,20 @@ class Job:
     name: str
 
 
-def entrypoint(out: Path, options: Sequence[str]) -> str:
+def entrypoint(out: Path, options: Sequence[str], python: str) -> str:
     """Return the command that the cluster's head runs in the job's folder."""
-    command = (*_COMMAND, "search", _STUDY, "--address", "auto", "--out", str(out), *options)
+    command = (
+        python,
+        "-c",
+        _MAIN,
+        "search",
+        _STUDY,
+        "--address",
+        "auto",
+        "--out",
+        str(out),
+        *options,
+    )
     return shlex.join(command)
 
 
@@ -52,7 +67,14 @@ def check_out(out: Path) -> None:
         )
 
 
-def submit(config: StudyConfig, *, address: str, out: Path, options: Sequence[str] = ()) -> Job:
+def submit(
+    config: StudyConfig,
+    *,
+    address: str,
+    out: Path,
+    options: Sequence[str] = (),
+    python: str = "python",
+) -> Job:
     """Send a search to a cluster's head and return at once.
 
     Args:
@@ -60,6 +82,7 @@ def submit(config: StudyConfig, *, address: str, out: Path, options: Sequence[st
         address: the head's dashboard, such as http://127.0.0.1:8265.
         out: the run's folder on the cluster; see `check_out`.
         options: more of `growsearch search`, such as --fresh.
+        python: the interpreter on the head that has the libraries which our packages import.
 
     Raises:
         UsageError: without Ray's job client, or for an address that is none of a dashboard.
@@ -71,14 +94,14 @@ def submit(config: StudyConfig, *, address: str, out: Path, options: Sequence[st
         write_job_folder(config, Path(folder))
         try:
             name = client.submit_job(
-                entrypoint=entrypoint(out, options),
+                entrypoint=entrypoint(out, options, python),
                 metadata={"growsearch": config.name},
                 runtime_env={
                     "working_dir": folder,
                     "py_modules": [str(Path(str(p.__file__)).parent) for p in PACKAGES],
                 },
             )
-        except (RuntimeError, ValueError, OSError) as error:
+        except _PROBLEMS as error:
             raise _refused(address, error) from error
     return Job(address=address, name=name)
 
@@ -109,7 +132,7 @@ def follow(job: Job, show: Callable[[str], None]) -> None:
     try:
         asyncio.run(tail())
         info = client.get_job_info(job.name)
-    except (RuntimeError, OSError) as error:
+    except _PROBLEMS as error:
         raise _refused(job.address, error) from error
     if str(info.status) != "SUCCEEDED":
         raise GrowsearchError(
@@ -130,9 +153,10 @@ def _client(address: str) -> Any:
         )
     from ray.job_submission import JobSubmissionClient
 
+    logging.getLogger("ray").setLevel(logging.ERROR)
     try:
         return JobSubmissionClient(address)
-    except (RuntimeError, ValueError, OSError) as error:
+    except _PROBLEMS as error:
         raise _refused(address, error) from error
 
 

@@ -16,11 +16,13 @@ HEAD = "http://127.0.0.1:9"
 
 
 def test_the_job_runs_the_same_search_on_the_cluster_that_it_is_part_of() -> None:
-    command = shlex.split(entrypoint(Path("/shared/my runs/a"), ["--trials", "5", "--fresh"]))
-    assert command[:2] == ["python", "-c"]
+    command = shlex.split(
+        entrypoint(Path("/shared/my runs/a"), ["--trials", "5"], "/env/bin/python")
+    )
+    assert command[:2] == ["/env/bin/python", "-c"]
     assert command[3:] == [
         *("search", "study.yaml", "--address", "auto"),
-        *("--out", "/shared/my runs/a", "--trials", "5", "--fresh"),
+        *("--out", "/shared/my runs/a", "--trials", "5"),
     ]
 
 
