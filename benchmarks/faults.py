@@ -49,7 +49,7 @@ ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
 RESULTS = Path(__file__).parent / "results" / "faults.json"
 EPOCHS = 4
 STRIKE_AFTER = 2  # epochs
-PATIENCE_S = 240.0
+PATIENCE_S = 600.0
 
 Strike = Callable[[Path], None]
 
@@ -163,10 +163,13 @@ def wait_to_be_killed(notes: Path) -> None:
     time.sleep(10 * PATIENCE_S)
 
 
-def hang_in_a_lock(notes: Path) -> None:
-    """Wait for a lock that another process holds for ever."""
-    with (notes / "held.lock").open("a") as file:
+def hanging(
+    _config: TrialConfig, _task: TrialTask, _seed: int, _report: Report, *, held: Path
+) -> Trial:
+    """Stand for a trial that waits for a lock which another process holds for ever."""
+    with held.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
+    raise AssertionError("the lock was free")
 
 
 def fill_the_disk(notes: Path) -> None:
@@ -319,13 +322,15 @@ def spoil_tune_files(place: Place) -> None:
 
 def hang(place: Place, times: int) -> Finding:
     """Let trials wait for a lock for ever; the watchdog ends them."""
-    place.notes.mkdir()
-    with (place.notes / "held.lock").open("a") as file:
+    study(place, 1).run(options(place, no_strike, cluster=False))
+    before, held = finished_ids(place), place.folder / "held.lock"
+    with held.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        search = study(place, 1 + times, backend="ray", time_limit=8)
-        search.run(options(place, hang_in_a_lock, times=times))
+        search = study(place, 1 + times, backend="ray", time_limit=3)
+        run = functools.partial(hanging, held=held)
+        search.run(StudyOptions(address=place.cluster.address, run=run))
     message = next(str(trial.error) for trial in search.trials if not trial.finished)
-    return finding("hanging trial", f"{times} waiting for a lock for ever", place, [], message)
+    return finding("hanging trial", f"{times} waiting for a lock for ever", place, before, message)
 
 
 def not_a_number(place: Place, times: int) -> Finding:
@@ -341,7 +346,7 @@ def interrupt(place: Place, times: int) -> Finding:
     for _ in range(times):
         message = _interrupted_once(place)
         before += finished_ids(place)
-    study(place, len(set(before)) + 1, backend="ray").run(options(place, no_strike))
+    study(place, len(set(before)) + 1).run(options(place, no_strike, cluster=False))
     return finding("Ctrl-C", f"{times} SIGINTs to the group", place, before, message)
 
 
@@ -406,7 +411,7 @@ def full_disk(place: Place, times: int) -> Finding:
                 message = str(error)
             before += finished_ids(place)
             (place.folder / "filler").unlink()
-        study(place, 2 + times, backend="ray").run(options(place, no_strike))
+        study(place, 2 + times).run(options(place, no_strike, cluster=False))
         return finding("full disk", f"{times} x a tmpfs filled up", place, before, message)
 
 

@@ -20,6 +20,8 @@ from growsearch.errors import GrowsearchError, UsageError
 from growsearch.trial.task import TrialTask
 
 _PROBE_S = 120.0
+# On a busy machine Ray gives up after 30 s; the second time what it needs is in memory.
+_STARTS = 2
 _TOKEN = (
     "a cluster with token authentication needs RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH=FILE "
     "with the cluster's token in every process, this one included"
@@ -70,20 +72,25 @@ def check_gpus(share: float) -> None:
 def _start(parallel: int, gpus: float) -> None:
     # Ray's ports listen on every interface of a machine; a token, which Ray makes by itself for an
     # instance of one's own, guards them. The dashboard, which takes jobs, is not started.
-    try:
-        ray.init(
-            address="local",
-            num_cpus=parallel,
-            num_gpus=None if gpus else 0,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
-    except Exception as error:
-        # Ray raises plain exceptions, too, such as on a machine too busy for it to start in time.
-        raise GrowsearchError(
-            f"Ray did not start: {error}. Try again, or run with --backend serial"
-        ) from error
+    for left in reversed(range(_STARTS)):
+        try:
+            ray.init(
+                address="local",
+                num_cpus=parallel,
+                num_gpus=None if gpus else 0,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+        except Exception as error:
+            # Ray raises plain exceptions, too, such as on a machine too busy to start it in time.
+            ray.shutdown()
+            if left:
+                continue
+            raise GrowsearchError(
+                f"Ray did not start: {error}. Try again, or run with --backend serial"
+            ) from error
+        return
 
 
 def _join(address: str) -> None:

@@ -31,7 +31,7 @@ SERIAL = {
 ON_A_CLUSTER = {
     "worker": (2, r"its worker died \(1 of at most 3 times\); it was taken up again where"),
     "driver": (3, "1 trials were kept"),
-    "hang": (1, r"limit of 8 s passed and it hung in hang_in_a_lock \(faults\.py:\d+\); give more"),
+    "hang": (1, r"limit of 3 s passed and it hung in hanging \(faults\.py:\d+\); give more"),
     "interrupt": (2, r"Stopped\. \d+ finished trials are kept in .*; run the same command again"),
     "node": (3, "its worker died"),
     "full-disk": (3, r"No space left on device\. What was finished is kept; free some space and"),
