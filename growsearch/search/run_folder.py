@@ -18,13 +18,14 @@ from typing import Any, TextIO
 
 import yaml
 
+from growsearch import __version__
 from growsearch.errors import GrowsearchError, UsageError
 from growsearch.files import append_line, storage_error, write_text
 from growsearch.search.study_config import StudyConfig
 from growsearch.search.study_file import PROVENANCE, load_study
 from growsearch.trial.config import TrialConfig, config_from_json
 
-_VERSIONS_OF = ("growsearch", "torch", "ray", "optuna", "numpy", "fvcore", "moocore")
+_VERSIONS_OF = ("torch", "ray", "optuna", "numpy", "fvcore", "moocore")
 # A search needs room for weights and ledger; below this it would fail in the middle.
 _LEAST_FREE_BYTES = 64 * 2**20
 # What may differ between a run and the study that resumes it.
@@ -207,7 +208,12 @@ def provenance() -> dict[str, Any]:
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "git_revision": _git_revision(),
-        "versions": {"python": platform.python_version(), **{n: version(n) for n in _VERSIONS_OF}},
+        "versions": {
+            "python": platform.python_version(),
+            # Our own number: on a cluster we may have been sent along, not installed.
+            "growsearch": __version__,
+            **{name: version(name) for name in _VERSIONS_OF},
+        },
         "host": {
             "platform": platform.platform(),
             "processor": _processor(),

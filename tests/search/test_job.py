@@ -98,6 +98,24 @@ def test_ordinary_paths_are_no_addresses() -> None:
         check_local(Path(path))
 
 
+def test_a_run_says_its_version_where_growsearch_was_sent_along_and_not_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as installed
+
+    from growsearch import __version__
+    from growsearch.search import run_folder
+
+    def only_libraries(name: str) -> str:
+        if name == "growsearch":
+            raise PackageNotFoundError(name)
+        return installed(name)
+
+    monkeypatch.setattr(run_folder, "version", only_libraries)
+    assert run_folder.provenance()["versions"]["growsearch"] == __version__
+
+
 def test_the_serial_backend_takes_no_address(tiny: dict[str, Any], run_folder: Path) -> None:
     from growsearch.search.study import StudyOptions
 
