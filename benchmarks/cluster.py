@@ -131,6 +131,8 @@ def main() -> None:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print(json.dumps(found, indent=2))
+    if found["exit_code"]:
+        sys.exit("the submitted search failed; nothing was written")
     write_json(chosen.out, {key: value for key, value in found.items() if key != "output"})
 
 

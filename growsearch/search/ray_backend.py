@@ -228,6 +228,9 @@ class _StopAtTrouble(tune.Stopper):  # type: ignore[misc]
         self._trouble = trouble
 
     def __call__(self, trial_id: str, result: Mapping[str, Any]) -> bool:  # noqa: ARG002
+        # Tune asks before it tells the callbacks.
+        if result.get(_FATAL):
+            self._trouble.note(str(result[_FATAL]))
         return self.stop_all()
 
     def stop_all(self) -> bool:
