@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -12,6 +13,7 @@ import typer
 from growsearch.commands import devices as devices_command
 from growsearch.commands import grow as grow_command
 from growsearch.commands import profile as profile_command
+from growsearch.commands import submit as submit_command
 from growsearch.errors import GrowsearchError, UsageError
 
 if TYPE_CHECKING:
@@ -47,6 +49,10 @@ def search(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Run failed trials again.")
     ] = False,
+    address: Annotated[
+        str | None,
+        typer.Option(help="A running Ray cluster: auto on one of its nodes, or HOST:PORT."),
+    ] = None,
 ) -> None:
     """Search for the best networks; an existing run resumes. Ends with a Pareto report."""
     from rich.console import Console
@@ -60,7 +66,9 @@ def search(
     console = Console(highlight=False)
     run = Study(config, fresh_folder(folder) if fresh else folder)
     options = StudyOptions(
-        retry_failed=retry_failed, around=lambda recorder: _progress(console, config, recorder)
+        retry_failed=retry_failed,
+        address=address,
+        around=lambda recorder: _progress(console, config, recorder),
     )
     front = _run(run, options)
     _show_end(console, run, front)
@@ -91,6 +99,8 @@ def _progress(
 
 
 def _run(run: Study, options: StudyOptions) -> Front:
+    # What stops a job on a cluster ends like Ctrl-C: with what was kept.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return run.run(options)
     except KeyboardInterrupt:
@@ -100,7 +110,7 @@ def _run(run: Study, options: StudyOptions) -> Front:
 def _interrupted(run: Study) -> NoReturn:
     print(
         f"\nStopped. {len(run.trials)} finished trials are kept in {run.folder.path}; "
-        "run the same command again to go on.",
+        "run the same command again to go on: what was under way continues after its last epoch.",
         file=sys.stderr,
     )
     raise typer.Exit(_INTERRUPTED)
@@ -111,6 +121,8 @@ def _show_end(console: Console, run: Study, front: Front) -> None:
     from growsearch.report import choice_lines, front_table, table_legend, write_report
 
     failed = [trial for trial in run.trials if trial.failed]
+    for incident in run.incidents:
+        console.print(f"Note: {incident}", soft_wrap=True, markup=False)
     missing = run.config.search.trials - len(run.trials)
     if missing > 0:
         console.print(
@@ -282,6 +294,7 @@ def _listing(what: str) -> dict[str, str]:
 app.command("devices", epilog=devices_command.EPILOG)(devices_command.devices)
 app.command("grow", epilog=grow_command.EPILOG)(grow_command.grow)
 app.command("profile", epilog=profile_command.EPILOG)(profile_command.profile)
+app.command("submit", epilog=submit_command.EPILOG)(submit_command.submit)
 
 
 def _version(wanted: bool) -> None:

@@ -15,3 +15,7 @@ class UsageError(GrowsearchError):
 
 class DivergedError(GrowsearchError):
     """Training met a loss that is not finite."""
+
+
+class TimeLimitError(GrowsearchError):
+    """A trial took longer than its study allows."""

@@ -89,3 +89,43 @@ def test_a_study_reads_a_mapping_as_well_as_a_file(tmp_path: Path) -> None:
     study = Study(Path(__file__).parents[1] / "examples" / "digits.yaml", tmp_path / "run")
     assert study.config.name == "digits"
     assert not (tmp_path / "run").exists()
+
+
+def test_a_search_that_is_told_to_terminate_says_what_was_kept_and_how_to_go_on(
+    tmp_path: Path,
+) -> None:
+    study: dict[str, Any] = {
+        "name": "long",
+        "dataset": "digits",
+        "trials": {
+            "sparse": {
+                "space": "mlp-digits",
+                "transform": "none",
+                "sparsity": {"low": 0.5, "high": 0.9},
+                "epochs": 1,
+            }
+        },
+        "objectives": {"accuracy": "maximize", "macs": "minimize"},
+        "search": {"trials": 500, "backend": "serial"},
+    }
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from growsearch.cli import main; main()", "search", "study.yaml"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        # Elsewhere than in a terminal, a line is shown for every trial.
+        assert process.stdout.readline().startswith("1/500 trials")
+        process.terminate()
+        _, message = process.communicate(timeout=300)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130
+    assert "finished trials are kept in" in message
+    assert "run the same command again to go on" in message
+    assert "Traceback" not in message

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
-import logging
 import os
+import shutil
 import tempfile
-import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import optuna
-import ray
 from ray import tune
 from ray.tune.search.optuna import OptunaSearch
 
-from growsearch.errors import GrowsearchError, UsageError
+from growsearch.errors import GrowsearchError
+from growsearch.files import storage_error
 from growsearch.search.answers import candidate_of
 from growsearch.search.foresight import StudyForesight
+from growsearch.search.measuring_node import with_measuring_nodes
+from growsearch.search.ray_session import check_here, check_nodes, ray_session
 from growsearch.search.ray_stopping import RungScheduler
 from growsearch.search.recorder import Recorder
 from growsearch.search.rejections import Gate
@@ -37,20 +40,53 @@ from growsearch.search.study_config import StudyConfig
 from growsearch.search.suggest import suggest_for_ray
 from growsearch.search.telling import prepare, tell
 from growsearch.training import EpochRecord
-from growsearch.trial.config import config_from_json, trial_id
+from growsearch.trial.attempts import (
+    MOST_FAILURES,
+    Run,
+    failed_trial,
+    keep_outcome,
+    kept_outcome,
+    run_to_its_end,
+    train_and_score,
+)
+from growsearch.trial.config import TrialConfig, config_from_json, trial_id
 from growsearch.trial.record import Trial
-from growsearch.trial.run import run_trial
 from growsearch.trial.task import TrialTask
+from growsearch.trial.time_limit import watchdog
 
 _MODES = {"maximize": "max", "minimize": "min"}
 _LINE = "ledger_line"
 _FATAL = "fatal"
-# A worker that dies (out of memory, a lost node) is given this many more chances.
-_MAX_FAILURES = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RayOptions:
+    """Where a search runs on Ray, and what runs a candidate there.
+
+    ``address`` is "auto" or HOST:PORT of a cluster; None starts a Ray of this machine's.
+    """
+
+    address: str | None = None
+    run: Run = train_and_score
+
+
+class Trouble:
+    """What ends a whole search: the first problem that every other trial would meet too."""
+
+    def __init__(self) -> None:
+        self.message: str | None = None
+
+    def note(self, message: str) -> None:
+        """Keep the first message."""
+        self.message = self.message or message
 
 
 def trainable(
-    config: dict[str, Any], task: TrialTask, study_seed: int, rungs: tuple[int, ...] = ()
+    config: dict[str, Any],
+    task: TrialTask,
+    study_seed: int,
+    run: Run,
+    rungs: tuple[int, ...] = (),
 ) -> None:
     """Run one trial in a worker and report its ledger line; the driver writes it.
 
@@ -59,14 +95,17 @@ def trainable(
     if config.get("known"):
         tune.report({_LINE: config["known"]})
         return
+    candidate = config_from_json(config["candidate"])
     try:
-        trial = run_trial(
-            config_from_json(config["candidate"]),
-            task,
-            number=0,
-            study_seed=study_seed,
-            report=lambda record: _report_rung(record, rungs),
-        )
+        check_here(task)
+        with watchdog(task.time_limit_s, _last_words(candidate, task, study_seed)):
+            trial = run_to_its_end(
+                candidate,
+                task,
+                study_seed=study_seed,
+                report=lambda record: _report_rung(record, rungs),
+                run=run,
+            )
     except GrowsearchError as error:
         # Storage or input: every other trial would meet it too.
         tune.report({_FATAL: str(error)})
@@ -77,6 +116,26 @@ def trainable(
 def _report_rung(record: EpochRecord, rungs: tuple[int, ...]) -> None:
     if record.epoch in rungs:
         tune.report({EPOCH: record.epoch, VALUES: json.dumps(epoch_values(record))})
+
+
+def _last_words(candidate: TrialConfig, task: TrialTask, seed: int) -> Callable[[str], None]:
+    """Return what writes a hanging trial's outcome down and ends its process.
+
+    A thread that waits inside C cannot be stopped, its process can. The trial comes back with the
+    outcome, as one whose worker died.
+    """
+
+    def end(message: str) -> None:
+        trial = failed_trial(candidate, seed, f"TimeLimitError: {message}")
+        folder = task.folder / "trials" / trial.id
+        try:
+            # One that came to its end at this very moment has its own.
+            if kept_outcome(folder) is None:
+                keep_outcome(folder, trial)
+        finally:
+            os._exit(1)
+
+    return end
 
 
 class LedgerSearch(OptunaSearch):  # type: ignore[misc]
@@ -91,6 +150,7 @@ class LedgerSearch(OptunaSearch):  # type: ignore[misc]
         config: StudyConfig,
         task: TrialTask,
         recorder: Recorder,
+        trouble: Trouble,
         stopping: EarlyStopping | None = None,
     ) -> None:
         foresight = StudyForesight(config, task)
@@ -102,6 +162,7 @@ class LedgerSearch(OptunaSearch):  # type: ignore[misc]
         )
         self._config = config
         self._recorder = recorder
+        self._trouble = trouble
         self._stopping = stopping
         self._gate = Gate(config, foresight, task.folder)
         prepare(self._ot_study, config, recorder, self._gate)
@@ -109,7 +170,7 @@ class LedgerSearch(OptunaSearch):  # type: ignore[misc]
 
     def suggest(self, trial_id: str) -> Any:
         """Return Tune's config of the next candidate, or that the search is at its end."""
-        if self._fresh_left <= 0:
+        if self._fresh_left <= 0 or self._trouble.message:
             return OptunaSearch.FINISHED
         while True:
             suggestion = super().suggest(trial_id)
@@ -122,7 +183,11 @@ class LedgerSearch(OptunaSearch):  # type: ignore[misc]
         if known is not None:
             return {"candidate": candidate.to_json(), "known": known.to_line()}
         self._fresh_left -= 1
-        self._recorder.begin(candidate, self._ot_trials[trial_id].params)
+        try:
+            self._recorder.begin(candidate, self._ot_trials[trial_id].params)
+        except GrowsearchError as error:
+            self._trouble.note(str(error))
+            return OptunaSearch.FINISHED
         return {"candidate": candidate.to_json(), "known": ""}
 
     def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
@@ -131,7 +196,7 @@ class LedgerSearch(OptunaSearch):  # type: ignore[misc]
     def on_trial_complete(
         self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Tell Optuna, once a result's ledger line is on disk."""
+        """Tell Optuna, once a result's ledger line is on disk; one that was not asked is kept."""
         if trial_id in self._completed_trials:
             return
         self._completed_trials.add(trial_id)
@@ -139,8 +204,14 @@ class LedgerSearch(OptunaSearch):  # type: ignore[misc]
         if result and not error:
             trial = self._ended(trial_id, result)
         if trial is not None:
-            trial = self._recorder.finish(trial)
-        tell(self._ot_study, self._ot_trials[trial_id], trial, self._config)
+            try:
+                trial = self._recorder.finish(trial)
+            except GrowsearchError as problem:
+                # Its outcome is in the trial's folder: the next session enters it.
+                self._trouble.note(str(problem))
+                trial = None
+        if trial_id in self._ot_trials:
+            tell(self._ot_study, self._ot_trials[trial_id], trial, self._config)
 
     def _ended(self, trial_id: str, result: Mapping[str, Any]) -> Trial | None:
         """Return the ledger entry of a trial that has ended, or was stopped at a rung."""
@@ -161,73 +232,138 @@ class LedgerSearch(OptunaSearch):  # type: ignore[misc]
 
 
 class _Watch(tune.Callback):  # type: ignore[misc]
-    """Notes workers that died, and stops the search at a fatal error."""
+    """Notes what workers report beside results, and workers that died."""
 
-    def __init__(self, recorder: Recorder, seed: int) -> None:
+    def __init__(self, recorder: Recorder, seed: int, trouble: Trouble) -> None:
         self._recorder = recorder
         self._seed = seed
-        self.fatal: str | None = None
+        self._trouble = trouble
 
     def on_trial_result(self, *, result: Mapping[str, Any], **_: Any) -> None:
-        """Keep the first fatal message."""
-        if result.get(_FATAL) and self.fatal is None:
-            self.fatal = str(result[_FATAL])
+        """Keep a fatal message."""
+        if result.get(_FATAL):
+            self._trouble.note(str(result[_FATAL]))
+
+    def on_trial_recover(self, *, trial: Any, **_: Any) -> None:
+        """Say that a worker died and what becomes of its trial."""
+        name = trial_id(config_from_json(trial.config["candidate"]), self._seed)
+        self._recorder.incidents.append(
+            f"trial {name}: its worker died ({trial.num_failures} of at most "
+            f"{MOST_FAILURES} times); it was taken up again where it had been"
+        )
 
     def on_trial_error(self, *, trial: Any, **_: Any) -> None:
-        """Leave a trial whose worker died too often unfinished."""
-        self._recorder.abandon(trial_id(config_from_json(trial.config["candidate"]), self._seed))
+        """Record a trial whose worker died too often as failed; it would kill the next one too.
+
+        One that never came to run stays unfinished.
+        """
+        candidate = config_from_json(trial.config["candidate"])
+        failures = trial.num_failures
+        if failures <= MOST_FAILURES:
+            self._recorder.abandon(trial_id(candidate, self._seed))
+            return
+        reason = (
+            f"WorkerDied: its worker died {failures} times ({_last_line(trial.error_file)}); a "
+            "trial that needs more memory than there is does that"
+        )
+        try:
+            self._recorder.finish(failed_trial(candidate, self._seed, reason))
+        except GrowsearchError as problem:
+            self._trouble.note(str(problem))
 
 
-class _StopAtFatal(tune.Stopper):  # type: ignore[misc]
-    """Ends the whole search once a trial has met what every other trial would meet too."""
+def _last_line(file: str | None) -> str:
+    try:
+        lines = Path(file or "").read_text(errors="replace").strip().splitlines()
+    except OSError:
+        return "Ray kept no reason"
+    return lines[-1][:200] if lines else "Ray kept no reason"
 
-    def __init__(self) -> None:
-        self._fatal = False
+
+class _StopAtTrouble(tune.Stopper):  # type: ignore[misc]
+    """Ends the whole search at the first trouble."""
+
+    def __init__(self, trouble: Trouble) -> None:
+        self._trouble = trouble
 
     def __call__(self, trial_id: str, result: Mapping[str, Any]) -> bool:  # noqa: ARG002
-        self._fatal = self._fatal or bool(result.get(_FATAL))
-        return self._fatal
+        # Tune asks before it tells the callbacks.
+        if result.get(_FATAL):
+            self._trouble.note(str(result[_FATAL]))
+        return self.stop_all()
 
     def stop_all(self) -> bool:
-        return self._fatal
+        return self._trouble.message is not None
 
 
-def run_ray(config: StudyConfig, task: TrialTask, recorder: Recorder) -> None:
-    """Run trials on a local Ray until the ledger holds as many as the study asks for.
+def run_ray(
+    config: StudyConfig, task: TrialTask, recorder: Recorder, options: RayOptions | None = None
+) -> None:
+    """Run trials on Ray until the ledger holds as many as the study asks for.
 
     Raises:
-        GrowsearchError: if Ray cannot start, or a trial met a storage error; the ledger is intact.
+        GrowsearchError: if Ray cannot start, a node lacks the run's folder, or a trial met a
+            storage error; the ledger is intact.
     """
-    missing = config.search.trials - len(recorder.trials)
-    if missing <= 0:
+    options = options or RayOptions()
+    if config.search.trials <= len(recorder.trials):
         return
-    _quiet()
-    watch = _Watch(recorder, config.search.seed)
-    with tempfile.TemporaryDirectory(prefix="growsearch-tune-") as scratch:
-        _start_ray(config.search.parallel)
-        try:
-            _tuner(config, task, recorder, watch, Path(scratch)).fit()
-        finally:
-            ray.shutdown()
-    if watch.fatal is not None:
-        raise GrowsearchError(watch.fatal)
+    trouble, search = Trouble(), config.search
+    with (
+        _scratch(task.folder) as scratch,
+        ray_session(search.parallel, search.gpus_per_trial, options.address),
+    ):
+        if options.address is not None:
+            task = with_measuring_nodes(task, check_nodes(task))
+        _tuner(config, task, recorder, trouble, options.run, scratch).fit()
+    if trouble.message is not None:
+        raise GrowsearchError(trouble.message)
+
+
+def scratch_folder(run: Path) -> Path:
+    """Return where Tune keeps its own files while a search runs."""
+    name = hashlib.sha256(str(run).encode()).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"growsearch-tune-{os.getuid()}-{name}"
+
+
+@contextmanager
+def _scratch(run: Path) -> Iterator[Path]:
+    """Give a folder for Tune's files; what a killed search left in it is removed unread."""
+    folder = scratch_folder(run)
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        folder.mkdir(mode=0o700)
+    except OSError as error:
+        raise storage_error(folder, error) from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _tuner(
-    config: StudyConfig, task: TrialTask, recorder: Recorder, watch: _Watch, scratch: Path
+    config: StudyConfig,
+    task: TrialTask,
+    recorder: Recorder,
+    trouble: Trouble,
+    run: Run,
+    scratch: Path,
 ) -> tune.Tuner:
+    seed = config.search.seed
     stopping = early_stopping(config, recorder.trials.values())
     bound = tune.with_parameters(
         trainable,
         task=task,
-        study_seed=config.search.seed,
+        study_seed=seed,
+        run=run,
         rungs=() if stopping is None else stopping.rungs[:-1],
     )
+    resources = {"cpu": 1, "gpu": config.search.gpus_per_trial}
     return tune.Tuner(
-        tune.with_resources(bound, {"cpu": 1}),
+        tune.with_resources(bound, resources),
         tune_config=tune.TuneConfig(
-            search_alg=LedgerSearch(config, task, recorder, stopping),
-            scheduler=None if stopping is None else RungScheduler(stopping, config.search.seed),
+            search_alg=LedgerSearch(config, task, recorder, trouble, stopping),
+            scheduler=None if stopping is None else RungScheduler(stopping, seed),
             num_samples=SUGGESTIONS_A_TRIAL * config.search.trials,
             max_concurrent_trials=config.search.parallel,
             reuse_actors=True,
@@ -236,38 +372,8 @@ def _tuner(
             storage_path=str(scratch),
             name="tune",
             verbose=0,
-            callbacks=[watch],
-            failure_config=tune.FailureConfig(max_failures=_MAX_FAILURES),
-            stop=_StopAtFatal(),
+            callbacks=[_Watch(recorder, seed, trouble)],
+            failure_config=tune.FailureConfig(max_failures=MOST_FAILURES),
+            stop=_StopAtTrouble(trouble),
         ),
     )
-
-
-def _start_ray(parallel: int) -> None:
-    if ray.is_initialized():
-        raise UsageError("Ray runs in this process already; call ray.shutdown() first")
-    try:
-        ray.init(
-            num_cpus=parallel,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
-    except (OSError, RuntimeError, ConnectionError, ValueError) as error:
-        raise GrowsearchError(
-            f"Ray did not start: {error}. Try again, or run with --backend serial"
-        ) from error
-
-
-def _quiet() -> None:
-    """Leave the terminal to our own progress line."""
-    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
-    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
-    # A worker reports its ledger line; the searcher reads the objectives out of it.
-    os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    for name in ("ray", "ray.tune", "ray.train"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="ray.*")

@@ -8,6 +8,7 @@ from typing import Any
 
 from growsearch.files import append_line
 from growsearch.search.run_folder import RunFolder, Start
+from growsearch.trial.attempts import forget_attempts, kept_outcome
 from growsearch.trial.config import TrialConfig, trial_id
 from growsearch.trial.record import Trial, read_ledger
 
@@ -32,9 +33,19 @@ class Recorder:
             if not (retry_failed and trial.status == "failed")
         }
         self.starts = folder.read_starts()
-        self.resumed = len(self.trials)
         self.running: set[str] = set()
+        self.incidents: list[str] = []
         self.listeners: list[Callable[[], None]] = []
+        if not retry_failed:
+            self._adopt()
+        self.resumed = len(self.trials)
+
+    def _adopt(self) -> None:
+        """Enter what finished after the earlier driver had died."""
+        for start in self.unfinished():
+            trial = kept_outcome(self.folder.trial(start.id))
+            if trial is not None:
+                self.finish(trial)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the listeners out: Tune pickles a copy that nobody listens to."""
@@ -54,6 +65,7 @@ class Recorder:
         name = trial_id(candidate, self._seed)
         start = self.starts.get(name)
         if start is None:
+            self.folder.check_space()
             start = Start(id=name, number=len(self.starts), candidate=candidate, params=params)
             self.folder.record_start(start)
             self.starts[name] = start
@@ -70,6 +82,7 @@ class Recorder:
                 trial = dataclasses.replace(trial, number=start.number)
             append_line(self.folder.ledger, trial.to_line())
             self.trials[trial.id] = trial
+        forget_attempts(self.folder.trial(trial.id))
         self._tell_listeners()
         return self.trials[trial.id]
 

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,21 +14,30 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import yaml
 
+from growsearch import __version__
 from growsearch.errors import GrowsearchError, UsageError
 from growsearch.files import append_line, storage_error, write_text
 from growsearch.search.study_config import StudyConfig
 from growsearch.search.study_file import PROVENANCE, load_study
 from growsearch.trial.config import TrialConfig, config_from_json
 
-_VERSIONS_OF = ("growsearch", "torch", "ray", "optuna", "numpy", "fvcore", "moocore")
+_VERSIONS_OF = ("torch", "ray", "optuna", "numpy", "fvcore", "moocore")
 # A search needs room for weights and ledger; below this it would fail in the middle.
 _LEAST_FREE_BYTES = 64 * 2**20
 # What may differ between a run and the study that resumes it.
-_MAY_CHANGE = ("search.trials", "search.parallel", "search.backend", "select", "data_dir")
+_MAY_CHANGE = (
+    "search.trials",
+    "search.parallel",
+    "search.backend",
+    "search.time_limit",
+    "search.gpus_per_trial",
+    "select",
+    "data_dir",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,13 +90,22 @@ class RunFolder:
             raise UsageError(
                 f"{self.path} holds other files and no study.yaml; choose another --out"
             )
-        self._check_space()
+        self.check_space()
         if not resumed:
             content = {**study.to_plain(), PROVENANCE: provenance()}
             write_text(self.study, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
         return resumed
 
-    def _check_space(self) -> None:
+    def trial(self, name: str) -> Path:
+        """Return the folder of a trial's files."""
+        return self.path / "trials" / name
+
+    def check_space(self) -> None:
+        """Refuse to start something on a disk that is all but full.
+
+        Raises:
+            GrowsearchError: with what is free and what to do; what was finished is kept.
+        """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             found = os.statvfs(self.path)
@@ -96,7 +115,8 @@ class RunFolder:
         if free < _LEAST_FREE_BYTES:
             raise GrowsearchError(
                 f"{self.path}: only {free / 2**20:.0f} MiB are free on this disk, "
-                f"{_LEAST_FREE_BYTES // 2**20} are needed; free some space or choose another --out"
+                f"{_LEAST_FREE_BYTES // 2**20} are needed. What was finished is kept; free some "
+                "space and run the same command again: it resumes; or choose another --out"
             )
 
     @contextmanager
@@ -116,9 +136,12 @@ class RunFolder:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise UsageError(
-                    f"{self.path}: another run is at work in this folder; "
+                    f"{self.path}: another run is at work in this folder{_holder(file)}; "
                     "wait for it, or choose another --out"
                 ) from error
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {platform.node()}")
+            file.flush()
             yield
 
     def record_start(self, start: Start) -> None:
@@ -152,6 +175,26 @@ class RunFolder:
         return found
 
 
+def _holder(file: TextIO) -> str:
+    file.seek(0)
+    who = file.read(200).strip()
+    return f" ({who})" if who else ""
+
+
+def check_local(path: Path) -> None:
+    """Refuse an address such as s3://bucket/run where a folder is needed.
+
+    Raises:
+        UsageError: with the reason and the remedy.
+    """
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):
+        raise UsageError(
+            f"{path}: a run lives in a folder, on this machine or shared by a cluster's nodes. The "
+            "ledger is appended to and flushed, trial by trial, which an object store cannot do; "
+            "copy the folder there when the search is over"
+        )
+
+
 def fresh_folder(wanted: Path) -> Path:
     """Return the first of ``wanted``, ``wanted-2``, ``wanted-3`` ... that does not exist."""
     candidate, index = wanted, 2
@@ -165,7 +208,12 @@ def provenance() -> dict[str, Any]:
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "git_revision": _git_revision(),
-        "versions": {"python": platform.python_version(), **{n: version(n) for n in _VERSIONS_OF}},
+        "versions": {
+            "python": platform.python_version(),
+            # Our own number: on a cluster we may have been sent along, not installed.
+            "growsearch": __version__,
+            **{name: version(name) for name in _VERSIONS_OF},
+        },
         "host": {
             "platform": platform.platform(),
             "processor": _processor(),

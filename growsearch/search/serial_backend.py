@@ -11,14 +11,18 @@ from growsearch.search.study_config import StudyConfig
 from growsearch.search.suggest import suggest_candidate
 from growsearch.search.telling import create_study, prepare, tell
 from growsearch.training import EpochRecord
-from growsearch.trial.run import Report, StopTrialError, run_trial
+from growsearch.trial.attempts import Run, run_to_its_end
+from growsearch.trial.run import Report, StopTrialError
 from growsearch.trial.task import TrialTask
+from growsearch.trial.time_limit import interrupted_after
 
 # A small space can run dry: then the sampler repeats itself, and the search ends.
 SUGGESTIONS_A_TRIAL = 5
 
 
-def run_serial(config: StudyConfig, task: TrialTask, recorder: Recorder, report: Report) -> None:
+def run_serial(
+    config: StudyConfig, task: TrialTask, recorder: Recorder, report: Report, run: Run
+) -> None:
     """Run trials until the ledger holds as many as the study asks for."""
     foresight = StudyForesight(config, task)
     study = create_study(config, make_sampler(config, foresight))
@@ -36,13 +40,11 @@ def run_serial(config: StudyConfig, task: TrialTask, recorder: Recorder, report:
             continue
         else:
             start = recorder.begin(candidate, asked.params)
-            trial = run_trial(
-                candidate,
-                task,
-                number=start.number,
-                study_seed=config.search.seed,
-                report=report if stopping is None else _judged(stopping, start.id, report),
-            )
+            listen = report if stopping is None else _judged(stopping, start.id, report)
+            with interrupted_after(task.time_limit_s):
+                trial = run_to_its_end(
+                    candidate, task, study_seed=config.search.seed, report=listen, run=run
+                )
             trial = recorder.finish(trial if stopping is None else stopping.labelled(trial))
         tell(study, asked, trial, config)
 

@@ -26,12 +26,13 @@ from growsearch.search.profiles import (
     measured_devices,
 )
 from growsearch.search.recorder import Recorder
-from growsearch.search.run_folder import RunFolder
+from growsearch.search.run_folder import RunFolder, check_local
 from growsearch.search.serial_backend import run_serial
 from growsearch.search.study_config import StudyConfig
 from growsearch.search.study_file import load_study, parse_study
 from growsearch.search.trial_kinds import GrowthBudget
 from growsearch.training import EpochRecord
+from growsearch.trial.attempts import Run, train_and_score
 from growsearch.trial.record import Trial
 from growsearch.trial.task import TrialTask
 from search_spaces import search_space
@@ -45,9 +46,12 @@ class StudyOptions:
 
     ``around`` is entered for the time of the search (live progress); ``report`` receives every
     epoch of the serial backend. ``retry_failed`` runs failed trials of an earlier session again.
+    ``address`` is of a running Ray cluster, "auto" or HOST:PORT. ``run`` is what runs a candidate.
     """
 
     retry_failed: bool = False
+    address: str | None = None
+    run: Run = train_and_score
     around: Around = field(default=lambda _: nullcontext())
     report: Callable[[EpochRecord], None] = field(default=lambda _: None)
 
@@ -57,7 +61,8 @@ class Study:
 
     Args:
         config: a `StudyConfig`, a mapping of a study's keys, or the path of a YAML file.
-        folder: where the run lives; default ``runs/<name>``. An existing run resumes.
+        folder: where the run lives; default ``runs/<name>``. An existing run resumes. On a cluster
+            all nodes must see it.
     """
 
     def __init__(
@@ -68,10 +73,13 @@ class Study:
         elif not isinstance(config, StudyConfig):
             config = parse_study(config)
         self.config = config
+        if folder is not None:
+            check_local(folder)
         self.folder = RunFolder((folder or Path("runs") / config.name).absolute())
         self.trials: tuple[Trial, ...] = ()
         self.resumed_trials = 0
         self.notes: tuple[str, ...] = ()
+        self.incidents: tuple[str, ...] = ()
         self.check_notes: tuple[str, ...] = ()
 
     def run(self, options: StudyOptions | None = None) -> Front:
@@ -85,6 +93,8 @@ class Study:
             GrowsearchError: for storage or Ray trouble; what was finished is kept.
         """
         options = options or StudyOptions()
+        if options.address is not None and self.config.search.backend == "serial":
+            raise UsageError("--address: the serial backend uses no cluster; use --backend ray")
         dataset = load_dataset(self.config.dataset, self.config.data_dir)
         check_budgets(self.config, dataset)
         check_profiles(self.config, self.folder)
@@ -103,6 +113,7 @@ class Study:
                     self._check_front(recorder, profiles)
             finally:
                 self.trials = _in_order(recorder)
+                self.incidents = tuple(recorder.incidents)
             return self._write_front()
 
     def _check_front(self, recorder: Recorder, profiles: Mapping[str, Path]) -> None:
@@ -119,17 +130,20 @@ class Study:
             devices=self.config.devices,
             folder=self.folder.path,
             profiles=profiles,
+            time_limit_s=self.config.search.time_limit,
         )
         if len(recorder.trials) >= self.config.search.trials:
             return
-        check_devices(measured_devices(self.config))
+        if options.address is None:
+            # A cluster may have a device that this machine has not.
+            check_devices(measured_devices(self.config))
         if self.config.search.backend == "serial":
-            run_serial(self.config, task, recorder, options.report)
+            run_serial(self.config, task, recorder, options.report, options.run)
             return
         # Ray takes seconds to import: only a search that uses it waits.
-        from growsearch.search.ray_backend import run_ray
+        from growsearch.search.ray_backend import RayOptions, run_ray
 
-        run_ray(self.config, task, recorder)
+        run_ray(self.config, task, recorder, RayOptions(address=options.address, run=options.run))
 
     @property
     def front(self) -> Front:

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from growsearch.errors import UsageError
 from growsearch.pareto import Bound, Direction, Preference
 from growsearch.pareto.quantities import parse_quantity
+from growsearch.search.study_values import Duration
 from growsearch.search.trial_kinds import GrowthKind, SparseKind, Strict, TrialKinds
 
 __all__ = [
@@ -66,6 +67,10 @@ class SearchSettings(Strict):
     stop_early: StopEarly | None = None
     points_to_evaluate: tuple[dict[str, Any] | Literal["dense", "papers"], ...] = ()
     warm_start: tuple[Path, ...] = ()
+    # What one attempt at a trial may take, in seconds or as "30 min"; without it there is no limit.
+    time_limit: Duration = None
+    # The share of a GPU that a trial has for itself, where its device is one: 0.5 is two on a GPU.
+    gpus_per_trial: float = Field(default=0.0, ge=0.0)
 
 
 class SelectSettings(Strict):
@@ -145,6 +150,23 @@ class StudyConfig(Strict):
             raise ValueError(
                 f"search.stop_early: first = {stop.first} is not before the end of the longest "
                 f"trial, {most} epochs; lower it, or remove stop_early"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _gpus_are_used(self) -> StudyConfig:
+        from cost_models import DEVICES
+
+        share = self.search.gpus_per_trial
+        if share > 1 and share != round(share):
+            raise ValueError(
+                f"search.gpus_per_trial = {share}: a part of one GPU, or a whole number of them"
+            )
+        accelerated = [name for name, device in DEVICES.items() if device.needs.accelerator]
+        if share and not set(accelerated) & set(self.devices):
+            raise ValueError(
+                "search.gpus_per_trial: no device of this study is a GPU; add the latency of one "
+                f"({', '.join(accelerated)}), or remove the key"
             )
         return self
 

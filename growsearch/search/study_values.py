@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
@@ -12,6 +14,8 @@ from growsearch.pareto.quantities import parse_quantity, parse_share
 from growsearch.search.decisions import Decision, Scalar, decision_to_plain, parse_decision
 
 NO_PATTERN = "none"
+
+_SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
 
 def _decision(parse: Callable[[Any], Scalar]) -> BeforeValidator:
@@ -29,6 +33,21 @@ def _one_of(key: str, valid: Callable[[], Iterable[str]]) -> BeforeValidator:
         return str(value)
 
     return _decision(parse)
+
+
+def _parse_duration(value: Any) -> Any:
+    """Return seconds; None is no limit."""
+    if value is None:
+        return None
+    number, unit = value, "s"
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*(s|min|h)\s*", value)
+        if match is None:
+            raise ValueError(f"{value!r} is no duration; write for example 90 s, 30 min or 2 h")
+        number, unit = float(match[1]), match[2]
+    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number < math.inf:
+        raise ValueError(f"{value!r} is no duration; write for example 90 s, 30 min or 2 h")
+    return float(number) * _SECONDS[unit]
 
 
 def _parse_sparsity(value: Any) -> float:
@@ -132,6 +151,7 @@ Rate = Annotated[Decision, _decision(_parse_rate), _plain]
 OptionalCount = Annotated[Decision | None, _decision(_parse_count), _plain]
 OptionalRate = Annotated[Decision | None, _decision(_parse_rate), _plain]
 OptionalSparsity = Annotated[Decision | None, _decision(_parse_sparsity), _plain]
+Duration = Annotated[float | None, BeforeValidator(_parse_duration)]
 BudgetRange = Annotated[Decision, _decision(_parse_budget), _plain]
 Truth = Annotated[Decision, _decision(_parse_truth), _plain]
 Space = Annotated[Decision, _one_of("space", _spaces), _plain]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from torch import nn
 
@@ -81,7 +82,9 @@ def base_of(
         budget=make_budget(config.grow.budget_metric, config.grow.budget),
         config=GrowthConfig(recipe=training.recipe()),
         seed=seed,
-        options=options,
+        options=dataclasses.replace(
+            options, checkpoint=options.checkpoint and growing_checkpoint(options.checkpoint)
+        ),
     )
     return Base(
         model=result.model,
@@ -92,6 +95,11 @@ def base_of(
         training_macs=result.training_macs,
         dense_training_macs=result.dense_training_macs,
     )
+
+
+def growing_checkpoint(checkpoint: Path) -> Path:
+    """Return where the growing part of a trial with ``checkpoint`` keeps its own."""
+    return checkpoint.with_name(f"{checkpoint.stem}.grown{checkpoint.suffix}")
 
 
 def make_budget(metric: str, value: float | int) -> Budget:

@@ -15,17 +15,23 @@ from safetensors.torch import save
 
 from cost_models import CostModelError
 from growsearch.datasets import load_dataset
-from growsearch.errors import DivergedError, UsageError
+from growsearch.errors import DivergedError, GrowsearchError, TimeLimitError, UsageError
 from growsearch.files import write_bytes, write_json, write_text
 from growsearch.training import EpochRecord, TrainingOptions
+from growsearch.training.checkpoint import read_checkpoint
 from growsearch.trial.candidates import Candidate, train_candidate
 from growsearch.trial.config import TrialConfig, trial_id, trial_seed
+from growsearch.trial.grow_first import growing_checkpoint
 from growsearch.trial.record import Trial
 from growsearch.trial.score import score
 from growsearch.trial.task import TrialTask, machine_lock
+from growsearch.trial.time_limit import limited
 from search_spaces import SearchSpaceError
 
 Report = Callable[[EpochRecord], None]
+
+# In a trial's folder while it trains: what it was like after its last epoch.
+CHECKPOINT = "checkpoint.safetensors"
 
 
 class StopTrialError(Exception):
@@ -38,8 +44,9 @@ def run_trial(
     """Run one candidate to its end and return its ledger entry.
 
     A candidate that cannot be built, trained or measured (no sparsity that keeps its MACs, a
-    diverging loss, a machine too noisy to measure on) comes back as a failed trial with the reason;
-    storage errors are raised.
+    diverging loss, a machine too noisy to measure on, more time than it is given) comes back as a
+    failed trial with the reason; storage errors are raised. One that was cut off goes on after its
+    last epoch and ends as it would have, bit for bit.
 
     Args:
         config: what to train.
@@ -71,7 +78,13 @@ def run_trial(
         trial = _train_and_score(config, task, failed, listen)
     except StopTrialError:
         trial = stopped_trial(failed, last[-1])
-    except (DivergedError, UsageError, CostModelError, SearchSpaceError) as error:
+    except (
+        DivergedError,
+        TimeLimitError,
+        UsageError,
+        CostModelError,
+        SearchSpaceError,
+    ) as error:
         trial = dataclasses.replace(failed, error=f"{type(error).__name__}: {error}")
     return dataclasses.replace(trial, duration_s=round(time.monotonic() - started, 3))
 
@@ -90,11 +103,24 @@ def stopped_trial(trial: Trial, record: EpochRecord) -> Trial:
 def _train_and_score(config: TrialConfig, task: TrialTask, trial: Trial, report: Report) -> Trial:
     dataset = load_dataset(task.dataset, task.data_dir)
     lock = machine_lock()
-    options = TrainingOptions(guard=lock.shared, on_epoch=report)
+    folder = task.folder / "trials" / trial.id
+    options = TrainingOptions(
+        guard=limited(lock.shared, task.time_limit_s),
+        on_epoch=report,
+        checkpoint=_usable(folder),
+    )
     candidate = train_candidate(config, dataset, trial.seed, options)
+    check_finite(candidate)
     devices = {device: task.profiles.get(device) for device in task.devices}
-    found = score(candidate.model, dataset, devices, lock, training_macs=candidate.training_macs)
-    write_files(task.folder / "trials" / trial.id, candidate)
+    found = score(
+        candidate.model,
+        dataset,
+        devices,
+        lock,
+        training_macs=candidate.training_macs,
+        measure_latency=task.measure,
+    )
+    write_files(folder, candidate)
     return dataclasses.replace(
         trial,
         status="finished",
@@ -104,6 +130,37 @@ def _train_and_score(config: TrialConfig, task: TrialTask, trial: Trial, report:
         network_hash=candidate.network.hash,
         layers=found.layers,
     )
+
+
+def checkpoints(folder: Path) -> tuple[Path, Path]:
+    """Return where a trial with this folder keeps its last epoch, and that of growing first."""
+    file = folder / CHECKPOINT
+    return file, growing_checkpoint(file)
+
+
+def _usable(folder: Path) -> Path:
+    """Return the checkpoint's path; files that were damaged are removed: that part starts again."""
+    for file in checkpoints(folder):
+        try:
+            if file.exists():
+                read_checkpoint(file)
+        except GrowsearchError:
+            file.unlink()
+    return folder / CHECKPOINT
+
+
+def check_finite(candidate: Candidate) -> None:
+    """Refuse a network that the last update broke: no loss was computed after it.
+
+    Raises:
+        DivergedError: naming the tensor.
+    """
+    for name, tensor in candidate.model.state_dict().items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise DivergedError(
+                f"{name} is not finite after the last step, in epoch {len(candidate.history)}; "
+                "lower the learning rate"
+            )
 
 
 def _training_metrics(candidate: Candidate) -> dict[str, float]:

@@ -29,6 +29,7 @@ from growsearch.datasets import Dataset, Split
 from growsearch.metrics import accuracy, predict
 from growsearch.trial.latency_measuring import latency_of
 from growsearch.trial.record import Latency, LayerRecord
+from growsearch.trial.task import Measure
 
 # Latencies of a search are those of one example at a time, as a deployed network meets them.
 LATENCY_BATCH = 1
@@ -57,13 +58,15 @@ def score(
     lock: MachineLock,
     *,
     training_macs: int,
+    measure_latency: Measure | None = None,
 ) -> Score:
     """Evaluate a trained network, zeros in place.
 
     "accuracy" is on the validation split, which the search sees; "test_accuracy" on the split that
     it does not. "macs" are effective (zeros skipped), "dense_macs" beside them; "parameters" are
     those that are not zero, "dense_parameters" all. ``devices`` gives the profile to predict a
-    device's latency from; None measures it, or asks its analytic model.
+    device's latency from; None measures it with ``measure_latency``, by default here and now, or
+    asks its analytic model.
 
     Raises:
         CostModelError: if a layer cannot be counted, or a measurement is too noisy to be trusted.
@@ -74,7 +77,7 @@ def score(
         validation = _accuracy(model, dataset.validation)
         test = _accuracy(model, dataset.test)
     latency = {
-        device: _latency(model, example, work, device, lock)
+        device: _latency(model, example, work, device, lock, measure_latency or measured_latency)
         if profile is None
         else _estimated(estimate(work, fitted_profile(profile), LATENCY_BATCH, "inference"))
         for device, profile in devices.items()
@@ -103,9 +106,10 @@ def _latency(
     work: Workload,
     device: str,
     lock: MachineLock,
+    measure_latency: Measure,
 ) -> Latency:
     if DEVICES[device].kind == "measured":
-        return measured_latency(model, example, device, lock)
+        return measure_latency(model, example, device, lock)
     return _estimated(estimate(work, device, LATENCY_BATCH, "inference"))
 
 

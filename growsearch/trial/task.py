@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from torch import Tensor, nn
+
 from cost_models import MachineLock
+from growsearch.trial.record import Latency
+
+# (module, one example, device, this host's lock) -> what the device takes.
+Measure = Callable[[nn.Module, tuple[Tensor, ...], str, MachineLock], Latency]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +23,8 @@ class TrialTask:
 
     ``folder`` is the run's folder; the trial writes into ``folder/trials/<id>``. ``profiles`` are
     the files to predict a device's latency from; a device without one is measured or estimated.
+    ``time_limit_s`` is what one attempt at a trial may take; None is no limit. ``measure`` takes
+    the place of `growsearch.trial.score.measured_latency` where latencies are measured elsewhere.
     """
 
     dataset: str
@@ -24,6 +32,8 @@ class TrialTask:
     devices: tuple[str, ...]
     folder: Path
     profiles: Mapping[str, Path] = field(default_factory=dict)
+    time_limit_s: float | None = None
+    measure: Measure | None = None
 
 
 def machine_lock() -> MachineLock:

@@ -251,3 +251,38 @@ def test_sparse_trials_may_grow_first_with_a_searched_budget() -> None:
             found.append(candidate.grow.budget)
     assert len(set(found)) > 1
     assert all(0.1 <= budget <= 0.6 for budget in found)
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [("90 s", 90.0), ("30 min", 1800.0), ("1.5h", 5400.0), (45, 45.0), (None, None)],
+)
+def test_a_time_limit_is_seconds_or_a_number_with_its_unit(
+    tiny: dict[str, Any], written: Any, seconds: float | None
+) -> None:
+    tiny["search"]["time_limit"] = written
+    config = parse_study(tiny)
+    assert config.search.time_limit == seconds
+    assert parse_study(config.to_plain()) == config
+
+
+@pytest.mark.parametrize("written", ["30", "soon", "0 s", -1, True, "5 days", float("inf")])
+def test_a_time_limit_that_is_none_is_an_error_with_examples(
+    tiny: dict[str, Any], written: Any
+) -> None:
+    tiny["search"]["time_limit"] = written
+    with pytest.raises(UsageError, match=r"search\.time_limit.*no duration; write for example"):
+        parse_study(tiny)
+
+
+def test_a_share_of_a_gpu_is_for_studies_that_have_one_among_their_devices(
+    tiny: dict[str, Any],
+) -> None:
+    tiny["search"]["gpus_per_trial"] = 0.5
+    with pytest.raises(UsageError, match=r"gpus_per_trial: no device of this study is a GPU.*cuda"):
+        parse_study(tiny)
+    tiny["objectives"]["latency[cuda]"] = "minimize"
+    assert parse_study(tiny).search.gpus_per_trial == 0.5
+    tiny["search"]["gpus_per_trial"] = 1.5
+    with pytest.raises(UsageError, match="a part of one GPU, or a whole number of them"):
+        parse_study(tiny)

@@ -57,7 +57,7 @@ def test_a_finished_run_resumes_without_training_anything(
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a trial ran again")
 
-    monkeypatch.setattr(serial_backend, "run_trial", refuse)
+    monkeypatch.setattr(serial_backend, "run_to_its_end", refuse)
     again = Study(tiny, run_folder)
     again.run()
     assert again.resumed_trials == 4

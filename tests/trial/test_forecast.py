@@ -1,11 +1,19 @@
 """Is what a forecast tells what the trained network turns out to be?"""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from growsearch.datasets import load_dataset
-from growsearch.trial.config import GrowthTrial, RecipeChoice, SparseTrial, TrialConfig, trial_seed
+from growsearch.trial.config import (
+    GrowFirst,
+    GrowthTrial,
+    RecipeChoice,
+    SparseTrial,
+    TrialConfig,
+    trial_seed,
+)
 from growsearch.trial.forecast import LIVE_NUMBERS, Forecast, forecast
 from growsearch.trial.record import Trial
 from growsearch.trial.run import run_trial
@@ -90,3 +98,9 @@ def test_what_cannot_be_built_is_not_foretold() -> None:
     dataset = load_dataset("digits", None)
     found = forecast(config, dataset, {"cpu": None}, 0)
     assert found is None or "latency[cpu]" not in found.metrics
+
+
+def test_nothing_is_foretold_of_a_trial_that_grows_first() -> None:
+    first = GrowFirst(budget_metric="macs", budget=0.5, epochs=2)
+    config = dataclasses.replace(_sparse("none", "static"), grow=first)
+    assert forecast(config, load_dataset("digits", None), {"wafer-cs2": None}, SEED) is None

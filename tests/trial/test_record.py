@@ -142,7 +142,7 @@ def test_a_trial_that_comes_again_measured_replaces_the_first_in_its_place(tmp_p
         ("not json", "Expecting value"),
         ("[]", "one JSON object"),
         ("{}", "id is missing"),
-        (changed(status="running"), "neither finished nor failed"),
+        (changed(status="running"), "none of finished, failed, stopped"),
         (changed(number=None), "number"),
         (changed(number="x"), "number = 'x'"),
         (changed(id="../../etc"), "letters, digits"),

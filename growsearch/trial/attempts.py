@@ -1,0 +1,116 @@
+"""How is a trial brought to its end when it raises, or its process dies in the middle?
+
+Its folder holds what it has reached: a checkpoint of the last epoch, then its outcome, a ledger
+line. Whoever takes the trial up again goes on from there. Both files leave once the ledger has it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from growsearch.errors import GrowsearchError, TimeLimitError
+from growsearch.files import write_text
+from growsearch.trial.config import TrialConfig, trial_id, trial_seed
+from growsearch.trial.record import Trial
+from growsearch.trial.run import Report, checkpoints, run_trial
+from growsearch.trial.task import TrialTask
+
+# A trial that raises is taken up again so often; one whose worker dies, too.
+MOST_FAILURES = 3
+_OUTCOME = "outcome.json"
+
+# `run_trial`, or what takes its place: (config, task, study seed, report) -> outcome.
+Run = Callable[[TrialConfig, TrialTask, int, Report], Trial]
+
+
+def train_and_score(config: TrialConfig, task: TrialTask, seed: int, report: Report) -> Trial:
+    """Run a candidate as `run_trial` does; its number is the ledger's."""
+    return run_trial(config, task, number=0, study_seed=seed, report=report)
+
+
+def run_to_its_end(
+    config: TrialConfig,
+    task: TrialTask,
+    *,
+    study_seed: int,
+    report: Report,
+    run: Run = train_and_score,
+) -> Trial:
+    """Return a trial's outcome and keep it in its folder; one that is there is not run again.
+
+    An exception that is no known problem of a candidate is a fault of the program or the machine:
+    the trial goes on from its last epoch, `MOST_FAILURES` times, and is then a failed one.
+
+    Raises:
+        GrowsearchError: if the storage cannot be written.
+    """
+    folder = task.folder / "trials" / trial_id(config, study_seed)
+    kept = kept_outcome(folder)
+    if kept is not None:
+        return kept
+    trial = _with_retries(config, task, study_seed, report, run)
+    keep_outcome(folder, trial)
+    return trial
+
+
+def keep_outcome(folder: Path, trial: Trial) -> None:
+    """Write the outcome down in one atomic step, before anybody hears of it."""
+    write_text(folder / _OUTCOME, trial.to_line())
+
+
+def kept_outcome(folder: Path) -> Trial | None:
+    """Return the outcome that was written down and reached no ledger; a damaged one counts not."""
+    try:
+        return Trial.from_json(json.loads((folder / _OUTCOME).read_text()))
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None
+
+
+def forget_attempts(folder: Path) -> None:
+    """Remove what only served to take the trial of ``folder`` up again."""
+    for file in (folder / _OUTCOME, *checkpoints(folder)):
+        with contextlib.suppress(OSError):
+            file.unlink()
+
+
+def failed_trial(config: TrialConfig, study_seed: int, error: str) -> Trial:
+    """Return the ledger entry of a candidate that came to nothing."""
+    return Trial(
+        id=trial_id(config, study_seed),
+        number=0,
+        kind=config.kind,
+        status="failed",
+        config=config.to_json(),
+        seed=trial_seed(config, study_seed),
+        error=error,
+    )
+
+
+def _with_retries(
+    config: TrialConfig, task: TrialTask, seed: int, report: Report, run: Run
+) -> Trial:
+    problem = ""
+    for _ in range(1 + MOST_FAILURES):
+        try:
+            trial = run(config, task, seed, report)
+        except TimeLimitError as error:
+            return failed_trial(config, seed, f"TimeLimitError: {error}")
+        except GrowsearchError:
+            raise
+        except Exception as error:
+            problem = _say(error)
+        else:
+            return trial
+    return failed_trial(config, seed, f"{problem}, {1 + MOST_FAILURES} times")
+
+
+def _say(error: Exception) -> str:
+    """Return the error in one line, with the place that raised it."""
+    text = " ".join(str(error).split())
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}: {text[:300]}{place}"
