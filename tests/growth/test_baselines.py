@@ -81,8 +81,8 @@ def test_the_uniform_policy_runs_the_uniform_network_and_spends_what_is_left(spa
     least = dict(uniform_architecture(space, Budget(macs=share)).choices)
     widths = dict(result.architecture.choices)
     for group in channel_groups(space.build(space.largest())):
-        # Never more than one channel beyond the common share's.
-        assert least[group.name] <= widths[group.name] <= least[group.name] + 1
+        # Near the common share: what is left is spent, and exchanges come nearer to the budget.
+        assert least[group.name] - 1 <= widths[group.name] <= least[group.name] + 2
     assert [record.widths for record in result.history] == [result.history[0].widths] * 3
     assert result.cost <= result.limit
     # 6 steps of 16 examples an epoch, at one size throughout.
