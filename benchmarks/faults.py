@@ -410,7 +410,7 @@ def full_disk(place: Place, times: int) -> Finding:
             except GrowsearchError as error:
                 message = str(error)
             before += finished_ids(place)
-            (place.folder / "filler").unlink()
+            (place.folder / "filler").unlink(missing_ok=True)
         study(place, 2 + times).run(options(place, no_strike, cluster=False))
         return finding("full disk", f"{times} x a tmpfs filled up", place, before, message)
 

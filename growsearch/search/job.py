@@ -39,20 +39,15 @@ class Job:
 
 
 def entrypoint(out: Path, options: Sequence[str], python: str) -> str:
-    """Return the command that the cluster's head runs in the job's folder."""
-    command = (
-        python,
-        "-c",
-        _MAIN,
-        "search",
-        _STUDY,
-        "--address",
-        "auto",
-        "--out",
-        str(out),
-        *options,
-    )
-    return shlex.join(command)
+    """Return the shell command that the cluster's head runs in the job's folder.
+
+    The search works in the folder of its run: Ray may lay the job's own folder out anew meanwhile,
+    as it does where several nodes share a machine.
+    """
+    search = shlex.join([python, "-c", _MAIN, "search"])
+    rest = shlex.join(["--address", "auto", "--out", str(out), *options])
+    where = shlex.quote(str(out.parent))
+    return f'study="$PWD/{_STUDY}" && mkdir -p {where} && cd {where} && {search} "$study" {rest}'
 
 
 def check_out(out: Path) -> None:

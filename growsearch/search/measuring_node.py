@@ -13,6 +13,7 @@ from typing import Any
 
 import ray
 import torch
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from torch import nn
 
 from cost_models import DEVICES, MachineLock
@@ -92,7 +93,9 @@ class _Measurer:
         if device not in self.remote:
             return measured_latency(model, example, device, lock)
         there = ray.remote(num_cpus=0, max_retries=_MAX_RETRIES)(measure_there)
-        placed = there.options(resources={resource_of(device): 1})
+        # Tune gives every trial a placement group, which has no part of that node: leave it.
+        anywhere = PlacementGroupSchedulingStrategy(placement_group=None)
+        placed = there.options(resources={resource_of(device): 1}, scheduling_strategy=anywhere)
         try:
             found = ray.get(placed.remote(model, example, device))
         except ray.exceptions.RayTaskError as error:

@@ -16,12 +16,15 @@ HEAD = "http://127.0.0.1:9"
 
 
 def test_the_job_runs_the_same_search_on_the_cluster_that_it_is_part_of() -> None:
-    command = shlex.split(
-        entrypoint(Path("/shared/my runs/a"), ["--trials", "5"], "/env/bin/python")
+    text = entrypoint(Path("/shared/my runs/a"), ["--trials", "5"], "/env/bin/python")
+    prepare, python, *rest = text.partition("/env/bin/python")
+    assert prepare == (
+        'study="$PWD/study.yaml" && mkdir -p \'/shared/my runs\' && cd \'/shared/my runs\' && '
     )
-    assert command[:2] == ["/env/bin/python", "-c"]
+    command = shlex.split(python + "".join(rest))
+    assert command[1] == "-c"
     assert command[3:] == [
-        *("search", "study.yaml", "--address", "auto"),
+        *("search", "$study", "--address", "auto"),
         *("--out", "/shared/my runs/a", "--trials", "5"),
     ]
 
