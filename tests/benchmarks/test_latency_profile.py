@@ -36,7 +36,7 @@ def test_a_network_of_the_space_is_estimated_without_the_machine_that_was_profil
     low, high = cost.interval
     assert 1e-3 < low < cost.latency_s < high < 1e-2
     assert cost.device == "cpu"
-    assert "the interval is wider" not in cost.note
+    assert (high - low) / cost.latency_s < 0.15
 
 
 def test_a_network_of_another_size_is_said_to_be_outside_and_has_a_wider_interval(profile):
