@@ -39,14 +39,14 @@ class _Blocks:
     def __init__(self, allowance: Allowance, live: Tensor, scores: Tensor, multiple: int) -> None:
         structures = self._structures = allowance.structures
         self._allowance, self._live, self._multiple = allowance, live, multiple
-        self._counts = structures.counts(live)
+        self._counts: list[int] = structures.counts(live)
         masks, ranks = structures.split(live), structures.split(scores)
+        self._scores: list[list[float]] = [ranks[name].tolist() for name in structures.names]
         # Channels by the order in which a group takes them in: a live one before any other.
         self._order = [
-            sorted(range(size), key=lambda c, n=name: (not masks[n][c], -float(ranks[n][c])))
-            for name, size in zip(structures.names, structures.sizes, strict=True)
+            [c for *_, c in sorted((not masks[n][c], -rank, c) for c, rank in enumerate(own))]
+            for n, own in zip(structures.names, self._scores, strict=True)
         ]
-        self._scores = [ranks[name].tolist() for name in structures.names]
         self._groups = [
             index
             for index, name in enumerate(structures.names)
@@ -103,7 +103,8 @@ class _Blocks:
         """Return the multiple, or the whole group, that is nearest; the larger one of two."""
         size, count = self._size(group), self._counts[group]
         allowed = [*range(self._multiple, size, self._multiple), size]
-        return min(allowed, key=lambda width: (abs(width - count), -width))
+        nearest: int = min(allowed, key=lambda width: (abs(width - count), -width))
+        return nearest
 
     def _below(self, group: int) -> int:
         """Return the largest multiple below the present count."""

@@ -77,7 +77,7 @@ def _parsed(kinds: TrialKinds, point: Mapping[str, Any]) -> dict[str, Any]:
         first = error.errors(include_url=False)[0]
         key = ".".join(map(str, first["loc"]))
         raise UsageError(f"{key}: {str(first['msg']).removeprefix('Value error, ')}") from error
-    written = {
+    written: dict[str, Any] = {
         name: _single(name, value)
         for name in type(read).model_fields
         if isinstance(value := getattr(read, name), Options | Range)
@@ -158,7 +158,8 @@ def _nearest(decision: Decision, wanted: Any) -> Scalar:
     if isinstance(decision, Range):
         if wanted is None:
             return decision.high
-        return min(max(wanted, decision.low), decision.high)
+        within: Scalar = min(max(wanted, decision.low), decision.high)
+        return within
     if wanted in decision.values:
         return next(value for value in decision.values if value == wanted)
     numbers = isinstance(wanted, float) and all(isinstance(v, int | float) for v in decision.values)

@@ -19,7 +19,7 @@ def test_the_job_runs_the_same_search_on_the_cluster_that_it_is_part_of() -> Non
     text = entrypoint(Path("/shared/my runs/a"), ["--trials", "5"], "/env/bin/python")
     prepare, python, *rest = text.partition("/env/bin/python")
     assert prepare == (
-        'study="$PWD/study.yaml" && mkdir -p \'/shared/my runs\' && cd \'/shared/my runs\' && '
+        "study=\"$PWD/study.yaml\" && mkdir -p '/shared/my runs' && cd '/shared/my runs' && "
     )
     command = shlex.split(python + "".join(rest))
     assert command[1] == "-c"
