@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TEST_WORKERS ?= 2
 
-.PHONY: demo test check lint types contracts format clean
+.PHONY: demo test test-cluster check lint types contracts format clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -18,6 +18,10 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup
+
+# Faults on a cluster of local nodes, and a job submitted to one: some minutes.
+test-cluster: $(READY)
+	GROWSEARCH_CLUSTER_TESTS=1 $(BIN)/python -m pytest tests/search/test_faults.py tests/search/test_cluster.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

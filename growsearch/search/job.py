@@ -8,6 +8,7 @@ import logging
 import shlex
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,11 @@ class Job:
 
     address: str
     name: str
+
+
+# What a head says whose job agent has not come up yet, and how long to wait for it.
+_NOT_READY = "No available agent"
+_WAITS_S = (1.0, 2.0, 4.0, 8.0)
 
 
 def entrypoint(out: Path, options: Sequence[str], python: str) -> str:
@@ -88,17 +94,31 @@ def submit(
     with tempfile.TemporaryDirectory(prefix="growsearch-job-") as folder:
         write_job_folder(config, Path(folder))
         try:
-            name = client.submit_job(
-                entrypoint=entrypoint(out, options, python),
-                metadata={"growsearch": config.name},
-                runtime_env={
-                    "working_dir": folder,
-                    "py_modules": [str(Path(str(p.__file__)).parent) for p in PACKAGES],
-                },
+            name = when_ready(
+                lambda: client.submit_job(
+                    entrypoint=entrypoint(out, options, python),
+                    metadata={"growsearch": config.name},
+                    runtime_env={
+                        "working_dir": folder,
+                        "py_modules": [str(Path(str(p.__file__)).parent) for p in PACKAGES],
+                    },
+                )
             )
         except _PROBLEMS as error:
             raise _refused(address, error) from error
     return Job(address=address, name=name)
+
+
+def when_ready(send: Callable[[], str], waits_s: Sequence[float] = _WAITS_S) -> str:
+    """Send again after a while where a head has just started and takes no jobs yet."""
+    for wait_s in waits_s:
+        try:
+            return send()
+        except _PROBLEMS as error:
+            if _NOT_READY not in str(error):
+                raise
+            time.sleep(wait_s)
+    return send()
 
 
 def write_job_folder(config: StudyConfig, folder: Path) -> None:

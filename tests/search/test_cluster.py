@@ -12,7 +12,13 @@ import pytest
 
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "cluster.py"
 
-pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
+# Minutes of Ray nodes on one machine: `make test-cluster`.
+on_a_cluster = pytest.mark.skipif(
+    os.environ.get("GROWSEARCH_CLUSTER_TESTS") != "1",
+    reason="starts clusters for minutes: GROWSEARCH_CLUSTER_TESTS is not 1 (make test-cluster)",
+)
+
+pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray"), on_a_cluster]
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """Faults injected for real, as the benchmark does: what is finished stays, nothing runs twice."""
 
 import importlib.util
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -38,6 +39,12 @@ ON_A_CLUSTER = {
 }
 NEED_A_DISK = ("read-only", "full-disk")
 
+# Minutes of Ray nodes on one machine: `make test-cluster`.
+on_a_cluster = pytest.mark.skipif(
+    os.environ.get("GROWSEARCH_CLUSTER_TESTS") != "1",
+    reason="starts clusters for minutes: GROWSEARCH_CLUSTER_TESTS is not 1 (make test-cluster)",
+)
+
 
 def _check(name: str, place: Any, finished: int, words: str) -> None:
     if name in NEED_A_DISK and not faults.may_mount():
@@ -65,6 +72,7 @@ def cluster() -> Iterator[Any]:
         yield found
 
 
+@on_a_cluster
 @pytest.mark.ray
 @pytest.mark.xdist_group("ray")
 @pytest.mark.filterwarnings("ignore")

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from growsearch.errors import GrowsearchError, UsageError
-from growsearch.search.job import PACKAGES, entrypoint, submit, write_job_folder
+from growsearch.search.job import PACKAGES, entrypoint, submit, when_ready, write_job_folder
 from growsearch.search.run_folder import check_local
 from growsearch.search.study import Study
 from growsearch.search.study_file import load_study, parse_study
@@ -27,6 +27,26 @@ def test_the_job_runs_the_same_search_on_the_cluster_that_it_is_part_of() -> Non
         *("search", "$study", "--address", "auto"),
         *("--out", "/shared/my runs/a", "--trials", "5"),
     ]
+
+
+def test_a_head_that_takes_no_jobs_yet_is_asked_again_and_any_other_problem_is_said_at_once() -> (
+    None
+):
+    answers = iter([RuntimeError("500: No available agent to submit job"), "raysubmit_1"])
+
+    def send() -> str:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return str(answer)
+
+    assert when_ready(send, waits_s=(0.0,)) == "raysubmit_1"
+    answers = iter([RuntimeError("refused"), "never"])
+    with pytest.raises(RuntimeError, match="refused"):
+        when_ready(send, waits_s=(0.0,))
+    answers = iter(2 * [RuntimeError("No available agent")])
+    with pytest.raises(RuntimeError, match="No available agent"):
+        when_ready(send, waits_s=(0.0,))
 
 
 def test_the_three_packages_and_no_other_are_sent() -> None:
