@@ -47,6 +47,7 @@ GROWN = {
     "learned, normalised gradient": GrowthConfig(indicators=IndicatorConfig(steering="normalised")),
     "learned, taylor": GrowthConfig(indicators=IndicatorConfig(steering="taylor")),
     "learned, multiples of 8": GrowthConfig(width_multiple=8),
+    "learned, frozen at a fifth": GrowthConfig(freeze_at=0.2),
     "random order": GrowthConfig(policy="random-order"),
     "random indicators": GrowthConfig(policy="random"),
 }
