@@ -164,7 +164,7 @@ def summary(
         f"  MACs           {_of(result.macs, result.full_macs, 'macs')}",
         f"  budget         {metric} at most {format_quantity(result.limit, metric)}, "
         f"{100 * result.cost / result.limit:.1f} % used",
-        *_granularity_lines(result),
+        *_granularity_lines(result, run.config.width_multiple),
         f"  training MACs  {result.training_saving:.2f} times fewer than training all of it",
         *_latency_lines(result),
         f"Exported, read back and compared (difference {exported.max_difference:.1g}):",
@@ -179,10 +179,12 @@ def summary(
     ]
 
 
-def _granularity_lines(result: GrowthResult) -> list[str]:
+def _granularity_lines(result: GrowthResult, multiple: int) -> list[str]:
     """Say why so much of a count is left over; a latency also has noise to keep clear of."""
     if result.budget.metric == "latency" or result.cost >= NEAR * result.limit:
         return []
+    if multiple > 1:
+        return [f"                 widths move in blocks of {multiple}: not one more block fits"]
     return [
         "                 the nearest that was found in whole channels: one more is over the",
         "                 budget, and no exchange of one for another comes nearer",

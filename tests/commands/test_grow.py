@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,7 +13,9 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from growsearch.cli import app
+from growsearch.commands.grow_run import _granularity_lines
 from growsearch.errors import GrowsearchError, UsageError
+from growsearch.growth import Budget
 from growsearch.training import plain
 from growsearch.trial.network import Network
 
@@ -302,3 +305,11 @@ def test_help_shows_examples():
     output = CliRunner().invoke(app, ["grow", "--help"]).output
     assert "growsearch grow --space resnet-digits" in " ".join(output.split())
     assert "--budget" in output
+
+
+@pytest.mark.parametrize(("multiple", "words"), [(1, "whole channels"), (8, "blocks of 8")])
+def test_what_is_left_of_a_budget_is_explained_by_what_widths_move_in(multiple, words):
+    result = SimpleNamespace(budget=Budget(macs=0.4), cost=90, limit=100)
+    assert words in " ".join(_granularity_lines(result, multiple))
+    result.cost = 100
+    assert _granularity_lines(result, multiple) == []
