@@ -219,7 +219,7 @@ def _run(run: GrowRun, folder: GrowFolder, console: Console) -> None:
 
     progress = GrowProgress(
         console,
-        History(folder.history),
+        History(folder),
         epochs=run.config.total_epochs,
         metric=run.budget.metric,
     )

@@ -14,7 +14,7 @@ from typing import Any
 
 from growsearch.errors import GrowsearchError, UsageError
 from growsearch.files import append_line, write_json, write_text
-from growsearch.growth import GrowthRecord
+from growsearch.growth import STRUCTURES, GrowthRecord, structure_line
 from growsearch.search.run_folder import RunFolder, provenance
 from growsearch.training import differences
 
@@ -36,6 +36,11 @@ class GrowFolder:
     def history(self) -> Path:
         """One line an epoch."""
         return self.path / "history.csv"
+
+    @property
+    def structures(self) -> Path:
+        """What every epoch left of every channel and unit, a line of JSON each."""
+        return self.path / f"{STRUCTURES}.jsonl"
 
     @property
     def checkpoint(self) -> Path:
@@ -96,14 +101,14 @@ class GrowFolder:
 
 
 class History:
-    """The file of one line an epoch; the columns are the record's numbers and a width a group."""
+    """The files of one line an epoch: numbers and widths as a table, structures as JSON."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, folder: GrowFolder) -> None:
+        self._path, self._structures = folder.history, folder.structures
         self.durations: list[float] = []
 
     def start(self, records: Sequence[GrowthRecord]) -> None:
-        """Write the file anew, with the epochs of a run that goes on; their durations stay."""
+        """Write the files anew, with the epochs of a run that goes on; their durations stay."""
         known = _read_durations(self._path)
         self.durations = [known.get(record.epoch, 0.0) for record in records]
         lines = [
@@ -112,6 +117,7 @@ class History:
         ]
         header = [_line(_row(records[0], 0.0))] if records else []
         write_text(self._path, "".join(line + "\n" for line in (*header, *lines)))
+        write_text(self._structures, "".join(_structures(record) + "\n" for record in records))
 
     def append(self, record: GrowthRecord, duration_s: float) -> None:
         """Add one epoch."""
@@ -119,7 +125,9 @@ class History:
         row = _row(record, duration_s)
         if record.epoch == 1:
             write_text(self._path, _line(row) + "\n")
+            write_text(self._structures, "")
         append_line(self._path, _line(row.values()))
+        append_line(self._structures, _structures(record))
 
 
 def _row(record: GrowthRecord, duration_s: float) -> dict[str, object]:
@@ -130,6 +138,10 @@ def _row(record: GrowthRecord, duration_s: float) -> dict[str, object]:
     }
     widths = {f"width.{group}": width for group, width in record.widths.items()}
     return {**numbers, _DURATION: round(duration_s, 3), **widths}
+
+
+def _structures(record: GrowthRecord) -> str:
+    return json.dumps(structure_line(record), allow_nan=False, separators=(",", ":"))
 
 
 def _line(values: Any) -> str:

@@ -11,12 +11,14 @@ from growsearch.growth.relaxation import RELAXATIONS
 from growsearch.growth.result import GrowthRecord, GrowthResult
 from growsearch.growth.seeding import build_full, seeded
 from growsearch.growth.steering import STEERINGS
+from growsearch.growth.structure_line import STRUCTURES, structure_line
 
 __all__ = [
     "BIRTHS",
     "POLICIES",
     "RELAXATIONS",
     "STEERINGS",
+    "STRUCTURES",
     "TEMPERATURES",
     "Budget",
     "FixedResult",
@@ -30,6 +32,7 @@ __all__ = [
     "build_full",
     "grow",
     "seeded",
+    "structure_line",
     "train_fixed",
     "uniform_architecture",
 ]

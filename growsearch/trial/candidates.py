@@ -23,7 +23,7 @@ from growsearch.training import (
 )
 from growsearch.transforms import MacProfile, SparsePlan, sparse_plan
 from growsearch.trial.config import NO_TRANSFORM, GrowthTrial, SparseTrial, TrialConfig
-from growsearch.trial.grow_first import base_of, make_budget, plain_history
+from growsearch.trial.grow_first import base_of, make_budget, plain_history, structure_lines
 from growsearch.trial.network import AppliedTransform, Network
 from growsearch.trial.recording import Line, Recording
 from search_spaces import SearchSpace, search_space
@@ -42,7 +42,7 @@ class Candidate:
     ``training_macs`` contain ``dense_gradient_macs``, what mask updates took for the gradients of
     masked weights. ``mac_error`` is how far a transformed network's forward MACs are from the dense
     network's over the whole of sparse training, as a share. ``records`` has the lines of
-    `Recording`.
+    `Recording`, and of a grown network "structures": one `structure_line` an epoch.
     """
 
     model: nn.Module
@@ -88,6 +88,7 @@ def _grown(
         training_macs=result.training_macs,
         dense_training_macs=result.dense_training_macs,
         widths=tuple(record.widths for record in result.history),
+        records=structure_lines(result),
     )
 
 
@@ -136,7 +137,7 @@ def _sparse(
             if plan.match is None
             else forward_part / (TRAINING_PASSES * dense_macs * examples) - 1
         ),
-        records=recording.records,
+        records={**base.records, **recording.records},
     )
 
 

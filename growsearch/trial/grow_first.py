@@ -10,10 +10,19 @@ from pathlib import Path
 from torch import nn
 
 from growsearch.datasets import Dataset
-from growsearch.growth import Budget, GrowthConfig, GrowthResult, build_full, grow
+from growsearch.growth import (
+    STRUCTURES,
+    Budget,
+    GrowthConfig,
+    GrowthResult,
+    build_full,
+    grow,
+    structure_line,
+)
 from growsearch.training import TRAINING_PASSES, EpochRecord, TrainingOptions
 from growsearch.transforms import MacProfile
 from growsearch.trial.config import SparseTrial
+from growsearch.trial.recording import Line
 from search_spaces import Architecture, SearchSpace
 
 
@@ -32,6 +41,7 @@ class Base:
     widths: tuple[Mapping[str, int], ...] = field(default=())
     training_macs: int = 0
     dense_training_macs: int = 0
+    records: Mapping[str, Sequence[Line]] = field(default_factory=dict)
 
     def behind(self, epochs: Sequence[EpochRecord]) -> tuple[EpochRecord, ...]:
         """Return the whole history: growing, then ``epochs``."""
@@ -94,6 +104,7 @@ def base_of(
         widths=tuple(record.widths for record in result.history),
         training_macs=result.training_macs,
         dense_training_macs=result.dense_training_macs,
+        records=structure_lines(result),
     )
 
 
@@ -105,6 +116,11 @@ def growing_checkpoint(checkpoint: Path) -> Path:
 def make_budget(metric: str, value: float | int) -> Budget:
     """Return the bound ``value`` on ``metric``."""
     return Budget(parameters=value) if metric == "parameters" else Budget(macs=value)
+
+
+def structure_lines(result: GrowthResult) -> dict[str, Sequence[Line]]:
+    """Return what a trial keeps of its structures, epoch by epoch, by the name of its file."""
+    return {STRUCTURES: [structure_line(record) for record in result.history]}
 
 
 def plain_history(result: GrowthResult) -> tuple[EpochRecord, ...]:

@@ -51,6 +51,10 @@ def _rows(folder):
     return list(csv.DictReader((folder / "history.csv").read_text().splitlines()))
 
 
+def _structures(folder):
+    return [json.loads(line) for line in (folder / "structures.jsonl").read_text().splitlines()]
+
+
 def test_a_run_killed_by_sigkill_goes_on_to_the_identical_network(whole, tmp_path):
     out = tmp_path / "killed"
     script = "from growsearch.cli import main; main()"
@@ -75,6 +79,7 @@ def test_a_run_killed_by_sigkill_goes_on_to_the_identical_network(whole, tmp_pat
     for row in (*ours, *theirs):
         assert float(row.pop("duration_s")) > 0
     assert ours == theirs
+    assert _structures(out) == _structures(whole[0])
 
 
 def test_the_folder_explains_itself(whole):
@@ -88,6 +93,24 @@ def test_the_folder_explains_itself(whole):
     assert result["cost"] == result["parameters"] == int(rows[-1]["parameters"])
     assert result["cost"] <= result["limit"] == int(0.3 * result["full_parameters"])
     assert not [path.name for path in out.iterdir() if path.name.startswith(".")]
+
+
+def test_every_structure_of_every_epoch_is_on_disk(whole):
+    out, _ = whole
+    lines = _structures(out)
+    assert [line["epoch"] for line in lines] == list(range(1, 9))
+    for line, row in zip(lines, _rows(out), strict=True):
+        widths = {name: len(live) for name, live in line["live"].items()}
+        assert {f"width.{name}": str(width) for name, width in widths.items()} == {
+            name: value for name, value in row.items() if name.startswith("width.")
+        }
+        for name, live in line["live"].items():
+            waiting = line["dormant"][name]
+            assert not set(live) & set(waiting)
+            assert len(line["probability"][name]) == len(line["temperature"][name])
+            assert max([*live, *waiting]) < len(line["probability"][name])
+            assert all(0 <= p <= 1 for p in line["probability"][name])
+    assert lines[-1]["frozen"]
 
 
 def test_the_export_is_the_grown_network(whole):

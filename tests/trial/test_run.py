@@ -22,6 +22,7 @@ from growsearch.trial.config import (
 )
 from growsearch.trial.network import AppliedTransform, Network
 from growsearch.trial.recipe_choice import recipe_values
+from growsearch.trial.record import Trial
 from growsearch.trial.run import run_trial
 from growsearch.trial.task import TrialTask
 from search_spaces import SEARCH_SPACES
@@ -105,6 +106,15 @@ def test_a_grown_trial_stays_within_its_budget_and_logs_widths(tmp_path: Path) -
     # Every cell is a number: what only language models have gets no column.
     assert "perplexity" not in history[0]
     assert all(float(cell) >= 0 for line in history[1:] for cell in line.split(","))
+    assert _live_widths(tmp_path, trial) == [
+        [int(cell) for cell in line.split(",")[-2:]] for line in history[1:]
+    ]
+
+
+def _live_widths(folder: Path, trial: Trial) -> list[list[int]]:
+    """Return every epoch's widths as structures.jsonl has them."""
+    lines = (folder / "trials" / trial.id / "structures.jsonl").read_text().splitlines()
+    return [[len(live) for live in json.loads(line)["live"].values()] for line in lines]
 
 
 def test_a_trial_is_the_same_twice(tmp_path: Path) -> None:
@@ -289,6 +299,8 @@ def test_a_sparse_trial_goes_on_with_what_it_has_grown(tmp_path: Path) -> None:
     assert [record.epoch for record in heard] == [1, 2, 3]
     rows = (tmp_path / "trials" / trial.id / "history.csv").read_text().splitlines()
     assert len(rows) == 4
+    # Structures change while it grows only.
+    assert len(_live_widths(tmp_path, trial)) == 2
     assert heard[0].training_macs < heard[1].training_macs < heard[2].training_macs
     assert trial.metrics["training_macs"] == heard[2].training_macs
     network = Network.from_json(trial.network)
