@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from growsearch.growth.birth import reorder
+from growsearch.growth.open_gates import OpenGates
 from growsearch.growth.policy import GrowthTask
 
 
-class RandomOrder:
+class RandomOrder(OpenGates):
     """Grows by equal shares of the budget an epoch, in one random order; never prunes.
 
     Against this baseline, a learned policy shows what its choice of channels adds to growing as
@@ -19,30 +20,13 @@ class RandomOrder:
     """
 
     def __init__(self, task: GrowthTask) -> None:
+        super().__init__(scores=torch.rand(task.structures.total, generator=task.generator))
         self._task = task
-        self._scores = torch.rand(task.structures.total, generator=task.generator)
         self._epochs = 0
 
     def start(self) -> Tensor:
         """Return the least network."""
         return self._task.structures.seed()
-
-    def gates(self) -> Tensor:
-        """Return ones."""
-        return torch.ones_like(self._scores)
-
-    def scores(self) -> Tensor:
-        """Return the random order."""
-        return self._scores
-
-    def temperatures(self) -> None:
-        """Return nothing: there is no temperature."""
-
-    def probabilities(self) -> None:
-        """Return nothing: the order decides."""
-
-    def learn(self, gate_gradients: Tensor) -> None:
-        """Learn nothing."""
 
     def prefer(self, unborn: Tensor, order: Tensor) -> None:
         """Exchange the places of unborn channels within each group."""
@@ -52,10 +36,6 @@ class RandomOrder:
         """Return the live channels and the next ones that this epoch's share pays for."""
         share = (self._epochs + 1) / self._task.config.growing_epochs
         return self._task.allowance.fill(live, self._scores, share=share)
-
-    def settle(self, live: Tensor) -> Tensor:
-        """Return the live channels; what is left of the budget goes by the same order."""
-        return live
 
     def advance(self, live: Tensor) -> None:  # noqa: ARG002
         """Count the epochs."""

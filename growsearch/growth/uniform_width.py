@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from growsearch.growth.allowance import Allowance
+from growsearch.growth.open_gates import OpenGates
 from growsearch.growth.policy import GrowthTask
 
 
-class UniformWidth:
+class UniformWidth(OpenGates):
     """Runs the widest network whose groups keep one share of their channels; nothing ever changes.
 
     What whole channels leave of the budget goes to the groups that are furthest behind a larger
@@ -27,7 +28,7 @@ class UniformWidth:
         structures, allowance = task.structures, task.allowance
         # The share of its group at which a channel comes in.
         shares = [(1 + torch.arange(size)) / size for size in structures.sizes]
-        self._scores = -torch.cat(shares)
+        super().__init__(scores=-torch.cat(shares))
         widest = structures.first(widest_uniform(structures.sizes, allowance))
         self._live = allowance.spend(widest, self._scores)
 
@@ -35,31 +36,10 @@ class UniformWidth:
         """Return the uniform network."""
         return self._live
 
-    def gates(self) -> Tensor:
-        """Return ones."""
-        return torch.ones_like(self._scores)
-
-    def scores(self) -> Tensor:
-        """Return minus the share of its group at which each channel comes in."""
-        return self._scores
-
-    def temperatures(self) -> None:
-        """Return nothing: there is no temperature."""
-
-    def probabilities(self) -> None:
-        """Return nothing: chance plays no part."""
-
-    def learn(self, gate_gradients: Tensor) -> None:
-        """Learn nothing."""
-
     def prefer(self, unborn: Tensor, order: Tensor) -> None:
         """Prefer nothing: no channel will be born."""
 
     def draw(self, live: Tensor) -> Tensor:
-        """Return what lives."""
-        return live
-
-    def settle(self, live: Tensor) -> Tensor:
         """Return what lives."""
         return live
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from growsearch.datasets.dataset import Dataset
 from growsearch.metrics import accuracy, predict
 from growsearch.training.task import Batch, Forward, Scores
+from growsearch.training.whole_batches import random_batch, whole_batches, whole_steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Classification:
 
     def steps_per_epoch(self, batch_size: int) -> int:
         """Return the number of whole batches, at least one."""
-        return max(1, len(self.dataset.train) // batch_size)
+        return whole_steps(self.dataset.train, batch_size)
 
     def batch_examples(self, batch_size: int) -> int:
         """Return the examples of every batch."""
@@ -33,12 +34,8 @@ class Classification:
 
     def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
         """Yield inputs (N, ...) and labels (N,)."""
-        split, size = self.dataset.train, self.batch_examples(batch_size)
-        order = torch.randperm(len(split), generator=generator)
-        for start in range(0, self.steps_per_epoch(batch_size) * size, size):
-            chosen = order[start : start + size]
-            inputs = self.dataset.augmentation.apply(split.inputs[chosen], generator)
-            yield inputs, split.labels[chosen]
+        for inputs, labels in whole_batches(self.dataset.train, batch_size, generator):
+            yield self.dataset.augmentation.apply(inputs, generator), labels
 
     def forward(self) -> Forward:
         """Return the plain call of a network."""
@@ -46,9 +43,7 @@ class Classification:
 
     def sample(self, count: int, generator: torch.Generator) -> Batch:
         """Return examples without augmentation."""
-        split = self.dataset.train
-        chosen = torch.randperm(len(split), generator=generator)[:count]
-        return split.inputs[chosen], split.labels[chosen]
+        return random_batch(self.dataset.train, count, generator)
 
     def evaluate(self, model: nn.Module) -> Scores:
         """Return the accuracy on the validation split."""

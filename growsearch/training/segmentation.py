@@ -13,6 +13,7 @@ from growsearch.datasets.dataset import Dataset, Split
 from growsearch.errors import UsageError
 from growsearch.training.classification import call
 from growsearch.training.task import Batch, Forward, Scores
+from growsearch.training.whole_batches import random_batch, whole_batches, whole_steps
 
 _EVALUATED_IMAGES = 16
 
@@ -46,19 +47,15 @@ class Segmentation:
 
     def steps_per_epoch(self, batch_size: int) -> int:
         """Return the number of whole batches, at least one."""
-        return max(1, len(self.dataset.train) // batch_size)
+        return whole_steps(self.dataset.train, batch_size)
 
     def batch_examples(self, batch_size: int) -> int:
         """Return the images of every batch."""
         return min(batch_size, len(self.dataset.train))
 
     def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
-        """Yield images (N, C, H, W) and labels (N, H, W)."""
-        split, size = self.dataset.train, self.batch_examples(batch_size)
-        order = torch.randperm(len(split), generator=generator)
-        for start in range(0, self.steps_per_epoch(batch_size) * size, size):
-            chosen = order[start : start + size]
-            yield split.inputs[chosen], split.labels[chosen]
+        """Return batches of images (N, C, H, W) and labels (N, H, W)."""
+        return whole_batches(self.dataset.train, batch_size, generator)
 
     def forward(self) -> Forward:
         """Return the plain call of a network."""
@@ -66,9 +63,7 @@ class Segmentation:
 
     def sample(self, count: int, generator: torch.Generator) -> Batch:
         """Return images and their labels."""
-        split = self.dataset.train
-        chosen = torch.randperm(len(split), generator=generator)[:count]
-        return split.inputs[chosen], split.labels[chosen]
+        return random_batch(self.dataset.train, count, generator)
 
     def evaluate(self, model: nn.Module) -> Scores:
         """Return the share of the validation split's pixels that are right."""

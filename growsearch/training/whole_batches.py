@@ -1,0 +1,30 @@
+"""How does a split become batches of one size? In a fresh order every epoch; the rest waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from growsearch.datasets.dataset import Split
+from growsearch.training.task import Batch
+
+
+def whole_steps(split: Split, batch_size: int) -> int:
+    """Return the number of whole batches in ``split``, at least one."""
+    return max(1, len(split) // batch_size)
+
+
+def whole_batches(split: Split, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
+    """Yield inputs (batch, ...) and labels (batch, ...); a small split is one batch of all."""
+    size = min(batch_size, len(split))
+    order = torch.randperm(len(split), generator=generator)
+    for start in range(0, whole_steps(split, batch_size) * size, size):
+        chosen = order[start : start + size]
+        yield split.inputs[chosen], split.labels[chosen]
+
+
+def random_batch(split: Split, count: int, generator: torch.Generator) -> Batch:
+    """Return ``count`` examples of ``split``, or all of them."""
+    chosen = torch.randperm(len(split), generator=generator)[:count]
+    return split.inputs[chosen], split.labels[chosen]
