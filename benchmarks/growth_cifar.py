@@ -65,6 +65,8 @@ class Settings:
     train_images: int
     precision: str
     channels_last: bool
+    # None is the published recipe's, which a deep plain network does not take in a short run.
+    learning_rate: float | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ def recipe_of(settings: Settings) -> Recipe:
     return dataclasses.replace(
         recipe,
         batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate or recipe.learning_rate,
         precision=settings.precision,  # type: ignore[arg-type]
     )
 
@@ -230,6 +233,7 @@ def main() -> None:
     parser.add_argument("--train-images", type=int, default=5_000)
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--channels-last", action="store_true")
+    parser.add_argument("--learning-rate", type=float, help="instead of the recipe's")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=1, help="runs at a time, one thread each")
     parser.add_argument("--methods", nargs="+", default=["dense", *GROWN, *AFTER])
@@ -242,6 +246,7 @@ def main() -> None:
         train_images=arguments.train_images,
         precision=arguments.precision,
         channels_last=arguments.channels_last,
+        learning_rate=arguments.learning_rate,
     )
     path = RESULTS / f"growth_cifar_{arguments.network}.json"
     table = RunTable(path, asdict(settings), rows)
