@@ -143,7 +143,10 @@ def _show_end(console: Console, run: Study, front: Front) -> None:
     _show_devices(console, run, front)
     console.print()
     bounds = run.config.select.bounds()
-    choice = select(front, bounds, run.config.select.prefer)
+    wishes = run.config.select
+    choice = select(
+        front, bounds, wishes.prefer, weights=wishes.weights, confidence=wishes.confidence
+    )
     for line in choice_lines(choice, front, run.trials):
         console.print(line, soft_wrap=True, markup=False)
     written = write_report(run.folder.path)
@@ -180,19 +183,26 @@ def report(
     run: Annotated[Path, typer.Argument(help="The run's folder.", show_default=False)],
     formats: Annotated[
         list[str] | None,
-        typer.Option("--format", help="html, md, csv, json or png; repeat it [default: all]."),
+        typer.Option(
+            "--format",
+            help="html, md, csv, json, png, svg, pdf, tex or parquet; repeat it, or all "
+            "[default: html, md, csv, json, png].",
+        ),
     ] = None,
 ) -> None:
-    """Write report.html, .md, .csv, .json and front.png of a run again."""
-    from growsearch.report import FORMATS, write_report
+    """Write the report of a run again: a page, texts, tables and pictures of the front."""
+    from growsearch.report import FORMATS, USUAL, write_report
 
-    for path in write_report(run, tuple(formats or FORMATS)).values():
+    wanted = tuple(FORMATS) if formats == ["all"] else tuple(formats or USUAL)
+    for path in write_report(run, wanted).values():
         typer.echo(path)
 
 
 @app.command(
     epilog="Example: growsearch select runs/digits --max 'latency[cpu]=0.5ms' --max macs=200k "
-    "--min accuracy=0.95"
+    "--min accuracy=0.95\n\n"
+    "growsearch select runs/digits --prefer weights --weight accuracy=2 --weight 'latency[cpu]=1'"
+    "\n\ngrowsearch select runs/digits --max 'latency[cpu]=0.5ms' --confidence 90%"
 )
 def select(
     run: Annotated[Path, typer.Argument(help="The run's folder.", show_default=False)],
@@ -203,24 +213,43 @@ def select(
         list[str] | None, typer.Option("--min", help="A lower bound, NAME=VALUE; repeat it.")
     ] = None,
     prefer: Annotated[
-        str, typer.Option(help="accuracy: the best of the first objective; knee: the balanced.")
+        str,
+        typer.Option(
+            help="accuracy: the best of the first objective; knee: the nearest to the best of all; "
+            "hypervolume: what dominates most by itself; weights: by --weight."
+        ),
     ] = "accuracy",
+    weight: Annotated[
+        list[str] | None,
+        typer.Option(help="OBJECTIVE=NUMBER for --prefer weights, 1 where not given; repeat it."),
+    ] = None,
+    confidence: Annotated[
+        str | None,
+        typer.Option(
+            help="How sure the bounds must be met, for example 90%, given how far latencies may be "
+            "off [default: by the values found]."
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="The export's folder [default: RUN/export/ID].")
     ] = None,
 ) -> None:
     """Choose the best network inside a budget and export it, proven equal."""
-    from growsearch.pareto import parse_bound
+    from growsearch.pareto import parse_bound, parse_share, parse_weight
     from growsearch.pareto import select as choose
     from growsearch.report import choice_lines, read_run
 
     found = read_run(run)
     bounds = [parse_bound(text, "max") for text in most or []]
     bounds += [parse_bound(text, "min") for text in least or []]
-    if prefer not in ("accuracy", "knee"):
-        raise UsageError(f"--prefer: unknown {prefer!r}; valid: accuracy, knee")
     front = found.front()
-    choice = choose(front, bounds, prefer)  # type: ignore[arg-type]
+    choice = choose(
+        front,
+        bounds,
+        prefer,  # type: ignore[arg-type]
+        weights=dict(parse_weight(text) for text in weight or []),
+        confidence=None if confidence is None else parse_share(confidence, "--confidence"),
+    )
     written = (*(most or []), *(least or []))
     for line in choice_lines(choice, front, found.trials, written):
         typer.echo(line)

@@ -71,6 +71,10 @@ def test_a_search_ends_with_a_report_and_select_exports_a_proven_network(
     assert "outputs differ by at most" in chosen.stdout
     (exported,) = (tmp_path / "runs" / "tiny" / "export").iterdir()
     assert {p.name for p in exported.iterdir()} >= {"architecture.json", "weights.safetensors"}
+    weighed = _growsearch(
+        "select", "runs/tiny", "--prefer", "weights", "--weight", "macs=9", cwd=tmp_path
+    )
+    assert weighed.returncode == 0, weighed.stderr
     missed = _growsearch("select", "runs/tiny", "--max", "macs=1", cwd=tmp_path)
     assert missed.returncode == 1
     assert "Nearest miss" in missed.stdout

@@ -5,12 +5,16 @@ from growsearch.pareto.bounds import (
     bounds_from_mapping,
     format_bound,
     parse_bound,
+    parse_weight,
 )
 from growsearch.pareto.front import Direction, Front, Point
+from growsearch.pareto.likelihood import probability
+from growsearch.pareto.preferences import PREFERENCES, Preference
 from growsearch.pareto.quantities import format_quantity, is_share, parse_quantity, parse_share
-from growsearch.pareto.selection import Bound, BoundCost, Preference, Selection, select
+from growsearch.pareto.selection import Bound, BoundCost, Selection, select
 
 __all__ = [
+    "PREFERENCES",
     "Bound",
     "BoundCost",
     "Direction",
@@ -26,5 +30,7 @@ __all__ = [
     "parse_bound",
     "parse_quantity",
     "parse_share",
+    "parse_weight",
+    "probability",
     "select",
 ]

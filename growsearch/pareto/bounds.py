@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,6 +28,22 @@ def parse_bound(text: str, sense: Sense) -> Bound:
         return Bound(objective=objective, sense=sense, value=parse_quantity(value, objective))
     except UsageError as error:
         raise UsageError(f"--{sense} {error}") from error
+
+
+def parse_weight(text: str) -> tuple[str, float]:
+    """Read one ``--weight`` value, such as "accuracy=2".
+
+    Raises:
+        UsageError: if it is not OBJECTIVE=NUMBER.
+    """
+    objective, equals, value = (part.strip() for part in text.rpartition("="))
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not equals or not objective or not math.isfinite(number):
+        raise UsageError(f"--weight {text!r}: write OBJECTIVE=NUMBER, for example accuracy=2")
+    return objective, number
 
 
 def bounds_from_mapping(data: Mapping[str, Any], where: str) -> tuple[Bound, ...]:

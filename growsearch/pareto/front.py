@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import moocore
@@ -13,17 +13,22 @@ import numpy as np
 from growsearch.errors import UsageError
 
 if TYPE_CHECKING:
-    from growsearch.pareto.selection import Bound, Preference, Selection
+    from growsearch.pareto.preferences import Preference
+    from growsearch.pareto.selection import Bound, Selection
 
 Direction = Literal["minimize", "maximize"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """One finished network: its id and its value under every objective."""
+    """One finished network: its id and its value under every objective.
+
+    ``spread`` is the standard deviation of those values that are not known exactly.
+    """
 
     id: str
     values: Mapping[str, float]
+    spread: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,11 +117,14 @@ class Front:
         self,
         constraints: Sequence[Bound] | Mapping[str, float] = (),
         prefer: Preference = "accuracy",
+        *,
+        weights: Mapping[str, float] | None = None,
+        confidence: float | None = None,
     ) -> Selection:
         """Choose one member inside ``constraints``; see `growsearch.pareto.selection`."""
         from growsearch.pareto.selection import select
 
-        return select(self, constraints, prefer)
+        return select(self, constraints, prefer, weights=weights, confidence=confidence)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data: directions and members, no dates, so that reruns are equal."""

@@ -8,8 +8,9 @@ from typing import Literal
 
 from growsearch.errors import UsageError
 from growsearch.pareto.front import Front, Point
+from growsearch.pareto.likelihood import probability
+from growsearch.pareto.preferences import Preference, rank
 
-Preference = Literal["accuracy", "knee"]
 Sense = Literal["max", "min"]
 
 
@@ -57,7 +58,9 @@ class Selection:
     ``chosen`` is None where nothing fits; ``nearest`` then has the smallest largest relative
     excess, and ``misses`` gives its relative excess for every objective that it misses.
     ``runner_up`` is the next front member inside the bounds, or the next point where no other
-    member fits.
+    member fits. ``likelihood`` tells how likely the chosen or the nearest meets all bounds, given
+    how far its values may be off; where ``confidence`` was asked for, nothing less likely fits, and
+    ``nearest`` is the likeliest of those whose values are inside, if there are such.
     """
 
     chosen: Point | None
@@ -65,10 +68,17 @@ class Selection:
     costs: tuple[BoundCost, ...]
     nearest: Point | None
     misses: Mapping[str, float]
+    likelihood: float = 1.0
+    confidence: float | None = None
 
 
 def select(
-    front: Front, constraints: Sequence[Bound] | Mapping[str, float], prefer: Preference
+    front: Front,
+    constraints: Sequence[Bound] | Mapping[str, float] = (),
+    prefer: Preference = "accuracy",
+    *,
+    weights: Mapping[str, float] | None = None,
+    confidence: float | None = None,
 ) -> Selection:
     """Choose among the points of ``front``.
 
@@ -76,25 +86,44 @@ def select(
     choice is a front member wherever bounds are on objectives. A mapping is short for upper bounds
     on minimised objectives and lower bounds on maximised ones.
 
+    Args:
+        front: the points to choose from.
+        constraints: the bounds; a point has to meet them all.
+        prefer: by what it is chosen inside them, a name in `PREFERENCES`.
+        weights: for "weights", a factor an objective; 1 where there is none.
+        confidence: the least probability of meeting the bounds (`probability`); without it a point
+            fits that meets them by the values that were found.
+
     Raises:
-        UsageError: for an unknown objective or preference, or an empty front.
+        UsageError: for an unknown objective or preference, useless weights, a confidence that is no
+            probability, or an empty front.
     """
     if not front.points:
         raise UsageError("select: no finished trial to choose from; run the search first")
+    if confidence is not None and not 0 < confidence < 1:
+        raise UsageError(f"--confidence: {confidence} is not between 0 and 1; write 0.9 or 90%")
     bounds = _bounds(front, constraints)
     # The id comes last so that equal points do not depend on the order in which trials finished.
-    ranked = sorted(front.points, key=lambda point: (_rank(front, point, prefer), point.id))
-    fitting = [p for p in ranked if all(b.excess(p) == 0 for b in bounds)]
+    ranked = sorted(front.points, key=lambda p: (rank(front, p, prefer, weights), p.id))
+    fitting = [p for p in ranked if _fits(p, bounds, confidence)]
     if not fitting:
-        return _nearest(front, bounds)
+        return _nearest(front, bounds, confidence)
     chosen = fitting[0]
     return Selection(
         chosen=chosen,
         runner_up=_runner_up(front, fitting[1:]),
-        costs=tuple(_cost_of(front, bound, bounds, ranked) for bound in bounds),
+        costs=tuple(_cost_of(front, bound, bounds, ranked, confidence) for bound in bounds),
         nearest=None,
         misses={},
+        likelihood=probability(chosen, bounds),
+        confidence=confidence,
     )
+
+
+def _fits(point: Point, bounds: Sequence[Bound], confidence: float | None) -> bool:
+    if any(bound.excess(point) > 0 for bound in bounds):
+        return False
+    return confidence is None or probability(point, bounds) >= confidence
 
 
 def _bounds(front: Front, constraints: Sequence[Bound] | Mapping[str, float]) -> tuple[Bound, ...]:
@@ -117,41 +146,21 @@ def _bounds(front: Front, constraints: Sequence[Bound] | Mapping[str, float]) ->
     return tuple(constraints)
 
 
-def _rank(front: Front, point: Point, prefer: Preference) -> tuple[float, ...]:
-    """Smaller is better. Ties in the first objective fall to the others, in their order."""
-    values = [
-        (-1 if direction == "maximize" else 1) * point.values[name]
-        for name, direction in front.directions.items()
-    ]
-    if prefer == "accuracy":
-        return tuple(values)
-    if prefer == "knee":
-        return (_distance_to_ideal(front, point), *values)
-    raise UsageError(f"--prefer: unknown {prefer!r}; valid: accuracy, knee")
-
-
-def _distance_to_ideal(front: Front, point: Point) -> float:
-    """Return the Euclidean distance to the best of every objective, each scaled to the front."""
-    total = 0.0
-    for name in front.directions:
-        column = [member.values[name] for member in front.members]
-        spread = max(column) - min(column) or 1.0
-        best = max(column) if front.directions[name] == "maximize" else min(column)
-        total += ((point.values[name] - best) / spread) ** 2
-    return float(total**0.5)
-
-
 def _runner_up(front: Front, others: Sequence[Point]) -> Point | None:
     members = {member.id for member in front.members}
     return next((p for p in others if p.id in members), others[0] if others else None)
 
 
 def _cost_of(
-    front: Front, bound: Bound, bounds: Sequence[Bound], ranked: Sequence[Point]
+    front: Front,
+    bound: Bound,
+    bounds: Sequence[Bound],
+    ranked: Sequence[Point],
+    confidence: float | None,
 ) -> BoundCost:
     others = [other for other in bounds if other is not bound]
-    without = [p for p in ranked if all(b.excess(p) == 0 for b in others)]
-    place = next(index for index, p in enumerate(without) if bound.excess(p) == 0)
+    without = [p for p in ranked if _fits(p, others, confidence)]
+    place = next(index for index, p in enumerate(without) if _fits(p, bounds, confidence))
     chosen, better = without[place], without[:place]
     # Earlier in the ranking wins a tie: min keeps the first.
     step = min(better, key=bound.excess) if better else None
@@ -170,11 +179,22 @@ def _gain(front: Front, point: Point, chosen: Point) -> float:
     return difference if direction == "maximize" else -difference
 
 
-def _nearest(front: Front, bounds: Sequence[Bound]) -> Selection:
-    nearest = min(front.points, key=lambda p: (max(b.excess(p) for b in bounds), p.id))
+def _nearest(front: Front, bounds: Sequence[Bound], confidence: float | None) -> Selection:
+    def excess(point: Point) -> float:
+        return max(bound.excess(point) for bound in bounds)
+
+    nearest = min(front.points, key=lambda p: (excess(p), -probability(p, bounds), p.id))
     misses: dict[str, float] = {}
     for bound in bounds:
         worst = max(misses.get(bound.objective, 0.0), bound.excess(nearest))
         if worst > 0:
             misses[bound.objective] = worst
-    return Selection(chosen=None, runner_up=None, costs=(), nearest=nearest, misses=misses)
+    return Selection(
+        chosen=None,
+        runner_up=None,
+        costs=(),
+        nearest=nearest,
+        misses=misses,
+        likelihood=probability(nearest, bounds),
+        confidence=confidence,
+    )

@@ -1,11 +1,12 @@
 """How is a finished search shown? Run folders in; HTML, Markdown, CSV, JSON and PNG out."""
 
 from growsearch.report.choice_text import choice_lines, front_table, table_legend
-from growsearch.report.formats import FORMATS, write_report
+from growsearch.report.formats import FORMATS, USUAL, write_report
 from growsearch.report.run_data import Run, front_of_trials, read_run
 
 __all__ = [
     "FORMATS",
+    "USUAL",
     "Run",
     "choice_lines",
     "front_of_trials",

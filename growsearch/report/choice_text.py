@@ -12,6 +12,8 @@ from growsearch.trial.record import Trial
 
 TERMINAL_COLUMNS = 80
 
+# From here on a choice meets its bounds as surely as anybody asks.
+_CERTAIN = 0.995
 
 # What "~" stands for, by how a latency was found.
 _ESTIMATES = {"analytic": "an analytic estimate", "fitted": "a prediction of a device's profile"}
@@ -29,6 +31,7 @@ def choice_lines(
     if selection.chosen is None:
         return _miss_lines(selection, front, known, bounds)
     lines = ["Choice", *_point_lines(selection.chosen, front, known)]
+    lines += _likelihood_lines(selection)
     if selection.runner_up is not None:
         lines += ["", "Runner-up", *_point_lines(selection.runner_up, front, known)]
     if selection.costs:
@@ -49,6 +52,13 @@ def _point_lines(point: Point, front: Front, trials: Mapping[str, Trial]) -> lis
         shown = format_quantity(point.values[name], name)
         lines.append(f"    {title(name):<{width}}  {shown}{_how(trial, name)}")
     return lines
+
+
+def _likelihood_lines(selection: Selection) -> list[str]:
+    """Say how sure it is that the bounds are met, where that is not certain."""
+    if selection.likelihood >= _CERTAIN:
+        return []
+    return [f"    meets the bounds with a probability of {100 * selection.likelihood:.0f} %"]
 
 
 def _how(trial: Trial, name: str) -> str:
@@ -87,9 +97,16 @@ def _miss_lines(
     selection: Selection, front: Front, trials: Mapping[str, Trial], bounds: tuple[str, ...]
 ) -> list[str]:
     asked = f" ({', '.join(bounds)})" if bounds else ""
-    lines = [f"No network fits{asked}."]
+    sure = (
+        "" if selection.confidence is None else f" with {_percent(selection.confidence)} certainty"
+    )
+    lines = [f"No network fits{asked}{sure}."]
     if selection.nearest is None:
         return lines
+    if not selection.misses:
+        likely = f"Likeliest, with {_percent(selection.likelihood)}"
+        lines += ["", likely, *_point_lines(selection.nearest, front, trials), ""]
+        return [*lines, "Ask for less certainty, loosen the bound or measure with less noise."]
     lines += ["", "Nearest miss", *_point_lines(selection.nearest, front, trials), ""]
     for objective, excess in selection.misses.items():
         value = selection.nearest.values[objective]
@@ -99,6 +116,10 @@ def _miss_lines(
         )
     lines.append("Loosen that bound or search with a smaller budget.")
     return lines
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
 
 
 def front_table(front: Front, trials: Iterable[Trial]) -> Table:

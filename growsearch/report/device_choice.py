@@ -54,7 +54,14 @@ def _choice(run: Run, device: str, compared: tuple[Point, ...]) -> DeviceChoice 
         return None
     front = Front.of(points, two)
     bounds, preference = _wishes(run, latency)
-    selection = front.select(bounds, preference)
+    wishes = run.study.get("select") or {}
+    given = wishes.get("weights") or {}
+    selection = front.select(
+        bounds,
+        preference,
+        weights={n: w for n, w in given.items() if n in two} if preference == "weights" else None,
+        confidence=wishes.get("confidence"),
+    )
     trials = {trial.id: trial for trial in run.trials}
     smallest = min(points, key=lambda p: (p.values.get("parameters", p.values[latency]), p.id))
     return DeviceChoice(
@@ -85,11 +92,20 @@ def _wishes(run: Run, latency: str) -> tuple[tuple[Bound, ...], Any]:
         if bound.objective == latency or not bound.objective.startswith("latency[")
     )
     limited = any(bound.sense == "max" for bound in bounds)
-    return bounds, (data.get("prefer") or "accuracy") if limited else "knee"
+    preference = data.get("prefer") or "accuracy"
+    if preference == "weights" and not {latency, *list(run.objectives)[:1]} & set(data["weights"]):
+        # No weight concerns this device.
+        preference = "accuracy"
+    return bounds, preference if limited or preference != "accuracy" else "knee"
 
 
 def _rule(bounds: tuple[Bound, ...], preference: str, quality: str) -> str:
-    best = f"best {quality}" if preference == "accuracy" else f"knee of {quality} and latency"
+    best = {
+        "accuracy": f"best {quality}",
+        "knee": f"knee of {quality} and latency",
+        "hypervolume": f"most hypervolume of {quality} and latency",
+        "weights": f"weighted {quality} and latency",
+    }[preference]
     return f"{best}, {' and '.join(map(format_bound, bounds)) or 'no bound set'}"
 
 

@@ -11,8 +11,10 @@ from growsearch.files import write_bytes
 from growsearch.report.csv_table import render_csv
 from growsearch.report.html_page import render_html
 from growsearch.report.json_export import render_json
+from growsearch.report.latex_table import render_latex
 from growsearch.report.markdown import render_markdown
-from growsearch.report.picture import render_png
+from growsearch.report.parquet_table import render_parquet
+from growsearch.report.picture import render_pdf, render_png, render_svg
 from growsearch.report.run_data import Run, read_run
 
 
@@ -33,10 +35,19 @@ FORMATS: dict[str, Format] = {
     "csv": Format(file="front.csv", render=render_csv, description="the front, every metric"),
     "json": Format(file="report.json", render=render_json, description="all of it, for programs"),
     "png": Format(file="front.png", render=render_png, description="one panel a device"),
+    "svg": Format(file="front.svg", render=render_svg, description="that picture in vectors"),
+    "pdf": Format(file="front.pdf", render=render_pdf, description="that picture for a paper"),
+    "tex": Format(file="front.tex", render=render_latex, description="the front as a LaTeX table"),
+    "parquet": Format(
+        file="trials.parquet", render=render_parquet, description="every trial, for data frames"
+    ),
 }
 
+# What a search writes at its end.
+USUAL = ("html", "md", "csv", "json", "png")
 
-def write_report(run_folder: Path, formats: Collection[str] = tuple(FORMATS)) -> dict[str, Path]:
+
+def write_report(run_folder: Path, formats: Collection[str] = USUAL) -> dict[str, Path]:
     """Write the report of a run into its folder, again if it is there, and return the paths.
 
     Raises:

@@ -50,10 +50,16 @@ def _front(run: Run) -> str:
     members = [run.trial(member.id) for member in run.front().members]
     if not members:
         return "No finished trial meets the constraints."
-    more = [n for n in ("test_accuracy", "macs", "parameters") if n not in run.objectives]
-    names = [*run.objectives, *(n for n in more if any(n in t.metrics for t in members))]
+    names = front_columns(run)
     rows = [[t.id, describe_trial(t), *(_cell(t, name) for name in names)] for t in members]
     return _table(["Network", "Made by", *map(title, names)], rows)
+
+
+def front_columns(run: Run) -> list[str]:
+    """Return the metrics of a table of the front: the objectives, then what everybody asks for."""
+    members = [run.trial(member.id) for member in run.front().members]
+    more = [n for n in ("test_accuracy", "macs", "parameters") if n not in run.objectives]
+    return [*run.objectives, *(n for n in more if any(n in t.metrics for t in members))]
 
 
 def _cell(trial: Trial, name: str) -> str:

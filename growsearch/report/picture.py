@@ -24,12 +24,42 @@ _OUTSIDE = ("#8b95a1", "x", "outside constraints")
 _PANEL_INCHES = (4.6, 3.8)
 
 
+# Neither a date nor a version: the same run gives the same file.
+_METADATA: dict[str, dict[str, None]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+
+
 def render_png(run: Run) -> bytes:
     """Return front.png: the first objective against each device's latency.
 
     A run without latencies is drawn against its second objective or its parameters.
     """
+    return _render(run, "png")
+
+
+def render_svg(run: Run) -> bytes:
+    """Return front.svg, the picture of `render_png` in vectors; text stays text."""
+    return _render(run, "svg")
+
+
+def render_pdf(run: Run) -> bytes:
+    """Return front.pdf, the picture of `render_png` for a paper."""
+    return _render(run, "pdf")
+
+
+def _render(run: Run, kind: str) -> bytes:
     # Imported here: matplotlib takes most of a second, and no other format needs it.
+    import matplotlib as mpl
+
+    # The salt names the clip paths of an SVG, which are random otherwise.
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "growsearch"}):
+        return _draw(run, kind)
+
+
+def _draw(run: Run, kind: str) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -49,7 +79,7 @@ def render_png(run: Run) -> bytes:
             list(entries.values()), list(entries), loc="lower right", frameon=False, fontsize=8
         )
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=160, metadata={"Software": None})
+    figure.savefig(buffer, format=kind, dpi=160, metadata=_METADATA[kind])
     return buffer.getvalue()
 
 

@@ -78,8 +78,16 @@ def front_of_trials(
 
     Every metric of a trial is a value of its point, so that a choice can bound any of them.
     """
-    points = [Point(id=t.id, values=t.metrics) for t in trials if eligible(t, objectives)]
+    points = [
+        Point(id=t.id, values=t.metrics, spread=_spread(t))
+        for t in trials
+        if eligible(t, objectives)
+    ]
     return Front.of([p for p in points if meets(p.values, constraints)], objectives)
+
+
+def _spread(trial: Trial) -> dict[str, float]:
+    return {f"latency[{device}]": entry.spread_s for device, entry in trial.latency.items()}
 
 
 def eligible(trial: Trial, objectives: Mapping[str, Direction]) -> bool:

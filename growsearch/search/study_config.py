@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from growsearch.errors import UsageError
 from growsearch.pareto import Bound, Direction, Preference
 from growsearch.pareto.quantities import parse_quantity
-from growsearch.search.study_values import Duration
+from growsearch.search.study_values import Duration, Share
 from growsearch.search.trial_kinds import GrowthKind, SparseKind, Strict, TrialKinds
 
 __all__ = [
@@ -74,11 +74,22 @@ class SearchSettings(Strict):
 
 
 class SelectSettings(Strict):
-    """Which network the study ends with."""
+    """Which network the study ends with.
+
+    ``weights`` go with ``prefer: weights``; ``confidence`` is how sure the bounds must be met.
+    """
 
     max: dict[str, float] = Field(default_factory=dict)
     min: dict[str, float] = Field(default_factory=dict)
     prefer: Preference = "accuracy"
+    weights: dict[str, float] = Field(default_factory=dict)
+    confidence: Share = None
+
+    @model_validator(mode="after")
+    def _weights_are_used(self) -> SelectSettings:
+        if bool(self.weights) != (self.prefer == "weights"):
+            raise ValueError("weights and prefer: weights go together; add the other, or remove it")
+        return self
 
     @field_validator("max", "min", mode="before")
     @classmethod
@@ -126,6 +137,9 @@ class StudyConfig(Strict):
     def _known_metrics(self) -> StudyConfig:
         for name in (*self.objectives, *self.constraints, *self.select.max, *self.select.min):
             _check_metric(name)
+        for name in self.select.weights:
+            if name not in self.objectives:
+                raise ValueError(f"select.weights: {name} is no objective of this study")
         missing = [n for n in (*self.select.max, *self.select.min) if n not in self.metric_names]
         if missing:
             raise ValueError(

@@ -50,6 +50,18 @@ def _parse_duration(value: Any) -> Any:
     return float(number) * _SECONDS[unit]
 
 
+def _parse_confidence(value: Any) -> float | None:
+    if value is None:
+        return None
+    try:
+        share = parse_share(value, "confidence")
+    except (UsageError, TypeError, ValueError) as error:
+        raise ValueError(str(error)) from error
+    if not 0 < share < 1:
+        raise ValueError(f"{value} is not between 0 and 1; write 0.9 or 90%")
+    return share
+
+
 def _parse_sparsity(value: Any) -> float:
     try:
         share = parse_share(value, "sparsity")
@@ -151,6 +163,7 @@ Rate = Annotated[Decision, _decision(_parse_rate), _plain]
 OptionalCount = Annotated[Decision | None, _decision(_parse_count), _plain]
 OptionalRate = Annotated[Decision | None, _decision(_parse_rate), _plain]
 OptionalSparsity = Annotated[Decision | None, _decision(_parse_sparsity), _plain]
+Share = Annotated[float | None, BeforeValidator(_parse_confidence)]
 Duration = Annotated[float | None, BeforeValidator(_parse_duration)]
 BudgetRange = Annotated[Decision, _decision(_parse_budget), _plain]
 Truth = Annotated[Decision, _decision(_parse_truth), _plain]

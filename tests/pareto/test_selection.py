@@ -5,7 +5,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from growsearch.errors import UsageError
-from growsearch.pareto import Bound, Direction, Front, Point
+from growsearch.pareto import PREFERENCES, Bound, Direction, Front, Point
 
 # A busy machine is no failure.
 PATIENT = settings(deadline=None)
@@ -85,6 +85,56 @@ def test_the_knee_is_nearest_to_the_best_of_every_objective():
     assert FRONT.select(prefer="knee").chosen == MIDDLE
 
 
+def test_hypervolume_takes_what_dominates_most_of_the_fronts_box():
+    # Boxes (1 - gap in accuracy)(1 - gap in latency): both ends are empty, "middle" has 2/3 x 2/3.
+    assert FRONT.select(prefer="hypervolume").chosen == MIDDLE
+    # Of those within 1.5 only the empty one is left.
+    assert FRONT.select({"latency": 1.5}, prefer="hypervolume").chosen == FAST
+
+
+def test_weights_say_what_a_width_of_the_front_is_worth():
+    # Sums: slow 0 + 1 w, middle 1/3 + w/3, fast 1 + 0; they are equal at w = 1/2 and w = 2.
+    for weight, best in ((0.4, SLOW), (0.6, MIDDLE), (1.9, MIDDLE), (2.1, FAST)):
+        chosen = FRONT.select(prefer="weights", weights={"latency": weight}).chosen
+        assert chosen == best
+        # What is not named weighs 1, and only ratios count.
+        doubled = {"accuracy": 2.0, "latency": 2 * weight}
+        assert FRONT.select(prefer="weights", weights=doubled).chosen == best
+
+
+def uncertain(name: str, accuracy: float, latency: float, spread: float) -> Point:
+    values = {"accuracy": accuracy, "latency": latency}
+    return Point(id=name, values=values, spread={"latency": spread})
+
+
+NOISY, CALM = uncertain("noisy", 0.9, 1.9, 0.1), uncertain("calm", 0.8, 1.5, 0.1)
+UNSURE = Front.of([NOISY, CALM], DIRECTIONS)
+
+
+def test_the_likelihood_of_a_choice_is_that_of_a_normal_latency_below_its_bound():
+    # One standard deviation below the bound.
+    selection = UNSURE.select({"latency": 2.0})
+    assert selection.chosen == NOISY
+    assert selection.likelihood == pytest.approx(0.841345, abs=1e-6)
+    both = [at_most("latency", 2.0), Bound(objective="latency", sense="min", value=1.8)]
+    assert UNSURE.select(both).likelihood == pytest.approx(0.682689, abs=1e-6)
+
+
+def test_a_confidence_leaves_out_what_only_probably_fits():
+    for confidence, chosen in ((0.8, NOISY), (0.9, CALM), (0.999999, CALM)):
+        assert UNSURE.select({"latency": 2.0}, confidence=confidence).chosen == chosen
+    selection = UNSURE.select({"latency": 1.55}, confidence=0.9)
+    assert selection.chosen is None
+    # Its value fits; it is only not sure enough.
+    assert (selection.nearest, dict(selection.misses)) == (CALM, {})
+    assert selection.likelihood == pytest.approx(0.691462, abs=1e-6)
+
+
+def test_values_without_spread_are_certain():
+    assert FRONT.select({"latency": 2.0}, confidence=0.999).chosen == MIDDLE
+    assert FRONT.select({"latency": 2.0}).likelihood == 1.0
+
+
 def test_nothing_fits_names_the_nearest_miss_and_by_how_much():
     selection = FRONT.select([at_most("latency", 0.5), at_most("parameters", 50)])
     assert selection.chosen is None
@@ -104,6 +154,11 @@ def test_equal_points_are_chosen_by_id_and_not_by_order():
     [
         (lambda: FRONT.select({"energy": 1.0}), "it has: accuracy, latency, parameters"),
         (lambda: FRONT.select(prefer="best"), "valid: accuracy, knee"),
+        (lambda: FRONT.select(prefer="weights"), "at least one --weight"),
+        (lambda: FRONT.select(weights={"latency": 1.0}), "goes with --prefer weights"),
+        (lambda: FRONT.select(prefer="weights", weights={"energy": 1.0}), "no objective"),
+        (lambda: FRONT.select(prefer="weights", weights={"latency": -1.0}), "at least 0"),
+        (lambda: FRONT.select(confidence=1.0), "between 0 and 1"),
         (lambda: Front.of([], DIRECTIONS).select(), "no finished trial"),
     ],
 )
@@ -121,13 +176,14 @@ def front_of(rows) -> Front:
 
 
 @PATIENT
-@given(ROWS, VALUES, VALUES, st.sampled_from(["accuracy", "knee"]))
+@given(ROWS, VALUES, VALUES, st.sampled_from(sorted(PREFERENCES)))
 def test_a_choice_meets_every_bound_and_nothing_that_meets_them_dominates_it(
     rows, latency, accuracy, prefer
 ):
     front = front_of(rows)
     bounds = [at_most("latency", latency), Bound(objective="accuracy", sense="min", value=accuracy)]
-    selection = front.select(bounds, prefer)
+    weights = {"latency": 0.5} if prefer == "weights" else None
+    selection = front.select(bounds, prefer, weights=weights)
     fits = [p for p in front.points if all(b.excess(p) == 0 for b in bounds)]
     assert (selection.chosen is None) == (not fits)
     if selection.chosen is not None:

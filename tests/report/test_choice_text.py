@@ -30,6 +30,23 @@ def test_a_choice_is_told_with_units_methods_and_the_runner_up(run):
     assert max(map(len, lines)) <= 80
 
 
+def test_a_choice_says_how_surely_it_meets_its_bounds(run):
+    # 134 µs with a spread of 3 % are about 1.4 standard deviations below the bound.
+    lines = tell(run, "latency[cpu]=0.14ms")
+    (told,) = [line for line in lines if "probability" in line]
+    assert told == "    meets the bounds with a probability of 92 %"
+    assert not [line for line in tell(run, "latency[cpu]=1ms") if "probability" in line]
+
+
+def test_where_nothing_is_sure_enough_the_likeliest_is_told(run):
+    front = run.front()
+    bounds = [parse_bound("latency[cpu]=0.1075ms", "max")]
+    lines = choice_lines(front.select(bounds, confidence=0.99), front, run.trials)
+    assert lines[0] == "No network fits with 99 % certainty."
+    assert lines[2].startswith("Likeliest, with 5")
+    assert max(map(len, lines)) <= 80
+
+
 def test_each_bound_says_what_it_costs_and_what_a_little_more_would_give(run):
     lines = tell(run, "latency[cpu]=0.14ms", "macs=1G")
     place = lines.index("What each bound costs")

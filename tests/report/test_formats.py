@@ -4,7 +4,10 @@ import csv
 import dataclasses
 import io
 import json
+from importlib import resources
 
+import jsonschema
+import pyarrow.parquet as parquet
 import pytest
 
 from growsearch.errors import UsageError
@@ -56,8 +59,58 @@ def test_a_format_can_do_without_a_latency(form, run_maker, study):
 
 
 def test_an_unknown_format_lists_the_valid_ones(run_folder):
-    with pytest.raises(UsageError, match=r"unknown 'pdf'; valid: html, md, csv, json, png"):
-        write_report(run_folder, ["pdf"])
+    with pytest.raises(UsageError, match=r"unknown 'doc'; valid: html, md, csv, json, png"):
+        write_report(run_folder, ["doc"])
+
+
+def test_the_json_is_what_the_published_schema_says(run_maker):
+    schema = json.loads(
+        resources.files("growsearch.report").joinpath("schema/report.schema.json").read_text()
+    )
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    for count in (0, 25):
+        data = json.loads(write_report(run_maker(count=count), ["json"])["json"].read_text())
+        validator.validate(data)
+    data["choices"][0]["budget"] = 1
+    assert not validator.is_valid(data)
+
+
+def test_the_parquet_file_has_every_trial_with_its_types(run_maker):
+    folder = run_maker(count=25)
+    run = read_run(folder)
+    table = parquet.read_table(write_report(folder, ["parquet"])["parquet"])
+    assert table.num_rows == len(run.trials)
+    rows = table.to_pylist()
+    assert [row["id"] for row in rows if row["front"]] == [
+        trial.id for trial in run.trials if trial.id in {m.id for m in run.front().members}
+    ]
+    for row, trial in zip(rows, run.trials, strict=True):
+        assert row["status"] == trial.status
+        assert row["accuracy"] == trial.metrics.get("accuracy")
+        assert json.loads(row["config"]) == trial.config
+    assert str(table.schema.field("latency[cpu].low_s").type) == "double"
+
+
+def test_the_latex_table_has_a_row_for_each_member_and_marks_estimates(run_maker):
+    folder = run_maker(count=12)
+    run = read_run(folder)
+    text = write_report(folder, ["tex"])["tex"].read_text()
+    rows = [line for line in text.splitlines() if line.endswith(r"\\")][1:]
+    assert [row.split(" & ")[0] for row in rows] == [m.id for m in run.front().members]
+    columns = text.splitlines()[1].rpartition("{")[2].count("r")
+    for row in rows:
+        assert row.count(" & ") == columns + 1
+        # The wafer is analytic, the CPU was measured.
+        assert row.split(" & ")[4].strip().endswith("ns*")
+        assert not row.split(" & ")[3].endswith("*")
+        assert "%" not in row.replace(r"\%", "")
+
+
+def test_a_vector_picture_keeps_its_text(run_maker):
+    folder = run_maker(count=8)
+    assert ">Latency on cpu" in write_report(folder, ["svg"])["svg"].read_text()
+    assert write_report(folder, ["pdf"])["pdf"].read_bytes().startswith(b"%PDF")
 
 
 def test_the_table_has_a_row_for_each_member_in_base_units(run_maker):
