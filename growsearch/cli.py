@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from growsearch.commands import compare as compare_command
 from growsearch.commands import devices as devices_command
 from growsearch.commands import grow as grow_command
 from growsearch.commands import profile as profile_command
@@ -320,6 +321,7 @@ def _listing(what: str) -> dict[str, str]:
     raise UsageError(f"list: unknown {what!r}; valid: {_LISTS}")
 
 
+app.command("compare", epilog=compare_command.EPILOG)(compare_command.compare)
 app.command("devices", epilog=devices_command.EPILOG)(devices_command.devices)
 app.command("grow", epilog=grow_command.EPILOG)(grow_command.grow)
 app.command("profile", epilog=profile_command.EPILOG)(profile_command.profile)

@@ -1,0 +1,36 @@
+"""What happens behind `growsearch compare`? Several runs under one reference."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EPILOG = (
+    "Examples: growsearch compare runs/tpe-0 runs/tpe-1 runs/ours-0 runs/ours-1 | "
+    "growsearch compare runs/a runs/b --out comparison"
+)
+
+
+def compare(
+    runs: Annotated[
+        list[Path], typer.Argument(help="Two run folders or more.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(help="Where the files go.")] = Path("comparison"),
+) -> None:
+    """Hold runs against each other: common front, hypervolume, IGD+, attainment surfaces.
+
+    Runs of studies with one name are a group, such as seeds of one search; groups of two runs or
+    more are tested for a difference.
+    """
+    from growsearch.comparison import compare as hold_together
+    from growsearch.comparison import comparison_lines, write_comparison
+    from growsearch.report import read_run
+
+    comparison = hold_together([read_run(run) for run in runs])
+    for line in comparison_lines(comparison):
+        typer.echo(line)
+    typer.echo("")
+    for path in write_comparison(comparison, out):
+        typer.echo(path)

@@ -1,0 +1,133 @@
+"""How does a comparison read? Tables in Markdown, and lines for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from growsearch.comparison.comparison import Comparison, Group, RunFigures
+from growsearch.comparison.statistics import Interval, Test
+from growsearch.pareto import format_quantity
+from growsearch.report.describe import title
+
+_EXPLAINED = (
+    "Hypervolume is the share of the common box, between the best and the worst value of every "
+    "objective over all runs, that a front dominates: more is better. IGD+ is the mean distance "
+    "from the common front to a run's, in widths of that box: less is better. Both hold for these "
+    "runs only. Intervals are 95 % bootstrap intervals of the mean over a group's runs."
+)
+
+
+def comparison_lines(comparison: Comparison) -> list[str]:
+    """Return the comparison for a terminal of 80 columns; only long names make longer lines."""
+    width = max(len(group.name) for group in comparison.groups)
+    lines = [f"{'study':<{width}}  runs  hypervolume          IGD+                 on the front"]
+    lines += [
+        f"{group.name:<{width}}  {len(group.runs):>4}  {_interval(group.hypervolume):<19}  "
+        f"{_interval(group.igd_plus):<19}  {_kept(group)}"
+        for group in comparison.groups
+    ]
+    lines += ["", f"Common front: {len(comparison.front)} networks. {_reference(comparison)}"]
+    return [*lines, *_judgements(comparison)]
+
+
+def render_markdown(comparison: Comparison) -> str:
+    """Return compare.md."""
+    parts = [
+        "# Comparison of runs",
+        ", ".join(f"{title(n)} ({how})" for n, how in comparison.directions.items()),
+        "## Studies",
+        _table(
+            ["Study", "Runs", "Hypervolume", "IGD+", "On the common front"],
+            [
+                [
+                    g.name,
+                    str(len(g.runs)),
+                    _interval(g.hypervolume),
+                    _interval(g.igd_plus),
+                    _kept(g),
+                ]
+                for g in comparison.groups
+            ],
+        ),
+        "\n".join(
+            f"- {line}" for line in (*map(_test_line, comparison.tests), *_untested(comparison))
+        ),
+        "## Runs",
+        _table(
+            ["Run", "Study", "Compared", "Hypervolume", "IGD+", "On the common front"],
+            [_run_row(group, run) for group in comparison.groups for run in group.runs],
+        ),
+        "## The common front",
+        _table(["Network", *map(title, comparison.directions)], _front_rows(comparison)),
+        f"{_EXPLAINED} {_reference(comparison)}",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _run_row(group: Group, run: RunFigures) -> list[str]:
+    return [
+        run.label,
+        group.name,
+        str(run.trials),
+        f"{run.hypervolume:.4f}",
+        f"{run.igd_plus:.4f}",
+        str(run.kept),
+    ]
+
+
+def _front_rows(comparison: Comparison) -> list[list[str]]:
+    return [
+        [m.id, *(format_quantity(m.values[name], name) for name in comparison.directions)]
+        for m in comparison.front.members
+    ]
+
+
+def _kept(group: Group) -> str:
+    return str(sum(run.kept for run in group.runs))
+
+
+def _interval(interval: Interval) -> str:
+    if interval.low is None:
+        return f"{interval.mean:.3f}"
+    return f"{interval.mean:.3f} ({interval.low:.3f}-{interval.high:.3f})"
+
+
+def _reference(comparison: Comparison) -> str:
+    corner = ", ".join(
+        f"{title(name)} {format_quantity(value, name)}"
+        for name, value in comparison.reference.items()
+    )
+    return f"Reference point: {corner}."
+
+
+def _test_line(test: Test) -> str:
+    return (
+        f"{test.first} against {test.second}: hypervolume above in {100 * test.superiority:.0f} % "
+        f"of pairs of runs, p = {test.p_value:.3g} (Mann-Whitney, two-sided, n = "
+        f"{test.counts[0]} and {test.counts[1]}, least possible {test.least_p:.3g})"
+    )
+
+
+def _judgements(comparison: Comparison) -> list[str]:
+    return [*map(_test_line, comparison.tests), *_untested(comparison)]
+
+
+def _untested(comparison: Comparison) -> list[str]:
+    single = [group.name for group in comparison.groups if len(group.runs) < 2]
+    if len(comparison.groups) < 2 or not single:
+        return []
+    return [
+        f"Not tested: {', '.join(single)} with one run each; repeat with other seeds to tell a "
+        "difference from chance."
+    ]
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(_safe(cell) for cell in line) + " |" for line in lines)
+
+
+def _safe(text: str) -> str:
+    """Keep names from becoming markup, a new cell or a new line."""
+    escapes = {"\\": "\\\\", "|": "\\|", "<": "&lt;", "[": "\\[", "`": "\\`", "*": "\\*"}
+    return "".join(escapes.get(character, character) for character in " ".join(text.split()))
