@@ -23,8 +23,8 @@ _WIDTHS = {0.0: 1.0, 50.0: 2.2, 100.0: 1.0}
 def render_picture(comparison: Comparison, kind: str) -> bytes:
     """Return the picture as "png" or "svg": the first objective against every other one.
 
-    A group's thick line is what half of its runs attain, the shade lies between what at least one
-    and what all of them do. A study of one objective has nothing to draw against: the points.
+    A group's thick line is what half of its runs attain, the thin ones what at least one and what
+    all of them do. A study of one objective has nothing to draw against: its values are points.
     """
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -66,7 +66,9 @@ def direction_of(metric: str, objectives: Mapping[str, Direction]) -> Direction:
 
 def latency_devices(trials: tuple[Trial, ...]) -> list[str]:
     """Return the devices that any finished trial has a latency on, in order of appearance."""
-    names = (metric for trial in trials if trial.finished for metric in trial.metrics)
+    # Most trials have the same metrics: each set of names is looked at once.
+    kinds = dict.fromkeys(tuple(trial.metrics) for trial in trials if trial.finished)
+    names = (metric for kind in kinds for metric in kind)
     return list(dict.fromkeys(n[8:-1] for n in names if n.startswith("latency[")))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from growsearch.pareto import (
@@ -36,6 +37,8 @@ class DeviceChoice:
     smallest: Trial
 
 
+# A report asks several times; the last runs are kept.
+@lru_cache(maxsize=2)
 def device_choices(run: Run) -> tuple[DeviceChoice, ...]:
     """Return one choice for each device with a latency; empty where nothing can be compared."""
     compared = run.front().points

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,11 @@ from growsearch.trial.record import Trial, read_ledger
 STUDY_FILE, LEDGER_FILE, REJECTED_FILE = "study.yaml", "trials.jsonl", "rejected.jsonl"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Run:
     """A run folder that was read: ``study`` as written, ``trials`` in the order they finished.
+
+    What is computed of it is computed once, so there are no slots; one run equals itself alone.
 
     ``notes`` say what was odd about the files, for people. ``rejected`` counts the candidates that
     a hard constraint kept from being trained.
@@ -47,7 +50,7 @@ class Run:
         """The study's constraints, in base units."""
         return bounds_by_objective(self.study.get("constraints") or {}, "constraints")
 
-    @property
+    @cached_property
     def finished(self) -> tuple[Trial, ...]:
         """The trials that have a result."""
         return tuple(trial for trial in self.trials if trial.finished)
@@ -64,10 +67,18 @@ class Run:
 
     def trial(self, trial_id: str) -> Trial:
         """Return one trial by its id."""
-        return next(trial for trial in self.trials if trial.id == trial_id)
+        return self._by_id[trial_id]
 
     def front(self) -> Front:
         """Return the front of the finished trials that meet the study's constraints."""
+        return self._front
+
+    @cached_property
+    def _by_id(self) -> dict[str, Trial]:
+        return {trial.id: trial for trial in self.trials}
+
+    @cached_property
+    def _front(self) -> Front:
         return front_of_trials(self.trials, self.objectives, self.constraints)
 
 

@@ -372,6 +372,9 @@ def _text(data: Mapping[str, Any], key: str) -> str | None:
 
 def _finite(data: Mapping[str, Any], key: str) -> float:
     value = data[key]
+    # What a ledger holds by the hundred thousand comes first.
+    if type(value) is int:
+        return value
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise ValueError(f"{key} = {value!r} is not a finite number")
     return value
@@ -386,6 +389,9 @@ def _integer(data: Mapping[str, Any], key: str) -> int | None:
 
 
 def _required_integer(data: Mapping[str, Any], key: str) -> int:
+    value = data.get(key)
+    if type(value) is int:
+        return value
     if key not in data:
         raise ValueError(f"{key} is missing")
     return int(_finite(data, key))
