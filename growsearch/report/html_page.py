@@ -22,6 +22,10 @@ _SCRIPTS = (
     "device.js",
     "details.js",
     "table.js",
+    "bounds.js",
+    "parallel.js",
+    "ranks.js",
+    "checks.js",
     "page.js",
 )
 

@@ -40,9 +40,13 @@ def page_data(run: Run, detail_bytes: int = DETAIL_BYTES) -> dict[str, Any]:
         "trials": _columns(run),
         "front": front,
         "failed": [_failed(trial) for trial in run.failed],
+        "stopped": [_stopped(trial) for trial in run.stopped],
+        "rejected": run.rejected,
+        "checks": {device: _checks(run, device) for device in latency_devices(run.finished)},
         "details": _details(run, front, detail_bytes),
         "choices": [_choice(choice, index) for choice in device_choices(run)],
         "bounds": _select_bounds(run),
+        "wishes": _wishes(run),
         "progress": _progress(run),
         "notes": list(run.notes),
         "settings": _yaml({k: v for k, v in run.study.items() if k != "provenance"}),
@@ -118,6 +122,33 @@ def _failed(trial: Trial) -> dict[str, Any]:
     }
 
 
+def _stopped(trial: Trial) -> dict[str, Any]:
+    return {
+        "id": trial.id,
+        "text": describe_trial(trial),
+        "epochs": trial.metrics.get("epochs"),
+        "accuracy": _short(trial.metrics.get("accuracy")),
+    }
+
+
+def _checks(run: Run, device: str) -> list[dict[str, Any]]:
+    """Return predicted and measured seconds of the networks that were measured afterwards."""
+    found = []
+    for index, trial in enumerate(run.finished):
+        entry = trial.latency.get(device)
+        if entry is not None and entry.measured is not None:
+            found.append(
+                {
+                    "index": index,
+                    "predicted": entry.value_s,
+                    "low": _short(entry.low_s),
+                    "high": _short(entry.high_s),
+                    "measured": entry.measured.compared_s,
+                }
+            )
+    return found
+
+
 def _details(run: Run, front: Sequence[int], budget: int) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for trial in _front_first(run.finished, front):
@@ -163,6 +194,12 @@ def _choice(choice: DeviceChoice, index: Mapping[str, int]) -> dict[str, Any]:
         "budget_s": choice.budget_s,
         **places,
     }
+
+
+def _wishes(run: Run) -> list[list[Any]]:
+    """Return all of the study's bounds, where the page's own sliders begin."""
+    bounds = bounds_from_mapping(run.study.get("select") or {}, "select")
+    return [[b.objective, b.sense, b.value] for b in bounds]
 
 
 def _select_bounds(run: Run) -> list[dict[str, Any]]:

@@ -1,10 +1,13 @@
 """The page in a real browser: it draws, answers to mouse and keys, and asks nobody anything."""
 
 import json
+import random
+import shlex
 
 import pytest
+from scipy.stats import kendalltau
 
-from growsearch.pareto import format_quantity
+from growsearch.pareto import format_quantity, parse_bound
 from growsearch.report import read_run, write_report
 
 pytestmark = pytest.mark.browser
@@ -221,3 +224,109 @@ def test_values_are_written_as_python_writes_them(browser, page):
             f"formatValue(v, {{kind: '{kind}', base: '{base}'}})); }})()"
         )
         assert browser.evaluate(call) == [format_quantity(value, name) for value in values]
+
+
+def test_the_sliders_choose_the_network_of_the_command_line(browser, run_maker):
+    folder = run_maker(count=60)
+    run = read_run(folder)
+    browser.open(write_report(folder, ["html"])["html"])
+    draw = random.Random(3)
+    sliders = count(browser, "#sliders input")
+    assert sliders == 5
+    seen = set()
+    for _ in range(25):
+        for place in range(sliders):
+            share = draw.choice([1.0, 1.0, draw.random()])
+            browser.evaluate(
+                f"(() => {{ const r = document.querySelectorAll('#sliders input')[{place}];"
+                f"r.value = Math.round({share} * r.max);"
+                "r.dispatchEvent(new Event('input', {bubbles: true})); })()"
+            )
+        command = shlex.split(text(browser, "#bounds-command"))
+        assert command[:3] == ["growsearch", "select", "RUN"]
+        options = zip(command[3::2], command[4::2], strict=True)
+        bounds = [parse_bound(bound, option.removeprefix("--")) for option, bound in options]
+        chosen = run.front().select(bounds).chosen
+        said = text(browser, "#bounds-choice")
+        if chosen is None:
+            assert said == "No network fits. Loosen a bound."
+        else:
+            assert said.startswith(f"Take {chosen.id} ")
+            assert text(browser, "#details h2 .mono") == chosen.id
+            seen.add(chosen.id)
+    assert len(seen) > 4
+    assert browser.problems() == []
+
+
+def test_the_sliders_begin_at_the_studys_bounds_and_can_be_cleared(browser, page):
+    browser.open(page)
+    assert text(browser, "#bounds-command") == (
+        "growsearch select RUN --max 'latency[cpu]=0.00014s'"
+    )
+    assert text(browser, "#bounds-choice").startswith("Take 90d3ac94af ")
+    browser.evaluate("document.querySelector('#bounds-reset').click()")
+    assert text(browser, "#bounds-command") == "growsearch select RUN"
+    assert text(browser, "#bounds-choice").startswith("Take f181fc069e ")
+
+
+def test_all_objectives_are_lanes_and_a_click_on_a_line_selects_its_network(browser, page, run):
+    browser.open(page)
+    assert count(browser, "#parallel-plot svg line.axis") == 6
+    before = browser.evaluate(
+        "document.querySelector('#parallel-plot path.chosen')?.attributes.d.value"
+    )
+    ends = (
+        "(() => { document.querySelectorAll('#front-table tbody tr')[1].click();"
+        "const d = document.querySelector('#parallel-plot path.chosen').getAttribute('d');"
+        "const [x, y] = d.slice(1).split('L')[0].split(' ').map(Number);"
+        "document.querySelector('#parallel-plot').scrollIntoView();"
+        "const r = document.querySelector('#parallel-plot').getBoundingClientRect();"
+        "return [r.x + x + 2, r.y + y, d]; })()"
+    )
+    x, y, after = browser.evaluate(ends)
+    assert after != before
+    browser.evaluate("document.querySelectorAll('#front-table tbody tr')[5].click()")
+    browser.evaluate("document.querySelector('#parallel-plot').scrollIntoView()")
+    for kind in ("mousePressed", "mouseReleased"):
+        browser.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+    browser.settle()
+    picked = text(browser, "#details h2 .mono")
+    accuracies = {m.id: m.values["accuracy"] for m in run.front().members}
+    second = text(browser, "#front-table tbody tr:nth-child(2) td")
+    assert accuracies[picked] == pytest.approx(accuracies[second], abs=0.005)
+
+
+def test_ranks_on_two_devices_are_drawn_with_their_agreement(browser, page, run):
+    browser.open(page)
+    members = run.front().members
+    assert count(browser, "#ranks-plot g.rank") == len(members)
+    columns = [[m.values[f"latency[{d}]"] for m in members] for d in ("cpu", "wafer-cs2")]
+    tau = kendalltau(*columns).statistic
+    assert f"is {tau:.2f} ".replace("-0.00", "0.00") in text(browser, "#ranks-note")
+
+
+def test_checked_predictions_and_stopped_trials_are_shown(browser, run_maker):
+    folder = run_maker(count=20)
+    lines = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
+    for line in lines[:4]:
+        entry = line["latency"]["cpu"]
+        predicted = entry["median_s"] * 1.1
+        line["latency"]["cpu"] = {
+            "method": "fitted",
+            "latency_s": predicted,
+            "low_s": predicted * 0.95,
+            "high_s": predicted * 1.05,
+            "measured": entry,
+        }
+    lines[5] = {
+        **lines[5], "status": "stopped", "latency": {}, "layers": [], "network": None,
+        "network_hash": None, "metrics": {"epochs": 3, "accuracy": 0.7, "macs": 9},
+    }  # fmt: skip
+    (folder / "trials.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    browser.open(write_report(folder, ["html"])["html"])
+    assert browser.problems() == []
+    assert "1 stopped early" in text(browser, "#summary")
+    assert "3" in text(browser, "#stopped-table tbody")
+    assert count(browser, "#checks-plots circle") == 4
+    caption = text(browser, "#checks-plots figcaption")
+    assert "4 networks, 10.0 % off on average, 10.0 % at most; 0 of 4 inside" in caption

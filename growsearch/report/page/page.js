@@ -1,6 +1,6 @@
 // What is on the page now? One state, kept in the address after #, so that a view can be shared.
 const state = readState();
-let scatter = null, table = null, answer = null;
+let scatter = null, table = null, answer = null, parallel = null, ranks = null;
 
 function readState() {
   const asked = new URLSearchParams(location.hash.slice(1));
@@ -46,6 +46,8 @@ function select(index, follow) {
   showDetails(index);
   table.show(index);
   scatter.show({ ...state });
+  parallel.show(index);
+  ranks.show(index);
   writeState();
   if (follow) byId("details").scrollIntoView({ block: "nearest" });
 }
@@ -122,6 +124,8 @@ function renderHeader() {
   byId("name").textContent = DATA.name;
   const counts = [`${TRIALS.id.length} trials finished`];
   if (DATA.failed.length) counts.push(`${DATA.failed.length} failed`);
+  if (DATA.stopped.length) counts.push(`${DATA.stopped.length} stopped early`);
+  if (DATA.rejected) counts.push(`${DATA.rejected} rejected before training`);
   counts.push(`${DATA.front.length} on the front`);
   if (DATA.dataset) counts.unshift(`data set ${DATA.dataset}`);
   byId("summary").textContent = counts.join(" · ");
@@ -165,6 +169,7 @@ function setTheme(theme) {
   document.documentElement.dataset.theme = dark ? "dark" : "light";
   byId("theme").textContent = dark ? "Light colours" : "Dark colours";
   if (scatter && state.selected !== null) scatter.draw();
+  if (parallel && state.selected !== null) parallel.show(state.selected);
 }
 
 function start() {
@@ -177,6 +182,8 @@ function start() {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => setTheme(state.theme));
   renderHeader();
   renderFailed();
+  renderStopped();
+  renderChecks();
   renderFrontNote();
   renderProgress();
   byId("settings-text").textContent = DATA.settings;
@@ -189,6 +196,8 @@ function start() {
   renderLegend();
   table = new FrontTable(byId("front-table"), (index) => select(index));
   scatter = new Scatter(byId("plot"), (index) => select(index));
+  parallel = new Parallel(byId("parallel-plot"), (index) => select(index));
+  ranks = new Ranks(byId("ranks-plot"), (index) => select(index));
   answer = new DeviceAnswer(select, setDevice);
   if (state.device !== null) answer.show(state.device);
   byId("plot").setAttribute("aria-label", "Scatter of all trials on the two axes chosen above");
@@ -197,6 +206,7 @@ function start() {
     scatter.show({ ...state });
   } else {
     select(state.selected);
+    new BoundChoice(select);
   }
 }
 

@@ -1,0 +1,123 @@
+// Which network is best inside a person's own bounds? The choice of `growsearch select`, again.
+// A study's bound is shown as it was written: 0.14 ms is 0.00014 s, without the last bit's noise.
+const STEP_DIGITS = 4, STUDY_DIGITS = 12;
+
+// A bound is short to read and never stricter than the value that it was taken from.
+function looseBound(value, sense) {
+  const short = Number(value.toPrecision(STEP_DIGITS));
+  if (sense === "max" ? short >= value : short <= value) return short;
+  const step = 10 ** (Math.floor(Math.log10(Math.abs(value))) - STEP_DIGITS + 1);
+  return Number((short + (sense === "max" ? step : -step)).toPrecision(STEP_DIGITS));
+}
+
+function senseOf(name) {
+  return METRICS.get(name).direction === "maximize" ? "min" : "max";
+}
+
+// Smaller is better: the objectives in their order, then the id, as in growsearch.pareto.
+function compareTrials(a, b) {
+  for (const { name, objective } of DATA.metrics) {
+    if (!objective) continue;
+    const gap = signOf(name) * (valueOf(a, name) - valueOf(b, name));
+    if (gap) return gap;
+  }
+  return TRIALS.id[a] < TRIALS.id[b] ? -1 : 1;
+}
+
+// `bounds` are [name, value] pairs; the result is a trial's index, or null where nothing fits.
+function chooseInside(bounds) {
+  let best = null;
+  for (let index = 0; index < TRIALS.id.length; index += 1) {
+    if (!TRIALS.feasible[index]) continue;
+    const fits = bounds.every(([name, value]) => {
+      const actual = valueOf(index, name);
+      return actual !== null && (senseOf(name) === "max" ? actual <= value : actual >= value);
+    });
+    if (fits && (best === null || compareTrials(index, best) < 0)) best = index;
+  }
+  return best;
+}
+
+class BoundChoice {
+  constructor(onSelect) {
+    this.onSelect = onSelect;
+    const wanted = ["macs", "parameters"];
+    this.names = DATA.metrics.filter((metric) => metric.objective || wanted.includes(metric.name))
+      .map((metric) => metric.name).filter((name) => this.ladder(name).length > 1);
+    byId("bounds").hidden = this.names.length === 0;
+    this.values = new Map(DATA.wishes.filter(([name, sense]) =>
+      this.names.includes(name) && sense === senseOf(name))
+      .map(([name, , value]) => [name, Number(value.toPrecision(STUDY_DIGITS))]));
+    byId("sliders").replaceChildren(...this.names.flatMap((name) => this.slider(name)));
+    byId("bounds-reset").addEventListener("click", () => {
+      this.values.clear();
+      this.names.forEach((name) => this.place(name));
+      this.render(true);
+    });
+    this.render(false);
+  }
+
+  // The values that a bound can stop at, the strictest first.
+  ladder(name) {
+    const found = new Set();
+    for (let index = 0; index < TRIALS.id.length; index += 1) {
+      const value = valueOf(index, name);
+      if (TRIALS.feasible[index] && value !== null) found.add(value);
+    }
+    const sign = senseOf(name) === "max" ? 1 : -1;
+    return [...found].sort((a, b) => sign * (a - b));
+  }
+
+  slider(name) {
+    const steps = this.ladder(name);
+    const range = el("input", {
+      type: "range", id: `bound-${name}`, min: 0, max: steps.length - 1, step: 1,
+      oninput: (event) => {
+        const place = Number(event.target.value);
+        if (place === steps.length - 1) this.values.delete(name);
+        else this.values.set(name, looseBound(steps[place], senseOf(name)));
+        this.render(true);
+      },
+    });
+    this[name] = { range, steps, shown: el("output", { for: `bound-${name}` }) };
+    this.place(name);
+    return [el("label", { for: `bound-${name}` }, METRICS.get(name).title), range, this[name].shown];
+  }
+
+  place(name) {
+    const { range, steps } = this[name];
+    const bound = this.values.get(name);
+    const inside = (value) => (senseOf(name) === "max" ? value <= bound : value >= bound);
+    range.value = String(bound === undefined ? steps.length - 1
+      : Math.max(0, steps.filter(inside).length - 1));
+  }
+
+  render(moved) {
+    for (const name of this.names) {
+      const bound = this.values.get(name);
+      const { range, shown } = this[name];
+      shown.textContent = bound === undefined ? "no bound"
+        : `${senseOf(name) === "max" ? "at most" : "at least"} ${formatValue(bound, METRICS.get(name))}`;
+      range.setAttribute("aria-valuetext", shown.textContent);
+    }
+    const bounds = [...this.values];
+    const chosen = chooseInside(bounds);
+    byId("bounds-choice").replaceChildren(...this.sentence(chosen));
+    byId("bounds-command").textContent = this.command(bounds);
+    if (moved && chosen !== null) this.onSelect(chosen);
+  }
+
+  sentence(chosen) {
+    if (chosen === null) return ["No network fits. Loosen a bound."];
+    const figures = DATA.metrics.filter((metric) => metric.objective)
+      .map((metric) => `${metric.title.toLowerCase()} ${formatValue(valueOf(chosen, metric.name), metric)}`);
+    return ["Take ", el("button", { type: "button", class: "link mono", onclick: () => this.onSelect(chosen, true) },
+      TRIALS.id[chosen]), ` (${TRIALS.text[chosen]}): ${figures.join(", ")}.`];
+  }
+
+  command(bounds) {
+    const unit = (name) => METRICS.get(name).base;
+    const options = bounds.map(([name, value]) => ` --${senseOf(name)} '${name}=${value}${unit(name)}'`);
+    return `growsearch select RUN${options.join("")}`;
+  }
+}
