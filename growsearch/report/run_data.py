@@ -23,7 +23,7 @@ class Run:
     """A run folder that was read: ``study`` as written, ``trials`` in the order they finished.
 
     ``notes`` say what was odd about the files, for people. ``rejected`` counts the candidates that
-    a hard constraint kept from being trained.
+    a hard constraint or the first fidelity kept from being trained.
     """
 
     folder: Path
