@@ -93,14 +93,15 @@ def submit(study: Path, address: str, out: Path, token: Path) -> subprocess.Comp
     )
 
 
-def tried(folder: Path, trials: int) -> dict[str, Any]:
-    """Submit a search and one with a wrong token; return what came of both."""
+def tried(folder: Path, trials: int, wrong_ones: int) -> dict[str, Any]:
+    """Submit a search, and before it some with a wrong token; return what came of both."""
     study, out = folder / "study.yaml", folder / "shared" / "run"
     study.write_text(yaml.safe_dump(settings(trials)))
     wrong = folder / "wrong-token"
     wrong.write_text(secrets.token_hex(32))
     with cluster(folder) as (address, measuring):
-        refused = submit(study, address, out, wrong)
+        for _ in range(wrong_ones):
+            refused = submit(study, address, out, wrong)
         done = submit(study, address, out, Path(os.environ["RAY_AUTH_TOKEN_PATH"]))
     lines = (out / "trials.jsonl").read_text().splitlines() if out.exists() else []
     entries = [json.loads(line)["latency"]["cpu"] for line in lines]
@@ -119,6 +120,7 @@ def tried(folder: Path, trials: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=6)
+    parser.add_argument("--refused", type=int, default=1, help="submissions with a wrong token")
     parser.add_argument("--out", type=Path, default=RESULTS)
     chosen = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="gc"))
@@ -127,7 +129,7 @@ def main() -> None:
     # Before Ray is imported: it reads them once.
     os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
     try:
-        found = tried(folder, chosen.trials)
+        found = tried(folder, chosen.trials, max(1, chosen.refused))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print(json.dumps(found, indent=2))

@@ -2,7 +2,8 @@
 
 Every trial notes its epochs, so that what ran twice is seen; what a trial that was struck comes to
 is compared with the same trial undisturbed. "lost" are finished trials that the ledger no longer
-has, "twice" are ledger lines and epochs that came again. Both must be 0.
+has, "twice" are ledger lines and epochs that came again. Both must be 0. A fault's line is written
+as soon as it is there.
 
     python benchmarks/faults.py --times 3
     python benchmarks/faults.py --faults hang node
@@ -16,221 +17,50 @@ import fcntl
 import functools
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-import ray.cloudpickle
 import yaml
-from ray.cluster_utils import Cluster
+from fault_place import (
+    Finding,
+    Place,
+    finding,
+    finished_ids,
+    killed_at_the_end,
+    mount,
+    options,
+    settings,
+    small_disk,
+    study,
+    two_nodes,
+    wait_for,
+)
+from fault_strikes import (
+    PATIENCE_S,
+    broken,
+    fill_the_disk,
+    hanging,
+    kill_worker,
+    no_strike,
+    noted,
+    raise_error,
+    wait_after_the_first_trial,
+    wait_on,
+)
 from rich.console import Console
 from rich.table import Table
 
 from growsearch.errors import GrowsearchError
 from growsearch.files import write_json
 from growsearch.search.study import Study, StudyOptions
-from growsearch.trial.attempts import train_and_score
-from growsearch.trial.config import TrialConfig, config_from_json
-from growsearch.trial.record import Trial, read_ledger
-from growsearch.trial.run import Report
-from growsearch.trial.task import TrialTask
-
-# Workers cannot import a benchmark by its name.
-ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 RESULTS = Path(__file__).parent / "results" / "faults.json"
-EPOCHS = 4
-STRIKE_AFTER = 2  # epochs
-PATIENCE_S = 600.0
-
-Strike = Callable[[Path], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where a fault is tried: an empty folder and a cluster of two nodes."""
-
-    folder: Path
-    cluster: Cluster
-
-    @property
-    def run(self) -> Path:
-        return self.folder / "run"
-
-    @property
-    def notes(self) -> Path:
-        return self.folder / "notes"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """What a fault did to a search and what was said."""
-
-    fault: str
-    injected: str
-    finished: int
-    lost: int
-    twice: int
-    equal: bool
-    message: str
-
-
-def study(place: Place, trials: int, **search: Any) -> Study:
-    """Return a search of small networks in ``place``, serial unless told otherwise."""
-    return Study(settings(trials, **search), place.run)
-
-
-def settings(trials: int, **search: Any) -> dict[str, Any]:
-    return {
-        "name": "faults",
-        "dataset": "digits",
-        "trials": {
-            "sparse": {
-                "space": "mlp-digits",
-                "transform": "none",
-                "sparsity": {"low": 0.5, "high": 0.9},
-                "updater": ["static", "rigl"],
-                "learning_rate": search.pop("learning_rate", 0.1),
-                "epochs": EPOCHS,
-            }
-        },
-        "objectives": {"accuracy": "maximize", "macs": "minimize"},
-        "search": {"trials": trials, "seed": 1, "sampler": "random", "backend": "serial", **search},
-    }
-
-
-def noted(
-    config: TrialConfig,
-    task: TrialTask,
-    seed: int,
-    report: Report,
-    *,
-    notes: Path,
-    strike: Strike,
-    times: int,
-) -> Trial:
-    """Train as ever, note every epoch, and strike after the second one, ``times`` times in all."""
-    notes.mkdir(exist_ok=True)
-
-    def spy(record: Any) -> None:
-        report(record)
-        with (notes / f"{_name(config, seed)}.epochs").open("a") as file:
-            file.write(f"{record.epoch}\n")
-        if record.epoch >= STRIKE_AFTER and _once(notes, times):
-            (notes / "struck").write_text(json.dumps(config.to_json()))
-            strike(notes)
-
-    return train_and_score(config, task, seed, spy)
-
-
-def _name(config: TrialConfig, seed: int) -> str:
-    from growsearch.trial.config import trial_id
-
-    return trial_id(config, seed)
-
-
-def _once(notes: Path, times: int) -> bool:
-    """Tell whether one more strike is due; each is taken by one process alone."""
-    for index in range(times):
-        with contextlib.suppress(FileExistsError):
-            (notes / f"strike-{index}").touch(exist_ok=False)
-            return True
-    return False
-
-
-def no_strike(_notes: Path) -> None:
-    """Strike nothing."""
-
-
-def raise_error(_notes: Path) -> None:
-    raise RuntimeError("injected: a bug in a layer")
-
-
-def kill_worker(_notes: Path) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def wait_to_be_killed(notes: Path) -> None:
-    (notes / "waiting").touch()
-    time.sleep(10 * PATIENCE_S)
-
-
-def hanging(
-    _config: TrialConfig, _task: TrialTask, _seed: int, _report: Report, *, held: Path
-) -> Trial:
-    """Stand for a trial that waits for a lock which another process holds for ever."""
-    with held.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-    raise AssertionError("the lock was free")
-
-
-def fill_the_disk(notes: Path) -> None:
-    with contextlib.suppress(OSError), (notes.parent / "filler").open("wb", buffering=0) as file:
-        while True:
-            file.write(bytes(2**16))
-
-
-def wait_on(node: str, notes: Path) -> None:
-    if ray.get_runtime_context().get_node_id() == node:
-        wait_to_be_killed(notes)
-    for strike in notes.glob("strike-*"):
-        strike.unlink()
-
-
-def options(place: Place, strike: Strike, *, times: int = 1, cluster: bool = True) -> StudyOptions:
-    run = functools.partial(noted, notes=place.notes, strike=strike, times=times)
-    return StudyOptions(address=place.cluster.address if cluster else None, run=run)
-
-
-def finding(fault: str, injected: str, place: Place, before: list[str], message: str) -> Finding:
-    """Count what is in the ledger and in the notes."""
-    ids = [json.loads(line)["id"] for line in _ledger_lines(place)]
-    epochs = Counter(
-        (file.stem, line) for file in place.notes.glob("*.epochs") for line in file.open()
-    )
-    return Finding(
-        fault=fault,
-        injected=injected,
-        finished=sum(trial.finished for trial in read_ledger(_ledger(place)).trials),
-        lost=len(set(before) - set(ids)),
-        twice=len(ids) - len(set(ids)) + sum(n - 1 for n in epochs.values()),
-        equal=_as_undisturbed(place),
-        message=message,
-    )
-
-
-def _ledger(place: Place) -> Path:
-    return place.run / "trials.jsonl"
-
-
-def _ledger_lines(place: Place) -> list[str]:
-    return [line for line in _ledger(place).read_text().splitlines() if line.endswith("}")]
-
-
-def finished_ids(place: Place) -> list[str]:
-    if not _ledger(place).exists():
-        return []
-    return [trial.id for trial in read_ledger(_ledger(place)).trials]
-
-
-def _as_undisturbed(place: Place) -> bool:
-    """Tell whether the struck trial came to what it comes to when nothing happens."""
-    struck = place.notes / "struck"
-    if not struck.exists():
-        return True
-    config = config_from_json(json.loads(struck.read_text()))
-    clean = TrialTask(dataset="digits", data_dir=None, devices=(), folder=place.folder / "clean")
-    expected = train_and_score(config, clean, 1, lambda _: None)
-    found = read_ledger(_ledger(place)).by_id().get(expected.id)
-    return found is not None and (not found.finished or found.metrics == expected.metrics)
+CLUSTER = Path(__file__).parent / "cluster.py"
 
 
 def raising(place: Place, times: int) -> Finding:
@@ -245,11 +75,6 @@ def always_raising(place: Place, times: int) -> Finding:
     return finding("trial that always raises", f"{times} trials", place, [], message)
 
 
-def broken(*_: object) -> Trial:
-    """Stand for a trial with a bug in it."""
-    raise RuntimeError("injected: a bug in a layer")
-
-
 def worker(place: Place, times: int) -> Finding:
     search = study(place, 2, backend="ray")
     search.run(options(place, kill_worker, times=times))
@@ -262,7 +87,7 @@ def driver(place: Place, times: int) -> Finding:
     before: list[str] = []
     for _ in range(times):
         process = drive(place, 2, "ray")
-        with _killed_at_the_end(process):
+        with killed_at_the_end(process):
             wait_for(lambda: (place.notes / "waiting").exists(), process)
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -296,13 +121,6 @@ def drive_here(folder: Path, address: str, trials: int) -> None:
     )
     search = Study(settings(trials, backend="ray" if address else "serial"), folder / "run")
     search.run(StudyOptions(address=address or None, run=run))
-
-
-def wait_after_the_first_trial(notes: Path) -> None:
-    """Wait for death unless nothing has finished yet."""
-    ledger = notes.parent / "run" / "trials.jsonl"
-    if ledger.exists():
-        wait_to_be_killed(notes)
 
 
 def tune_files(place: Place) -> list[Path]:
@@ -363,7 +181,7 @@ def _interrupted_once(place: Place) -> str:
         stderr=subprocess.PIPE,
         text=True,
     )
-    with _killed_at_the_end(process):
+    with killed_at_the_end(process):
         wait_for(lambda: len(finished_ids(place)) >= wanted, process)
         os.killpg(process.pid, signal.SIGINT)
         message = process.communicate(timeout=PATIENCE_S)[1].strip()
@@ -422,12 +240,12 @@ def read_only(place: Place, times: int) -> Finding:
         for index in range(times):
             study(place, 1 + index).run(options(place, no_strike, cluster=False))
             before = finished_ids(place)
-            _mount("-o", "remount,ro", str(place.folder))
+            mount("-o", "remount,ro", str(place.folder))
             try:
                 study(place, 2 + index).run(options(place, no_strike, cluster=False))
             except GrowsearchError as error:
                 message = str(error)
-            _mount("-o", "remount,rw", str(place.folder))
+            mount("-o", "remount,rw", str(place.folder))
         study(place, 1 + times).run(options(place, no_strike, cluster=False))
         return finding("read-only storage", f"{times} x remounted", place, before, message)
 
@@ -436,7 +254,7 @@ def twice(place: Place, times: int) -> Finding:
     """Start a second search in the folder of one that runs."""
     process = drive(place, 2, "serial")
     message = ""
-    with _killed_at_the_end(process):
+    with killed_at_the_end(process):
         wait_for(lambda: (place.notes / "waiting").exists(), process)
         for _ in range(times):
             try:
@@ -448,6 +266,34 @@ def twice(place: Place, times: int) -> Finding:
     before = finished_ids(place)
     study(place, 2).run(options(place, no_strike, cluster=False))
     return finding("second search in the folder", f"{times} launches", place, before, message)
+
+
+def wrong_token(place: Place, times: int) -> Finding:
+    """Submit searches with a wrong token to a cluster of its own, and then one with the right one.
+
+    Trials on two nodes, latencies on a third one: see `cluster.py`.
+    """
+    out = place.folder / "cluster.json"
+    command = [sys.executable, str(CLUSTER), "--trials", "2", "--out", str(out)]
+    done = subprocess.run(
+        [*command, "--refused", str(times)],
+        env={key: value for key, value in os.environ.items() if not key.startswith("RAY_")},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(out.read_text())
+    assert found["wrong_token"]["exit_code"] == 1, found
+    return Finding(
+        fault="wrong token",
+        injected=f"{times} submissions to a cluster of three nodes, then a right one",
+        finished=found["trials"],
+        lost=2 - found["trials"],
+        twice=0,
+        equal=found["measured_on_the_measuring_node"] == 2,
+        message=found["wrong_token"]["message"],
+    )
 
 
 FAULTS: dict[str, Callable[[Place, int], Finding]] = {
@@ -462,68 +308,8 @@ FAULTS: dict[str, Callable[[Place, int], Finding]] = {
     "full-disk": full_disk,
     "read-only": read_only,
     "twice": twice,
+    "token": wrong_token,
 }
-
-
-def wait_for(happened: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
-    """Wait until something has happened; a process that ends before is an error."""
-    end = time.monotonic() + PATIENCE_S
-    while not happened():
-        if process is not None and process.poll() is not None:
-            raise RuntimeError(f"ended too early: {process.communicate()[1]}")
-        if time.monotonic() > end:
-            raise TimeoutError("it did not happen")
-        time.sleep(0.05)
-
-
-@contextlib.contextmanager
-def _killed_at_the_end(process: subprocess.Popen[str]) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def may_mount() -> bool:
-    """Tell whether this process may mount a small disk."""
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            with small_disk(Path(folder), "1m"):
-                return True
-        except OSError:
-            return False
-
-
-@contextlib.contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[None]:
-    """Mount a tmpfs of ``size`` on a folder."""
-    _mount("-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder))
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def _mount(*arguments: str) -> None:
-    try:
-        subprocess.run(["mount", *arguments], check=True, capture_output=True)
-    except (subprocess.CalledProcessError, FileNotFoundError) as error:
-        raise OSError(f"mount {' '.join(arguments)}: {error}") from error
-
-
-@contextlib.contextmanager
-def two_nodes() -> Iterator[Cluster]:
-    """Start a cluster of two nodes with one CPU each; its files go with it."""
-    temporary = tempfile.mkdtemp(prefix="gs")
-    arguments = {"num_cpus": 1, "temp_dir": temporary, "include_dashboard": False}
-    cluster = Cluster(initialize_head=True, head_node_args=arguments)
-    try:
-        yield cluster
-    finally:
-        cluster.shutdown()
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def main() -> None:
@@ -535,15 +321,16 @@ def main() -> None:
     if chosen.drive:
         drive_here(Path(chosen.drive[0]), chosen.drive[1], int(chosen.drive[2]))
         return
-    found = []
+    found: list[Finding] = []
     with two_nodes() as cluster:
         for name in chosen.faults:
             with tempfile.TemporaryDirectory(prefix="faults-") as folder:
                 found.append(
                     FAULTS[name](Place(folder=Path(folder), cluster=cluster), chosen.times)
                 )
+            entries = [asdict(entry) for entry in found]
+            write_json(RESULTS, {"times": chosen.times, "faults": entries})
     show(found)
-    write_json(RESULTS, {"times": chosen.times, "faults": [asdict(entry) for entry in found]})
 
 
 def show(found: list[Finding]) -> None:

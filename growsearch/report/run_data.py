@@ -26,7 +26,7 @@ class Run:
     What is computed of it is computed once, so there are no slots; one run equals itself alone.
 
     ``notes`` say what was odd about the files, for people. ``rejected`` counts the candidates that
-    a hard constraint kept from being trained.
+    a hard constraint or the first fidelity kept from being trained.
     """
 
     folder: Path

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from growsearch.errors import UsageError
 
@@ -28,6 +29,7 @@ def in_batches(
     *,
     batch_size: int = 200,
     ahead: int = 4,
+    beside_trials: bool = False,
 ) -> Iterator[Result]:
     """Yield ``evaluate(item)`` of every item, in order; call it inside a `ray_session`.
 
@@ -36,6 +38,8 @@ def in_batches(
         items: drawn as they are needed: at most ``ahead`` batches are with the workers.
         batch_size: items a task.
         ahead: batches at a time; at least the number of workers keeps all of them busy.
+        beside_trials: take no CPU of Ray's, on the driver's node. Trials that run hold all CPUs,
+            and what waited for one would keep the driver from ever hearing of their ends.
 
     Raises:
         UsageError: for a batch size or a number of batches below 1.
@@ -44,6 +48,9 @@ def in_batches(
     if batch_size < 1 or ahead < 1:
         raise UsageError(f"batch_size = {batch_size}, ahead = {ahead}: both must be at least 1")
     task = ray.remote(num_cpus=1, max_retries=_MAX_RETRIES)(_evaluate_all)
+    if beside_trials:
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        task = task.options(num_cpus=0, scheduling_strategy=here)
     function = ray.put(evaluate)
     left = iter(items)
     pending: deque[Any] = deque()

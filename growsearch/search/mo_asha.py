@@ -76,7 +76,7 @@ class MultiObjectiveAsha:
     ) -> None:
         self._directions, self._steps, self._eta = dict(directions), tuple(steps), eta
         self._seed = seed
-        self._rungs: list[dict[str, tuple[float, ...]]] = [{} for _ in self._steps]
+        self._rungs = [_Rung(len(self._directions)) for _ in self._steps]
         self._promoted: list[set[str]] = [set() for _ in self._steps]
 
     @classmethod
@@ -113,7 +113,7 @@ class MultiObjectiveAsha:
         if not all(map(math.isfinite, values)):
             raise UsageError(f"trial {record.trial}: {dict(record.values)} is not finite")
         place = self._steps.index(record.steps)
-        self._rungs[place][record.trial] = values
+        self._rungs[place].enter(record.trial, values)
         for below in self._promoted[:place]:
             below.add(record.trial)
 
@@ -127,18 +127,24 @@ class MultiObjectiveAsha:
             UsageError: see `record`.
         """
         self.record(record)
-        rung = self._rungs[self._steps.index(record.steps)]
+        place = self._steps.index(record.steps)
+        rung = self._rungs[place]
         if len(rung) < self._eta:
             return True
-        names, values = list(rung), np.array(list(rung.values()))
-        ranks, mine = pareto_ranks(values), names.index(record.trial)
-        room = len(names) // self._eta - int((ranks < ranks[mine]).sum())
+        values, mine = rung.values, rung.row(record.trial)
+        ranks = pareto_ranks(values)
+        room = len(rung) // self._eta - int((ranks < ranks[mine]).sum())
         equals = np.flatnonzero(ranks == ranks[mine])
         if room <= 0 or room >= len(equals):
             return room > 0
         # Only now does it matter what each adds to the others of its rank. The rung's other ranks
         # set the scale as in `ranking`, so that both agree.
-        return record.trial in self.best(self._steps.index(record.steps))
+        gains = _contributions(_scaled(values), equals)
+        own = gains[equals == mine]
+        better, tied = int((gains > own).sum()), int((gains == own).sum())
+        if better >= room or better + tied <= room:
+            return better < room
+        return record.trial in self.best(place)
 
     def next_promotion(self) -> Promotion | None:
         """Return the promotion that is due, and count it as given; None if a new trial should run.
@@ -160,10 +166,10 @@ class MultiObjectiveAsha:
     def ranking(self, place: int) -> tuple[str, ...]:
         """Return the trials of a rung, best first, whatever the order in which they came."""
         rung = self._rungs[place]
-        if not rung:
+        if not len(rung):
             return ()
-        names = sorted(rung)
-        values = np.array([rung[name] for name in names])
+        names = sorted(rung.names)
+        values = rung.values[[rung.row(name) for name in names]]
         ranks = pareto_ranks(values)
         gains = rank_contributions(values, ranks)
         lots = np.random.default_rng([self._seed, place, len(names)]).permutation(len(names))
@@ -186,12 +192,57 @@ def rank_contributions(
     The reference lies a tenth of each objective's range beyond its worst value. Rows that are equal
     add nothing to each other.
     """
-    worst, best = values.max(axis=0), values.min(axis=0)
-    spread = np.where(worst > best, worst - best, 1.0)
-    reference = np.full(values.shape[1], 1.0 + _MARGIN)
-    scaled = (values - best) / spread
-    gains = np.zeros(len(values))
+    scaled, gains = _scaled(values), np.zeros(len(values))
     for rank in np.unique(ranks):
         places = np.flatnonzero(ranks == rank)
-        gains[places] = moocore.hv_contributions(scaled[places], ref=reference)
+        gains[places] = _contributions(scaled, places)
     return gains
+
+
+def _scaled(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the values with each objective's range from 0 to 1."""
+    worst, best = values.max(axis=0), values.min(axis=0)
+    return np.asarray((values - best) / np.where(worst > best, worst - best, 1.0))
+
+
+def _contributions(
+    scaled: npt.NDArray[np.float64], places: npt.NDArray[np.intp]
+) -> npt.NDArray[np.float64]:
+    """Return what each of some rows adds to the others of them."""
+    reference = np.full(scaled.shape[1], 1.0 + _MARGIN)
+    return np.asarray(moocore.hv_contributions(scaled[places], ref=reference))
+
+
+class _Rung:
+    """The trials that came to one rung and their values, in a table that doubles when it is full.
+
+    A table that was built anew for every trial would make each one take longer than the last.
+    """
+
+    def __init__(self, objectives: int) -> None:
+        self._rows: dict[str, int] = {}
+        self._table = np.empty((16, objectives))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def names(self) -> Iterable[str]:
+        """The trials, in the order in which they came."""
+        return self._rows.keys()
+
+    @property
+    def values(self) -> npt.NDArray[np.float64]:
+        """Their values, shape (trials, objectives)."""
+        return self._table[: len(self._rows)]
+
+    def row(self, trial: str) -> int:
+        """Return the place of a trial."""
+        return self._rows[trial]
+
+    def enter(self, trial: str, values: Sequence[float]) -> None:
+        """Enter a trial's values; those of one that came again take the place of the old ones."""
+        row = self._rows.setdefault(trial, len(self._rows))
+        if row == len(self._table):
+            self._table = np.concatenate([self._table, np.empty_like(self._table)])
+        self._table[row] = values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from rich.text import Text
 from growsearch.report import front_of_trials
 from growsearch.search.recorder import Recorder
 from growsearch.search.study_config import StudyConfig
+from growsearch.trial.record import Trial
 
 
 class ProgressLine:
@@ -23,27 +25,42 @@ class ProgressLine:
         self._recorder = recorder
         self._started = time.monotonic()
         self._at_start = len(recorder.trials)
+        # Of the trials that were looked at: a line takes no longer at the ten thousandth trial.
+        self._seen = self._failed = self._stopped = 0
+        self._best: float | None = None
+        self._front: tuple[Trial, ...] = ()
 
     def __rich__(self) -> Text:
         return Text(self.text(), no_wrap=True, overflow="ellipsis")
 
     def text(self) -> str:
         """Return the line."""
-        trials = tuple(self._recorder.trials.values())
-        done, wanted = len(trials), self._config.search.trials
-        failed = sum(trial.failed for trial in trials)
-        stopped = sum(trial.stopped for trial in trials)
-        front = front_of_trials(trials, self._config.objectives, self._config.bounds())
-        parts = [f"{done}/{wanted} trials", f"{len(self._recorder.running)} running"]
-        if failed:
-            parts.append(f"{failed} failed")
-        if stopped:
-            parts.append(f"{stopped} stopped early")
-        best = [t.metrics["accuracy"] for t in trials if t.finished and "accuracy" in t.metrics]
-        if best:
-            parts.append(f"best accuracy {100 * max(best):.2f} %")
-        parts += [f"front {len(front)}", self._clock(done, wanted)]
+        self._look()
+        wanted = self._config.search.trials
+        parts = [f"{self._seen}/{wanted} trials", f"{len(self._recorder.running)} running"]
+        if self._failed:
+            parts.append(f"{self._failed} failed")
+        if self._stopped:
+            parts.append(f"{self._stopped} stopped early")
+        if self._best is not None:
+            parts.append(f"best accuracy {100 * self._best:.2f} %")
+        parts += [f"front {len(self._front)}", self._clock(self._seen, wanted)]
         return " · ".join(parts)
+
+    def _look(self) -> None:
+        """Take in the trials that have come since: the front is that of the last one and these."""
+        new = tuple(itertools.islice(self._recorder.trials.values(), self._seen, None))
+        if not new:
+            return
+        self._seen += len(new)
+        self._failed += sum(trial.failed for trial in new)
+        self._stopped += sum(trial.stopped for trial in new)
+        found = [t.metrics["accuracy"] for t in new if t.finished and "accuracy" in t.metrics]
+        self._best = max([*found, *([] if self._best is None else [self._best])], default=None)
+        candidates = (*self._front, *new)
+        front = front_of_trials(candidates, self._config.objectives, self._config.bounds())
+        members = {member.id for member in front.members}
+        self._front = tuple(trial for trial in candidates if trial.id in members)
 
     def _clock(self, done: int, wanted: int) -> str:
         elapsed = time.monotonic() - self._started

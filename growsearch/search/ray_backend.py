@@ -22,24 +22,22 @@ from growsearch.files import storage_error
 from growsearch.search.answers import candidate_of
 from growsearch.search.foresight import StudyForesight
 from growsearch.search.measuring_node import with_measuring_nodes
+from growsearch.search.ray_first_fidelity import rung_zero
 from growsearch.search.ray_session import check_here, check_nodes, ray_session
-from growsearch.search.ray_stopping import RungScheduler
+from growsearch.search.ray_stopping import RungScheduler, rung_reports
 from growsearch.search.recorder import Recorder
 from growsearch.search.rejections import Gate
 from growsearch.search.sampler import make_sampler
 from growsearch.search.serial_backend import SUGGESTIONS_A_TRIAL
 from growsearch.search.stopping import (
     EPOCH,
-    VALUES,
     EarlyStopping,
     early_stopping,
-    epoch_values,
     stopped_at_rung,
 )
 from growsearch.search.study_config import StudyConfig
 from growsearch.search.suggest import suggest_for_ray
 from growsearch.search.telling import prepare, tell
-from growsearch.training import EpochRecord
 from growsearch.trial.attempts import (
     MOST_FAILURES,
     Run,
@@ -103,7 +101,7 @@ def trainable(
                 candidate,
                 task,
                 study_seed=study_seed,
-                report=lambda record: _report_rung(record, rungs),
+                report=rung_reports(rungs),
                 run=run,
             )
     except GrowsearchError as error:
@@ -111,11 +109,6 @@ def trainable(
         tune.report({_FATAL: str(error)})
         return
     tune.report({_LINE: trial.to_line()})
-
-
-def _report_rung(record: EpochRecord, rungs: tuple[int, ...]) -> None:
-    if record.epoch in rungs:
-        tune.report({EPOCH: record.epoch, VALUES: json.dumps(epoch_values(record))})
 
 
 def _last_words(candidate: TrialConfig, task: TrialTask, seed: int) -> Callable[[str], None]:
@@ -166,20 +159,17 @@ class LedgerSearch(OptunaSearch):  # type: ignore[misc]
         self._stopping = stopping
         self._gate = Gate(config, foresight, task.folder)
         prepare(self._ot_study, config, recorder, self._gate)
+        self._rung_zero = rung_zero(config, task, self._ot_study, recorder, self._gate)
         self._fresh_left = config.search.trials - len(recorder.trials)
 
     def suggest(self, trial_id: str) -> Any:
         """Return Tune's config of the next candidate, or that the search is at its end."""
         if self._fresh_left <= 0 or self._trouble.message:
             return OptunaSearch.FINISHED
-        while True:
-            suggestion = super().suggest(trial_id)
-            candidate = config_from_json(suggestion["candidate"])
-            known = self._recorder.known(candidate)
-            asked = self._ot_trials[trial_id]
-            if known is not None or not self._gate.refuses(self._ot_study, asked, candidate):
-                break
-            del self._ot_trials[trial_id]
+        candidate = self._next(trial_id)
+        if candidate is None:
+            return OptunaSearch.FINISHED
+        known = self._recorder.known(candidate)
         if known is not None:
             return {"candidate": candidate.to_json(), "known": known.to_line()}
         self._fresh_left -= 1
@@ -189,6 +179,26 @@ class LedgerSearch(OptunaSearch):  # type: ignore[misc]
             self._trouble.note(str(error))
             return OptunaSearch.FINISHED
         return {"candidate": candidate.to_json(), "known": ""}
+
+    def _next(self, trial_id: str) -> TrialConfig | None:
+        """Return the next candidate, whose Optuna trial is this one's; None if there is no other.
+
+        It may be known already.
+        """
+        if self._rung_zero is not None:
+            chosen = self._rung_zero.next()
+            if chosen is not None:
+                self._ot_trials[trial_id] = chosen[0]
+            return None if chosen is None else chosen[1]
+        while True:
+            suggestion = super().suggest(trial_id)
+            candidate = config_from_json(suggestion["candidate"])
+            asked = self._ot_trials[trial_id]
+            if self._recorder.known(candidate) is not None or not self._gate.refuses(
+                self._ot_study, asked, candidate
+            ):
+                return candidate
+            del self._ot_trials[trial_id]
 
     def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
         """Do nothing: a trial counts when it is complete."""

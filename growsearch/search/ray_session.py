@@ -17,6 +17,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from cost_models.profiling.host import host_facts
 from growsearch.errors import GrowsearchError, UsageError
+from growsearch.search.ray_address import check_reachable
 from growsearch.trial.task import TrialTask
 
 _PROBE_S = 120.0
@@ -99,6 +100,7 @@ def _join(address: str) -> None:
             f"--address {address}: a search's driver runs on a node of the cluster, with auto or "
             "HOST:PORT; to send it there from outside, use growsearch submit --address http://HEAD:8265"
         )
+    check_reachable(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, RuntimeError, ConnectionError, ValueError, ray.exceptions.RayError) as error:

@@ -1,11 +1,14 @@
-"""Which candidates are not worth a second? Those that break a hard constraint for certain."""
+"""Which candidates are not worth a second? Those that break a hard constraint for certain.
+
+What the first fidelity lets go is kept in the same file.
+"""
 
 from __future__ import annotations
 
 import json
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +38,22 @@ def constraint_name(bound: Bound) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected:
-    """A candidate that was not trained: its id, what it is, and by how much it misses what."""
+    """A candidate that was not trained: its id, what it is, and by how much it misses what.
+
+    ``proxy`` is the score by which a pool's better ones were preferred: {"synflow": 12.5}. Such a
+    candidate misses no constraint.
+    """
 
     id: str
     candidate: Mapping[str, Any]
-    excess: Mapping[str, float]
+    excess: Mapping[str, float] = field(default_factory=dict)
+    proxy: Mapping[str, float] = field(default_factory=dict)
 
     def to_line(self) -> str:
         """Return one line of the file."""
         data = {"id": self.id, "candidate": self.candidate, "excess": self.excess}
+        if self.proxy:
+            data |= {"proxy": self.proxy}
         return json.dumps(data, allow_nan=False, separators=(",", ":"))
 
 
@@ -91,6 +101,12 @@ class Gate:
         study.tell(asked, state=TrialState.PRUNED)
         return True
 
+    def reject(self, found: Rejected) -> None:
+        """Write down a candidate that something else than a constraint kept from training."""
+        if found.id not in self.rejected:
+            append_line(self._file, found.to_line())
+            self.rejected[found.id] = found
+
     def restore(self, study: optuna.study.Study) -> None:
         """Let a fresh Optuna study know what earlier sessions rejected."""
         for found in self.rejected.values():
@@ -105,8 +121,7 @@ class Gate:
             constraint_name(bound): abs(value - bound.value) for bound, value in broken.items()
         }
         found = Rejected(id=name, candidate=candidate.to_json(), excess=excess)
-        append_line(self._file, found.to_line())
-        self.rejected[name] = found
+        self.reject(found)
         return found
 
 
@@ -123,6 +138,7 @@ def read_rejected(folder: Path) -> dict[str, Rejected]:
                 id=str(data["id"]),
                 candidate=dict(data["candidate"]),
                 excess={str(name): float(value) for name, value in data["excess"].items()},
+                proxy={str(name): float(v) for name, v in data.get("proxy", {}).items()},
             )
         except (ValueError, KeyError, TypeError, AttributeError):
             continue

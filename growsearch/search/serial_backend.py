@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
+
+import optuna
+
+from growsearch.search.first_fidelity import Asked, FirstFidelity, score_here
 from growsearch.search.foresight import StudyForesight
 from growsearch.search.recorder import Recorder
 from growsearch.search.rejections import Gate
@@ -12,7 +18,7 @@ from growsearch.search.suggest import suggest_candidate
 from growsearch.search.telling import create_study, prepare, tell
 from growsearch.training import EpochRecord
 from growsearch.trial.attempts import Run, run_to_its_end
-from growsearch.trial.run import Report, StopTrialError
+from growsearch.trial.run import Listener, Report, StopTrialError
 from growsearch.trial.task import TrialTask
 from growsearch.trial.time_limit import interrupted_after
 
@@ -28,15 +34,21 @@ def run_serial(
     study = create_study(config, make_sampler(config, foresight))
     gate = Gate(config, foresight, task.folder)
     prepare(study, config, recorder, gate)
+    rung_zero = None
+    if config.search.first_fidelity is not None:
+        score = functools.partial(score_here, config=config, task=task)
+        rung_zero = FirstFidelity(config, study, recorder, gate, score)
     stopping = early_stopping(config, recorder.trials.values())
     repeats = (SUGGESTIONS_A_TRIAL - 1) * config.search.trials
     while len(recorder.trials) < config.search.trials and repeats >= 0:
-        asked = study.ask()
-        candidate = suggest_candidate(asked, config.trials)
+        chosen = _asked(study, config) if rung_zero is None else rung_zero.next()
+        if chosen is None:
+            break
+        asked, candidate = chosen
         trial = recorder.known(candidate)
         if trial is not None:
             repeats -= 1
-        elif gate.refuses(study, asked, candidate):
+        elif rung_zero is None and gate.refuses(study, asked, candidate):
             continue
         else:
             start = recorder.begin(candidate, asked.params)
@@ -49,12 +61,26 @@ def run_serial(
         tell(study, asked, trial, config)
 
 
-def _judged(stopping: EarlyStopping, name: str, report: Report) -> Report:
+def _asked(study: optuna.study.Study, config: StudyConfig) -> Asked:
+    asked = study.ask()
+    return asked, suggest_candidate(asked, config.trials)
+
+
+def _judged(stopping: EarlyStopping, name: str, report: Report) -> Listener:
     """Return a report that ends the trial where a rung says so."""
 
-    def listen(record: EpochRecord) -> None:
-        report(record)
+    def judge(record: EpochRecord) -> None:
         if not stopping.goes_on(name, record.epoch, epoch_values(record)):
             raise StopTrialError
 
-    return listen
+    def listen(record: EpochRecord) -> None:
+        report(record)
+        judge(record)
+
+    def resumed(records: Sequence[EpochRecord]) -> None:
+        for record in records[:-1]:
+            stopping.passed(name, record.epoch, epoch_values(record))
+        # The crash may have come before this one's rung was asked.
+        judge(records[-1])
+
+    return Listener(listen, resumed)

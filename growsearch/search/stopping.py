@@ -15,8 +15,8 @@ from growsearch.trial.config import TrialConfig, trial_id, trial_seed
 from growsearch.trial.record import RungResult, Trial
 
 # The keys of a worker's report of a rung. The epochs are the trial's own count; the values are one
-# text, since Tune takes nested reports apart.
-EPOCH, VALUES = "rung_epoch", "rung_values"
+# text, since Tune takes nested reports apart; whether it had passed the rung before it was cut off.
+EPOCH, VALUES, PASSED = "rung_epoch", "rung_values", "rung_passed"
 
 # What an epoch tells of each objective. A latency, a size and the MACs of a network are known only
 # when it is final: on a rung the MACs that it has at that epoch stand for all of them.
@@ -74,18 +74,33 @@ class EarlyStopping:
     def goes_on(self, trial: str, epoch: int, values: Mapping[str, float]) -> bool:
         """Hear of a trial's epoch and tell whether it is to be trained further.
 
-        The last rung is the end of the longest trial: nothing is stopped there. A trial that a
-        crash made start again is judged anew, by the same figures.
+        The last rung is the end of the longest trial: nothing is stopped there. A trial that comes
+        to a rung again, after a crash, is not asked again: what was said counts.
         """
-        if epoch not in self.rungs[:-1]:
-            return True
+        if not self._is_new(trial, epoch):
+            return trial not in self._stopped
+        if not self._asha.goes_on(self._entered(trial, epoch, values)):
+            self._stopped.add(trial)
+        return trial not in self._stopped
+
+    def passed(self, trial: str, epoch: int, values: Mapping[str, float]) -> None:
+        """Hear of a rung that let a trial go on in an earlier session, which left no ledger line.
+
+        Others are compared with it, and the trial is not asked again.
+        """
+        if self._is_new(trial, epoch):
+            self._asha.record(self._entered(trial, epoch, values))
+
+    def _is_new(self, trial: str, epoch: int) -> bool:
+        """Tell whether the epoch is a rung's, and the trial has not been heard of there."""
+        known = self._results.get(trial, ())
+        return epoch in self.rungs[:-1] and all(result.epoch != epoch for result in known)
+
+    def _entered(self, trial: str, epoch: int, values: Mapping[str, float]) -> RungRecord:
         compared = {name: values[name] for name in self._directions}
-        results = self._results.setdefault(trial, [])
-        results[:] = [result for result in results if result.epoch != epoch]
-        results.append(RungResult(epoch=epoch, values=compared))
-        goes_on = self._asha.goes_on(RungRecord(trial=trial, steps=epoch, values=compared))
-        (self._stopped.discard if goes_on else self._stopped.add)(trial)
-        return goes_on
+        found = RungResult(epoch=epoch, values=compared)
+        self._results.setdefault(trial, []).append(found)
+        return RungRecord(trial=trial, steps=epoch, values=compared)
 
     def has_stopped(self, trial: str) -> bool:
         """Tell whether a rung ended the trial; one that was interrupted otherwise is unfinished."""

@@ -17,6 +17,7 @@ from growsearch.search.trial_kinds import GrowthKind, SparseKind, Strict, TrialK
 
 __all__ = [
     "PLAIN_OBJECTIVES",
+    "FirstFidelitySettings",
     "GrowthKind",
     "Limits",
     "SearchSettings",
@@ -30,6 +31,7 @@ __all__ = [
 PLAIN_OBJECTIVES = ("accuracy", "macs", "dense_macs", "parameters", "training_macs")
 Sampler = Literal["auto", "random", "tpe", "nsga2", "gp", "gp-ehvi"]
 Backend = Literal["ray", "serial"]
+Proxy = Literal["synflow", "snip", "gradient_flow"]
 
 _LATENCY = re.compile(r"latency\[(.+)\]")
 
@@ -52,6 +54,18 @@ class StopEarly(Strict):
     eta: int = Field(default=3, ge=2)
 
 
+class FirstFidelitySettings(Strict):
+    """Rung 0: candidates are scored before they train, and the better share of a pool trains.
+
+    ``proxy`` scores an untrained network, see `growsearch.trial.proxies`; of every ``pool``
+    candidates the share ``keep`` is trained.
+    """
+
+    proxy: Proxy = "synflow"
+    keep: float = Field(default=0.5, gt=0.0, lt=1.0)
+    pool: int = Field(default=16, ge=2)
+
+
 class SearchSettings(Strict):
     """How the space is searched.
 
@@ -65,6 +79,7 @@ class SearchSettings(Strict):
     seed: int = Field(default=0, ge=0)
     backend: Backend = "ray"
     stop_early: StopEarly | None = None
+    first_fidelity: FirstFidelitySettings | None = None
     points_to_evaluate: tuple[dict[str, Any] | Literal["dense", "papers"], ...] = ()
     warm_start: tuple[Path, ...] = ()
     # What one attempt at a trial may take, in seconds or as "30 min"; without it there is no limit.
@@ -164,6 +179,23 @@ class StudyConfig(Strict):
             raise ValueError(
                 f"search.stop_early: first = {stop.first} is not before the end of the longest "
                 f"trial, {most} epochs; lower it, or remove stop_early"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _something_to_score(self) -> StudyConfig:
+        if self.search.first_fidelity is None:
+            return self
+        if self.objectives.get("accuracy") != "maximize":
+            raise ValueError(
+                "search.first_fidelity: proxies stand for the accuracy; add accuracy: maximize to "
+                "the objectives, or remove the key"
+            )
+        if self.trials.sparse is None or self.trials.sparse.grow is not None:
+            raise ValueError(
+                "search.first_fidelity: only sparse trials that start with their network can be "
+                "scored before training; growth decides on it later. Add trials.sparse without "
+                "grow, or remove the key"
             )
         return self
 

@@ -18,6 +18,9 @@ from growsearch.search.run_folder import Start
 from growsearch.search.study_config import StudyConfig
 from growsearch.trial.record import Trial
 
+# What an Optuna trial carries that was asked for, not chosen by a sampler.
+QUEUED = {"queued": True}
+
 
 def create_study(config: StudyConfig, sampler: optuna.samplers.BaseSampler) -> optuna.study.Study:
     """Return an empty in-memory study with the objectives' directions."""
@@ -67,7 +70,7 @@ def prepare(study: optuna.study.Study, config: StudyConfig, recorder: Recorder, 
     enqueue_unfinished(study, recorder.unfinished())
     for params in points_to_evaluate(config.trials, config.search.points_to_evaluate):
         if recorder.known(candidate_of(params, config.trials)) is None:
-            study.enqueue_trial(params, skip_if_exists=True)
+            study.enqueue_trial(params, user_attrs=QUEUED, skip_if_exists=True)
 
 
 def warm_start(
@@ -102,4 +105,4 @@ def _add(
 def enqueue_unfinished(study: optuna.study.Study, starts: Iterable[Start]) -> None:
     """Put what was started and never finished first in the queue."""
     for start in starts:
-        study.enqueue_trial(dict(start.params))
+        study.enqueue_trial(dict(start.params), user_attrs=QUEUED)

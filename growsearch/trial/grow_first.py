@@ -65,10 +65,14 @@ class Base:
 
     def options(self, options: TrainingOptions) -> TrainingOptions:
         """Return ``options`` for the sparse part: who listens hears of one run."""
-        listen = options.on_epoch
-        if listen is None or not self.history:
+        listen, resumed = options.on_epoch, options.on_resume
+        if not self.history:
             return options
-        return dataclasses.replace(options, on_epoch=lambda epoch: listen(self.shifted(epoch)))
+        return dataclasses.replace(
+            options,
+            on_epoch=listen and (lambda epoch: listen(self.shifted(epoch))),
+            on_resume=resumed and (lambda epochs: resumed([*map(self.shifted, epochs)])),
+        )
 
 
 def base_of(

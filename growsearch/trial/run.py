@@ -7,7 +7,8 @@ import dataclasses
 import io
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -29,9 +30,22 @@ from growsearch.trial.time_limit import limited
 from search_spaces import SearchSpaceError
 
 Report = Callable[[EpochRecord], None]
+Resumed = Callable[[Sequence[EpochRecord]], None]
 
 # In a trial's folder while it trains: what it was like after its last epoch.
 CHECKPOINT = "checkpoint.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A report that also hears of the epochs which a trial had behind it when it was cut off."""
+
+    epoch: Report
+    resumed: Resumed
+
+    def __call__(self, record: EpochRecord) -> None:
+        """Hear of an epoch that was just trained."""
+        self.epoch(record)
 
 
 class StopTrialError(Exception):
@@ -54,7 +68,8 @@ def run_trial(
         number: the trial's place in the study.
         study_seed: with the config it fixes the trial's own seed.
         report: called after every epoch; `StopTrialError` out of it ends the trial, which comes
-            back as stopped, with what its last epoch told.
+            back as stopped, with what its last epoch told. A `Listener` hears of the epochs of an
+            earlier attempt, too, and may end the trial then.
     """
     torch.set_num_threads(1)
     started = time.monotonic()
@@ -74,8 +89,13 @@ def run_trial(
         last[:] = [record]
         report(record)
 
+    def resumed(records: Sequence[EpochRecord]) -> None:
+        last[:] = records[-1:]
+        if isinstance(report, Listener):
+            report.resumed(records)
+
     try:
-        trial = _train_and_score(config, task, failed, listen)
+        trial = _train_and_score(config, task, failed, Listener(listen, resumed))
     except StopTrialError:
         trial = stopped_trial(failed, last[-1])
     except (
@@ -100,13 +120,16 @@ def stopped_trial(trial: Trial, record: EpochRecord) -> Trial:
     return dataclasses.replace(trial, status="stopped", metrics=metrics, error=None)
 
 
-def _train_and_score(config: TrialConfig, task: TrialTask, trial: Trial, report: Report) -> Trial:
+def _train_and_score(
+    config: TrialConfig, task: TrialTask, trial: Trial, listener: Listener
+) -> Trial:
     dataset = load_dataset(task.dataset, task.data_dir)
     lock = machine_lock()
     folder = task.folder / "trials" / trial.id
     options = TrainingOptions(
         guard=limited(lock.shared, task.time_limit_s),
-        on_epoch=report,
+        on_epoch=listener.epoch,
+        on_resume=listener.resumed,
         checkpoint=_usable(folder),
     )
     candidate = train_candidate(config, dataset, trial.seed, options)

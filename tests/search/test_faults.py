@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 _PATH = Path(__file__).parents[2] / "benchmarks" / "faults.py"
+# It is split over modules beside it.
+sys.path.append(str(_PATH.parent))
 _spec = importlib.util.spec_from_file_location("benchmarks_faults", _PATH)
 assert _spec is not None
 assert _spec.loader is not None
@@ -21,7 +23,10 @@ _spec.loader.exec_module(faults)
 # What must be there at the end, and what must have been said.
 SERIAL = {
     "raise": (2, ""),
-    "always-raise": (0, r"RuntimeError: injected: a bug in a layer at faults\.py:\d+, 4 times"),
+    "always-raise": (
+        0,
+        r"RuntimeError: injected: a bug in a layer at fault_strikes\.py:\d+, 4 times",
+    ),
     "nan": (
         0,
         r"DivergedError: the loss became (nan|inf) in epoch 1, step \d+; lower the learning",
@@ -32,10 +37,11 @@ SERIAL = {
 ON_A_CLUSTER = {
     "worker": (2, r"its worker died \(1 of at most 3 times\); it was taken up again where"),
     "driver": (3, "1 trials were kept"),
-    "hang": (1, r"limit of 3 s passed and it hung in hanging \(faults\.py:\d+\); give more"),
+    "hang": (1, r"limit of 3 s passed and it hung in hanging \(fault_strikes\.py:\d+\); give more"),
     "interrupt": (2, r"Stopped\. \d+ finished trials are kept in .*; run the same command again"),
     "node": (3, "its worker died"),
     "full-disk": (3, r"No space left on device\. What was finished is kept; free some space and"),
+    "token": (2, "RAY_AUTH_TOKEN_PATH"),
 }
 NEED_A_DISK = ("read-only", "full-disk")
 
@@ -47,7 +53,7 @@ on_a_cluster = pytest.mark.skipif(
 
 
 def _check(name: str, place: Any, finished: int, words: str) -> None:
-    if name in NEED_A_DISK and not faults.may_mount():
+    if name in NEED_A_DISK and not sys.modules["fault_place"].may_mount():
         pytest.skip("mounting a small disk needs root and the right to mount")
     found = faults.FAULTS[name](place, 1)
     assert found.lost == 0, found

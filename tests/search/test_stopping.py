@@ -10,12 +10,14 @@ import pytest
 from growsearch.errors import UsageError
 from growsearch.report import read_run
 from growsearch.report.json_export import render_json
+from growsearch.search import ray_stopping
 from growsearch.search.stopping import EarlyStopping, rung_directions, stopped_at_rung
-from growsearch.search.study import Study
+from growsearch.search.study import Study, StudyOptions
 from growsearch.search.study_config import StudyConfig
 from growsearch.search.study_file import parse_study
 from growsearch.search.suggest import suggest_candidate
 from growsearch.search.telling import create_study, tell, warm_start
+from growsearch.training import EpochRecord
 from growsearch.trial.config import trial_id
 from growsearch.trial.record import Trial, read_ledger
 
@@ -88,6 +90,89 @@ def test_a_trial_that_starts_again_after_a_crash_is_not_counted_twice(tiny: dict
         assert stopping.goes_on("a", 1, _values(0.8, 10))
     trial = Trial(id="a", number=0, kind="sparse", status="finished", config={}, seed=0)
     assert [result.epoch for result in stopping.labelled(trial).rungs] == [1]
+
+
+def test_a_trial_that_was_let_go_on_is_not_asked_again_though_others_have_come_since(
+    tiny: dict[str, Any],
+) -> None:
+    stopping = EarlyStopping(_config(tiny), ())
+    poor = _values(0.2, 50)
+    # The first one of its rung goes on; by now it would not.
+    assert stopping.goes_on("poor", 1, poor)
+    for number in range(6):
+        stopping.goes_on(f"good{number}", 1, _values(0.9, 5))
+    assert stopping.goes_on("poor", 1, poor)
+    assert not stopping.has_stopped("poor")
+    # One that was stopped stays so, however often it comes.
+    assert not stopping.goes_on("other", 1, poor)
+    assert not stopping.goes_on("other", 1, poor)
+
+
+def test_a_rung_passed_in_an_earlier_session_is_remembered_and_not_judged(
+    tiny: dict[str, Any],
+) -> None:
+    stopping = EarlyStopping(_config(tiny), ())
+    assert stopping.goes_on("first", 1, _values(0.5, 50))
+    stopping.passed("resumed", 1, _values(0.2, 60))
+    stopping.passed("resumed", 2, _values(0.9, 60))
+    assert not stopping.has_stopped("resumed")
+    trial = Trial(id="resumed", number=0, kind="sparse", status="finished", config={}, seed=0)
+    assert [(r.epoch, r.values["accuracy"]) for r in stopping.labelled(trial).rungs] == [(1, 0.2)]
+    # It counts: the next one is the third, of whom one may go on.
+    assert not stopping.goes_on("third", 1, _values(0.4, 55))
+
+
+def test_a_trial_cut_off_past_a_rung_keeps_it_and_is_judged_where_the_crash_came_first(
+    tiny: dict[str, Any], run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del tiny["trials"]["growth"]
+    tiny["trials"]["sparse"]["epochs"] = 4
+    tiny["search"] |= {"stop_early": {"first": 1, "eta": 2}, "trials": 1, "sampler": "random"}
+
+    def die(epoch: int) -> None:
+        def report(record: EpochRecord) -> None:
+            if record.epoch == epoch:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            Study(tiny, run_folder).run(StudyOptions(report=report))
+
+    # The checkpoint of epoch 2 is written, its rung not asked.
+    die(2)
+    asked: list[tuple[str, int]] = []
+    for name in ("goes_on", "passed"):
+        method = getattr(EarlyStopping, name)
+
+        def spy(self: Any, trial: str, epoch: int, values: Any, _n=name, _m=method) -> Any:
+            asked.append((_n, epoch))
+            return _m(self, trial, epoch, values)
+
+        monkeypatch.setattr(EarlyStopping, name, spy)
+    heard: list[int] = []
+    study = Study(tiny, run_folder)
+    study.run(StudyOptions(report=lambda record: heard.append(record.epoch)))
+    assert asked == [("passed", 1), ("goes_on", 2), ("goes_on", 3), ("goes_on", 4)]
+    # Whoever watches hears of what is trained now alone.
+    assert heard == [3, 4]
+    assert [rung.epoch for rung in study.trials[0].rungs] == [1, 2]
+    assert study.trials[0].finished
+
+
+def test_a_worker_reports_what_it_had_passed_as_passed_and_the_last_epoch_to_be_judged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[tuple[int, bool]] = []
+    monkeypatch.setattr(
+        ray_stopping.tune, "report", lambda r: told.append((r["rung_epoch"], r["rung_passed"]))
+    )
+    listener = ray_stopping.rung_reports((1, 3))
+    records = [
+        EpochRecord(epoch=e, loss=1.0, accuracy=0.5, training_macs=e, forward_macs=1)
+        for e in (1, 2, 3, 4)
+    ]
+    listener.resumed(records[:3])
+    listener(records[3])
+    assert told == [(1, True), (3, False)]
 
 
 @pytest.fixture

@@ -1,8 +1,10 @@
+import random
 from pathlib import Path
 from typing import Any
 
 import optuna
 
+from growsearch.report import front_of_trials
 from growsearch.search.foresight import StudyForesight
 from growsearch.search.progress import ProgressLine
 from growsearch.search.recorder import Recorder
@@ -107,3 +109,35 @@ def test_a_trial_is_recorded_once_and_the_progress_line_fits_a_terminal(
     text = line.text()
     assert text.startswith("1/4 trials · 0 running · best accuracy 90.00 % · front 1")
     assert len(text) <= 80
+
+
+def test_a_line_counts_what_came_since_the_last_one_as_if_it_had_counted_all(
+    tiny: dict[str, Any], run_folder: Path
+) -> None:
+    tiny["objectives"] = {"accuracy": "maximize", "macs": "minimize"}
+    owner = Study(tiny, run_folder)
+    owner.folder.open(owner.config)
+    recorder = Recorder(owner.folder, 3)
+    line = ProgressLine(owner.config, recorder)
+    rng = random.Random(0)
+    for number in range(40):
+        status = ("finished", "finished", "stopped", "failed")[number % 4]
+        metrics = {"accuracy": rng.random(), "macs": rng.random(), "epochs": 1}
+        recorder.trials[f"t{number}"] = Trial(
+            id=f"t{number}",
+            number=number,
+            kind="sparse",
+            status=status,
+            config={},
+            seed=0,
+            metrics={} if status == "failed" else metrics,
+        )
+        if number % 3:
+            continue
+        # One that sees everything at once for the first time.
+        whole = ProgressLine(owner.config, recorder).text().rpartition(" · ")[0]
+        assert line.text().rpartition(" · ")[0] == whole
+        front = front_of_trials(
+            tuple(recorder.trials.values()), owner.config.objectives, owner.config.bounds()
+        )
+        assert f"front {len(front)}" in whole

@@ -32,13 +32,7 @@ def synflow_scores(request: SparsityRequest) -> dict[str, Tensor]:
         UsageError: without an example, for one of whole numbers such as tokens, which cannot be
             an input of ones, or if the excluded layers alone pass the target.
     """
-    example = required_batch(request, "synflow").inputs[:1]
-    if not example.is_floating_point():
-        raise UsageError(
-            "distribution: synflow sends an input of ones through the network, which tokens cannot "
-            "be; use snip, grasp or force"
-        )
-    ones = torch.ones_like(example, dtype=torch.float64)
+    ones = _ones(required_batch(request, "synflow").inputs[:1])
     kept, total = free_nonzeros(request), free_weights(request)
     twin = _absolute(request.module)
     for step in range(1, _STEPS):
@@ -48,6 +42,27 @@ def synflow_scores(request: SparsityRequest) -> dict[str, Tensor]:
             for name, weight in prunable_parameters(twin).items():
                 weight.mul_(masks[name])
     return _flow(twin, ones)
+
+
+def synaptic_flow(module: nn.Module, example: Tensor) -> dict[str, Tensor]:
+    """Return |w| dR/d|w| of every prunable weight of the module as it is, in one pass.
+
+    R as in `synflow_scores`; only the shape of ``example`` (1, ...) is read. Weights that are 0
+    have no flow.
+
+    Raises:
+        UsageError: for an example of whole numbers such as tokens.
+    """
+    return _flow(_absolute(module), _ones(example))
+
+
+def _ones(example: Tensor) -> Tensor:
+    if not example.is_floating_point():
+        raise UsageError(
+            "distribution: synflow sends an input of ones through the network, which tokens cannot "
+            "be; use snip, grasp or force"
+        )
+    return torch.ones_like(example, dtype=torch.float64)
 
 
 def _absolute(module: nn.Module) -> nn.Module:

@@ -1,0 +1,154 @@
+"""What does an untrained network promise? Proxies for its accuracy that cost a few passes.
+
+Each is a number that is to be compared among networks of comparable cost only: all of them grow
+with the network (Abdelfattah et al., arXiv 2101.08134, on zero-cost proxies).
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from cost_models import CostModelError
+from growsearch.datasets import Dataset, load_dataset
+from growsearch.errors import UsageError
+from growsearch.growth import build_full
+from growsearch.metrics.gradient_flow import effective_gradient_flow
+from growsearch.sparsity import Batch, Masks
+from growsearch.sparsity.distributions.distribution import SparsityRequest
+from growsearch.sparsity.distributions.saliency import probe
+from growsearch.sparsity.distributions.snip import snip_scores
+from growsearch.sparsity.distributions.synflow import synaptic_flow
+from growsearch.training import Classification, mean_loss
+from growsearch.trial.candidates import plan_sparse
+from growsearch.trial.config import SparseTrial, TrialConfig, trial_seed
+from growsearch.trial.forecast import forecast
+from growsearch.trial.task import TrialTask, machine_lock
+from search_spaces import SearchSpaceError, search_space
+
+# Early in training: the gradient's flow is the mean over so many steps.
+GRADIENT_FLOW_STEPS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyInput:
+    """A sparse network at its initialisation, and what it would see first.
+
+    ``batches`` has `GRADIENT_FLOW_STEPS` batches of the training data; the step size is
+    ``learning_rate``.
+    """
+
+    module: nn.Module
+    masks: Masks
+    batches: Sequence[Batch]
+    learning_rate: float
+
+
+def synflow(given: ProxyInput) -> float:
+    """Return the synaptic flow of all weights together (arXiv 2101.08134, eq. 2), no data read."""
+    flow = synaptic_flow(given.module, given.batches[0].inputs[:1])
+    return math.fsum(float(scores.sum()) for scores in flow.values())
+
+
+def snip(given: ProxyInput) -> float:
+    """Return the sum of |g w| over all weights on one batch (arXiv 2101.08134, eq. 1)."""
+    request = SparsityRequest.of(given.module, 0.0, (), given.batches[0])
+    return math.fsum(float(scores.sum()) for scores in snip_scores(request).values())
+
+
+def gradient_flow(given: ProxyInput) -> float:
+    """Return the effective gradient flow, the mean over the first steps of plain SGD.
+
+    After Tessera et al. (arXiv 2102.01670, section 3.2): only active weights count, and only they
+    move. The given module stays as it is.
+    """
+    twin = probe(given.module)
+    masks = {name: given.masks[name] for name in given.masks.nonzeros()}
+    flows = []
+    for batch in given.batches:
+        flows.append(effective_gradient_flow(twin, batch.inputs, batch.labels, masks))
+        _step(twin, batch, masks, given.learning_rate)
+    return math.fsum(flows) / len(flows)
+
+
+def _step(
+    twin: nn.Module, batch: Batch, masks: Mapping[str, torch.Tensor], learning_rate: float
+) -> None:
+    parameters = dict(twin.named_parameters())
+    loss = batch.loss(twin(batch.inputs), batch.labels)
+    gradients = torch.autograd.grad(loss, list(parameters.values()), materialize_grads=True)
+    with torch.no_grad():
+        for (name, weight), gradient in zip(parameters.items(), gradients, strict=True):
+            moves = gradient * masks[name] if name in masks else gradient
+            weight.sub_(learning_rate * moves)
+
+
+PROXIES: dict[str, Callable[[ProxyInput], float]] = {
+    "synflow": synflow,
+    "snip": snip,
+    "gradient_flow": gradient_flow,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """A candidate's proxy, None where there is none, and its costs that are known beforehand."""
+
+    score: float | None
+    costs: Mapping[str, float] = field(default_factory=dict)
+
+
+_UNSCORED = Scored(score=None)
+
+
+def can_score(config: TrialConfig) -> bool:
+    """Tell whether a candidate starts with the network that it would end with."""
+    return isinstance(config, SparseTrial) and config.grow is None
+
+
+def score_candidate(config: TrialConfig, task: TrialTask, study_seed: int, proxy: str) -> Scored:
+    """Return the proxy of one candidate with its own seed, as its trial would start.
+
+    A candidate whose network grows, cannot be built, or has no finite proxy comes back without a
+    score: the trial itself will say why. Measurements on this host wait meanwhile.
+    """
+    if not isinstance(config, SparseTrial) or config.grow is not None:
+        return _UNSCORED
+    torch.set_num_threads(1)
+    seed, dataset = trial_seed(config, study_seed), _data(task.dataset, task.data_dir)
+    devices = {device: task.profiles.get(device) for device in task.devices}
+    try:
+        with machine_lock().shared():
+            score = PROXIES[proxy](_input(config, dataset, seed))
+            known = forecast(config, dataset, devices, seed)
+    except (UsageError, CostModelError, SearchSpaceError):
+        return _UNSCORED
+    if known is None or not math.isfinite(score):
+        return _UNSCORED
+    return Scored(score=score, costs=known.metrics)
+
+
+# A batch of candidates has one data set.
+@functools.lru_cache(maxsize=1)
+def _data(name: str, folder: Path | None) -> Dataset:
+    return load_dataset(name, folder)
+
+
+def _input(config: SparseTrial, dataset: Dataset, seed: int) -> ProxyInput:
+    space = search_space(config.space).for_data(dataset.input_shape, dataset.num_classes)
+    task, recipe = Classification(dataset), config.training.recipe()
+    plan = plan_sparse(config, build_full(space, seed), space.example_inputs(), task, seed)
+    generator = torch.Generator().manual_seed(seed)
+    samples = [task.sample(recipe.batch_size, generator) for _ in range(GRADIENT_FLOW_STEPS)]
+    return ProxyInput(
+        module=plan.module,
+        masks=Masks.of(plan.module),
+        batches=[Batch(inputs=inputs, labels=y, loss=mean_loss) for inputs, y in samples],
+        learning_rate=recipe.learning_rate,
+    )
