@@ -208,12 +208,19 @@ def select(
     out: Annotated[
         Path | None, typer.Option(help="The export's folder [default: RUN/export/ID].")
     ] = None,
+    code: Annotated[
+        Path | None, typer.Option(help="Where own modules of the run are found; they are imported.")
+    ] = None,
 ) -> None:
     """Choose the best network inside a budget and export it, proven equal."""
     from growsearch.pareto import parse_bound
     from growsearch.pareto import select as choose
     from growsearch.report import choice_lines, read_run
 
+    if code is not None:
+        from search_spaces.own_code import add_code_folder
+
+        add_code_folder(code)
     found = read_run(run)
     bounds = [parse_bound(text, "max") for text in most or []]
     bounds += [parse_bound(text, "min") for text in least or []]

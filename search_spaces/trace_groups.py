@@ -70,7 +70,7 @@ def declare_traced_groups(module: nn.Module, example_inputs: tuple[Tensor, ...])
             f"{type(module).__name__} has no channels that can be resized; "
             f"fixed: {', '.join(found.fixed)}"
         )
-    _declare(module, found.groups)
+    declare_groups(module, found.groups)
     return found
 
 
@@ -87,7 +87,8 @@ class _Declaration:
         return tuple(replace(group, size=_size(group, tensors)) for group in self._groups)
 
 
-def _declare(module: nn.Module, groups: tuple[ChannelGroup, ...]) -> None:
+def declare_groups(module: nn.Module, groups: tuple[ChannelGroup, ...]) -> None:
+    """Make ``module`` declare groups that a trace of the same network has found."""
     module.channel_groups = _Declaration(module, groups)  # type: ignore[assignment]
 
 
@@ -206,7 +207,7 @@ def _runs(
     expected: list[torch.Size],
 ) -> bool:
     trial = copy.deepcopy(sketch)
-    _declare(trial, groups)
+    declare_groups(trial, groups)
     # Another step for each group: widths that only agree by accident come apart.
     sizes = {g.name: g.size + step for g, step in zip(groups, _steps(len(groups)), strict=True)}
     try:

@@ -148,6 +148,7 @@ def grow(
         width_multiple=width_multiple,
         indicators=indicators,
     )
+    space, data = _pinned(space, data, data_dir)
     folder = GrowFolder(out)
     with folder.locked():
         before = folder.read_settings() or {}
@@ -163,6 +164,24 @@ def grow(
             threads=threads or before.get("threads") or torch.get_num_threads(),
         )
         _run(run, folder, Console(highlight=False))
+
+
+def _pinned(space: str, data: str, data_dir: Path | None) -> tuple[str, str]:
+    """Give own code and data the hash of what they are, so that a run goes on with the same."""
+    if ":" in space + data:
+        from search_spaces import SearchSpaceError
+        from search_spaces.own_code import add_code_folder, is_own, pinned
+
+        add_code_folder(Path.cwd())
+        try:
+            space = pinned(space) if is_own(space) else space
+        except SearchSpaceError as error:
+            raise UsageError(f"--space: {error}") from error
+    if ":" in data or data == "arrays":
+        from growsearch.datasets import load_dataset, pinned_dataset
+
+        data = pinned_dataset(data, load_dataset(data, data_dir))
+    return space, data
 
 
 def _recipe(

@@ -98,6 +98,8 @@ class StudyConfig(Strict):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)
     dataset: str
     data_dir: Path | None = None
+    # Where own code, "module:attribute", is found, beside what is installed.
+    code_dir: Path | None = None
     trials: TrialKinds
     objectives: dict[str, Direction] = Field(min_length=1)
     constraints: dict[str, Limits] = Field(default_factory=dict)
@@ -109,10 +111,12 @@ class StudyConfig(Strict):
     @field_validator("dataset")
     @classmethod
     def _known_dataset(cls, value: str) -> str:
-        from growsearch.datasets import DATASETS
+        from growsearch.datasets import check_dataset_name
 
-        if value not in DATASETS:
-            raise ValueError(f"unknown dataset {value!r}; valid: {', '.join(sorted(DATASETS))}")
+        try:
+            check_dataset_name(value)
+        except UsageError as error:
+            raise ValueError(str(error).removeprefix("dataset: ")) from error
         return value
 
     @field_validator("constraints", mode="before")
