@@ -161,7 +161,7 @@ def _group(name: str, dependencies: _Dependencies, names: dict[int, str]) -> Cha
     return ChannelGroup(name=name, size=size, members=tuple(members.values()))
 
 
-def _axes(layer: nn.Module, *, inward: bool) -> list[tuple[Tensor, int]]:
+def _axes(layer: nn.Module | nn.Parameter, *, inward: bool) -> list[tuple[Tensor, int]]:
     """Return the tensors of ``layer`` that follow its channels, with the axis that does."""
     if isinstance(layer, nn.Embedding):
         return [(layer.weight, 1)]
@@ -173,6 +173,9 @@ def _axes(layer: nn.Module, *, inward: bool) -> list[tuple[Tensor, int]]:
     if isinstance(layer, (BatchNorm, nn.LayerNorm)):
         held = (layer.weight, layer.bias, *(getattr(layer, x, None) for x in _STATISTICS))
         return [(tensor, 0) for tensor in held if isinstance(tensor, Tensor)]
+    if isinstance(layer, nn.Parameter):
+        # One outside layers, such as a scale; where its channels lie on another axis, it is fixed.
+        return [(layer, 0)]
     # The tracer's own nodes hold nothing; any other layer's vectors follow its channels.
     return [(t, 0) for t in layer.parameters(recurse=False) if t.ndim == 1 and t.numel() > 1]
 

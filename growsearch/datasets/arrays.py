@@ -44,7 +44,7 @@ def load(data_dir: Path | None) -> Dataset:
     for name, read in _READERS.items():
         if (data_dir / name).is_file():
             return read(data_dir / name)
-    raise UsageError(f"data_dir: {data_dir} has neither file. {_EXPECTED}")
+    raise UsageError(f"data_dir: {data_dir / NUMPY_FILE} is missing. {_EXPECTED}")
 
 
 def _read_numpy(path: Path) -> Dataset:
