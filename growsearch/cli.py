@@ -211,6 +211,9 @@ def select(
     code: Annotated[
         Path | None, typer.Option(help="Where own modules of the run are found; they are imported.")
     ] = None,
+    onnx: Annotated[
+        bool, typer.Option("--onnx", help="Write model.onnx, too, checked in ONNX Runtime.")
+    ] = False,
 ) -> None:
     """Choose the best network inside a budget and export it, proven equal."""
     from growsearch.pareto import parse_bound
@@ -233,26 +236,30 @@ def select(
         typer.echo(line)
     if choice.chosen is None:
         raise typer.Exit(1)
-    _export(run, choice.chosen.id, out)
+    _export(run, choice.chosen.id, out, onnx)
 
 
-def _export(run: Path, name: str, out: Path | None) -> None:
-    from growsearch.export import export_network
+def _export(run: Path, name: str, out: Path | None, onnx: bool) -> None:
+    from growsearch.commands.export_lines import export_lines
+    from growsearch.commands.trial_card import trial_card
+    from growsearch.export import export_network, write_card
     from growsearch.report import read_run
     from growsearch.trial.network import Network
 
-    (trial,) = [trial for trial in read_run(run).trials if trial.id == name]
+    found = read_run(run)
+    trial = found.trial(name)
     assert trial.network is not None
     result = export_network(
         trial.network,
         run / "trials" / name / "weights.safetensors",
         out or run / "export" / name,
         lambda data: Network.from_json(data).build(),
+        onnx=onnx,
     )
-    typer.echo(f"\nExported to {result.folder}:")
-    for path in (result.architecture, result.weights, result.program):
-        typer.echo(f"  {path.name}")
-    typer.echo(f"Reloaded; outputs differ by at most {result.max_difference:.1g}.")
+    write_card(trial_card(found, trial), result)
+    typer.echo()
+    for line in export_lines(result):
+        typer.echo(line)
 
 
 _LISTS = "spaces, devices, transforms, distributions, updaters, datasets, samplers"

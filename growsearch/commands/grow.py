@@ -115,6 +115,9 @@ def grow(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads to train with [default: torch's choice].")
     ] = None,
+    onnx: Annotated[
+        bool, typer.Option("--onnx", help="Write model.onnx, too, checked in ONNX Runtime.")
+    ] = False,
 ) -> None:
     """Grow one network from nothing to a budget while it trains, and export it.
 
@@ -162,6 +165,7 @@ def grow(
             config=config,
             seed=seed,
             threads=threads or before.get("threads") or torch.get_num_threads(),
+            onnx=onnx,
         )
         _run(run, folder, Console(highlight=False))
 
