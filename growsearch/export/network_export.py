@@ -17,7 +17,12 @@ from torch import Tensor, nn
 from growsearch.errors import GrowsearchError, UsageError
 from growsearch.export.loading import loader_script
 from growsearch.export.onnx_file import onnx_program, onnx_runner
-from growsearch.export.sparse_weights import plain_bytes, read_weights, save
+from growsearch.export.sparse_weights import (
+    plain_bytes,
+    read_weights,
+    save,
+    without_negative_zeros,
+)
 from growsearch.files import write_bytes
 
 ARCHITECTURE_FILE, WEIGHTS_FILE, PROGRAM_FILE, ONNX_FILE, LOADER_FILE = (
@@ -111,7 +116,7 @@ def export_network(
         GrowsearchError: if the folder cannot be written.
     """
     shape = _input_shape(network)
-    state = read_weights(weights)
+    state = without_negative_zeros(read_weights(weights))
     module = _load(build(network), state, weights)
     generator = torch.Generator().manual_seed(_SEED)
 

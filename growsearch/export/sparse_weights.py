@@ -88,6 +88,14 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise UsageError(f"{path} cannot be read ({error}); run the trial again") from error
 
 
+def without_negative_zeros(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the state with +0 for -0, which a mask that was multiplied with leaves behind.
+
+    The two are equal, and only +0 can be left out of a file.
+    """
+    return {n: t + 0.0 if t.is_floating_point() else t for n, t in state.items()}
+
+
 def plain_bytes(state: Mapping[str, Tensor]) -> int:
     """Return what the tensors take with every zero written."""
     return sum(tensor.numel() * tensor.element_size() for tensor in state.values())
