@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from growsearch.commands import devices as devices_command
+from growsearch.commands import doctor as doctor_command
 from growsearch.commands import grow as grow_command
 from growsearch.commands import profile as profile_command
 from growsearch.commands import submit as submit_command
+from growsearch.commands.examples import examples
 from growsearch.errors import GrowsearchError, UsageError
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="growsearch",
     help="Which network should I train for this budget on this hardware?",
+    epilog=examples("growsearch doctor", "growsearch search examples/digits.yaml"),
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -37,8 +40,10 @@ _INTERRUPTED = 130
 
 
 @app.command(
-    epilog="Examples: growsearch search examples/digits.yaml | "
-    "growsearch search study.yaml --backend serial --out runs/mine"
+    epilog=examples(
+        "growsearch search examples/digits.yaml",
+        "growsearch search study.yaml --backend serial --out runs/mine",
+    )
 )
 def search(
     study: Annotated[Path, typer.Argument(help="The study, a YAML file.", show_default=False)],
@@ -175,7 +180,7 @@ def _show_devices(console: Console, run: Study, front: Front) -> None:
     )
 
 
-@app.command(epilog="Example: growsearch report runs/digits --format html --format csv")
+@app.command(epilog=examples("growsearch report runs/digits --format html --format csv"))
 def report(
     run: Annotated[Path, typer.Argument(help="The run's folder.", show_default=False)],
     formats: Annotated[
@@ -191,8 +196,10 @@ def report(
 
 
 @app.command(
-    epilog="Example: growsearch select runs/digits --max 'latency[cpu]=0.5ms' --max macs=200k "
-    "--min accuracy=0.95"
+    epilog=examples(
+        "growsearch select runs/digits --max 'latency[cpu]=0.5ms' --min accuracy=0.95",
+        "growsearch select runs/digits --max macs=200k --prefer knee --onnx",
+    )
 )
 def select(
     run: Annotated[Path, typer.Argument(help="The run's folder.", show_default=False)],
@@ -265,7 +272,7 @@ def _export(run: Path, name: str, out: Path | None, onnx: bool) -> None:
 _LISTS = "spaces, devices, transforms, distributions, updaters, datasets, samplers"
 
 
-@app.command("list", epilog="Example: growsearch list spaces")
+@app.command("list", epilog=examples("growsearch list spaces"))
 def list_names(
     what: Annotated[str, typer.Argument(help=f"One of: {_LISTS}.", show_default=False)],
 ) -> None:
@@ -306,6 +313,7 @@ def _listing(what: str) -> dict[str, str]:
 
 
 app.command("devices", epilog=devices_command.EPILOG)(devices_command.devices)
+app.command("doctor", epilog=doctor_command.EPILOG)(doctor_command.doctor)
 app.command("grow", epilog=grow_command.EPILOG)(grow_command.grow)
 app.command("profile", epilog=profile_command.EPILOG)(profile_command.profile)
 app.command("submit", epilog=submit_command.EPILOG)(submit_command.submit)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from growsearch.commands.examples import examples
 from growsearch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,14 +19,15 @@ if TYPE_CHECKING:
     from growsearch.growth import Budget
     from growsearch.training import Recipe
 
-EPILOG = (
-    "Examples: growsearch grow --space resnet-digits --data digits --budget parameters=30% "
-    "--epochs 20 --out runs/digits | growsearch grow --space resnet20 --data cifar10 "
-    "--data-dir data/cifar10 --budget macs=20M --recipe growth-cifar --epochs 160 "
-    "--out runs/resnet20 | growsearch grow --space lstm-ptb-small --data ptb --data-dir data/ptb "
-    "--budget macs=35% --recipe lstm-ptb-small --epochs 20 --epoch-tokens 50000 --out runs/lstm "
-    "| growsearch grow --space resnet-digits --data digits "
-    "--budget 'latency[wafer-cs2]=40%' --epochs 20 --out runs/wafer"
+EPILOG = examples(
+    "growsearch grow --space resnet-digits --data digits --budget parameters=30% --epochs 20 "
+    "--out runs/digits",
+    "growsearch grow --space resnet20 --data cifar10 --data-dir data/cifar10 --budget "
+    "macs=20M --recipe growth-cifar --epochs 160 --out runs/resnet20",
+    "growsearch grow --space lstm-ptb-small --data ptb --data-dir data/ptb --budget macs=35% "
+    "--recipe lstm-ptb-small --epochs 20 --epoch-tokens 50000 --out runs/lstm",
+    "growsearch grow --space resnet-digits --data digits --budget 'latency[wafer-cs2]=40%' "
+    "--epochs 20 --out runs/wafer",
 )
 _INTERRUPTED = 130
 
