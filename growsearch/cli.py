@@ -185,14 +185,24 @@ def report(
     run: Annotated[Path, typer.Argument(help="The run's folder.", show_default=False)],
     formats: Annotated[
         list[str] | None,
-        typer.Option("--format", help="html, md, csv, json or png; repeat it [default: all]."),
+        typer.Option(
+            "--format",
+            help="html, md, csv, json or png; repeat it [default: all]; or optuna: a file that "
+            "optuna-dashboard opens.",
+        ),
     ] = None,
 ) -> None:
     """Write report.html, .md, .csv, .json and front.png of a run again."""
     from growsearch.report import FORMATS, write_report
 
-    for path in write_report(run, tuple(formats or FORMATS)).values():
+    wanted = tuple(formats or FORMATS)
+    for path in write_report(run, tuple(f for f in wanted if f != "optuna")).values():
         typer.echo(path)
+    if "optuna" in wanted:
+        from growsearch.search.optuna_storage import write_optuna_storage
+
+        path = write_optuna_storage(run)
+        typer.echo(f"{path}\nOpen it with: optuna-dashboard {path}")
 
 
 @app.command(

@@ -28,7 +28,8 @@ _EXTRAS = {
     "energy": (("pynvml",), "energy of GPUs"),
     "cluster": (("aiohttp",), "growsearch submit"),
     "notebook": (("pandas",), "Front.to_pandas"),
-    "trackers": (("tensorboardX", "mlflow", "wandb"), "trackers of a study"),
+    "tensorboard": (("tensorboardX", "tensorboard"), "trackers: [tensorboard]"),
+    "wandb": (("wandb",), "trackers: [wandb]"),
 }
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _LEAST_FREE_GIB = 1.0

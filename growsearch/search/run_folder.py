@@ -38,6 +38,7 @@ _MAY_CHANGE = (
     "select",
     "data_dir",
     "code_dir",
+    "trackers",
 )
 
 

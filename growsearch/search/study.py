@@ -33,6 +33,7 @@ from growsearch.search.run_folder import RunFolder, check_local
 from growsearch.search.serial_backend import run_serial
 from growsearch.search.study_config import StudyConfig
 from growsearch.search.study_file import load_study, parse_study
+from growsearch.search.trackers import followed
 from growsearch.search.trial_kinds import GrowthBudget, GrowthKind
 from growsearch.training import EpochRecord
 from growsearch.trial.attempts import Run, train_and_score
@@ -133,7 +134,10 @@ class Study:
             )
             self.notes, self.resumed_trials = recorder.notes, recorder.resumed
             try:
-                with options.around(recorder):
+                with (
+                    options.around(recorder),
+                    followed(recorder, self.config.trackers, self.config.name),
+                ):
                     self._search(recorder, options, profiles)
                     self._check_front(recorder, profiles)
             finally:

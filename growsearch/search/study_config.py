@@ -105,6 +105,8 @@ class StudyConfig(Strict):
     constraints: dict[str, Limits] = Field(default_factory=dict)
     search: SearchSettings = Field(default_factory=SearchSettings)
     select: SelectSettings = Field(default_factory=SelectSettings)
+    # Where the search can be followed beside its own files; see `growsearch.search.trackers`.
+    trackers: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = ()
     # Files of `growsearch profile`: such a device is predicted, and measured for the front alone.
     profiles: dict[str, Path] = Field(default_factory=dict)
 
