@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TEST_WORKERS ?= 2
 
-.PHONY: demo test test-cluster check lint types contracts format clean
+.PHONY: demo docs test test-cluster check lint types contracts format clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -22,6 +22,14 @@ test: $(READY)
 # Faults on a cluster of local nodes, and a job submitted to one: some minutes.
 test-cluster: $(READY)
 	GROWSEARCH_CLUSTER_TESTS=1 $(BIN)/python -m pytest tests/search/test_faults.py tests/search/test_cluster.py
+
+# The documentation, into site/; a broken link or a page that is missing fails.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+$(VENV)/.docs: $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	touch $@
 
 lint: $(READY)
 	$(BIN)/ruff check .

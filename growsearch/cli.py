@@ -12,9 +12,11 @@ import typer
 
 from growsearch.commands import compare as compare_command
 from growsearch.commands import devices as devices_command
+from growsearch.commands import doctor as doctor_command
 from growsearch.commands import grow as grow_command
 from growsearch.commands import profile as profile_command
 from growsearch.commands import submit as submit_command
+from growsearch.commands.examples import examples
 from growsearch.errors import GrowsearchError, UsageError
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="growsearch",
     help="Which network should I train for this budget on this hardware?",
+    epilog=examples("growsearch doctor", "growsearch search examples/digits.yaml"),
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -38,8 +41,10 @@ _INTERRUPTED = 130
 
 
 @app.command(
-    epilog="Examples: growsearch search examples/digits.yaml | "
-    "growsearch search study.yaml --backend serial --out runs/mine"
+    epilog=examples(
+        "growsearch search examples/digits.yaml",
+        "growsearch search study.yaml --backend serial --out runs/mine",
+    )
 )
 def search(
     study: Annotated[Path, typer.Argument(help="The study, a YAML file.", show_default=False)],
@@ -179,14 +184,15 @@ def _show_devices(console: Console, run: Study, front: Front) -> None:
     )
 
 
-@app.command(epilog="Example: growsearch report runs/digits --format html --format csv")
+@app.command(epilog=examples("growsearch report runs/digits --format html --format csv"))
 def report(
     run: Annotated[Path, typer.Argument(help="The run's folder.", show_default=False)],
     formats: Annotated[
         list[str] | None,
         typer.Option(
             "--format",
-            help="html, md, csv, json, png, svg, pdf, tex or parquet; repeat it, or all "
+            help="html, md, csv, json, png, svg, pdf, tex, parquet or optuna (a file that "
+            "optuna-dashboard opens); repeat it, or all "
             "[default: html, md, csv, json, png].",
         ),
     ] = None,
@@ -194,16 +200,23 @@ def report(
     """Write the report of a run again: a page, texts, tables and pictures of the front."""
     from growsearch.report import FORMATS, USUAL, write_report
 
-    wanted = tuple(FORMATS) if formats == ["all"] else tuple(formats or USUAL)
-    for path in write_report(run, wanted).values():
+    wanted = (*FORMATS, "optuna") if formats == ["all"] else tuple(formats or USUAL)
+    for path in write_report(run, tuple(f for f in wanted if f != "optuna")).values():
         typer.echo(path)
+    if "optuna" in wanted:
+        from growsearch.search.optuna_storage import write_optuna_storage
+
+        path = write_optuna_storage(run)
+        typer.echo(f"{path}\nOpen it with: optuna-dashboard {path}")
 
 
 @app.command(
-    epilog="Example: growsearch select runs/digits --max 'latency[cpu]=0.5ms' --max macs=200k "
-    "--min accuracy=0.95\n\n"
-    "growsearch select runs/digits --prefer weights --weight accuracy=2 --weight 'latency[cpu]=1'"
-    "\n\ngrowsearch select runs/digits --max 'latency[cpu]=0.5ms' --confidence 90%"
+    epilog=examples(
+        "growsearch select runs/digits --max 'latency[cpu]=0.5ms' --min accuracy=0.95",
+        "growsearch select runs/digits --max 'latency[cpu]=0.5ms' --confidence 90%",
+        "growsearch select runs/digits --prefer weights --weight accuracy=2",
+        "growsearch select runs/digits --max macs=200k --prefer knee --onnx",
+    )
 )
 def select(
     run: Annotated[Path, typer.Argument(help="The run's folder.", show_default=False)],
@@ -234,12 +247,22 @@ def select(
     out: Annotated[
         Path | None, typer.Option(help="The export's folder [default: RUN/export/ID].")
     ] = None,
+    code: Annotated[
+        Path | None, typer.Option(help="Where own modules of the run are found; they are imported.")
+    ] = None,
+    onnx: Annotated[
+        bool, typer.Option("--onnx", help="Write model.onnx, too, checked in ONNX Runtime.")
+    ] = False,
 ) -> None:
     """Choose the best network inside a budget and export it, proven equal."""
     from growsearch.pareto import parse_bound, parse_share, parse_weight
     from growsearch.pareto import select as choose
     from growsearch.report import choice_lines, read_run
 
+    if code is not None:
+        from search_spaces.own_code import add_code_folder
+
+        add_code_folder(code)
     found = read_run(run)
     bounds = [parse_bound(text, "max") for text in most or []]
     bounds += [parse_bound(text, "min") for text in least or []]
@@ -256,32 +279,36 @@ def select(
         typer.echo(line)
     if choice.chosen is None:
         raise typer.Exit(1)
-    _export(run, choice.chosen.id, out)
+    _export(run, choice.chosen.id, out, onnx)
 
 
-def _export(run: Path, name: str, out: Path | None) -> None:
-    from growsearch.export import export_network
+def _export(run: Path, name: str, out: Path | None, onnx: bool) -> None:
+    from growsearch.commands.export_lines import export_lines
+    from growsearch.commands.trial_card import trial_card
+    from growsearch.export import export_network, write_card
     from growsearch.report import read_run
     from growsearch.trial.network import Network
 
-    (trial,) = [trial for trial in read_run(run).trials if trial.id == name]
+    found = read_run(run)
+    trial = found.trial(name)
     assert trial.network is not None
     result = export_network(
         trial.network,
         run / "trials" / name / "weights.safetensors",
         out or run / "export" / name,
         lambda data: Network.from_json(data).build(),
+        onnx=onnx,
     )
-    typer.echo(f"\nExported to {result.folder}:")
-    for path in (result.architecture, result.weights, result.program):
-        typer.echo(f"  {path.name}")
-    typer.echo(f"Reloaded; outputs differ by at most {result.max_difference:.1g}.")
+    write_card(trial_card(found, trial), result)
+    typer.echo()
+    for line in export_lines(result):
+        typer.echo(line)
 
 
 _LISTS = "spaces, devices, transforms, distributions, updaters, datasets, samplers"
 
 
-@app.command("list", epilog="Example: growsearch list spaces")
+@app.command("list", epilog=examples("growsearch list spaces"))
 def list_names(
     what: Annotated[str, typer.Argument(help=f"One of: {_LISTS}.", show_default=False)],
 ) -> None:
@@ -323,6 +350,7 @@ def _listing(what: str) -> dict[str, str]:
 
 app.command("compare", epilog=compare_command.EPILOG)(compare_command.compare)
 app.command("devices", epilog=devices_command.EPILOG)(devices_command.devices)
+app.command("doctor", epilog=doctor_command.EPILOG)(doctor_command.doctor)
 app.command("grow", epilog=grow_command.EPILOG)(grow_command.grow)
 app.command("profile", epilog=profile_command.EPILOG)(profile_command.profile)
 app.command("submit", epilog=submit_command.EPILOG)(submit_command.submit)

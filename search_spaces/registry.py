@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from search_spaces import mobilenet_v1
 from search_spaces.botnet import BotNetSpace
 from search_spaces.deeplab import DeepLabSpace
@@ -12,6 +14,8 @@ from search_spaces.mobilenet_v1 import MobileNetV1Space
 from search_spaces.mobilenet_v2 import CIFAR_STRIDES, MobileNetV2Space
 from search_spaces.mobilevit import CIFAR_STRIDES as MOBILEVIT_CIFAR_STRIDES
 from search_spaces.mobilevit import MobileViTSpace
+from search_spaces.own_code import is_own
+from search_spaces.own_space import own_space
 from search_spaces.plain_net import PlainNetSpace
 from search_spaces.recurrent import CELLS, RecurrentSpace
 from search_spaces.residual_units import BasicResNetSpace, BottleneckResNetSpace
@@ -245,12 +249,16 @@ SEARCH_SPACES: dict[str, SearchSpace] = {space.name: space for space in _SPACES}
 
 
 def search_space(name: str) -> SearchSpace:
-    """Return the space called ``name``.
+    """Return the space called ``name``, or that of own code, "module:attribute" (own_space.py).
 
     Raises:
         SearchSpaceError: if there is none; the message lists the valid names.
     """
+    if is_own(name):
+        return cast(SearchSpace, own_space(name))
     if name not in SEARCH_SPACES:
         known = ", ".join(sorted(SEARCH_SPACES))
-        raise SearchSpaceError(f"unknown search space {name!r}; valid: {known}")
+        raise SearchSpaceError(
+            f"unknown search space {name!r}; valid: {known}, or your own as MODULE:ATTRIBUTE"
+        )
     return SEARCH_SPACES[name]

@@ -70,7 +70,7 @@ def declare_traced_groups(module: nn.Module, example_inputs: tuple[Tensor, ...])
             f"{type(module).__name__} has no channels that can be resized; "
             f"fixed: {', '.join(found.fixed)}"
         )
-    _declare(module, found.groups)
+    declare_groups(module, found.groups)
     return found
 
 
@@ -87,7 +87,8 @@ class _Declaration:
         return tuple(replace(group, size=_size(group, tensors)) for group in self._groups)
 
 
-def _declare(module: nn.Module, groups: tuple[ChannelGroup, ...]) -> None:
+def declare_groups(module: nn.Module, groups: tuple[ChannelGroup, ...]) -> None:
+    """Make ``module`` declare groups that a trace of the same network has found."""
     module.channel_groups = _Declaration(module, groups)  # type: ignore[assignment]
 
 
@@ -160,7 +161,7 @@ def _group(name: str, dependencies: _Dependencies, names: dict[int, str]) -> Cha
     return ChannelGroup(name=name, size=size, members=tuple(members.values()))
 
 
-def _axes(layer: nn.Module, *, inward: bool) -> list[tuple[Tensor, int]]:
+def _axes(layer: nn.Module | nn.Parameter, *, inward: bool) -> list[tuple[Tensor, int]]:
     """Return the tensors of ``layer`` that follow its channels, with the axis that does."""
     if isinstance(layer, nn.Embedding):
         return [(layer.weight, 1)]
@@ -172,6 +173,9 @@ def _axes(layer: nn.Module, *, inward: bool) -> list[tuple[Tensor, int]]:
     if isinstance(layer, (BatchNorm, nn.LayerNorm)):
         held = (layer.weight, layer.bias, *(getattr(layer, x, None) for x in _STATISTICS))
         return [(tensor, 0) for tensor in held if isinstance(tensor, Tensor)]
+    if isinstance(layer, nn.Parameter):
+        # One outside layers, such as a scale; where its channels lie on another axis, it is fixed.
+        return [(layer, 0)]
     # The tracer's own nodes hold nothing; any other layer's vectors follow its channels.
     return [(t, 0) for t in layer.parameters(recurse=False) if t.ndim == 1 and t.numel() > 1]
 
@@ -206,7 +210,7 @@ def _runs(
     expected: list[torch.Size],
 ) -> bool:
     trial = copy.deepcopy(sketch)
-    _declare(trial, groups)
+    declare_groups(trial, groups)
     # Another step for each group: widths that only agree by accident come apart.
     sizes = {g.name: g.size + step for g, step in zip(groups, _steps(len(groups)), strict=True)}
     try:

@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
-EPILOG = (
-    "Examples: growsearch compare runs/tpe-0 runs/tpe-1 runs/ours-0 runs/ours-1 | "
-    "growsearch compare runs/a runs/b --out comparison"
+from growsearch.commands.examples import examples
+
+EPILOG = examples(
+    "growsearch compare runs/tpe-0 runs/tpe-1 runs/ours-0 runs/ours-1",
+    "growsearch compare runs/a runs/b --out comparison",
 )
 
 

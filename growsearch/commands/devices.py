@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
-EPILOG = "Examples: growsearch devices | growsearch devices --seconds 10"
+from growsearch.commands.examples import examples
+
+EPILOG = examples("growsearch devices", "growsearch devices --seconds 10")
 
 
 def devices(

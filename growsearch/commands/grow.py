@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from growsearch.commands.examples import examples
 from growsearch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,14 +19,15 @@ if TYPE_CHECKING:
     from growsearch.growth import Budget
     from growsearch.training import Recipe
 
-EPILOG = (
-    "Examples: growsearch grow --space resnet-digits --data digits --budget parameters=30% "
-    "--epochs 20 --out runs/digits | growsearch grow --space resnet20 --data cifar10 "
-    "--data-dir data/cifar10 --budget macs=20M --recipe growth-cifar --epochs 160 "
-    "--out runs/resnet20 | growsearch grow --space lstm-ptb-small --data ptb --data-dir data/ptb "
-    "--budget macs=35% --recipe lstm-ptb-small --epochs 20 --epoch-tokens 50000 --out runs/lstm "
-    "| growsearch grow --space resnet-digits --data digits "
-    "--budget 'latency[wafer-cs2]=40%' --epochs 20 --out runs/wafer"
+EPILOG = examples(
+    "growsearch grow --space resnet-digits --data digits --budget parameters=30% --epochs 20 "
+    "--out runs/digits",
+    "growsearch grow --space resnet20 --data cifar10 --data-dir data/cifar10 --budget "
+    "macs=20M --recipe growth-cifar --epochs 160 --out runs/resnet20",
+    "growsearch grow --space lstm-ptb-small --data ptb --data-dir data/ptb --budget macs=35% "
+    "--recipe lstm-ptb-small --epochs 20 --epoch-tokens 50000 --out runs/lstm",
+    "growsearch grow --space resnet-digits --data digits --budget 'latency[wafer-cs2]=40%' "
+    "--epochs 20 --out runs/wafer",
 )
 _INTERRUPTED = 130
 
@@ -115,6 +117,9 @@ def grow(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads to train with [default: torch's choice].")
     ] = None,
+    onnx: Annotated[
+        bool, typer.Option("--onnx", help="Write model.onnx, too, checked in ONNX Runtime.")
+    ] = False,
 ) -> None:
     """Grow one network from nothing to a budget while it trains, and export it.
 
@@ -148,6 +153,7 @@ def grow(
         width_multiple=width_multiple,
         indicators=indicators,
     )
+    space, data = _pinned(space, data, data_dir)
     folder = GrowFolder(out)
     with folder.locked():
         before = folder.read_settings() or {}
@@ -161,8 +167,27 @@ def grow(
             config=config,
             seed=seed,
             threads=threads or before.get("threads") or torch.get_num_threads(),
+            onnx=onnx,
         )
         _run(run, folder, Console(highlight=False))
+
+
+def _pinned(space: str, data: str, data_dir: Path | None) -> tuple[str, str]:
+    """Give own code and data the hash of what they are, so that a run goes on with the same."""
+    if ":" in space + data:
+        from search_spaces import SearchSpaceError
+        from search_spaces.own_code import add_code_folder, is_own, pinned
+
+        add_code_folder(Path.cwd())
+        try:
+            space = pinned(space) if is_own(space) else space
+        except SearchSpaceError as error:
+            raise UsageError(f"--space: {error}") from error
+    if ":" in data or data == "arrays":
+        from growsearch.datasets import load_dataset, pinned_dataset
+
+        data = pinned_dataset(data, load_dataset(data, data_dir))
+    return space, data
 
 
 def _recipe(

@@ -17,6 +17,7 @@ from growsearch.export.network_export import DrawInputs
 from growsearch.metrics import accuracy, predict
 from growsearch.training import CarriesState, Classification, LanguageModelling
 from search_spaces import SearchSpace, SearchSpaceError
+from search_spaces.own_code import is_own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +70,7 @@ def load_grow_data(
     dataset = load_dataset(name, data_dir)
     if epoch_tokens is not None:
         raise UsageError(f"--epoch-tokens: {name} is no text; remove the option")
-    if len(space.input_shape) != 3:
+    if not is_own(space.name) and len(space.input_shape) != 3:
         raise UsageError(
             f"--space: {space.name} reads texts, but {name} has images; use a space such as "
             f"resnet20, or data such as {next(iter(TOKEN_DATASETS))}"
@@ -82,7 +83,9 @@ def load_grow_data(
 
 def _fitted(space: SearchSpace, dataset: Dataset) -> SearchSpace:
     try:
-        return space.for_data(dataset.input_shape, dataset.num_classes)
+        fitted = space.for_data(dataset.input_shape, dataset.num_classes)
+        fitted.largest()
+        return fitted
     except SearchSpaceError as error:
         raise UsageError(f"--space: {error}") from error
 

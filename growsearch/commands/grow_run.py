@@ -12,11 +12,12 @@ import torch
 from rich.console import Console
 from safetensors.torch import save
 
+from growsearch.commands.grow_card import grown_card
 from growsearch.commands.grow_data import GrowData, load_grow_data
 from growsearch.commands.grow_folder import GrowFolder
 from growsearch.commands.grow_progress import GrowProgress, clock
 from growsearch.errors import UsageError
-from growsearch.export import ExportResult, export_network
+from growsearch.export import ExportResult, export_network, write_card
 from growsearch.export.network_export import DrawInputs
 from growsearch.files import write_bytes, write_json
 from growsearch.growth import Budget, GrowthConfig, GrowthOptions, GrowthResult
@@ -46,11 +47,12 @@ class GrowRun:
     config: GrowthConfig
     seed: int
     threads: int
+    onnx: bool = False
 
     def settings(self) -> dict[str, Any]:
         """Return what must stay the same for the run to be the same; where data lies may change."""
         settings: dict[str, Any] = plain(self)
-        return {k: v for k, v in settings.items() if k not in ("kind", "data_dir")}
+        return {k: v for k, v in settings.items() if k not in ("kind", "data_dir", "onnx")}
 
     def prepare(self) -> GrowData:
         """Load the data and fit the space to it.
@@ -101,19 +103,24 @@ class GrowRun:
             input_shape=data.space.input_shape,
             num_classes=data.space.num_classes,
         )
-        exported = _export(result, network, folder, data.draw_inputs())
+        exported = _export(result, network, folder, data.draw_inputs(), self.onnx)
         figures = {
             **_figures(result, progress.total_s),
             **data.test_figures(result.model),
             **data.about_inputs(),
         }
         write_json(folder.result, figures)
+        write_card(grown_card(self.settings(), result, figures, network), exported)
         for line in summary(self, result, figures, exported):
             console.print(line, markup=False, soft_wrap=True)
 
 
 def _export(
-    result: GrowthResult, network: Network, folder: GrowFolder, draw_inputs: DrawInputs
+    result: GrowthResult,
+    network: Network,
+    folder: GrowFolder,
+    draw_inputs: DrawInputs,
+    onnx: bool,
 ) -> ExportResult:
     state = {name: tensor.contiguous() for name, tensor in result.model.state_dict().items()}
     with tempfile.TemporaryDirectory(prefix="growsearch-grow-") as place:
@@ -125,6 +132,7 @@ def _export(
             folder.export,
             lambda data: Network.from_json(data).build(),
             draw_inputs,
+            onnx=onnx,
         )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from growsearch.commands.examples import examples
 from growsearch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
     from cost_models import LatencyProfile
     from cost_models.profiling.building import NetworkSource, ProfilePlan, ProfileRun
 
-EPILOG = (
-    "Examples: growsearch profile --space resnet20 -o cpu.json | growsearch profile --device cpu "
-    "--space resnet20 --space resnet56 --batch 16 --minutes 10 -o cpu-16.json"
+EPILOG = examples(
+    "growsearch profile --space resnet20 -o cpu.json",
+    "growsearch profile --device cpu --space resnet20 --space resnet56 --batch 16 --minutes "
+    "10 -o cpu-16.json",
 )
 _INTERRUPTED = 130
 _STAGES = {

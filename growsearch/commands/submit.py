@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-EPILOG = (
-    "Example: growsearch submit study.yaml --address http://127.0.0.1:8265 "
-    "--out /shared/runs/digits"
+from growsearch.commands.examples import examples
+
+EPILOG = examples(
+    "growsearch submit study.yaml --address http://127.0.0.1:8265 --out /shared/runs/digits"
 )
 _INTERRUPTED = 130
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from growsearch.datasets import cifar10, cifar100, digits, fashion_mnist, image_folder, ptb
+from growsearch.datasets import arrays, cifar10, cifar100, digits, fashion_mnist, image_folder, ptb
 from growsearch.datasets.augmentation import AUGMENTATIONS, Augmentation
 from growsearch.datasets.cifar100 import load_cifar100_test
 from growsearch.datasets.dataset import Dataset, Loader, Split
+from growsearch.datasets.from_tensors import content_hash, from_tensors
 from growsearch.datasets.normalisation import Normalisation
+from growsearch.datasets.own import as_dataset, load_own
 from growsearch.datasets.stratified import subset
 from growsearch.datasets.tokens import TokenDataset, TokenLoader, streams, windows
 from growsearch.errors import UsageError
+from search_spaces.own_code import is_own
 
 DATASETS: dict[str, Loader] = {
     "digits": digits.load,
@@ -19,6 +22,7 @@ DATASETS: dict[str, Loader] = {
     "cifar100": cifar100.load,
     "fashion-mnist": fashion_mnist.load,
     "image-folder": image_folder.load,
+    "arrays": arrays.load,
 }
 
 DESCRIPTIONS: dict[str, str] = {
@@ -27,6 +31,7 @@ DESCRIPTIONS: dict[str, str] = {
     "cifar100": "60,000 colour images of 32 x 32, 100 classes; needs data_dir",
     "fashion-mnist": "70,000 grey images of 28 x 28, 10 classes; needs data_dir",
     "image-folder": "your own PNG or JPEG images, a folder a class, at 64 x 64; needs data_dir",
+    "arrays": "your own inputs and labels, data.npz or data.safetensors; needs data_dir",
 }
 
 TOKEN_DATASETS: dict[str, TokenLoader] = {
@@ -35,15 +40,46 @@ TOKEN_DATASETS: dict[str, TokenLoader] = {
 
 
 def load_dataset(name: str, data_dir: Path | None = None) -> Dataset:
-    """Load a data set of images by name.
+    """Load a data set by name: one of DATASETS, or of own code, "module:attribute".
+
+    A name may end in "@hash", as `pinned_dataset` gives it; then the data must be the same.
 
     Raises:
-        UsageError: for an unknown name (the valid ones are listed) or a folder that is not there.
+        UsageError: for an unknown name (the valid ones are listed), a folder that is not there or
+            data that has changed.
     """
-    if name not in DATASETS:
-        raise UsageError(f"dataset: unknown {name!r}; valid: {', '.join(sorted(DATASETS))}")
-    _check_folder(name, data_dir)
-    return DATASETS[name](data_dir)
+    plain, _, wanted = name.partition("@")
+    check_dataset_name(plain)
+    _check_folder(plain, data_dir)
+    dataset = load_own(plain, data_dir) if is_own(plain) else DATASETS[plain](data_dir)
+    if wanted and content_hash(dataset) != wanted:
+        raise UsageError(
+            f"dataset: {plain} holds other data than it did ({wanted} then, "
+            f"{content_hash(dataset)} now); restore it, or start anew with --fresh"
+        )
+    return dataset
+
+
+def check_dataset_name(name: str) -> None:
+    """Refuse a name that `load_dataset` does not know; nothing is loaded.
+
+    Raises:
+        UsageError: listing the valid names.
+    """
+    plain = name.partition("@")[0]
+    if plain not in DATASETS and not is_own(plain):
+        raise UsageError(
+            f"dataset: unknown {plain!r}; valid: {', '.join(sorted(DATASETS))}, or your own as "
+            "MODULE:ATTRIBUTE"
+        )
+
+
+def pinned_dataset(name: str, dataset: Dataset) -> str:
+    """Return the name of a person's own data with the hash of its content; others as they are."""
+    plain = name.partition("@")[0]
+    if not is_own(plain) and plain != "arrays":
+        return name
+    return f"{plain}@{content_hash(dataset)}"
 
 
 def load_token_dataset(name: str, data_dir: Path | None = None) -> TokenDataset:
@@ -75,9 +111,14 @@ __all__ = [
     "Split",
     "TokenDataset",
     "TokenLoader",
+    "as_dataset",
+    "check_dataset_name",
+    "content_hash",
+    "from_tensors",
     "load_cifar100_test",
     "load_dataset",
     "load_token_dataset",
+    "pinned_dataset",
     "streams",
     "subset",
     "windows",

@@ -1,5 +1,7 @@
 """How does a chosen network leave a run, ready to use and proven equal?"""
 
+from growsearch.export.loading import load_network
+from growsearch.export.model_card import CardFacts, DeviceCost, render_card, write_card
 from growsearch.export.network_export import (
     ExportError,
     ExportResult,
@@ -7,5 +9,18 @@ from growsearch.export.network_export import (
     normal_inputs,
     token_inputs,
 )
+from growsearch.export.sparse_weights import read_weights
 
-__all__ = ["ExportError", "ExportResult", "export_network", "normal_inputs", "token_inputs"]
+__all__ = [
+    "CardFacts",
+    "DeviceCost",
+    "ExportError",
+    "ExportResult",
+    "export_network",
+    "load_network",
+    "normal_inputs",
+    "read_weights",
+    "render_card",
+    "token_inputs",
+    "write_card",
+]

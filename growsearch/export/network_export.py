@@ -11,18 +11,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from growsearch.errors import GrowsearchError, UsageError
+from growsearch.export.loading import loader_script
+from growsearch.export.onnx_file import onnx_program, onnx_runner
+from growsearch.export.sparse_weights import (
+    plain_bytes,
+    read_weights,
+    save,
+    without_negative_zeros,
+)
 from growsearch.files import write_bytes
 
-ARCHITECTURE_FILE, WEIGHTS_FILE, PROGRAM_FILE = (
+ARCHITECTURE_FILE, WEIGHTS_FILE, PROGRAM_FILE, ONNX_FILE, LOADER_FILE = (
     "architecture.json",
     "weights.safetensors",
     "program.pt2",
+    "model.onnx",
+    "load.py",
 )
 
 Build = Callable[[Mapping[str, Any]], nn.Module]
@@ -41,10 +49,12 @@ class ExportError(GrowsearchError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportResult:
-    """The three files of an export, and the largest difference of the program's outputs.
+    """The files of an export, and the largest difference of the programs' outputs.
 
-    ``max_difference`` is absolute, over random inputs in batches of several sizes. The weights give
-    the same outputs to the bit, or there is no result.
+    Differences are absolute, over random inputs in batches of several sizes: ``max_difference`` of
+    program.pt2, ``onnx_difference`` of model.onnx in ONNX Runtime, None where it was not asked for.
+    The weights give the same outputs to the bit, or there is no result. ``weight_bytes`` is the
+    size of their file, sparse where that is smaller, and ``plain_bytes`` with every zero written.
     """
 
     folder: Path
@@ -52,6 +62,16 @@ class ExportResult:
     weights: Path
     program: Path
     max_difference: float
+    weight_bytes: int
+    plain_bytes: int
+    onnx_difference: float | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What was written, the network first."""
+        onnx = () if self.onnx_difference is None else (self.folder / ONNX_FILE,)
+        loader = self.folder / LOADER_FILE
+        return (self.architecture, self.weights, self.program, *onnx, loader)
 
 
 def normal_inputs(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
@@ -74,8 +94,9 @@ def export_network(
     folder: Path,
     build: Build,
     draw_inputs: DrawInputs = normal_inputs,
+    onnx: bool = False,
 ) -> ExportResult:
-    """Write architecture.json, weights.safetensors and program.pt2 of one network to ``folder``.
+    """Write one network to ``folder``: architecture, weights, program and a script that loads it.
 
     Everything is first written to a temporary place, read back from there and compared with the
     network on random inputs. Only then it replaces what ``folder`` holds, file by file.
@@ -86,30 +107,36 @@ def export_network(
         folder: is made if it is not there.
         build: makes the module, weights free to choose, from what architecture.json holds.
         draw_inputs: draws a batch of random inputs (batch, *input_shape) from a generator.
+        onnx: write model.onnx, too.
 
     Raises:
-        UsageError: if the weights are not there, not readable or of another network.
+        UsageError: if the weights are not there, not readable or of another network, or the network
+            has no ONNX form.
         ExportError: if a file that was read back computes something else.
         GrowsearchError: if the folder cannot be written.
     """
     shape = _input_shape(network)
-    state = _read_weights(weights)
+    state = without_negative_zeros(read_weights(weights))
     module = _load(build(network), state, weights)
     generator = torch.Generator().manual_seed(_SEED)
 
     def draw(batch: int) -> Tensor:
         return draw_inputs((batch, *shape), generator)
 
+    example = draw(_TRACED_BATCH)
     contents = {
         ARCHITECTURE_FILE: (json.dumps(dict(network), indent=2, allow_nan=False) + "\n").encode(),
-        WEIGHTS_FILE: safetensors.torch.save(_plain_state(module)),
-        PROGRAM_FILE: _export_program(module, draw(_TRACED_BATCH)),
+        WEIGHTS_FILE: save(module.state_dict()),
+        PROGRAM_FILE: _export_program(module, example),
+        LOADER_FILE: loader_script(shape, tokens=not example.is_floating_point()).encode(),
     }
+    if onnx:
+        contents[ONNX_FILE] = onnx_program(module, example)
     with tempfile.TemporaryDirectory(prefix="growsearch-export-") as place:
         staged = Path(place)
         for name, content in contents.items():
             write_bytes(staged / name, content)
-        difference = _prove(staged, module, build, draw)
+        differences = _prove(staged, module, build, draw)
     for name, content in contents.items():
         write_bytes(folder / name, content)
     return ExportResult(
@@ -117,7 +144,10 @@ def export_network(
         architecture=folder / ARCHITECTURE_FILE,
         weights=folder / WEIGHTS_FILE,
         program=folder / PROGRAM_FILE,
-        max_difference=difference,
+        max_difference=differences[PROGRAM_FILE],
+        weight_bytes=len(contents[WEIGHTS_FILE]),
+        plain_bytes=plain_bytes(module.state_dict()),
+        onnx_difference=differences.get(ONNX_FILE),
     )
 
 
@@ -128,15 +158,6 @@ def _input_shape(network: Mapping[str, Any]) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise UsageError(f"{path} is missing; run the trial again to get its weights")
-    try:
-        return safetensors.torch.load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise UsageError(f"{path} cannot be read ({error}); run the trial again") from error
-
-
 def _load(module: nn.Module, state: Mapping[str, Tensor], source: Path) -> nn.Module:
     try:
         module.load_state_dict(state)
@@ -144,13 +165,6 @@ def _load(module: nn.Module, state: Mapping[str, Tensor], source: Path) -> nn.Mo
         first = " ".join(str(error).split())[:300]
         raise UsageError(f"{source} holds the weights of another network: {first}") from error
     return module.eval()
-
-
-def _plain_state(module: nn.Module) -> dict[str, Tensor]:
-    """Return the state with each tensor in its own memory, as safetensors asks for."""
-    return {
-        name: tensor.detach().clone().contiguous() for name, tensor in module.state_dict().items()
-    }
 
 
 def _export_program(module: nn.Module, example: Tensor) -> bytes:
@@ -164,27 +178,40 @@ def _export_program(module: nn.Module, example: Tensor) -> bytes:
     return buffer.getvalue()
 
 
-def _prove(folder: Path, module: nn.Module, build: Build, draw: Callable[[int], Tensor]) -> float:
-    """Read everything back, run it, and return the program's largest difference."""
+def _prove(
+    folder: Path, module: nn.Module, build: Build, draw: Callable[[int], Tensor]
+) -> dict[str, float]:
+    """Read everything back, run it, and return the largest difference of each program's outputs."""
     network = json.loads((folder / ARCHITECTURE_FILE).read_text(encoding="utf-8"))
-    state = safetensors.torch.load_file(folder / WEIGHTS_FILE)
+    state = read_weights(folder / WEIGHTS_FILE)
     rebuilt = _load(build(network), state, folder / WEIGHTS_FILE)
     # Loading a program runs code that it holds; this one was written by us a moment ago.
-    program = torch.export.load(folder / PROGRAM_FILE).module()
-    largest = 0.0
+    programs: dict[str, Callable[[Tensor], Tensor]] = {
+        PROGRAM_FILE: torch.export.load(folder / PROGRAM_FILE).module()
+    }
+    if (folder / ONNX_FILE).exists():
+        programs[ONNX_FILE] = onnx_runner((folder / ONNX_FILE).read_bytes())
+    largest = dict.fromkeys(programs, 0.0)
     for batch in _BATCHES:
         inputs = draw(batch)
         with torch.no_grad():
-            expected, again, traced = module(inputs), rebuilt(inputs), program(inputs)
+            expected, again = module(inputs), rebuilt(inputs)
+            found = {name: program(inputs) for name, program in programs.items()}
         _check_finite(expected)
         if not torch.equal(expected, again):
             raise ExportError(f"{WEIGHTS_FILE} was read back and gives other outputs; not exported")
-        if not torch.allclose(traced, expected, rtol=_RELATIVE_TOLERANCE, atol=_ABSOLUTE_TOLERANCE):
-            raise ExportError(
-                f"{PROGRAM_FILE} was read back and differs by "
-                f"{float((traced - expected).abs().max()):.3g} in a batch of {batch}; not exported"
-            )
-        largest = max(largest, float((traced - expected).abs().max()))
+        for name, outputs in found.items():
+            largest[name] = max(largest[name], _difference(name, outputs, expected))
+    return largest
+
+
+def _difference(name: str, outputs: Tensor, expected: Tensor) -> float:
+    largest = float((outputs - expected).abs().max())
+    if not torch.allclose(outputs, expected, rtol=_RELATIVE_TOLERANCE, atol=_ABSOLUTE_TOLERANCE):
+        raise ExportError(
+            f"{name} was read back and differs by {largest:.3g} in a batch of {len(expected)}; "
+            "not exported"
+        )
     return largest
 
 

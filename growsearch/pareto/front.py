@@ -13,6 +13,8 @@ import numpy as np
 from growsearch.errors import UsageError
 
 if TYPE_CHECKING:
+    import pandas
+
     from growsearch.pareto.preferences import Preference
     from growsearch.pareto.selection import Bound, Selection
 
@@ -125,6 +127,24 @@ class Front:
         from growsearch.pareto.selection import select
 
         return select(self, constraints, prefer, weights=weights, confidence=confidence)
+
+    def to_pandas(self, *, all_points: bool = False) -> pandas.DataFrame:
+        """Return a table of the front: a network a row, by id, and a metric a column.
+
+        With ``all_points`` every compared network is there, and a column "on_front".
+
+        Raises:
+            UsageError: if pandas is not installed.
+        """
+        from growsearch.pareto.front_table import to_pandas
+
+        return to_pandas(self, all_points=all_points)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        from growsearch.pareto.front_table import to_html
+
+        return to_html(self)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data: directions and members, no dates, so that reruns are equal."""

@@ -122,14 +122,27 @@ def when_ready(send: Callable[[], str], waits_s: Sequence[float] = _WAITS_S) -> 
 
 
 def write_job_folder(config: StudyConfig, folder: Path) -> None:
-    """Write what the job starts with: the study, and the profiles that it names beside it."""
+    """Write what the job starts with: the study, and the profiles and own code that it names."""
     plain = config.to_plain()
+    if config.code_dir is not None:
+        _copy_code(config.code_dir, folder)
+        plain["code_dir"] = "."
     for device, source in config.profiles.items():
         kept = Path("profiles") / f"{device}.json"
         (folder / kept).parent.mkdir(exist_ok=True)
         shutil.copyfile(source, folder / kept)
         plain["profiles"][device] = str(kept)
     (folder / _STUDY).write_text(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
+
+
+def _copy_code(source: Path, folder: Path) -> None:
+    """Copy modules and packages; the job's folder is where every worker looks for modules."""
+    for entry in sorted(source.iterdir()):
+        if entry.suffix == ".py" and entry.is_file():
+            shutil.copyfile(entry, folder / entry.name)
+        elif (entry / "__init__.py").is_file():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(entry, folder / entry.name, ignore=ignored)
 
 
 def follow(job: Job, show: Callable[[str], None]) -> None:

@@ -51,6 +51,7 @@ from growsearch.trial.config import TrialConfig, config_from_json, trial_id
 from growsearch.trial.record import Trial
 from growsearch.trial.task import TrialTask
 from growsearch.trial.time_limit import watchdog
+from search_spaces.own_code import add_code_folder
 
 _MODES = {"maximize": "max", "minimize": "min"}
 _LINE = "ledger_line"
@@ -93,6 +94,8 @@ def trainable(
     if config.get("known"):
         tune.report({_LINE: config["known"]})
         return
+    if task.code_dir is not None:
+        add_code_folder(task.code_dir)
     candidate = config_from_json(config["candidate"])
     try:
         check_here(task)

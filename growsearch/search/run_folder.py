@@ -37,6 +37,8 @@ _MAY_CHANGE = (
     "search.gpus_per_trial",
     "select",
     "data_dir",
+    "code_dir",
+    "trackers",
 )
 
 

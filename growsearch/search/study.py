@@ -8,16 +8,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from growsearch.datasets import Dataset, load_dataset
+from growsearch.datasets import Dataset, load_dataset, pinned_dataset
+from growsearch.datasets.arrays import write_dataset
 from growsearch.errors import UsageError
 from growsearch.files import write_json
 from growsearch.growth import Budget, build_full
 from growsearch.growth.costs import Costs
+from growsearch.growth.gate import insert_gates
 from growsearch.pareto import Front
 from growsearch.report import front_of_trials
 from growsearch.search.decisions import values_of
 from growsearch.search.earlier_runs import earlier_trials
 from growsearch.search.front_check import measure_front
+from growsearch.search.own_objects import name_objects
 from growsearch.search.points import points_to_evaluate
 from growsearch.search.profiles import (
     check_devices,
@@ -30,12 +33,17 @@ from growsearch.search.run_folder import RunFolder, check_local
 from growsearch.search.serial_backend import run_serial
 from growsearch.search.study_config import StudyConfig
 from growsearch.search.study_file import load_study, parse_study
-from growsearch.search.trial_kinds import GrowthBudget
+from growsearch.search.trackers import followed
+from growsearch.search.trial_kinds import GrowthBudget, GrowthKind
 from growsearch.training import EpochRecord
 from growsearch.trial.attempts import Run, train_and_score
 from growsearch.trial.record import Trial
 from growsearch.trial.task import TrialTask
-from search_spaces import search_space
+from search_spaces import SearchSpaceError, channel_groups, search_space, units
+from search_spaces.own_code import is_own
+
+# In a run's folder: the data that a study was given in memory.
+_DATA = "data"
 
 Around = Callable[[Recorder], AbstractContextManager[None]]
 
@@ -60,22 +68,33 @@ class Study:
     """A search: its configuration, its run folder and, once run, its trials and front.
 
     Args:
-        config: a `StudyConfig`, a mapping of a study's keys, or the path of a YAML file.
+        config: a `StudyConfig`, a mapping of a study's keys, or the path of a YAML file. In a
+            mapping ``dataset`` may be a `Dataset`, a pair (inputs, labels) or a function that
+            returns one of them, ``space`` a class of your own networks and ``transform`` a function
+            of your own: at the top level of a module, so that workers can import them.
         folder: where the run lives; default ``runs/<name>``. An existing run resumes. On a cluster
             all nodes must see it.
+
+    Raises:
+        UsageError: naming the key of the study that is wrong, its value, the rule and the remedy.
     """
 
     def __init__(
-        self, config: StudyConfig | Mapping[str, Any] | Path | str, folder: Path | None = None
+        self, config: StudyConfig | Mapping[str, Any] | Path | str, folder: Path | str | None = None
     ) -> None:
+        self._dataset: Dataset | None = None
         if isinstance(config, Path | str):
             config = load_study(Path(config))
         elif not isinstance(config, StudyConfig):
-            config = parse_study(config)
+            named = name_objects(config)
+            config, self._dataset = parse_study(named.settings), named.dataset
         self.config = config
-        if folder is not None:
-            check_local(folder)
-        self.folder = RunFolder((folder or Path("runs") / config.name).absolute())
+        folder = Path("runs") / config.name if folder is None else Path(folder)
+        check_local(folder)
+        self.folder = RunFolder(folder.absolute())
+        if self._dataset is not None:
+            data_dir = self.folder.path / _DATA
+            self.config = config.model_copy(update={"data_dir": data_dir})
         self.trials: tuple[Trial, ...] = ()
         self.resumed_trials = 0
         self.notes: tuple[str, ...] = ()
@@ -95,20 +114,30 @@ class Study:
         options = options or StudyOptions()
         if options.address is not None and self.config.search.backend == "serial":
             raise UsageError("--address: the serial backend uses no cluster; use --backend ray")
-        dataset = load_dataset(self.config.dataset, self.config.data_dir)
+        dataset = self._dataset
+        if dataset is None:
+            dataset = load_dataset(self.config.dataset, self.config.data_dir)
+        pinned = pinned_dataset(self.config.dataset, dataset)
+        self.config = self.config.model_copy(update={"dataset": pinned})
+        check_spaces(self.config, dataset)
         check_budgets(self.config, dataset)
         check_profiles(self.config, self.folder)
         points_to_evaluate(self.config.trials, self.config.search.points_to_evaluate)
         earlier_trials(self.config)
         with self.folder.locked():
             self.folder.open(self.config)
+            if self._dataset is not None:
+                write_dataset(self._dataset, self.folder.path / _DATA)
             profiles = keep_profiles(self.config, self.folder)
             recorder = Recorder(
                 self.folder, self.config.search.seed, retry_failed=options.retry_failed
             )
             self.notes, self.resumed_trials = recorder.notes, recorder.resumed
             try:
-                with options.around(recorder):
+                with (
+                    options.around(recorder),
+                    followed(recorder, self.config.trackers, self.config.name),
+                ):
                     self._search(recorder, options, profiles)
                     self._check_front(recorder, profiles)
             finally:
@@ -131,6 +160,7 @@ class Study:
             folder=self.folder.path,
             profiles=profiles,
             time_limit_s=self.config.search.time_limit,
+            code_dir=self.config.code_dir,
         )
         if len(recorder.trials) >= self.config.search.trials:
             return
@@ -188,6 +218,29 @@ def _measured_beside(trial: Trial) -> dict[str, Any]:
         if entry.measured is not None
     }
     return {"measured": beside} if beside else {}
+
+
+def check_spaces(config: StudyConfig, dataset: Dataset) -> None:
+    """Refuse own networks that cannot be made, traced, fed with the data or grown.
+
+    Raises:
+        UsageError: naming the key and the remedy.
+    """
+    for kind in (config.trials.growth, config.trials.sparse):
+        if kind is None:
+            continue
+        key = "growth" if isinstance(kind, GrowthKind) else "sparse"
+        for name in values_of(kind.space):
+            if not is_own(str(name)):
+                continue
+            try:
+                space = search_space(str(name))
+                space = space.for_data(dataset.input_shape, dataset.num_classes)
+                module = build_full(space, seed=0)
+                if isinstance(kind, GrowthKind) or kind.grow is not None:
+                    insert_gates(module, channel_groups(module), units(module))
+            except (SearchSpaceError, UsageError) as error:
+                raise UsageError(f"trials.{key}.space: {error}") from error
 
 
 def check_budgets(config: StudyConfig, dataset: Dataset) -> None:

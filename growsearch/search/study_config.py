@@ -124,21 +124,27 @@ class StudyConfig(Strict):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)
     dataset: str
     data_dir: Path | None = None
+    # Where own code, "module:attribute", is found, beside what is installed.
+    code_dir: Path | None = None
     trials: TrialKinds
     objectives: dict[str, Direction] = Field(min_length=1)
     constraints: dict[str, Limits] = Field(default_factory=dict)
     search: SearchSettings = Field(default_factory=SearchSettings)
     select: SelectSettings = Field(default_factory=SelectSettings)
+    # Where the search can be followed beside its own files; see `growsearch.search.trackers`.
+    trackers: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = ()
     # Files of `growsearch profile`: such a device is predicted, and measured for the front alone.
     profiles: dict[str, Path] = Field(default_factory=dict)
 
     @field_validator("dataset")
     @classmethod
     def _known_dataset(cls, value: str) -> str:
-        from growsearch.datasets import DATASETS
+        from growsearch.datasets import check_dataset_name
 
-        if value not in DATASETS:
-            raise ValueError(f"unknown dataset {value!r}; valid: {', '.join(sorted(DATASETS))}")
+        try:
+            check_dataset_name(value)
+        except UsageError as error:
+            raise ValueError(str(error).removeprefix("dataset: ")) from error
         return value
 
     @field_validator("constraints", mode="before")

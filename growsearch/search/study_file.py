@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from growsearch.errors import UsageError
 from growsearch.search.study_config import StudyConfig
+from search_spaces.own_code import add_code_folder, is_own
 
 # What a run adds to its resolved study; it is no setting.
 PROVENANCE = "provenance"
@@ -34,7 +35,11 @@ def load_study(path: Path) -> StudyConfig:
         raise UsageError(f"{path}: not YAML: {_yaml_problem(error)}") from error
     if not isinstance(data, Mapping):
         raise UsageError(f"{path}: a study is a mapping of keys; see examples/digits.yaml")
-    config = parse_study({k: v for k, v in data.items() if k != PROVENANCE}, source=str(path))
+    settings = {k: v for k, v in data.items() if k != PROVENANCE}
+    if names_own_code(settings):
+        # Own modules lie beside the study file, or where it says.
+        settings["code_dir"] = str((path.parent / str(data.get("code_dir") or ".")).resolve())
+    config = parse_study(settings, source=str(path))
     if config.data_dir is not None and not config.data_dir.is_absolute():
         # A relative path is meant from the study file, wherever the command is run.
         resolved = (path.parent / config.data_dir).resolve()
@@ -52,10 +57,26 @@ def parse_study(data: Mapping[str, Any], *, source: str = "study") -> StudyConfi
     Raises:
         UsageError: naming the first wrong key, its value, the rule and the remedy.
     """
+    if isinstance(data.get("code_dir"), str | Path):
+        add_code_folder(Path(data["code_dir"]))
     try:
         return StudyConfig.model_validate(dict(data))
     except ValidationError as error:
         raise UsageError(f"{source}: {_first_problem(error)}") from error
+
+
+def names_own_code(data: Any) -> bool:
+    """Tell whether a study's data set, space or transform is own code, "module:attribute"."""
+    if not isinstance(data, Mapping):
+        return False
+    trials = data.get("trials")
+    kinds = trials.values() if isinstance(trials, Mapping) else ()
+    named = [data.get("dataset")]
+    for kind in kinds:
+        if isinstance(kind, Mapping):
+            for value in (kind.get("space"), kind.get("transform")):
+                named += value if isinstance(value, list | tuple) else [value]
+    return any(isinstance(name, str) and is_own(name) for name in named)
 
 
 def _yaml_problem(error: yaml.YAMLError) -> str:

@@ -12,6 +12,8 @@ from pydantic import BeforeValidator, PlainSerializer
 from growsearch.errors import UsageError
 from growsearch.pareto.quantities import parse_quantity, parse_share
 from growsearch.search.decisions import Decision, Scalar, decision_to_plain, parse_decision
+from search_spaces import SearchSpaceError
+from search_spaces.own_code import is_own, pinned
 
 NO_PATTERN = "none"
 
@@ -23,16 +25,29 @@ def _decision(parse: Callable[[Any], Scalar]) -> BeforeValidator:
     return BeforeValidator(lambda raw: None if raw is None else parse_decision(raw, parse))
 
 
-def _one_of(key: str, valid: Callable[[], Iterable[str]]) -> BeforeValidator:
-    """Return a validator of the names that ``valid`` lists; it is asked once a study is read."""
+def _one_of(key: str, valid: Callable[[], Iterable[str]], *, own: bool = False) -> BeforeValidator:
+    """Return a validator of the names that ``valid`` lists; it is asked once a study is read.
+
+    With ``own`` names of own code, "module:attribute", are valid, and get the hash of the code.
+    """
 
     def parse(value: Any) -> Scalar:
+        if own and isinstance(value, str) and is_own(value):
+            return _pinned(value)
         names = tuple(valid())
         if value not in names:
-            raise ValueError(f"unknown {key} {value!r}; valid: {', '.join(names)}")
+            more = ", or your own as MODULE:ATTRIBUTE" if own else ""
+            raise ValueError(f"unknown {key} {value!r}; valid: {', '.join(names)}{more}")
         return str(value)
 
     return _decision(parse)
+
+
+def _pinned(value: str) -> str:
+    try:
+        return pinned(value)
+    except SearchSpaceError as error:
+        raise ValueError(str(error)) from error
 
 
 def _parse_duration(value: Any) -> Any:
@@ -167,8 +182,8 @@ Share = Annotated[float | None, BeforeValidator(_parse_confidence)]
 Duration = Annotated[float | None, BeforeValidator(_parse_duration)]
 BudgetRange = Annotated[Decision, _decision(_parse_budget), _plain]
 Truth = Annotated[Decision, _decision(_parse_truth), _plain]
-Space = Annotated[Decision, _one_of("space", _spaces), _plain]
-TransformName = Annotated[Decision, _one_of("transform", _transforms), _plain]
+Space = Annotated[Decision, _one_of("space", _spaces, own=True), _plain]
+TransformName = Annotated[Decision, _one_of("transform", _transforms, own=True), _plain]
 DistributionName = Annotated[Decision, _one_of("distribution", _distributions), _plain]
 PositionsName = Annotated[Decision, _one_of("positions", _positions), _plain]
 UpdaterName = Annotated[Decision, _one_of("updater", _updaters), _plain]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from growsearch.errors import UsageError
 from growsearch.transforms.expansion import Transform
 from growsearch.transforms.low_rank import low_rank
@@ -9,6 +11,8 @@ from growsearch.transforms.sparse_doped import sparse_doped
 from growsearch.transforms.sparse_factorized import sparse_factorized
 from growsearch.transforms.sparse_parallel import sparse_parallel
 from growsearch.transforms.sparse_wide import sparse_wide
+from search_spaces import SearchSpaceError
+from search_spaces.own_code import find, is_own
 
 TRANSFORMS: dict[str, Transform] = {
     "sparse_wide": sparse_wide,
@@ -37,11 +41,23 @@ DESCRIPTIONS: dict[str, str] = {
 
 
 def transform_called(name: str) -> Transform:
-    """Return the transform called ``name``.
+    """Return the transform called ``name``, or that of own code, "module:attribute".
 
     Raises:
         UsageError: if there is none; the message lists the valid names.
     """
+    if is_own(name):
+        return _own(name)
     if name not in TRANSFORMS:
         raise UsageError(f"transform: unknown {name!r}; valid: {', '.join(TRANSFORMS)}")
     return TRANSFORMS[name]
+
+
+def _own(name: str) -> Transform:
+    try:
+        found = find(name)
+    except SearchSpaceError as error:
+        raise UsageError(f"transform: {error}") from error
+    if not callable(found):
+        raise UsageError(f"transform: {name} is a {type(found).__name__}; name a function")
+    return cast(Transform, found)

@@ -107,7 +107,14 @@ def write_image_folder(data_dir: Path) -> Path:
     return data_dir
 
 
+def write_arrays(data_dir: Path) -> Path:
+    images = np.random.RandomState(0).randint(0, 256, (60, 2, 5, 5), dtype=np.uint8)
+    np.savez(data_dir / "data.npz", inputs=images, labels=np.arange(60) % 3)
+    return data_dir
+
+
 WRITERS = {
+    "arrays": write_arrays,
     "digits": None,
     "cifar10": write_cifar10,
     "cifar100": write_cifar100,

@@ -9,7 +9,7 @@ from torch import nn
 
 import growsearch.export.network_export as network_export
 from growsearch.errors import GrowsearchError, UsageError
-from growsearch.export import ExportError, export_network, token_inputs
+from growsearch.export import ExportError, export_network, read_weights, token_inputs
 from search_spaces import SEARCH_SPACES, Architecture
 
 torch.set_num_threads(1)
@@ -61,7 +61,7 @@ def test_a_network_of_a_space_exports_what_others_can_load_and_run(space, tmp_pa
         program = torch.export.load(result.program).module()
         torch.testing.assert_close(program(inputs), expected, rtol=1e-4, atol=1e-5)
     assert json.loads(result.architecture.read_text()) == network
-    state = safetensors.torch.load_file(result.weights)
+    state = read_weights(result.weights)
     assert state.keys() == module.state_dict().keys()
     assert all(torch.equal(state[name], value) for name, value in module.state_dict().items())
     assert 0 <= result.max_difference < 1e-4
@@ -69,6 +69,7 @@ def test_a_network_of_a_space_exports_what_others_can_load_and_run(space, tmp_pa
         "architecture.json",
         "weights.safetensors",
         "program.pt2",
+        "load.py",
     }
 
 

@@ -1,0 +1,53 @@
+"""Your own data from your own function: "module:attribute" gives a data set or tensors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from growsearch.datasets.dataset import Dataset
+from growsearch.datasets.from_tensors import from_tensors
+from growsearch.errors import UsageError
+from search_spaces import SearchSpaceError
+from search_spaces.own_code import arguments_for, find
+
+_PAIR = 2
+
+
+def load_own(name: str, data_dir: Path | None) -> Dataset:
+    """Return what the function ``name`` gives: a `Dataset`, or inputs and labels.
+
+    It may take ``data_dir`` by name. A `Dataset` that exists in the module is taken as it is.
+
+    Raises:
+        UsageError: if it is not there, fails or gives something else.
+    """
+    try:
+        found = find(name)
+        given = arguments_for(found, {"data_dir": data_dir}) if callable(found) else {}
+    except SearchSpaceError as error:
+        raise UsageError(f"dataset: {error}") from error
+    if callable(found):
+        try:
+            found = found(**given)
+        except Exception as error:
+            raise UsageError(f"dataset: {name} fails: {type(error).__name__}: {error}") from error
+    elif data_dir is not None:
+        raise UsageError(f"data_dir: {name} is no function that could take it; remove data_dir")
+    return as_dataset(found, name)
+
+
+def as_dataset(found: Any, name: str) -> Dataset:
+    """Return a `Dataset` as it is, and a pair (inputs, labels) as one.
+
+    Raises:
+        UsageError: for anything else.
+    """
+    if isinstance(found, Dataset):
+        return found
+    if isinstance(found, (tuple, list)) and len(found) == _PAIR:
+        return from_tensors(found[0], found[1], name=name)
+    raise UsageError(
+        f"dataset: {name} is a {type(found).__name__}; give growsearch.Dataset, "
+        "growsearch.from_tensors(...), or a pair (inputs, labels)"
+    )

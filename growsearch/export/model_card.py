@@ -1,0 +1,116 @@
+"""What should everybody know who is handed a network? Its model card, in Markdown.
+
+The sections follow Mitchell et al. 2019, "Model Cards for Model Reporting" (arXiv 1810.03993).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from growsearch.export.network_export import ExportResult
+from growsearch.files import write_text
+
+CARD_FILE = "MODEL_CARD.md"
+
+_SPECIAL = str.maketrans({"|": r"\|", "\n": " ", "\r": " ", "<": "&lt;", ">": "&gt;"})
+_ABOUT = {
+    "architecture.json": "the network's description; `growsearch.export.load_network` builds it",
+    "weights.safetensors": "weights and BatchNorm statistics",
+    "program.pt2": "a `torch.export` program, batch of any size; needs torch alone",
+    "model.onnx": "the same for ONNX Runtime and others",
+    "load.py": "runs program.pt2",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceCost:
+    """What the network takes on one device, and how that is known."""
+
+    device: str
+    latency: str
+    interval: str
+    method: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardFacts:
+    """What a card says beside what the export itself knows; all values are text for people.
+
+    ``summary`` is a sentence, the mappings are rows by name, ``limits`` are sentences.
+    """
+
+    title: str
+    summary: str
+    data: Mapping[str, str]
+    results: Mapping[str, str]
+    devices: tuple[DeviceCost, ...]
+    training: Mapping[str, str]
+    provenance: Mapping[str, str]
+    limits: tuple[str, ...] = field(default=())
+
+
+def write_card(facts: CardFacts, result: ExportResult) -> Path:
+    """Write MODEL_CARD.md into the export's folder, in one step; return its path."""
+    path = result.folder / CARD_FILE
+    write_text(path, render_card(facts, result))
+    return path
+
+
+def render_card(facts: CardFacts, result: ExportResult) -> str:
+    """Return the card. Text from studies cannot break its tables or bring in HTML."""
+    parts = [
+        f"# {_text(facts.title)}",
+        _text(facts.summary),
+        _section("Data", _table(("", ""), facts.data.items())),
+        _section("Results", _table(("metric", "value"), facts.results.items())),
+        _section("Cost by device", _devices(facts.devices)),
+        _section("Training", _table(("", ""), facts.training.items())),
+        _section("Files", _files(result)),
+        _section("Limits", "\n".join(f"- {_text(line)}" for line in facts.limits)),
+        _section("Where it comes from", _table(("", ""), facts.provenance.items())),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _devices(costs: tuple[DeviceCost, ...]) -> str:
+    rows = [
+        (f"{c.device}: {c.latency}", f"{c.interval or 'no interval'}; {c.method}") for c in costs
+    ]
+    return _table(("device", "how it is known"), rows)
+
+
+def _files(result: ExportResult) -> str:
+    rows = [(path.name, _ABOUT[path.name]) for path in result.files]
+    lines = [
+        f"weights.safetensors has {result.weight_bytes:,} bytes, "
+        f"{result.weight_bytes / result.plain_bytes:.2f} of the {result.plain_bytes:,} that they "
+        "take with every zero written; zeros are left out where that is smaller, and "
+        "`growsearch.export.read_weights` puts them back.",
+        "All files were read back and run beside the trained network on random inputs: the weights "
+        f"give the same outputs to the bit, program.pt2 differs by at most "
+        f"{result.max_difference:.1g}{_onnx(result)}.",
+    ]
+    return "\n\n".join([_table(("file", "what it is"), rows), *lines])
+
+
+def _onnx(result: ExportResult) -> str:
+    if result.onnx_difference is None:
+        return ""
+    return f", model.onnx in ONNX Runtime by at most {result.onnx_difference:.1g}"
+
+
+def _section(title: str, body: str) -> str:
+    return f"## {title}\n\n{body}" if body else ""
+
+
+def _table(head: tuple[str, str], rows: Iterable[tuple[str, str]]) -> str:
+    lines = [f"| {_text(a)} | {_text(b)} |" for a, b in rows]
+    if not lines:
+        return ""
+    return "\n".join([f"| {head[0]} | {head[1]} |", "|---|---|", *lines])
+
+
+def _text(value: str) -> str:
+    return value.translate(_SPECIAL)

@@ -1,0 +1,87 @@
+"""Does the network compute the same in ONNX Runtime? Its ONNX file is written only if it does."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from growsearch.errors import UsageError
+
+_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+
+
+def check_onnx() -> None:
+    """Refuse where a package is missing.
+
+    Raises:
+        UsageError: with the extra that installs it.
+    """
+    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError(f"--onnx needs {missing[0]}: pip install 'growsearch[onnx]'")
+
+
+def onnx_program(module: nn.Module, example: Tensor) -> bytes:
+    """Return the ONNX model of ``module``, with a batch of any size.
+
+    Raises:
+        UsageError: if torch cannot export it; with torch's reason.
+    """
+    check_onnx()
+    batch = torch.export.Dim("batch", min=1)
+    try:
+        with _quiet(), torch.no_grad():
+            program = torch.onnx.export(
+                module,
+                (example,),
+                dynamo=True,
+                verbose=False,
+                dynamic_shapes=({0: batch},),
+                input_names=["inputs"],
+                output_names=["outputs"],
+            )
+        assert program is not None
+        return bytes(program.model_proto.SerializeToString())
+    except Exception as error:  # the exporter raises errors of many kinds
+        reason = (str(error).strip().splitlines() or ["no reason given"])[0]
+        raise UsageError(
+            f"--onnx: torch cannot export this network ({type(error).__name__}: {reason}); "
+            "leave the option out"
+        ) from error
+
+
+def onnx_runner(content: bytes) -> Any:
+    """Return what runs an ONNX model on a tensor, in ONNX Runtime on this processor."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+
+    def run(inputs: Tensor) -> Tensor:
+        (found,) = session.run(None, {name: inputs.numpy()})
+        return torch.from_numpy(found)
+
+    return run
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,120 @@
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from growsearch.datasets import AUGMENTATIONS, content_hash, from_tensors, load_dataset
+from growsearch.datasets.arrays import write_dataset
+from growsearch.errors import UsageError
+
+
+def made(count=100, **options):
+    inputs = torch.arange(count * 4, dtype=torch.float32).view(count, 4)
+    return from_tensors(inputs, torch.arange(count) % 5, **options)
+
+
+def test_a_tenth_is_validation_a_tenth_test_and_no_example_stands_twice():
+    data = made()
+    sizes = [len(part) for part in (data.train, data.validation, data.test)]
+    assert sizes == [81, 9, 10]
+    rows = torch.cat([p.inputs for p in (data.train, data.validation, data.test)])
+    assert len({tuple(row.tolist()) for row in rows}) == 100
+    assert data.num_classes == 5
+    assert torch.bincount(data.test.labels).tolist() == [2] * 5
+
+
+def test_test_data_of_ones_own_is_kept_whole():
+    data = made(test=(torch.zeros(7, 4), torch.zeros(7, dtype=torch.int64)))
+    assert (len(data.train), len(data.validation), len(data.test)) == (90, 10, 7)
+
+
+def test_images_of_bytes_are_normalised_with_the_training_images():
+    images = torch.randint(256, (60, 3, 4, 4), dtype=torch.uint8)
+    data = from_tensors(images, torch.arange(60) % 2)
+    assert data.train.inputs.dtype == torch.float32
+    assert data.train.inputs.mean(dim=(0, 2, 3)).abs().max() < 1e-5
+    assert len(data.normalisation.mean) == 3
+
+
+def test_numpy_arrays_are_taken():
+    data = from_tensors(np.zeros((40, 2)), np.arange(40) % 2)
+    assert data.train.inputs.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("inputs", "labels", "message"),
+    [
+        (torch.zeros(40, 2), torch.zeros(40), "labels are float32"),
+        (torch.zeros(39, 2), torch.zeros(40, dtype=torch.int64), "give one each"),
+        (torch.zeros(40, 2, dtype=torch.int64), torch.zeros(40, dtype=torch.int64), "give float32"),
+        (torch.zeros(40, 2, dtype=torch.uint8), torch.zeros(40, dtype=torch.int64), "N, C, H, W"),
+        (torch.full((40, 2), torch.nan), torch.zeros(40, dtype=torch.int64), "not finite"),
+        (torch.zeros(40, 2), torch.full((40,), -1), "below 0"),
+        (torch.zeros(9, 2), torch.zeros(9, dtype=torch.int64), "too few"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_the_rule(inputs, labels, message):
+    with pytest.raises(UsageError, match=message):
+        from_tensors(inputs, labels)
+
+
+def test_a_label_above_the_classes_and_a_test_of_another_shape_are_refused():
+    with pytest.raises(UsageError, match="label 4 is not below num_classes = 3"):
+        made(num_classes=3)
+    with pytest.raises(UsageError, match="give both one shape and type"):
+        made(test=(torch.zeros(7, 5), torch.zeros(7, dtype=torch.int64)))
+
+
+def test_the_hash_is_of_everything_that_a_trial_sees():
+    hashes = {
+        content_hash(made()),
+        content_hash(made(num_classes=6)),
+        content_hash(made(101)),
+        content_hash(made(augmentation=AUGMENTATIONS["shift-mirror"])),
+    }
+    assert len(hashes) == 4
+    assert content_hash(made()) == content_hash(made(name="another name"))
+
+
+def test_a_data_set_is_read_back_from_its_file_as_it_was(tmp_path):
+    data = made(augmentation=AUGMENTATIONS["shift-mirror"])
+    write_dataset(data, tmp_path)
+    again = load_dataset("arrays", tmp_path)
+    assert content_hash(again) == content_hash(data)
+    assert again.name == data.name
+    assert again.normalisation == data.normalisation
+
+
+@pytest.mark.parametrize("kind", ["numpy", "safetensors"])
+def test_arrays_in_a_file_are_a_data_set(tmp_path, kind):
+    inputs, labels = torch.randn(50, 3), torch.arange(50) % 2
+    if kind == "numpy":
+        np.savez(tmp_path / "data.npz", inputs=inputs.numpy(), labels=labels.numpy())
+    else:
+        save_file({"inputs": inputs, "labels": labels}, tmp_path / "data.safetensors")
+    assert content_hash(load_dataset("arrays", tmp_path)) == content_hash(
+        from_tensors(inputs, labels)
+    )
+
+
+def test_a_pickle_in_a_file_is_not_run(tmp_path):
+    np.savez(tmp_path / "data.npz", inputs=np.array([{}], dtype=object), labels=np.zeros(1))
+    with pytest.raises(UsageError, match="cannot be read"):
+        load_dataset("arrays", tmp_path)
+
+
+def test_missing_files_and_arrays_say_what_is_expected(tmp_path):
+    with pytest.raises(UsageError, match=r"is missing. Expected: data_dir/data.npz"):
+        load_dataset("arrays", tmp_path)
+    np.savez(tmp_path / "data.npz", x=np.zeros(3))
+    with pytest.raises(UsageError, match="has no inputs; it has: x"):
+        load_dataset("arrays", tmp_path)
+
+
+def test_data_that_has_changed_is_refused(tmp_path):
+    write_dataset(made(), tmp_path)
+    name = f"arrays@{content_hash(made())}"
+    assert len(load_dataset(name, tmp_path).train) == 81
+    write_dataset(made(90), tmp_path)
+    with pytest.raises(UsageError, match="holds other data than it did"):
+        load_dataset(name, tmp_path)
