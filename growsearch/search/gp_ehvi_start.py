@@ -56,7 +56,8 @@ def _distances(
     book: CandidateBook, candidates: Sequence[Candidate], before: Sequence[Candidate]
 ) -> npt.NDArray[np.float64]:
     """Return how far each candidate's features are from the nearest of those before."""
-    return cdist(book.features(candidates), book.features(before)).min(axis=1)
+    apart = cdist(book.features(candidates), book.features(before))
+    return np.asarray(apart.min(axis=1))
 
 
 def _below(costs: Sequence[float], limits: Sequence[float] | None) -> bool:
