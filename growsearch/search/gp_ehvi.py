@@ -38,10 +38,9 @@ class GPEHVISettings:
         reference: values of all objectives, in their order and unit, up to which hypervolume
             counts. None: the largest costs of random candidates, and a tenth beyond the worst error
             on the front.
-        start_points: trials at quantiles of the known costs before the model begins.
+        start_points: trials spread over the known costs and the features before the model begins.
         random_candidates: drawn for each suggestion, beside the neighbours of the front.
         mutants: two-edit mutants of each front point.
-        refit_every: results between two fits of the model's hyper-parameters.
     """
 
     metric: int = 0
@@ -50,10 +49,9 @@ class GPEHVISettings:
     start_points: int = 6
     random_candidates: int = 500
     mutants: int = 30
-    refit_every: int = 5
 
     def __post_init__(self) -> None:
-        for name, least in (("start_points", 2), ("random_candidates", 2), ("refit_every", 1)):
+        for name, least in (("start_points", 2), ("random_candidates", 2)):
             if getattr(self, name) < least:
                 raise UsageError(f"{name} = {getattr(self, name)}: must be at least {least}")
 
@@ -133,9 +131,8 @@ class GPEHVISampler(BaseSampler):
         book, chooser = self._prepared(view)
         history = History.of(study, trial, book, view)
         uniforms = uniform_numbers([self._seed, 1, trial.number])
-        turn, turns = len(history.tried), self._settings.start_points
-        if turn < turns:
-            return start_point(book, chooser.given_costs, history.tried, (turn + 0.5) / turns)
+        if len(history.tried) < self._settings.start_points:
+            return start_point(book, chooser.given_costs, history, self._settings.start_points)
         if len(history.results) < _LEAST_RESULTS:
             return _untried(book, history, uniforms)
         pool = [c for c in self._pool(book, history, uniforms) if c.feasible]
@@ -155,9 +152,7 @@ class GPEHVISampler(BaseSampler):
             )
             reference = self._settings.reference
             self._chooser = Chooser(
-                self._book,
-                None if reference is None else view.minimised(reference),
-                self._settings.refit_every,
+                self._book, None if reference is None else view.minimised(reference)
             )
         return self._book, self._chooser
 

@@ -23,7 +23,7 @@ _BEYOND_FRONT = 1.1
 # And to so much of their range beyond the largest costs.
 _MARGIN = 0.01
 # An error counts as at most so many times the reference: how bad a bad one is says nothing.
-_WORST_ERROR = 2.0
+_WORST_ERROR = 1.5
 
 
 def front_of(history: History) -> list[int]:
@@ -43,15 +43,11 @@ class Chooser:
     Args:
         book: describes candidates.
         reference: error first, then costs, all minimised; None to find it out as results come.
-        refit_every: results between two fits of the models' hyper-parameters.
     """
 
-    def __init__(
-        self, book: CandidateBook, reference: Sequence[float] | None, refit_every: int
-    ) -> None:
+    def __init__(self, book: CandidateBook, reference: Sequence[float] | None) -> None:
         self._book, self._reference = book, reference
-        self._refit_every = refit_every
-        self._error_model = SmoothModel(refit_every)
+        self._error_model = SmoothModel()
         self._cost_models: dict[int, SmoothModel] = {}
 
     @property
@@ -115,7 +111,7 @@ class Chooser:
         return scenarios
 
     def _cost_model(self, history: History, column: int) -> SmoothModel:
-        model = self._cost_models.setdefault(column, SmoothModel(self._refit_every))
+        model = self._cost_models.setdefault(column, SmoothModel())
         model.fit(self._book.choices(history.results), _to_log(history.costs[:, column]))
         return model
 

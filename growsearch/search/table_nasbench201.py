@@ -7,9 +7,12 @@ a side, a residual block with stride 2 between stages, and a linear classifier.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +31,7 @@ _CELLS_A_STAGE = 5
 # Channels and pixels a side.
 _STAGES = ((16, 32), (32, 16), (64, 8))
 _CLASSES = 10
+_SHORT = "validation_accuracy_12_epochs"
 _KERNEL = {"nor_conv_1x1": 1, "nor_conv_3x3": 3}
 
 
@@ -111,7 +115,8 @@ def describe_cell(operations: Sequence[str]) -> list[float]:
     """Return what a cell's live part looks like.
 
     Counts of the four operations, live paths by length (1, 2 and 3 edges), most convolutions on a
-    path, and the natural logarithms of the live network's MACs and parameters.
+    path, the natural logarithms of the live network's MACs and parameters, how much of a signal
+    comes through (see `_path_gains`), and what the output adds up (see `_output_terms`).
     """
     counts = live_operations(operations)
     paths = live_paths(operations)
@@ -124,14 +129,121 @@ def describe_cell(operations: Sequence[str]) -> list[float]:
         float(depth),
         float(np.log(macs)),
         float(np.log(parameters)),
+        *_path_gains(paths),
+        *_output_terms(operations),
     ]
+
+
+# What an operation passes on, compared with a skip connection: once by the size of its kernel,
+# once by the side of it. Pooling blurs.
+_GAINS = (
+    {"skip_connect": 1.0, "nor_conv_1x1": 1.0, "nor_conv_3x3": 9.0, "avg_pool_3x3": 0.3},
+    {"skip_connect": 1.0, "nor_conv_1x1": 1.5, "nor_conv_3x3": 3.0, "avg_pool_3x3": 0.7},
+)
+# The gain of a cell that nothing passes.
+_NO_GAIN = 0.01
+
+
+def _path_gains(paths: Sequence[Sequence[str]]) -> list[float]:
+    """Return the logarithm of the sum over paths of the product of gains, for each of `_GAINS`."""
+    return [
+        math.log(_NO_GAIN + sum(math.prod(gains[step] for step in path) for path in paths))
+        for gains in _GAINS
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """What a node adds up, with skip connections seen through.
+
+    ``inputs`` counts how often the cell's input is in the sum as it is; ``ends`` counts the other
+    terms by their last operation. ``depth`` and ``reach`` are means over the terms: convolutions
+    and 3 x 3 convolutions on the way; ``weight`` is that of all terms.
+    """
+
+    inputs: float = 0.0
+    ends: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    widest: int = 0
+    depth: float = 0.0
+    reach: float = 0.0
+    weight: float = 0.0
+
+
+# Pooled terms vary less than those that BatchNorm sets to variance 1: in means, and in the sum.
+_POOLED_WEIGHT, _POOLED_VARIANCE = 0.5, 0.3
+_OUTPUT_TERMS = 9
+
+
+def _output_terms(operations: Sequence[str]) -> list[float]:
+    """Return what reaches the output, term by term; zeros for a dead cell.
+
+    Most 3 x 3 convolutions on a path; how often the input is in the sum, and whether; terms that
+    end in a 1 x 1 convolution, a 3 x 3 one and in pooling; convolutions and 3 x 3 convolutions of
+    the mean term; the input's share of the sum's variance. BatchNorm ends every convolution, so
+    that it counts as one term of variance 1, whatever it reads.
+    """
+    nodes: list[_Node | None] = [_Node(inputs=1.0, weight=1.0)]
+    for node in (1, 2, 3):
+        terms = [
+            _after(operation, nodes[source])
+            for (source, target), operation in zip(EDGES, operations, strict=True)
+            if target == node and operation != "none"
+        ]
+        nodes.append(_added_up([term for term in terms if term is not None]))
+    output = nodes[-1]
+    if output is None:
+        return [0.0] * _OUTPUT_TERMS
+    ends = [float(output.ends.get(name, 0)) for name in (*_KERNEL, "avg_pool_3x3")]
+    variance = output.inputs**2 + ends[0] + ends[1] + _POOLED_VARIANCE * ends[2]
+    share = output.inputs**2 / variance
+    passed = float(output.inputs > 0)
+    means = (output.depth, output.reach)
+    return [float(output.widest), output.inputs, passed, *ends, *means, share]
+
+
+def _after(operation: str, node: _Node | None) -> _Node | None:
+    """Return the term that an operation makes of a node; None for a dead one."""
+    if node is None or operation == "skip_connect":
+        return node
+    if operation == "avg_pool_3x3":
+        # Pooling sees farther, too.
+        return dataclasses.replace(
+            node, inputs=0.0, ends={operation: 1}, reach=node.reach + 1, weight=_POOLED_WEIGHT
+        )
+    wide = int(operation == "nor_conv_3x3")
+    return _Node(
+        ends={operation: 1},
+        widest=node.widest + wide,
+        depth=node.depth + 1,
+        reach=node.reach + wide,
+        weight=1.0,
+    )
+
+
+def _added_up(terms: Sequence[_Node]) -> _Node | None:
+    """Return the sum of terms; None if there is none."""
+    if not terms:
+        return None
+    weight = sum(term.weight for term in terms)
+    ends: Counter[str] = Counter()
+    for term in terms:
+        ends.update(term.ends)
+    return _Node(
+        inputs=sum(term.inputs for term in terms),
+        ends=ends,
+        widest=max(term.widest for term in terms),
+        depth=sum(term.weight * term.depth for term in terms) / weight,
+        reach=sum(term.weight * term.reach for term in terms) / weight,
+        weight=weight,
+    )
 
 
 def load_nasbench201(data_dir: Path, error_column: str = "test_accuracy_200_epochs") -> ResultTable:
     """Read ``cifar10.npz``: errors in per cent, latencies in milliseconds, MACs and parameters.
 
-    Columns: "error" (100 minus ``error_column``), "latency[DEVICE]" for each device in the file,
-    "macs" and "parameters" of the live network.
+    Columns: "error" (100 minus ``error_column``), "error[12 epochs]" (on the validation half, of
+    the benchmark's own runs of 12 epochs), "latency[DEVICE]" for each device in the file, "macs"
+    and "parameters" of the live network.
 
     Raises:
         UsageError: if the file is not there, or is not this benchmark.
@@ -142,13 +254,15 @@ def load_nasbench201(data_dir: Path, error_column: str = "test_accuracy_200_epoc
             arrays = {name: file[name] for name in file.files}
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot read {path}: {error}; give its folder with --data-dir") from error
-    missing = {"architectures", "operations", "devices", "latency_ms", error_column} - set(arrays)
+    missing = {"architectures", "operations", "devices", "latency_ms", _SHORT, error_column}
+    missing -= set(arrays)
     if missing or tuple(arrays["operations"]) != OPERATIONS:
         raise UsageError(f"{path}: not the NAS-Bench-201 table; it lacks {', '.join(missing)}")
     order = _row_order(arrays["architectures"])
     cells = [tuple(OPERATIONS[place] for place in row) for row in arrays["architectures"][order]]
     counted = np.array([macs_and_parameters(live_operations(cell)) for cell in cells], float)
     columns = {"error": 100.0 - arrays[error_column].astype(np.float64)[order]}
+    columns["error[12 epochs]"] = 100.0 - arrays[_SHORT].astype(np.float64)[order]
     for name, values in zip(arrays["devices"], arrays["latency_ms"], strict=True):
         columns[f"latency[{name}]"] = values.astype(np.float64)[order]
     columns |= {"macs": counted[:, 0], "parameters": counted[:, 1]}

@@ -91,11 +91,27 @@ def test_equal_seeds_suggest_equal_candidates_and_none_twice(workers: int) -> No
     assert len(set(first)) == len(first)
 
 
-def test_the_first_candidates_stand_at_quantiles_of_the_known_cost() -> None:
+def test_the_first_candidates_have_a_range_of_the_known_cost_each() -> None:
     costs = [cost for _, cost in _run(_sampler(), 4)]
     below = TABLE.column("cost")[TABLE.column("cost") < REFERENCE[1]]
     places = [float((below < cost).mean()) for cost in costs]
-    assert places == pytest.approx([0.125, 0.375, 0.625, 0.875], abs=0.15)
+    # The ranges are those of 60 random candidates, not of the whole table.
+    for index, place in enumerate(places):
+        assert index / 4 - 0.1 < place < (index + 1) / 4 + 0.1
+
+
+def test_of_networks_that_cost_the_same_those_come_first_that_differ_most() -> None:
+    def pair(trial: Any) -> tuple[float, float]:
+        return trial.suggest_float("a", 0, 1), trial.suggest_float("b", 0, 1)
+
+    settings = GPEHVISettings(start_points=3, random_candidates=200)
+    study = _study(GPEHVISampler(seed=0, space=pair, settings=settings))
+    points = []
+    for _ in range(3):
+        trial = study.ask()
+        points.append(pair(trial))
+        study.tell(trial, [1.0, 1.0])
+    assert min(math.dist(a, b) for a, b in itertools.combinations(points, 2)) > 0.5
 
 
 def test_a_small_space_is_tried_out_before_anything_repeats() -> None:
@@ -199,8 +215,8 @@ def test_a_plain_study_needs_no_space_function() -> None:
         return 1 / width + 0.1 * abs(math.log10(rate) + 1.5), float(width)
 
     study.optimize(objective, n_trials=20)
-    rates = [trial.params["rate"] for trial in study.trials[-6:]]
-    assert all(10**-2.2 < rate < 10**-0.8 for rate in rates)
+    rates = [trial.params["rate"] for trial in study.trials[-10:]]
+    assert sum(10**-2.0 < rate < 10**-1.0 for rate in rates) >= 8
 
 
 def test_a_maximised_metric_is_its_distance_from_the_ceiling() -> None:

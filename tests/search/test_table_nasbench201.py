@@ -88,9 +88,39 @@ def test_macs_and_parameters_are_those_of_the_benchmark() -> None:
 
 def test_a_dead_cell_is_described_like_its_fixed_parts() -> None:
     dead = describe_cell((NONE,) * 6)
-    assert dead[-2:] == pytest.approx([math.log(7_783_040), math.log(73_306)])
-    assert not any(dead[:-2])
+    assert dead[8:10] == pytest.approx([math.log(7_783_040), math.log(73_306)])
+    assert dead[10:12] == pytest.approx([math.log(0.01)] * 2)
+    assert not any(dead[:8])
+    assert not any(dead[12:])
     assert len(describe_cell((CONV3,) * 6)) == len(dead)
+
+
+def test_a_residual_block_is_described_as_a_pencil_would() -> None:
+    # Node 1 is the 3 x 3 convolution of the input, and the output adds its 1 x 1 convolution.
+    block = describe_cell((CONV3, NONE, NONE, SKIP, CONV1, NONE))
+    # Skip, 1 x 1, 3 x 3, pooling; paths of 1, 2 and 3 edges; depth.
+    assert block[:8] == [1, 1, 1, 0, 1, 1, 0, 2]
+    # A skip connection passes 1, the convolutions 9 x 1, or 3 x 1.5.
+    assert block[10:12] == pytest.approx([math.log(1 + 9 + 0.01), math.log(1 + 4.5 + 0.01)])
+    # One 3 x 3 convolution on the longest way; the input once; one term ends in 1 x 1; of two terms
+    # the mean has 1 convolution, and half a 3 x 3; half of the variance is the input's.
+    assert block[12:] == [1, 1, 1, 1, 0, 0, 1, 0.5, 0.5]
+
+
+def test_what_batchnorm_undoes_and_what_is_dead_changes_no_output_term() -> None:
+    plain = describe_cell((SKIP, NONE, NONE, SKIP, CONV1, NONE))
+    # The convolution reads twice the input, which BatchNorm scales back.
+    twice = describe_cell((SKIP, SKIP, SKIP, SKIP, NONE, CONV1))
+    dead = describe_cell((SKIP, CONV3, POOL, SKIP, CONV1, NONE))
+    assert plain[12:] == twice[12:] == dead[12:]
+    assert plain == dead
+
+
+def test_the_input_that_arrives_twice_has_more_of_the_sum() -> None:
+    # Skip connections 0->1->3 and 0->3, beside one 3 x 3 convolution and one pooling 0->2->3.
+    terms = describe_cell((SKIP, CONV3, NONE, SKIP, SKIP, POOL))[12:]
+    assert terms[:6] == [1, 2, 1, 0, 0, 1]
+    assert terms[-1] == pytest.approx(4 / (4 + 0.3))
 
 
 needs_data = pytest.mark.skipif(
