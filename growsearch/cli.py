@@ -155,6 +155,9 @@ def _show_devices(console: Console, run: Study, front: Front) -> None:
     from growsearch.pareto.quantities import format_quantity
 
     kinds = {trial.id: trial.kind for trial in run.trials}
+    words = [("growth", "grown"), ("sparse", "sparse")]
+    if run.config.trials.tickets is not None:
+        words.append(("tickets", "from tickets"))
     fronts = {"all objectives": front}
     if "accuracy" in front.directions:
         for device in run.config.devices:
@@ -163,8 +166,8 @@ def _show_devices(console: Console, run: Study, front: Front) -> None:
                 fronts[f"accuracy and {name}"] = front.only(["accuracy", name])
     console.print()
     for title, part in fronts.items():
-        counts = [sum(kinds[m.id] == kind for m in part.members) for kind in ("growth", "sparse")]
-        console.print(f"Front over {title}: {counts[0]} grown, {counts[1]} sparse", markup=False)
+        counts = [f"{sum(kinds[m.id] == k for m in part.members)} {word}" for k, word in words]
+        console.print(f"Front over {title}: {', '.join(counts)}", markup=False)
     reference = ", ".join(
         f"{name} {format_quantity(value, name)}" for name, value in front.nadir().items()
     )

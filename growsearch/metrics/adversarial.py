@@ -114,12 +114,12 @@ def _gradient(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
     inputs = inputs.detach().requires_grad_(True)
     with torch.enable_grad():
         loss = F.cross_entropy(model(inputs), labels, reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, inputs)
+        gradient: Tensor = torch.autograd.grad(loss, inputs)[0]
     return gradient
 
 
 def _lengths(images: Tensor) -> Tensor:
-    lengths = images.flatten(1).norm(dim=1).clamp(min=_LEAST_NORM)
+    lengths: Tensor = torch.linalg.vector_norm(images.flatten(1), dim=1).clamp(min=_LEAST_NORM)
     return lengths.view(-1, *(1,) * (images.ndim - 1))
 
 

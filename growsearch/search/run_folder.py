@@ -37,6 +37,7 @@ _MAY_CHANGE = (
     "search.gpus_per_trial",
     "select",
     "data_dir",
+    "trials.tickets.source_dir",
 )
 
 

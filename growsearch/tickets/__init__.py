@@ -1,7 +1,7 @@
 """Which sub-network of a robustly pretrained network transfers best? Pretrain, draw, transfer."""
 
 from growsearch.tickets.backbone import backbone_weights, weights_hash
-from growsearch.tickets.drawing import Drawn, DrawSettings
+from growsearch.tickets.drawing import Drawn, DrawSettings, read_drawn, write_drawn
 from growsearch.tickets.granularity import GRANULARITIES, Granularity
 from growsearch.tickets.pretraining import (
     Pretrained,
@@ -36,11 +36,13 @@ __all__ = [
     "draw",
     "pretrain",
     "pretraining_source",
+    "read_drawn",
     "read_pretrained",
     "read_ticket",
     "ticket_scheme",
     "transfer",
     "weights_hash",
+    "write_drawn",
     "write_pretrained",
     "write_ticket",
 ]

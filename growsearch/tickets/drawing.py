@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from growsearch.tickets.granularity import (
 )
 from growsearch.tickets.pretraining import Pretrained
 from growsearch.tickets.robustness import NATURAL, Robustness
-from growsearch.tickets.ticket import Ticket
+from growsearch.tickets.ticket import Ticket, read_ticket_and_facts, write_ticket
 from growsearch.training import Recipe, TrainingOptions, plain
 
 
@@ -94,6 +95,21 @@ class Drawn:
     ticket: Ticket
     training_macs: int = 0
     examples: int = 0
+
+
+def write_drawn(path: Path, drawn: Drawn) -> None:
+    """Write a ticket with what drawing it took; `read_ticket` reads the file, too."""
+    write_ticket(path, drawn.ticket, training_macs=drawn.training_macs, examples=drawn.examples)
+
+
+def read_drawn(path: Path) -> Drawn:
+    """Read what `write_drawn` wrote; errors are those of `read_ticket`."""
+    ticket, facts = read_ticket_and_facts(path)
+    return Drawn(
+        ticket=ticket,
+        training_macs=int(facts.get("training_macs", 0)),
+        examples=int(facts.get("examples", 0)),
+    )
 
 
 def kept_weights(model: nn.Module, sparsity: float) -> int:

@@ -72,8 +72,10 @@ class Ticket:
         return Masks.attach(model, self.masks)
 
 
-def write_ticket(path: Path, ticket: Ticket) -> None:
+def write_ticket(path: Path, ticket: Ticket, *, training_macs: int = 0, examples: int = 0) -> None:
     """Write one safetensors file in one atomic step, all but the masks in its header.
+
+    ``training_macs`` and ``examples`` are what drawing it took.
 
     Raises:
         GrowsearchError: if the file cannot be written; an older one is untouched.
@@ -86,6 +88,8 @@ def write_ticket(path: Path, ticket: Ticket) -> None:
         "zeros": ticket.zeros,
         "weights": ticket.weights,
         "theta": ticket.theta,
+        "training_macs": training_macs,
+        "examples": examples,
         "source": dict(ticket.source),
     }
     write_checkpoint(path, Checkpoint(tensors=dict(ticket.masks), facts=facts))
@@ -98,6 +102,11 @@ def read_ticket(path: Path) -> Ticket:
         UsageError: if there is no such file, or it holds something else.
         GrowsearchError: if it is damaged.
     """
+    return read_ticket_and_facts(path)[0]
+
+
+def read_ticket_and_facts(path: Path) -> tuple[Ticket, Mapping[str, Any]]:
+    """Read a ticket and all that its header says; errors are those of `read_ticket`."""
     if not path.is_file():
         raise UsageError(f"ticket: {path} is no file")
     try:
@@ -120,7 +129,7 @@ def read_ticket(path: Path) -> Ticket:
     except (KeyError, TypeError, ValueError) as error:
         raise GrowsearchError(f"ticket: {path} is damaged ({error!r}); draw it again") from error
     _check(path, ticket, facts)
-    return ticket
+    return ticket, facts
 
 
 def _check(path: Path, ticket: Ticket, facts: Mapping[str, Any]) -> None:

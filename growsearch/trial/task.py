@@ -25,6 +25,7 @@ class TrialTask:
     the files to predict a device's latency from; a device without one is measured or estimated.
     ``time_limit_s`` is what one attempt at a trial may take; None is no limit. ``measure`` takes
     the place of `growsearch.trial.score.measured_latency` where latencies are measured elsewhere.
+    ``source_dir`` is the folder of the data that tickets are pretrained on; None is ``data_dir``.
     """
 
     dataset: str
@@ -34,6 +35,7 @@ class TrialTask:
     profiles: Mapping[str, Path] = field(default_factory=dict)
     time_limit_s: float | None = None
     measure: Measure | None = None
+    source_dir: Path | None = None
 
 
 def machine_lock() -> MachineLock:
