@@ -251,7 +251,7 @@ def _export(run: Path, name: str, out: Path | None) -> None:
     typer.echo(f"Reloaded; outputs differ by at most {result.max_difference:.1g}.")
 
 
-_LISTS = "spaces, devices, transforms, distributions, updaters, datasets, samplers"
+_LISTS = "spaces, devices, transforms, distributions, updaters, tickets, datasets, samplers"
 
 
 @app.command("list", epilog="Example: growsearch list spaces")
@@ -283,6 +283,10 @@ def _listing(what: str) -> dict[str, str]:
 
         registry = SPARSITY_DISTRIBUTIONS if what == "distributions" else MASK_UPDATERS
         return dict.fromkeys(registry, "")
+    if what == "tickets":
+        from growsearch.tickets import TICKET_SCHEMES
+
+        return {name: scheme.description for name, scheme in TICKET_SCHEMES.items()}
     if what == "datasets":
         from growsearch.datasets import DESCRIPTIONS as DATASET_DESCRIPTIONS
 

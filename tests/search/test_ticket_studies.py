@@ -1,5 +1,7 @@
 import dataclasses
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -117,6 +119,25 @@ def test_shared_work_that_is_there_is_not_done_again(tmp_path: Path) -> None:
     found = [made_once(tmp_path / "thing.safetensors", make, Path.read_text) for _ in range(2)]
     assert found == ["made", "made"]
     assert calls == ["thing.part.safetensors"]
+
+
+def test_two_who_need_the_same_work_do_it_once(tmp_path: Path) -> None:
+    calls, under_way, may_end = [], threading.Event(), threading.Event()
+    path = tmp_path / "thing.safetensors"
+
+    def make(checkpoint: Path) -> None:
+        calls.append(checkpoint)
+        under_way.set()
+        assert may_end.wait(60)
+        path.write_text("made")
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(made_once, path, make, Path.read_text)
+        assert under_way.wait(60)
+        second = pool.submit(made_once, path, make, Path.read_text)
+        may_end.set()
+        assert (first.result(60), second.result(60)) == ("made", "made")
+    assert len(calls) == 1
 
 
 def test_a_ticket_trial_survives_json_and_its_answers_lead_back_to_it() -> None:
