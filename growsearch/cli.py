@@ -164,6 +164,9 @@ def _show_devices(console: Console, run: Study, front: Front) -> None:
     from growsearch.pareto.quantities import format_quantity
 
     kinds = {trial.id: trial.kind for trial in run.trials}
+    words = [("growth", "grown"), ("sparse", "sparse")]
+    if run.config.trials.tickets is not None:
+        words.append(("tickets", "from tickets"))
     fronts = {"all objectives": front}
     if "accuracy" in front.directions:
         for device in run.config.devices:
@@ -172,8 +175,8 @@ def _show_devices(console: Console, run: Study, front: Front) -> None:
                 fronts[f"accuracy and {name}"] = front.only(["accuracy", name])
     console.print()
     for title, part in fronts.items():
-        counts = [sum(kinds[m.id] == kind for m in part.members) for kind in ("growth", "sparse")]
-        console.print(f"Front over {title}: {counts[0]} grown, {counts[1]} sparse", markup=False)
+        counts = [f"{sum(kinds[m.id] == k for m in part.members)} {word}" for k, word in words]
+        console.print(f"Front over {title}: {', '.join(counts)}", markup=False)
     reference = ", ".join(
         f"{name} {format_quantity(value, name)}" for name, value in front.nadir().items()
     )
@@ -305,7 +308,7 @@ def _export(run: Path, name: str, out: Path | None, onnx: bool) -> None:
         typer.echo(line)
 
 
-_LISTS = "spaces, devices, transforms, distributions, updaters, datasets, samplers"
+_LISTS = "spaces, devices, transforms, distributions, updaters, tickets, datasets, samplers"
 
 
 @app.command("list", epilog=examples("growsearch list spaces"))
@@ -337,6 +340,10 @@ def _listing(what: str) -> dict[str, str]:
 
         registry = SPARSITY_DISTRIBUTIONS if what == "distributions" else MASK_UPDATERS
         return dict.fromkeys(registry, "")
+    if what == "tickets":
+        from growsearch.tickets import TICKET_SCHEMES
+
+        return {name: scheme.description for name, scheme in TICKET_SCHEMES.items()}
     if what == "datasets":
         from growsearch.datasets import DESCRIPTIONS as DATASET_DESCRIPTIONS
 

@@ -45,5 +45,22 @@ class Normalisation:
         deviation = torch.tensor(self.deviation).view(1, -1, 1, 1)
         return images.float().sub_(mean).div_(deviation)
 
+    def of_pixels(self, pixels: Tensor) -> Tensor:
+        """Return ``pixels`` (N, C, H, W) from 0 to 1 as inputs; gradients pass through."""
+        mean, deviation = self._in_shares(pixels)
+        return (pixels - mean) / deviation
+
+    def to_pixels(self, inputs: Tensor) -> Tensor:
+        """Return inputs (N, C, H, W) as pixels from 0 to 1."""
+        mean, deviation = self._in_shares(inputs)
+        return inputs * deviation + mean
+
+    def _in_shares(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and deviation as shares of the largest pixel."""
+        shape = (1, -1, *(1,) * (like.ndim - 2))
+        mean = torch.tensor(self.mean, device=like.device).view(shape)
+        deviation = torch.tensor(self.deviation, device=like.device).view(shape)
+        return mean / (_LEVELS - 1), deviation / (_LEVELS - 1)
+
 
 IDENTITY = Normalisation()

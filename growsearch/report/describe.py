@@ -24,6 +24,8 @@ def describe_trial(trial: Trial) -> str:
     config = trial.config
     if trial.kind == "growth":
         return f"grown {_budget(config.get('budget'))}".rstrip()
+    if trial.kind == "tickets":
+        return _ticket(config)
     transform = config.get("transform")
     words = [] if transform in (None, "none") else [str(transform)]
     sparsity = config.get("sparsity")
@@ -31,6 +33,22 @@ def describe_trial(trial: Trial) -> str:
         words.append("dense" if sparsity == 0 else f"{100 * sparsity:.0f} %")
     words += [str(config[key]) for key in ("distribution", "updater") if config.get(key)]
     return " ".join(words) or trial.kind
+
+
+def _ticket(config: Mapping[str, Any]) -> str:
+    """Return such as "omp ticket 90 % row, pgd 0.031, linear"; usual values are left out."""
+    words = [f"{config.get('scheme')} ticket"]
+    sparsity = config.get("sparsity")
+    if isinstance(sparsity, (int, float)):
+        words.append(f"{100 * sparsity:.0f} %")
+    if config.get("granularity") != "unstructured":
+        words.append(str(config.get("granularity")))
+    parts = [" ".join(words)]
+    if config.get("robustness") != "natural":
+        parts.append(f"{config.get('robustness')} {config.get('epsilon'):.2g}")
+    if config.get("mode") != "finetune":
+        parts.append(str(config.get("mode")))
+    return ", ".join(parts)
 
 
 def _budget(budget: Any) -> str:

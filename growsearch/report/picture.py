@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # Okabe and Ito's colours, and a shape a kind, so that neither is needed alone.
-_LOOKS = {"growth": ("#0072B2", "o", "grown"), "sparse": ("#D55E00", "^", "sparse")}
+_LOOKS = {
+    "growth": ("#0072B2", "o", "grown"),
+    "sparse": ("#D55E00", "^", "sparse"),
+    "tickets": ("#009E73", "s", "ticket"),
+}
 _OTHER = ("#009E73", "s")
 _OUTSIDE = ("#8b95a1", "x", "outside constraints")
 _PANEL_INCHES = (4.6, 3.8)

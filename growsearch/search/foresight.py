@@ -16,7 +16,14 @@ from growsearch.search.gp_ehvi_candidates import Foresight
 from growsearch.search.study_config import StudyConfig
 from growsearch.sparsity import NOfM
 from growsearch.transforms import SCHEDULED
-from growsearch.trial.config import GrowthTrial, RecipeChoice, SparseTrial, TrialConfig, trial_seed
+from growsearch.trial.config import (
+    GrowthTrial,
+    RecipeChoice,
+    SparseTrial,
+    TicketTrial,
+    TrialConfig,
+    trial_seed,
+)
 from growsearch.trial.forecast import LIVE_NUMBERS, Forecast, forecast
 from growsearch.trial.task import TrialTask
 
@@ -88,6 +95,9 @@ class StudyForesight:
         if isinstance(candidate, GrowthTrial):
             decision = None if kinds.growth is None else kinds.growth.budget.decision
             at = float(candidate.budget)
+        elif isinstance(candidate, TicketTrial):
+            decision = None if kinds.tickets is None else kinds.tickets.sparsity
+            at = candidate.sparsity
         else:
             fixed = kinds.sparse is None or isinstance(candidate.pattern, NOfM)
             decision = None if fixed or kinds.sparse is None else kinds.sparse.sparsity
@@ -135,13 +145,22 @@ def _plain(candidate: TrialConfig) -> TrialConfig:
     """Return the candidate of the same network with a plain recipe and updater."""
     if isinstance(candidate, GrowthTrial):
         return dataclasses.replace(candidate, training=_RECIPE)
+    if isinstance(candidate, TicketTrial):
+        return TicketTrial(
+            space=candidate.space,
+            scheme="omp",
+            sparsity=candidate.sparsity,
+            granularity=candidate.granularity,
+            source=candidate.source,
+            training=_RECIPE,
+        )
     updater = candidate.updater if candidate.updater in SCHEDULED else "static"
     return dataclasses.replace(candidate, training=_RECIPE, updater=updater, record=())
 
 
 def _moved(candidate: TrialConfig, number: float) -> TrialConfig:
     """Return the candidate with another sparsity, or another budget of the same unit."""
-    if isinstance(candidate, SparseTrial):
+    if isinstance(candidate, SparseTrial | TicketTrial):
         return dataclasses.replace(candidate, sparsity=number)
     whole = isinstance(candidate.budget, int)
     return dataclasses.replace(candidate, budget=round(number) if whole else number)

@@ -173,6 +173,10 @@ def node_problem(task: TrialTask) -> str:
         )
     if task.data_dir is not None and not task.data_dir.exists():
         return f"{task.data_dir} (data_dir) is not there: put the data on every node, at one path"
+    if task.source_dir is not None and not task.source_dir.exists():
+        return (
+            f"{task.source_dir} (source_dir) is not there: put the data on every node, at one path"
+        )
     return ""
 
 

@@ -39,6 +39,7 @@ _MAY_CHANGE = (
     "data_dir",
     "code_dir",
     "trackers",
+    "trials.tickets.source_dir",
 )
 
 

@@ -39,6 +39,7 @@ from growsearch.training import EpochRecord
 from growsearch.trial.attempts import Run, train_and_score
 from growsearch.trial.record import Trial
 from growsearch.trial.task import TrialTask
+from growsearch.trial.ticket_work import load_source
 from search_spaces import SearchSpaceError, channel_groups, search_space, units
 from search_spaces.own_code import is_own
 
@@ -121,6 +122,7 @@ class Study:
         self.config = self.config.model_copy(update={"dataset": pinned})
         check_spaces(self.config, dataset)
         check_budgets(self.config, dataset)
+        check_source(self.config, dataset)
         check_profiles(self.config, self.folder)
         points_to_evaluate(self.config.trials, self.config.search.points_to_evaluate)
         earlier_trials(self.config)
@@ -161,6 +163,7 @@ class Study:
             profiles=profiles,
             time_limit_s=self.config.search.time_limit,
             code_dir=self.config.code_dir,
+            source_dir=_source_dir(self.config),
         )
         if len(recorder.trials) >= self.config.search.trials:
             return
@@ -256,6 +259,32 @@ def check_budgets(config: StudyConfig, dataset: Dataset) -> None:
     if sparse is not None and sparse.grow is not None:
         for name in values_of(sparse.space):
             _check_growth("sparse.grow", sparse.grow.budget, str(name), dataset)
+
+
+def _source_dir(config: StudyConfig) -> Path | None:
+    tickets = config.trials.tickets
+    return None if tickets is None else tickets.source_dir or config.data_dir
+
+
+def check_source(config: StudyConfig, dataset: Dataset) -> None:
+    """Refuse data to pretrain tickets on that is not there, or whose images do not fit the study's.
+
+    Raises:
+        UsageError: naming the key, the value and the rule.
+    """
+    tickets = config.trials.tickets
+    if tickets is None:
+        return
+    for name in values_of(tickets.source):
+        try:
+            shape = load_source(str(name), _source_dir(config)).input_shape
+        except UsageError as error:
+            raise UsageError(f"trials.tickets.source: {error}") from error
+        if len(shape) != len(dataset.input_shape) or shape[0] != dataset.input_shape[0]:
+            raise UsageError(
+                f"trials.tickets.source: {name} has inputs of {shape}, {config.dataset} of "
+                f"{dataset.input_shape}; a ticket keeps its number of channels"
+            )
 
 
 def _check_growth(key: str, bound: GrowthBudget, name: str, dataset: Dataset) -> None:

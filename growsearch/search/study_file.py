@@ -44,11 +44,22 @@ def load_study(path: Path) -> StudyConfig:
         # A relative path is meant from the study file, wherever the command is run.
         resolved = (path.parent / config.data_dir).resolve()
         config = config.model_copy(update={"data_dir": resolved})
+    config = _with_source_dir(config, path.parent)
     if config.search.warm_start:
         folders = tuple((path.parent / folder).resolve() for folder in config.search.warm_start)
         search = config.search.model_copy(update={"warm_start": folders})
         config = config.model_copy(update={"search": search})
     return config
+
+
+def _with_source_dir(config: StudyConfig, folder: Path) -> StudyConfig:
+    tickets = config.trials.tickets
+    if tickets is None or tickets.source_dir is None:
+        return config
+    # An absolute path stays what it is.
+    resolved = tickets.model_copy(update={"source_dir": (folder / tickets.source_dir).resolve()})
+    trials = config.trials.model_copy(update={"tickets": resolved})
+    return config.model_copy(update={"trials": trials})
 
 
 def parse_study(data: Mapping[str, Any], *, source: str = "study") -> StudyConfig:

@@ -114,6 +114,32 @@ def _parse_rate(value: Any) -> float:
     return float(value)
 
 
+def _parse_strength(value: Any) -> float:
+    """Read a share of the range of a pixel: 0.03, or 8/255 as papers write it."""
+    number = value
+    if isinstance(value, str) and (match := re.fullmatch(r"\s*(\d+\.?\d*)\s*/\s*255\s*", value)):
+        number = float(match[1]) / 255
+    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number <= 1:
+        raise ValueError(f"{value!r} is not in (0, 1]; write for example 8/255 or 0.03")
+    return float(number)
+
+
+def _parse_seed(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{value!r} is no whole number from 0 up")
+    return value
+
+
+def _parse_norm(value: Any) -> str:
+    """Return the name of a norm; YAML reads 2 and .inf as numbers."""
+    from growsearch.metrics.adversarial import NORMS
+
+    name = {2: "2", math.inf: "inf"}.get(value, value)
+    if name not in NORMS:
+        raise ValueError(f"unknown norm {value!r}; valid: {', '.join(NORMS)}")
+    return str(name)
+
+
 def _parse_truth(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError(f"{value!r} is neither true nor false")
@@ -168,6 +194,36 @@ def _recipes() -> Iterable[str]:
     return RECIPE_NAMES
 
 
+def _schemes() -> Iterable[str]:
+    from growsearch.tickets import TICKET_SCHEMES
+
+    return TICKET_SCHEMES
+
+
+def _granularities() -> Iterable[str]:
+    from growsearch.tickets import GRANULARITIES
+
+    return GRANULARITIES
+
+
+def _robustness() -> Iterable[str]:
+    from growsearch.tickets import ROBUSTNESS
+
+    return ROBUSTNESS
+
+
+def _modes() -> Iterable[str]:
+    from growsearch.tickets import MODES
+
+    return MODES
+
+
+def _datasets() -> Iterable[str]:
+    from growsearch.datasets import DATASETS
+
+    return DATASETS
+
+
 def _to_plain(decision: Decision | None) -> Any:
     return None if decision is None else decision_to_plain(decision)
 
@@ -187,5 +243,14 @@ TransformName = Annotated[Decision, _one_of("transform", _transforms, own=True),
 DistributionName = Annotated[Decision, _one_of("distribution", _distributions), _plain]
 PositionsName = Annotated[Decision, _one_of("positions", _positions), _plain]
 UpdaterName = Annotated[Decision, _one_of("updater", _updaters), _plain]
+Strength = Annotated[Decision | None, _decision(_parse_strength), _plain]
+Seed = Annotated[Decision, _decision(_parse_seed), _plain]
+SchemeName = Annotated[Decision, _one_of("scheme", _schemes), _plain]
+GranularityName = Annotated[Decision, _one_of("granularity", _granularities), _plain]
+RobustnessName = Annotated[Decision, _one_of("robustness", _robustness), _plain]
+ModeName = Annotated[Decision, _one_of("mode", _modes), _plain]
+NormName = Annotated[Decision, _decision(_parse_norm), _plain]
+SourceName = Annotated[Decision, _one_of("data set", _datasets), _plain]
+Sparsity = Annotated[Decision, _decision(_parse_sparsity), _plain]
 PatternName = Annotated[Decision, _decision(_parse_pattern), _plain]
 RecipeName = Annotated[Decision, _one_of("recipe", _recipes), _plain]

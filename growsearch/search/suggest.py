@@ -7,10 +7,18 @@ from typing import Any, Protocol
 
 from growsearch.search.decisions import Decision, Options, Scalar, values_of
 from growsearch.search.study_values import NO_PATTERN
-from growsearch.search.trial_kinds import GrowFirstKind, GrowthKind, SparseKind, TrialKinds, keeping
+from growsearch.search.trial_kinds import (
+    GrowFirstKind,
+    GrowthKind,
+    SparseKind,
+    TicketKind,
+    TrialKinds,
+    keeping,
+)
 from growsearch.sparsity import SALIENCIES, NOfM, StructuredPattern, parse_pattern
+from growsearch.tickets import SOURCE, TICKET_SCHEMES
 from growsearch.transforms import ACTIVATED, DENSE
-from growsearch.trial.config import GrowFirst, GrowthTrial, SparseTrial, TrialConfig
+from growsearch.trial.config import GrowFirst, GrowthTrial, SparseTrial, TicketTrial, TrialConfig
 from growsearch.trial.recipe_choice import RecipeChoice, recipe_values
 
 # An N:M pattern and a network without masks leave a distribution nothing to decide.
@@ -39,6 +47,9 @@ def suggest_candidate(trial: Suggester, kinds: TrialKinds) -> TrialConfig:
     if kind == "growth":
         assert kinds.growth is not None
         return _growth(trial, kinds.growth)
+    if kind == "tickets":
+        assert kinds.tickets is not None
+        return _ticket(trial, kinds.tickets)
     assert kinds.sparse is not None
     return _sparse(trial, kinds.sparse)
 
@@ -90,6 +101,41 @@ def _sparse(trial: Suggester, kind: SparseKind) -> SparseTrial:
     )
 
 
+def _ticket(trial: Suggester, kind: TicketKind) -> TicketTrial:
+    """Ask for a ticket; the answers so far say which of strength, steps and rounds there are."""
+    space = str(_suggest(trial, "tickets.space", kind.space))
+    scheme = str(_suggest(trial, "tickets.scheme", kind.scheme))
+    robustness = str(_suggest(trial, "tickets.robustness", kind.robustness))
+    attacked = robustness == "pgd" or scheme == "a-imp"
+    data = TICKET_SCHEMES[scheme].data
+    return TicketTrial(
+        space=space,
+        scheme=scheme,
+        robustness=robustness,  # type: ignore[arg-type]
+        sparsity=float(_suggest(trial, "tickets.sparsity", kind.sparsity)),
+        granularity=_suggest(trial, "tickets.granularity", kind.granularity),  # type: ignore[arg-type]
+        mode=_suggest(trial, "tickets.mode", kind.mode),  # type: ignore[arg-type]
+        source=str(_suggest(trial, "tickets.source", kind.source)),
+        epsilon=_strength(trial, kind) if attacked or robustness != "natural" else 0.0,
+        norm=_suggest(trial, "tickets.norm", kind.norm) if attacked else "inf",  # type: ignore[arg-type]
+        attack_steps=_whole(trial, "attack_steps", kind.attack_steps) if attacked else 0,
+        pretrain_epochs=_whole(trial, "pretrain_epochs", kind.pretrain_epochs),
+        pretrain_seed=_whole(trial, "pretrain_seed", kind.pretrain_seed),
+        draw_epochs=_whole(trial, "draw_epochs", kind.draw_epochs) if data is not None else 0,
+        rounds=_whole(trial, "rounds", kind.rounds) if data == SOURCE else 0,
+        training=_training(trial, "tickets", kind),
+    )
+
+
+def _strength(trial: Suggester, kind: TicketKind) -> float:
+    assert kind.epsilon is not None  # TicketKind has asked for it
+    return float(_suggest(trial, "tickets.epsilon", kind.epsilon))
+
+
+def _whole(trial: Suggester, name: str, decision: Decision) -> int:
+    return int(_suggest(trial, f"tickets.{name}", decision))
+
+
 def _grow_first(trial: Suggester, kind: GrowFirstKind) -> GrowFirst:
     metric = kind.budget.metric
     budget = _suggest(trial, f"sparse.grow.budget.{metric}", kind.budget.decision)
@@ -125,7 +171,9 @@ def _activation(trial: Suggester, kind: SparseKind, transform: str) -> bool:
     return bool(_suggest(trial, "sparse.activation", kind.activation))
 
 
-def _training(trial: Suggester, name: str, kind: GrowthKind | SparseKind) -> RecipeChoice:
+def _training(
+    trial: Suggester, name: str, kind: GrowthKind | SparseKind | TicketKind
+) -> RecipeChoice:
     """Ask for the recipe; what the study leaves open is the recipe's own."""
     epochs = int(_suggest(trial, f"{name}.epochs", kind.epochs))
     recipe = str(_suggest(trial, f"{name}.recipe", kind.recipe))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -14,17 +15,28 @@ from growsearch.search.study_values import (
     BudgetRange,
     Count,
     DistributionName,
+    GranularityName,
+    ModeName,
+    NormName,
     OptionalCount,
     OptionalRate,
     OptionalSparsity,
     PatternName,
     PositionsName,
     RecipeName,
+    RobustnessName,
+    SchemeName,
+    Seed,
+    SourceName,
     Space,
+    Sparsity,
+    Strength,
     TransformName,
     Truth,
     UpdaterName,
 )
+
+_KINDS = ("growth", "sparse", "tickets")
 
 
 class Strict(BaseModel):
@@ -191,25 +203,73 @@ def keeping(updaters: Decision) -> tuple[str, ...]:
     return tuple(str(name) for name in values_of(updaters) if name not in SCHEDULED)
 
 
+class TicketKind(_TrialKind):
+    """Trials that pretrain on ``source``, draw a ticket and transfer it to the study's data.
+
+    ``epochs``, ``batch_size``, ``learning_rate`` and ``recipe`` are the transfer's; pretraining and
+    drawing have epochs of their own. ``epsilon`` is the strength of robust pretraining and of
+    a-imp, in pixels from 0 to 1. ``source_dir`` is where the source's files are, by default the
+    study's data_dir.
+    """
+
+    source: SourceName
+    source_dir: Path | None = None
+    scheme: SchemeName
+    sparsity: Sparsity
+    granularity: GranularityName = Field(default="unstructured", validate_default=True)
+    mode: ModeName = Field(default="finetune", validate_default=True)
+    robustness: RobustnessName = Field(default="natural", validate_default=True)
+    epsilon: Strength = None
+    norm: NormName = Field(default="inf", validate_default=True)
+    attack_steps: Count = Field(default=7, validate_default=True)
+    pretrain_epochs: Count = Field(default=10, validate_default=True)
+    pretrain_seed: Seed = Field(default=0, validate_default=True)
+    draw_epochs: Count = Field(default=2, validate_default=True)
+    rounds: Count = Field(default=3, validate_default=True)
+
+    @model_validator(mode="after")
+    def _a_strength_where_there_is_robustness(self) -> TicketKind:
+        robust = not _is_only("natural", self.robustness) or _is("a-imp", self.scheme)
+        if robust and self.epsilon is None:
+            raise ValueError(
+                "epsilon is missing: how far robust pretraining and a-imp may change a pixel; "
+                "write for example 8/255"
+            )
+        return self
+
+
 class TrialKinds(Strict):
     """The kinds of trial to search over; at least one."""
 
     growth: GrowthKind | None = None
     sparse: SparseKind | None = None
+    tickets: TicketKind | None = None
 
     @model_validator(mode="after")
     def _at_least_one(self) -> TrialKinds:
-        if self.growth is None and self.sparse is None:
-            raise ValueError("name at least one kind of trial: growth, sparse")
+        if not self.names:
+            raise ValueError(f"name at least one kind of trial: {', '.join(_KINDS)}")
+        return self
+
+    @model_validator(mode="after")
+    def _epsilon_is_used(self) -> TrialKinds:
+        kind = self.tickets
+        if kind is None or kind.epsilon is None:
+            return self
+        if _is_only("natural", kind.robustness) and not _is("a-imp", kind.scheme):
+            raise ValueError(
+                "tickets.epsilon: natural pretraining and these schemes have no use for it; "
+                "remove the key, or add robustness: pgd"
+            )
         return self
 
     @property
     def names(self) -> tuple[str, ...]:
         """The kinds that are there."""
-        return tuple(name for name in ("growth", "sparse") if getattr(self, name) is not None)
+        return tuple(name for name in _KINDS if getattr(self, name) is not None)
 
     @property
     def most_epochs(self) -> int:
         """The epochs of the longest trial that there can be."""
-        decisions = [kind.epochs for kind in (self.growth, self.sparse) if kind is not None]
+        decisions = [getattr(self, name).epochs for name in self.names]
         return max(int(max(values_of(decision), key=float)) for decision in decisions)

@@ -59,6 +59,10 @@ class Hook:
     def on_start(self, state: TrainingState) -> None:
         """Run once before the first step."""
 
+    def before_forward(self, state: TrainingState, batch: Batch) -> Batch:  # noqa: ARG002
+        """Return the batch that the network shall learn in the place of ``batch``."""
+        return batch
+
     def before_update(self, state: TrainingState) -> bool:  # noqa: ARG002
         """Run when gradients are there; False replaces this step's weight update."""
         return True
@@ -238,8 +242,10 @@ def _train_epoch(state: TrainingState, task: Task, options: TrainingOptions) -> 
 
 def _step(state: TrainingState, forward: Forward, batch: Batch, hooks: Sequence[Hook]) -> float:
     recipe, optimizer = state.recipe, state.optimizer
+    state.batch_examples = len(batch[1])
+    for hook in hooks:
+        batch = hook.before_forward(state, batch)
     inputs, targets = batch
-    state.batch_examples = len(targets)
     for group in optimizer.param_groups:
         group["lr"] = recipe.learning_rate_at(state.step / state.total_steps)
     optimizer.zero_grad(set_to_none=True)

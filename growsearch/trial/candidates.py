@@ -1,4 +1,4 @@
-"""How is a trial of each kind trained? Growth and sparse training, up to a finished network."""
+"""How is a trial of each kind trained? Growth, sparse training and tickets."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from growsearch.datasets import Dataset
 from growsearch.growth import GrowthConfig, grow
 from growsearch.sparsity import Batch, Masks, Timetable
+from growsearch.tickets import Ticket
 from growsearch.training import (
     TRAINING_PASSES,
     Classification,
@@ -22,10 +23,17 @@ from growsearch.training import (
     train,
 )
 from growsearch.transforms import MacProfile, SparsePlan, sparse_plan
-from growsearch.trial.config import NO_TRANSFORM, GrowthTrial, SparseTrial, TrialConfig
+from growsearch.trial.config import (
+    NO_TRANSFORM,
+    GrowthTrial,
+    SparseTrial,
+    TicketTrial,
+    TrialConfig,
+)
 from growsearch.trial.grow_first import base_of, make_budget, plain_history, structure_lines
 from growsearch.trial.network import AppliedTransform, Network
 from growsearch.trial.recording import Line, Recording
+from growsearch.trial.ticket_work import TicketPlaces, train_ticket
 from search_spaces import SearchSpace, search_space
 
 # A mask update every 100 steps (RigL's default), but in short runs once an epoch and ten times at
@@ -42,7 +50,8 @@ class Candidate:
     ``training_macs`` contain ``dense_gradient_macs``, what mask updates took for the gradients of
     masked weights. ``mac_error`` is how far a transformed network's forward MACs are from the dense
     network's over the whole of sparse training, as a share. ``records`` has the lines of
-    `Recording`, and of a grown network "structures": one `structure_line` an epoch.
+    `Recording`, and of a grown network "structures": one `structure_line` an epoch. ``ticket`` is
+    the one that the network started from, if it did.
     """
 
     model: nn.Module
@@ -54,12 +63,18 @@ class Candidate:
     dense_gradient_macs: int = 0
     mac_error: float | None = None
     records: Mapping[str, Sequence[Line]] = field(default_factory=dict)
+    ticket: Ticket | None = None
 
 
 def train_candidate(
-    config: TrialConfig, dataset: Dataset, seed: int, options: TrainingOptions
+    config: TrialConfig, dataset: Dataset, seed: int, options: TrainingOptions, places: TicketPlaces
 ) -> Candidate:
-    """Train ``config``'s network on ``dataset``; the same seed gives the same network."""
+    """Train ``config``'s network on ``dataset``; the same seed gives the same network.
+
+    ``places`` are where trials that start from tickets share their work.
+    """
+    if isinstance(config, TicketTrial):
+        return _from_ticket(config, dataset, seed, options, places)
     space = search_space(config.space).for_data(dataset.input_shape, dataset.num_classes)
     if isinstance(config, GrowthTrial):
         return _grown(config, space, dataset, seed, options)
@@ -138,6 +153,26 @@ def _sparse(
             else forward_part / (TRAINING_PASSES * dense_macs * examples) - 1
         ),
         records={**base.records, **recording.records},
+    )
+
+
+def _from_ticket(
+    config: TicketTrial, dataset: Dataset, seed: int, options: TrainingOptions, places: TicketPlaces
+) -> Candidate:
+    work = train_ticket(config, dataset, seed, options, places)
+    model = work.transferred.model
+    Masks.of(model).detach()
+    return Candidate(
+        model=model,
+        network=Network(
+            architecture=work.transferred.space.largest(),
+            input_shape=dataset.input_shape,
+            num_classes=dataset.num_classes,
+        ),
+        history=work.history,
+        training_macs=work.training_macs,
+        dense_training_macs=work.dense_training_macs,
+        ticket=work.ticket,
     )
 
 

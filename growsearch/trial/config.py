@@ -13,6 +13,7 @@ from growsearch.sparsity import StructuredPattern, parse_pattern, pattern_name
 from growsearch.transforms import NO_TRANSFORM, Positions, SparseSettings
 from growsearch.trial.recipe_choice import RecipeChoice
 from growsearch.trial.recording import Recorded, check_recorded
+from growsearch.trial.ticket_trial import TicketTrial
 
 __all__ = [
     "NO_TRANSFORM",
@@ -20,6 +21,7 @@ __all__ = [
     "GrowthTrial",
     "RecipeChoice",
     "SparseTrial",
+    "TicketTrial",
     "TrialConfig",
     "config_from_json",
     "trial_id",
@@ -158,7 +160,7 @@ class SparseTrial:
         return data
 
 
-TrialConfig = GrowthTrial | SparseTrial
+TrialConfig = GrowthTrial | SparseTrial | TicketTrial
 
 
 def config_from_json(data: Mapping[str, Any]) -> TrialConfig:
@@ -176,9 +178,11 @@ def config_from_json(data: Mapping[str, Any]) -> TrialConfig:
             )
         if data["kind"] == "sparse":
             return _sparse_from_json(data, training)
+        if data["kind"] == "tickets":
+            return TicketTrial.from_json(data)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UsageError(f"trial config: {error!r} in {str(dict(data))[:120]}") from error
-    raise UsageError(f"trial config: kind = {data['kind']!r}; valid: growth, sparse")
+    raise UsageError(f"trial config: kind = {data['kind']!r}; valid: growth, sparse, tickets")
 
 
 def _sparse_from_json(data: Mapping[str, Any], training: RecipeChoice) -> SparseTrial:

@@ -15,10 +15,11 @@ from growsearch.errors import UsageError
 from growsearch.growth import Budget, build_full
 from growsearch.growth.costs import Costs
 from growsearch.sparsity import Masks
+from growsearch.tickets import backbone_weights
 from growsearch.training import Classification
 from growsearch.transforms import NO_TRANSFORM, SCHEDULED
 from growsearch.trial.candidates import plan_sparse
-from growsearch.trial.config import GrowthTrial, SparseTrial, TrialConfig
+from growsearch.trial.config import GrowthTrial, SparseTrial, TicketTrial, TrialConfig
 from growsearch.trial.score import LATENCY_BATCH, fitted_profile, latency_metric
 from search_spaces import SearchSpace, SearchSpaceError, search_space
 
@@ -52,7 +53,7 @@ def forecast(
 
     MACs, parameters and the latency of devices that are estimated are told: of sparse candidates
     whose masks keep their sparsity, all of them; where masks get sparser during training, the dense
-    MACs alone; of growth, the budgeted count.
+    MACs alone; of growth, the budgeted count; of tickets, dense MACs and parameters.
 
     Args:
         config: the candidate.
@@ -65,6 +66,8 @@ def forecast(
     try:
         if isinstance(config, GrowthTrial):
             return _grown(config, space)
+        if isinstance(config, TicketTrial):
+            return _ticket(config, space)
         if config.grow is not None:
             # Which network will be masked, growing decides.
             return None
@@ -122,6 +125,20 @@ def _grown(config: GrowthTrial, space: SearchSpace) -> Forecast:
         least={metric: float(limit - dearest)},
         live=_live(work, work.dense_macs * min(1.0, limit / full)),
     )
+
+
+def _ticket(config: TicketTrial, space: SearchSpace) -> Forecast:
+    """Tell the number of zeros; in which layers they lie, the pretrained weights decide."""
+    module = build_full(space, seed=0)
+    work = trace(module, space.example_inputs())
+    backbone = sum(weight.numel() for weight in backbone_weights(module).values())
+    zeros = round(config.sparsity * backbone)
+    live = _live(work, work.dense_macs * (1 - zeros / backbone))
+    metrics: dict[str, float] = {"dense_macs": work.dense_macs}
+    if config.granularity != "channel":
+        # Whole channels come near that number only.
+        metrics["parameters"] = work.parameters - zeros
+    return Forecast(metrics=metrics, least=metrics, live=live)
 
 
 def _live(work: Workload, macs: float) -> tuple[float, ...]:

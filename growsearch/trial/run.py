@@ -18,6 +18,7 @@ from cost_models import CostModelError
 from growsearch.datasets import load_dataset
 from growsearch.errors import DivergedError, GrowsearchError, TimeLimitError, UsageError
 from growsearch.files import write_bytes, write_json, write_text
+from growsearch.tickets import write_ticket
 from growsearch.training import EpochRecord, TrainingOptions
 from growsearch.training.checkpoint import read_checkpoint
 from growsearch.trial.candidates import Candidate, train_candidate
@@ -26,6 +27,7 @@ from growsearch.trial.grow_first import growing_checkpoint
 from growsearch.trial.record import Trial
 from growsearch.trial.score import score
 from growsearch.trial.task import TrialTask, machine_lock
+from growsearch.trial.ticket_work import TicketPlaces
 from growsearch.trial.time_limit import limited
 from search_spaces import SearchSpaceError
 
@@ -132,7 +134,13 @@ def _train_and_score(
         on_resume=listener.resumed,
         checkpoint=_usable(folder),
     )
-    candidate = train_candidate(config, dataset, trial.seed, options)
+    candidate = train_candidate(
+        config,
+        dataset,
+        trial.seed,
+        options,
+        TicketPlaces(run=task.folder, source_dir=task.source_dir or task.data_dir),
+    )
     check_finite(candidate)
     devices = {device: task.profiles.get(device) for device in task.devices}
     found = score(
@@ -200,7 +208,8 @@ def _training_metrics(candidate: Candidate) -> dict[str, float]:
 def write_files(folder: Path, candidate: Candidate) -> None:
     """Write architecture.json, weights.safetensors and history.csv of a trained candidate.
 
-    What it recorded goes into one file of JSON lines each, such as spectra.jsonl.
+    What it recorded goes into one file of JSON lines each, such as spectra.jsonl, and the ticket
+    that it started from into ticket.safetensors.
     """
     weights = {name: tensor.contiguous() for name, tensor in candidate.model.state_dict().items()}
     write_bytes(folder / "weights.safetensors", save(weights))
@@ -208,6 +217,8 @@ def write_files(folder: Path, candidate: Candidate) -> None:
     for name, lines in candidate.records.items():
         text = "".join(f"{json.dumps(line, allow_nan=False)}\n" for line in lines)
         write_text(folder / f"{name}.jsonl", text)
+    if candidate.ticket is not None:
+        write_ticket(folder / "ticket.safetensors", candidate.ticket)
     # Last: a folder with an architecture has everything.
     write_json(folder / "architecture.json", candidate.network.to_json())
 

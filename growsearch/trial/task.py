@@ -25,7 +25,8 @@ class TrialTask:
     the files to predict a device's latency from; a device without one is measured or estimated.
     ``time_limit_s`` is what one attempt at a trial may take; None is no limit. ``measure`` takes
     the place of `growsearch.trial.score.measured_latency` where latencies are measured elsewhere.
-    ``code_dir`` is where a worker finds own code.
+    ``code_dir`` is where a worker finds own code. ``source_dir`` is the folder of the data that
+    tickets are pretrained on; None is ``data_dir``.
     """
 
     dataset: str
@@ -36,6 +37,7 @@ class TrialTask:
     time_limit_s: float | None = None
     measure: Measure | None = None
     code_dir: Path | None = None
+    source_dir: Path | None = None
 
 
 def machine_lock() -> MachineLock:

@@ -1,0 +1,62 @@
+"""Which part of a network is a ticket drawn from? All but its classifier, the backbone."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from growsearch.errors import UsageError
+from growsearch.sparsity import first_and_last, prunable_parameters
+
+
+def classifier_name(model: nn.Module) -> str:
+    """Return the path of the classifier: the last convolution or linear layer."""
+    return first_and_last(model)[1].rpartition(".")[0]
+
+
+def backbone_weights(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Return the weights of every convolution and linear layer but the classifier, by name.
+
+    Raises:
+        UsageError: if there is none.
+    """
+    classifier = first_and_last(model)[1]
+    weights = {n: w for n, w in prunable_parameters(model).items() if n != classifier}
+    if not weights:
+        raise UsageError(
+            f"{type(model).__name__} has no layer before its classifier to draw a ticket from"
+        )
+    return weights
+
+
+def weights_hash(model: nn.Module, names: Iterable[str]) -> str:
+    """Return 16 hexadecimal digits of the parameters ``names``: names, shapes and values."""
+    digest = hashlib.sha256()
+    parameters = dict(model.named_parameters())
+    for name in sorted(names):
+        if name not in parameters:
+            raise UsageError(f"ticket: {type(model).__name__} has no parameter {name!r}")
+        value = parameters[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tuple(value.shape)} {value.dtype} ".encode())
+        digest.update(value.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+@torch.no_grad()
+def load_backbone(model: nn.Module, state: Mapping[str, Tensor], *, without: str) -> None:
+    """Copy every tensor of ``state`` that ``model`` has too, in name and shape, but ``without``.
+
+    Args:
+        model: changed in place.
+        state: a pretrained network's.
+        without: the path of its classifier.
+    """
+    own = model.state_dict(keep_vars=False)
+    for name, value in state.items():
+        if name.rpartition(".")[0] == without:
+            continue
+        if name in own and own[name].shape == value.shape:
+            own[name].copy_(value)

@@ -1,0 +1,151 @@
+"""Where do the weights theta_pre come from? Dense training on a source data set, robust or not."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from growsearch.datasets import Dataset
+from growsearch.errors import GrowsearchError
+from growsearch.growth import build_full
+from growsearch.tickets.robustness import NATURAL, Robustness
+from growsearch.training import (
+    Checkpoint,
+    Classification,
+    Recipe,
+    TrainingOptions,
+    plain,
+    read_checkpoint,
+    train,
+    write_checkpoint,
+)
+from growsearch.transforms import MacProfile
+from search_spaces import SearchSpace, search_space
+
+# Apart from the batches' stream, which has the run's own seed.
+_PERTURBATION_SEED = 1_000_003
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pretrained:
+    """A dense network, trained on a source data set.
+
+    Attributes:
+        model: it holds theta_pre; whoever trains further takes a copy.
+        space: the network's, adapted to the source data.
+        source: what it depends on, as JSON data.
+        training_macs: what pretraining took, attacks included.
+        examples: how many training examples it saw, each time counted.
+        accuracy: on the source's validation split, without perturbation.
+    """
+
+    model: nn.Module
+    space: SearchSpace
+    source: Mapping[str, Any]
+    training_macs: int
+    examples: int
+    accuracy: float
+
+
+def pretrain(
+    space: SearchSpace,
+    dataset: Dataset,
+    recipe: Recipe,
+    *,
+    robustness: Robustness = NATURAL,
+    seed: int,
+    options: TrainingOptions | None = None,
+) -> Pretrained:
+    """Train the full configuration of ``space`` on ``dataset``; the same seed, the same network.
+
+    The seed gives the same first weights and the same batches whatever the robustness.
+
+    Raises:
+        UsageError: if the inputs are no images and ``robustness`` perturbs them.
+        DivergedError: if the loss stops being finite.
+    """
+    options = options or TrainingOptions()
+    space = space.for_data(dataset.input_shape, dataset.num_classes)
+    task = Classification(dataset)
+    with options.guard():
+        model = build_full(space, seed)
+        macs = MacProfile.of(model, space.example_inputs()).dense_macs
+    hooks = robustness.hooks(dataset.normalisation, seed=seed + _PERTURBATION_SEED)
+    history, state = train(
+        model,
+        task,
+        recipe,
+        seed=seed,
+        forward_macs=macs,
+        options=dataclasses.replace(options, hooks=(*hooks, *options.hooks)),
+    )
+    return Pretrained(
+        model=model.eval(),
+        space=space,
+        source=pretraining_source(space, dataset, recipe, robustness, seed),
+        training_macs=state.training_macs,
+        examples=state.total_steps * task.batch_examples(recipe.batch_size),
+        accuracy=history[-1].accuracy,
+    )
+
+
+def pretraining_source(
+    space: SearchSpace, dataset: Dataset, recipe: Recipe, robustness: Robustness, seed: int
+) -> dict[str, Any]:
+    """Return all that the weights of `pretrain` depend on, as JSON data."""
+    return {
+        "space": space.name,
+        "dataset": dataset.name,
+        "examples": len(dataset.train),
+        "input_shape": list(dataset.input_shape),
+        "num_classes": dataset.num_classes,
+        "recipe": plain(recipe),
+        "robustness": robustness.to_json(),
+        "seed": seed,
+    }
+
+
+def write_pretrained(path: Path, pretrained: Pretrained) -> None:
+    """Write weights, statistics and facts to one safetensors file, in one atomic step."""
+    facts = {
+        "source": dict(pretrained.source),
+        "training_macs": pretrained.training_macs,
+        "examples": pretrained.examples,
+        "accuracy": pretrained.accuracy,
+    }
+    tensors: dict[str, Tensor] = dict(pretrained.model.state_dict())
+    write_checkpoint(path, Checkpoint(tensors=tensors, facts=facts))
+
+
+def read_pretrained(path: Path) -> Pretrained:
+    """Read what `write_pretrained` wrote, of a space that the registry has.
+
+    Raises:
+        GrowsearchError: if the file is damaged or its network cannot be built.
+    """
+    checkpoint = read_checkpoint(path)
+    facts = checkpoint.facts
+    try:
+        source = facts["source"]
+        space = search_space(source["space"]).for_data(
+            tuple(source["input_shape"]), source["num_classes"]
+        )
+        model = build_full(space, 0)
+        model.load_state_dict(dict(checkpoint.tensors))
+        return Pretrained(
+            model=model.eval(),
+            space=space,
+            source=source,
+            training_macs=int(facts["training_macs"]),
+            examples=int(facts["examples"]),
+            accuracy=float(facts["accuracy"]),
+        )
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise GrowsearchError(
+            f"{path} holds no pretrained network of this version ({error}); delete it"
+        ) from error

@@ -1,0 +1,100 @@
+"""Which ways are there to draw a ticket? One line a scheme."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from growsearch.datasets import Dataset
+from growsearch.errors import UsageError
+from growsearch.tickets.drawing import Draw, Drawn, DrawSettings
+from growsearch.tickets.iterative import adversarial_iterative, iterative
+from growsearch.tickets.learnable import learnable
+from growsearch.tickets.one_shot import one_shot
+from growsearch.tickets.pretraining import Pretrained
+from growsearch.training import TrainingOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scheme:
+    """A way to draw a ticket.
+
+    ``data`` says what it trains on: nothing, the data of the pretraining, or the task's.
+    """
+
+    draw: Callable[[Draw], Drawn]
+    description: str
+    data: str | None
+
+
+SOURCE, TARGET = "source", "target"
+
+TICKET_SCHEMES: dict[str, Scheme] = {
+    "omp": Scheme(
+        draw=one_shot, description="one-shot magnitude pruning of the pretrained weights", data=None
+    ),
+    "imp": Scheme(
+        draw=iterative,
+        description="iterative magnitude pruning, rewound to the pretrained weights",
+        data=SOURCE,
+    ),
+    "a-imp": Scheme(
+        draw=adversarial_iterative,
+        description="iterative magnitude pruning with adversarial training",
+        data=SOURCE,
+    ),
+    "lmp": Scheme(
+        draw=learnable,
+        description="a mask learned for the task over frozen pretrained weights",
+        data=TARGET,
+    ),
+}
+
+
+def draw(
+    pretrained: Pretrained,
+    settings: DrawSettings,
+    *,
+    data: Dataset | None = None,
+    seed: int = 0,
+    options: TrainingOptions | None = None,
+) -> Drawn:
+    """Draw a ticket from a pretrained network, which stays as it is.
+
+    The number of zeros is round(sparsity x weights), exact where units are single weights and
+    elsewhere as near as whole units come; the weights are those of `backbone_weights`. With
+    ``options.checkpoint`` a draw that trains goes on where it was cut off.
+
+    Args:
+        pretrained: holds theta_pre.
+        settings: what is wanted.
+        data: what the scheme trains on: for "imp" and "a-imp" that of the pretraining, for "lmp"
+            the task's; "omp" takes none.
+        seed: of batches, perturbations and new classifiers.
+        options: hooks, pause guard, checkpoint.
+
+    Raises:
+        UsageError: for an unknown scheme, or without what it needs.
+        DivergedError: if a loss stops being finite.
+    """
+    scheme = ticket_scheme(settings.scheme)
+    return scheme.draw(
+        Draw(
+            pretrained=pretrained,
+            settings=settings,
+            data=data,
+            seed=seed,
+            options=options or TrainingOptions(),
+        )
+    )
+
+
+def ticket_scheme(name: str) -> Scheme:
+    """Return the scheme called ``name``.
+
+    Raises:
+        UsageError: if there is none; the valid ones are listed.
+    """
+    if name not in TICKET_SCHEMES:
+        raise UsageError(f"scheme: unknown {name!r}; valid: {', '.join(TICKET_SCHEMES)}")
+    return TICKET_SCHEMES[name]
