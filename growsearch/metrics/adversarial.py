@@ -1,0 +1,190 @@
+"""Which small change of an image fools a network? FGSM and PGD, inside valid pixels."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from growsearch.datasets.normalisation import IDENTITY, Normalisation
+from growsearch.errors import UsageError
+from growsearch.metrics.evaluation import evaluating
+
+Norm = Literal["inf", "2"]
+
+_LEVELS = 255.0
+# Below this a gradient is no direction.
+_TINY = 1e-12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attack:
+    """A projected gradient attack: how far, in how many steps of what size, in which norm.
+
+    ``epsilon`` and ``step_size`` are in raw pixels from 0 to 1, whatever the normalisation.
+
+    Raises:
+        UsageError: for a negative or infinite length, no steps or an unknown norm.
+    """
+
+    epsilon: float
+    steps: int
+    step_size: float
+    norm: Norm = "inf"
+    random_start: bool = True
+
+    def __post_init__(self) -> None:
+        _check_length("epsilon", self.epsilon)
+        _check_length("step_size", self.step_size)
+        if self.steps < 1:
+            raise UsageError(f"attack: steps = {self.steps} is not a whole number above 0")
+        if self.norm not in get_args(Norm):
+            raise UsageError(f"attack: unknown norm {self.norm!r}; valid: inf, 2")
+
+
+def fgsm(
+    model: nn.Module,
+    inputs: Tensor,
+    labels: Tensor,
+    *,
+    epsilon: float,
+    normalisation: Normalisation = IDENTITY,
+) -> Tensor:
+    """Return ``inputs`` one step up the loss: x + epsilon sign(grad_x L).
+
+    Goodfellow et al. 2015 (arXiv 1412.6572, section 4); L is the cross-entropy in evaluation mode.
+    The model's modes, parameters and gradients stay as they are.
+
+    Args:
+        model: maps inputs to logits (N, classes).
+        inputs: (N, C, H, W), normalised.
+        labels: (N,) the true classes.
+        epsilon: in raw pixels from 0 to 1, such as 8/255.
+        normalisation: what the inputs have gone through. With it the result is clamped to valid
+            pixels. The identity stands for an unknown one: ``epsilon`` is then in the units of the
+            inputs, and nothing is clamped.
+
+    Raises:
+        UsageError: for an epsilon that is negative or not finite.
+    """
+    _check_length("epsilon", epsilon)
+    pixels = _Pixels.of(inputs, normalisation)
+    with evaluating(model):
+        step = epsilon * _gradient(model, inputs, labels).sign()
+    return pixels.moved(inputs, pixels.valid(step))
+
+
+def pgd(
+    model: nn.Module,
+    inputs: Tensor,
+    labels: Tensor,
+    *,
+    attack: Attack,
+    generator: torch.Generator,
+    normalisation: Normalisation = IDENTITY,
+) -> Tensor:
+    """Return ``inputs`` after steps up the loss, each projected into the ball and valid pixels.
+
+    Madry et al. 2018 (arXiv 1706.06083, section 2.1): x_t+1 = P(x_t + step_size direction), where
+    the direction is sign(grad_x L) for the maximum norm and grad_x L / |grad_x L|_2 for the
+    Euclidean one. A random start is uniform in the ball. Everything else is as in `fgsm`.
+
+    Args:
+        model: maps inputs to logits (N, classes).
+        inputs: (N, C, H, W), normalised.
+        labels: (N,) the true classes.
+        attack: the size of the ball, the steps and the norm.
+        generator: draws the random start; may live on another device than the inputs.
+        normalisation: what the inputs have gone through; see `fgsm`.
+    """
+    pixels = _Pixels.of(inputs, normalisation)
+    delta = torch.zeros_like(inputs)
+    if attack.random_start:
+        delta = pixels.valid(_random_start(inputs, attack, generator))
+    with evaluating(model):
+        for _ in range(attack.steps):
+            gradient = _gradient(model, pixels.moved(inputs, delta), labels)
+            step = attack.step_size * _direction(gradient, attack.norm)
+            delta = pixels.valid(_project(delta + step, attack))
+    return pixels.moved(inputs, delta)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pixels:
+    """The room that every pixel has, and how long a raw pixel from 0 to 1 is in inputs."""
+
+    lowest: Tensor
+    highest: Tensor
+    scale: Tensor
+
+    @classmethod
+    def of(cls, inputs: Tensor, normalisation: Normalisation) -> _Pixels:
+        """Read off how far every pixel is from black and white."""
+        if normalisation == IDENTITY:
+            end = inputs.new_tensor(math.inf)
+            return cls(-end, end, inputs.new_ones(()))
+        shape = (1, -1, *(1,) * (inputs.ndim - 2))
+        mean = inputs.new_tensor(normalisation.mean).view(shape) / _LEVELS
+        deviation = inputs.new_tensor(normalisation.deviation).view(shape) / _LEVELS
+        raw = (inputs.detach() * deviation + mean).clamp(0.0, 1.0)
+        return cls(-raw, 1.0 - raw, 1.0 / deviation)
+
+    def valid(self, delta: Tensor) -> Tensor:
+        """Cut ``delta`` (raw pixels) where a pixel would be darker than black, or too bright."""
+        return torch.maximum(torch.minimum(delta, self.highest), self.lowest)
+
+    def moved(self, inputs: Tensor, delta: Tensor) -> Tensor:
+        """Return ``inputs`` with ``delta`` (raw pixels) added."""
+        return (inputs + delta * self.scale).detach()
+
+
+def _gradient(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+    """Return the gradient of every example's own loss, one of the inputs' shape."""
+    with torch.enable_grad():
+        leaf = inputs.detach().requires_grad_()
+        loss = F.cross_entropy(model(leaf), labels, reduction="sum")
+        return torch.autograd.grad(loss, leaf)[0]
+
+
+def _direction(gradient: Tensor, norm: Norm) -> Tensor:
+    if norm == "inf":
+        return gradient.sign()
+    return gradient / _lengths(gradient).clamp_min(_TINY)
+
+
+def _project(delta: Tensor, attack: Attack) -> Tensor:
+    """Return the nearest point of the ball; cutting to valid pixels afterwards stays inside it."""
+    if attack.norm == "inf":
+        return delta.clamp(-attack.epsilon, attack.epsilon)
+    return delta * (attack.epsilon / _lengths(delta).clamp_min(_TINY)).clamp_max(1.0)
+
+
+def _random_start(inputs: Tensor, attack: Attack, generator: torch.Generator) -> Tensor:
+    """Return a point (N, ...) uniform in the ball of every example."""
+    device = generator.device
+    if attack.norm == "inf":
+        cube = torch.rand(inputs.shape, generator=generator, device=device).to(inputs)
+        return (2 * cube - 1) * attack.epsilon
+    towards = torch.randn(inputs.shape, generator=generator, device=device).to(inputs)
+    drawn = torch.rand(len(inputs), generator=generator, device=device).to(inputs)
+    # The volume within r grows with r to the number of pixels.
+    share = drawn.pow(1 / inputs[0].numel()).view(-1, *(1,) * (inputs.ndim - 1))
+    return share * attack.epsilon * towards / _lengths(towards).clamp_min(_TINY)
+
+
+def _lengths(examples: Tensor) -> Tensor:
+    """Return the Euclidean length of every example (N, 1, ...)."""
+    lengths: Tensor = torch.linalg.vector_norm(examples.flatten(1), dim=1)
+    return lengths.view(-1, *(1,) * (examples.ndim - 1))
+
+
+def _check_length(name: str, value: float) -> None:
+    if not 0 <= value < math.inf:
+        raise UsageError(
+            f"attack: {name} = {value} is not a finite length of at least 0; "
+            "give raw pixels from 0 to 1, such as 8/255 = 0.0314"
+        )
