@@ -10,10 +10,13 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from growsearch.datasets.dataset import Dataset, Split
+from growsearch.datasets.normalisation import Normalisation
 from growsearch.errors import UsageError
 
 _HELD_OUT = 300
 _SPLIT_SEED = 0
+# Grey levels go from 0 to 16, pixels from 0 to 255.
+_PIXELS_A_LEVEL = 255 / 16
 
 
 def load(data_dir: Path | None) -> Dataset:
@@ -36,9 +39,17 @@ def load(data_dir: Path | None) -> Dataset:
         rest, test_size=_HELD_OUT, stratify=raw.target[rest], random_state=_SPLIT_SEED
     )
     images = torch.from_numpy(raw.images).float().unsqueeze(1)
-    images = (images - images[train].mean()) / images[train].std()
+    mean, deviation = images[train].mean(), images[train].std()
+    images = (images - mean) / deviation
     labels = torch.from_numpy(raw.target).long()
     splits = [Split(inputs=images[part], labels=labels[part]) for part in (train, validation, test)]
     return Dataset(
-        name="digits", train=splits[0], validation=splits[1], test=splits[2], num_classes=10
+        name="digits",
+        train=splits[0],
+        validation=splits[1],
+        test=splits[2],
+        num_classes=10,
+        normalisation=Normalisation(
+            mean=(float(mean) * _PIXELS_A_LEVEL,), deviation=(float(deviation) * _PIXELS_A_LEVEL,)
+        ),
     )

@@ -13,10 +13,10 @@ from torch.nn import functional as F
 from growsearch.datasets.normalisation import IDENTITY, Normalisation
 from growsearch.errors import UsageError
 from growsearch.metrics.evaluation import evaluating
+from growsearch.metrics.pixels import Pixels, normal
 
 Norm = Literal["inf", "2"]
 
-_LEVELS = 255.0
 # Below this a gradient is no direction.
 _TINY = 1e-12
 
@@ -72,7 +72,7 @@ def fgsm(
         UsageError: for an epsilon that is negative or not finite.
     """
     _check_length("epsilon", epsilon)
-    pixels = _Pixels.of(inputs, normalisation)
+    pixels = Pixels.of(inputs, normalisation)
     with evaluating(model):
         step = epsilon * _gradient(model, inputs, labels).sign()
     return pixels.moved(inputs, pixels.valid(step))
@@ -101,7 +101,7 @@ def pgd(
         generator: draws the random start; may live on another device than the inputs.
         normalisation: what the inputs have gone through; see `fgsm`.
     """
-    pixels = _Pixels.of(inputs, normalisation)
+    pixels = Pixels.of(inputs, normalisation)
     delta = torch.zeros_like(inputs)
     if attack.random_start:
         delta = pixels.valid(_random_start(inputs, attack, generator))
@@ -111,35 +111,6 @@ def pgd(
             step = attack.step_size * _direction(gradient, attack.norm)
             delta = pixels.valid(_project(delta + step, attack))
     return pixels.moved(inputs, delta)
-
-
-@dataclass(frozen=True, slots=True)
-class _Pixels:
-    """The room that every pixel has, and how long a raw pixel from 0 to 1 is in inputs."""
-
-    lowest: Tensor
-    highest: Tensor
-    scale: Tensor
-
-    @classmethod
-    def of(cls, inputs: Tensor, normalisation: Normalisation) -> _Pixels:
-        """Read off how far every pixel is from black and white."""
-        if normalisation == IDENTITY:
-            end = inputs.new_tensor(math.inf)
-            return cls(-end, end, inputs.new_ones(()))
-        shape = (1, -1, *(1,) * (inputs.ndim - 2))
-        mean = inputs.new_tensor(normalisation.mean).view(shape) / _LEVELS
-        deviation = inputs.new_tensor(normalisation.deviation).view(shape) / _LEVELS
-        raw = (inputs.detach() * deviation + mean).clamp(0.0, 1.0)
-        return cls(-raw, 1.0 - raw, 1.0 / deviation)
-
-    def valid(self, delta: Tensor) -> Tensor:
-        """Cut ``delta`` (raw pixels) where a pixel would be darker than black, or too bright."""
-        return torch.maximum(torch.minimum(delta, self.highest), self.lowest)
-
-    def moved(self, inputs: Tensor, delta: Tensor) -> Tensor:
-        """Return ``inputs`` with ``delta`` (raw pixels) added."""
-        return (inputs + delta * self.scale).detach()
 
 
 def _gradient(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
@@ -169,7 +140,7 @@ def _random_start(inputs: Tensor, attack: Attack, generator: torch.Generator) ->
     if attack.norm == "inf":
         cube = torch.rand(inputs.shape, generator=generator, device=device).to(inputs)
         return (2 * cube - 1) * attack.epsilon
-    towards = torch.randn(inputs.shape, generator=generator, device=device).to(inputs)
+    towards = normal(inputs, generator)
     drawn = torch.rand(len(inputs), generator=generator, device=device).to(inputs)
     # The volume within r grows with r to the number of pixels.
     share = drawn.pow(1 / inputs[0].numel()).view(-1, *(1,) * (inputs.ndim - 1))
