@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from growsearch.commands import devices as devices_command
+from growsearch.commands import evaluate as evaluate_command
 from growsearch.commands import grow as grow_command
 from growsearch.commands import profile as profile_command
 from growsearch.commands import submit as submit_command
@@ -292,6 +293,7 @@ def _listing(what: str) -> dict[str, str]:
 
 
 app.command("devices", epilog=devices_command.EPILOG)(devices_command.devices)
+app.command("evaluate", epilog=evaluate_command.EPILOG)(evaluate_command.evaluate)
 app.command("grow", epilog=grow_command.EPILOG)(grow_command.grow)
 app.command("profile", epilog=profile_command.EPILOG)(profile_command.profile)
 app.command("submit", epilog=submit_command.EPILOG)(submit_command.submit)

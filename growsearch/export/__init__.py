@@ -4,8 +4,16 @@ from growsearch.export.network_export import (
     ExportError,
     ExportResult,
     export_network,
+    load_trained,
     normal_inputs,
     token_inputs,
 )
 
-__all__ = ["ExportError", "ExportResult", "export_network", "normal_inputs", "token_inputs"]
+__all__ = [
+    "ExportError",
+    "ExportResult",
+    "export_network",
+    "load_trained",
+    "normal_inputs",
+    "token_inputs",
+]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -29,9 +28,9 @@ from growsearch.metrics.perplexity import perplexity
 from growsearch.metrics.pixels import noisy
 from growsearch.metrics.settings import MetricSettings
 from growsearch.metrics.smoothing import certified_accuracy, certify
-from growsearch.pareto import Direction
+from growsearch.pareto import MEASURES, Direction, Measure
+from growsearch.pareto.measures import Labels
 
-Labels = Literal["one an example", "one a word", "one a pixel"]
 Function = Callable[[nn.Module, Split, MetricSettings], float]
 
 # By the number of axes that labels have.
@@ -41,19 +40,29 @@ _BATCH = 128
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """One measure: its title, which way is better, what it is for, its largest value.
+    """One measure and how it is computed.
 
     ``function`` maps (model, split, settings) to a value from 0 on. It leaves the model's
     parameters, gradients and modes alone, and the same settings give the same value.
-    ``images`` tells that it changes pixels, so that the inputs have to be images (N, C, H, W).
     """
 
-    title: str
-    direction: Direction
+    measure: Measure
     function: Function
-    highest: float | None = 1.0
-    labels: Labels = "one an example"
-    images: bool = False
+
+    @classmethod
+    def of(cls, name: str, function: Function) -> Metric:
+        """Return the measure of this name, computed by ``function``."""
+        return cls(measure=MEASURES[name], function=function)
+
+    @property
+    def title(self) -> str:
+        """The name for people."""
+        return self.measure.title
+
+    @property
+    def direction(self) -> Direction:
+        """Which way is better."""
+        return self.measure.direction
 
 
 def evaluate(
@@ -76,11 +85,11 @@ def fitting_metric(name: str, split: Split) -> Metric:
     """
     if name not in METRICS:
         raise UsageError(f"metrics: unknown {name!r}; valid: {', '.join(METRICS)}")
-    metric = METRICS[name]
+    metric, measure = METRICS[name], METRICS[name].measure
     found = _LABELS.get(split.labels.ndim, "of another shape")
-    if metric.labels != found:
-        raise UsageError(f"metrics: {name} is for labels {metric.labels}; this data has {found}")
-    if metric.images and split.inputs.ndim != 4:
+    if measure.labels != found:
+        raise UsageError(f"metrics: {name} is for labels {measure.labels}; this data has {found}")
+    if measure.images and split.inputs.ndim != 4:
         raise UsageError(
             f"metrics: {name} is for images; this data has inputs of {tuple(split.inputs.shape)}"
         )
@@ -190,55 +199,16 @@ def _generator(settings: MetricSettings) -> torch.Generator:
 
 
 METRICS: Mapping[str, Metric] = {
-    "accuracy": Metric(title="Accuracy", direction="maximize", function=_of_logits(accuracy)),
-    "nll": Metric(
-        title="Negative log-likelihood (nats)",
-        direction="minimize",
-        function=_of_logits(cross_entropy),
-        highest=None,
-    ),
-    "ece": Metric(
-        title="Calibration error (ECE)",
-        direction="minimize",
-        function=_of_logits(expected_calibration_error),
-    ),
-    "adaptive_ece": Metric(
-        title="Calibration error (equal-mass bins)",
-        direction="minimize",
-        function=_of_logits(adaptive_calibration_error),
-    ),
-    "brier": Metric(
-        title="Brier score", direction="minimize", function=_of_logits(brier_score), highest=2.0
-    ),
-    "fgsm_accuracy": Metric(
-        title="Accuracy under FGSM", direction="maximize", function=_fgsm_accuracy, images=True
-    ),
-    "pgd_accuracy": Metric(
-        title="Accuracy under PGD", direction="maximize", function=_pgd_accuracy, images=True
-    ),
-    "certified_accuracy": Metric(
-        title="Certified accuracy (smoothed)",
-        direction="maximize",
-        function=_certified_accuracy,
-        images=True,
-    ),
-    "ood_auroc": Metric(
-        title="OOD ROC-AUC (softmax)",
-        direction="maximize",
-        function=_auroc(softmax_strangeness),
-        images=True,
-    ),
-    "ood_auroc_energy": Metric(
-        title="OOD ROC-AUC (energy)", direction="maximize", function=_auroc(energy), images=True
-    ),
-    "perplexity": Metric(
-        title="Perplexity",
-        direction="minimize",
-        function=_perplexity,
-        highest=None,
-        labels="one a word",
-    ),
-    "mean_iou": Metric(
-        title="Mean IoU", direction="maximize", function=_mean_iou, labels="one a pixel"
-    ),
+    "accuracy": Metric.of("accuracy", _of_logits(accuracy)),
+    "nll": Metric.of("nll", _of_logits(cross_entropy)),
+    "ece": Metric.of("ece", _of_logits(expected_calibration_error)),
+    "adaptive_ece": Metric.of("adaptive_ece", _of_logits(adaptive_calibration_error)),
+    "brier": Metric.of("brier", _of_logits(brier_score)),
+    "fgsm_accuracy": Metric.of("fgsm_accuracy", _fgsm_accuracy),
+    "pgd_accuracy": Metric.of("pgd_accuracy", _pgd_accuracy),
+    "certified_accuracy": Metric.of("certified_accuracy", _certified_accuracy),
+    "ood_auroc": Metric.of("ood_auroc", _auroc(softmax_strangeness)),
+    "ood_auroc_energy": Metric.of("ood_auroc_energy", _auroc(energy)),
+    "perplexity": Metric.of("perplexity", _perplexity),
+    "mean_iou": Metric.of("mean_iou", _mean_iou),
 }

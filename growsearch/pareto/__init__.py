@@ -7,14 +7,17 @@ from growsearch.pareto.bounds import (
     parse_bound,
 )
 from growsearch.pareto.front import Direction, Front, Point
+from growsearch.pareto.measures import MEASURES, Measure
 from growsearch.pareto.quantities import format_quantity, is_share, parse_quantity, parse_share
 from growsearch.pareto.selection import Bound, BoundCost, Preference, Selection, select
 
 __all__ = [
+    "MEASURES",
     "Bound",
     "BoundCost",
     "Direction",
     "Front",
+    "Measure",
     "Point",
     "Preference",
     "Selection",

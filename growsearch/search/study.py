@@ -97,6 +97,8 @@ class Study:
             raise UsageError("--address: the serial backend uses no cluster; use --backend ray")
         dataset = load_dataset(self.config.dataset, self.config.data_dir)
         check_budgets(self.config, dataset)
+        quality = self.config.metrics.quality(self.config.quality_names)
+        quality.check(dataset, self.config.data_dir)
         check_profiles(self.config, self.folder)
         points_to_evaluate(self.config.trials, self.config.search.points_to_evaluate)
         earlier_trials(self.config)
@@ -131,6 +133,7 @@ class Study:
             folder=self.folder.path,
             profiles=profiles,
             time_limit_s=self.config.search.time_limit,
+            quality=self.config.metrics.quality(self.config.quality_names),
         )
         if len(recorder.trials) >= self.config.search.trials:
             return

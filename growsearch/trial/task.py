@@ -11,6 +11,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from cost_models import MachineLock
+from growsearch.trial.quality import Quality
 from growsearch.trial.record import Latency
 
 # (module, one example, device, this host's lock) -> what the device takes.
@@ -25,6 +26,7 @@ class TrialTask:
     the files to predict a device's latency from; a device without one is measured or estimated.
     ``time_limit_s`` is what one attempt at a trial may take; None is no limit. ``measure`` takes
     the place of `growsearch.trial.score.measured_latency` where latencies are measured elsewhere.
+    ``quality`` are the measures beyond accuracy that a finished trial has.
     """
 
     dataset: str
@@ -34,6 +36,7 @@ class TrialTask:
     profiles: Mapping[str, Path] = field(default_factory=dict)
     time_limit_s: float | None = None
     measure: Measure | None = None
+    quality: Quality = field(default_factory=Quality)
 
 
 def machine_lock() -> MachineLock:

@@ -8,6 +8,7 @@ from growsearch.datasets.dataset import Split
 from growsearch.datasets.normalisation import Normalisation
 from growsearch.errors import UsageError
 from growsearch.metrics import METRICS, Attack, MetricSettings, Smoothing, evaluate
+from growsearch.pareto import MEASURES
 
 SETTINGS = MetricSettings(
     normalisation=Normalisation(mean=(128.0,), deviation=(64.0,)),
@@ -47,7 +48,7 @@ class PerPixel(nn.Module):
 def case(name):
     """Return a network, in training mode but for one part, and data for a metric."""
     torch.manual_seed(0)
-    labels = METRICS[name].labels
+    labels = METRICS[name].measure.labels
     if labels == "one a pixel":
         return PerPixel(), pixel_labels()
     if labels == "one a word":
@@ -58,13 +59,18 @@ def case(name):
     return model, images()
 
 
+def test_every_measure_is_computed_and_none_is_computed_that_has_no_title():
+    assert list(METRICS) == list(MEASURES)
+    assert all(METRICS[name].measure is MEASURES[name] for name in MEASURES)
+
+
 @pytest.mark.parametrize("name", METRICS)
 def test_a_metric_is_finite_in_range_and_the_same_again(name):
     model, split = case(name)
     first, second = (evaluate([name], model, split, SETTINGS)[name] for _ in range(2))
     assert first == second
     assert math.isfinite(first)
-    assert 0 <= first <= (METRICS[name].highest or math.inf)
+    assert 0 <= first <= (METRICS[name].measure.highest or math.inf)
     assert METRICS[name].title
     assert METRICS[name].direction in ("maximize", "minimize")
 
@@ -91,8 +97,9 @@ def test_a_metric_leaves_no_trace_in_the_network(name):
 @pytest.mark.parametrize("name", METRICS)
 def test_a_metric_refuses_data_that_it_is_not_for(name):
     model, _ = case(name)
-    other = pixel_labels() if METRICS[name].labels == "one an example" else images()
-    with pytest.raises(UsageError, match=f"metrics: {name} is for labels {METRICS[name].labels}"):
+    other = pixel_labels() if METRICS[name].measure.labels == "one an example" else images()
+    labels = METRICS[name].measure.labels
+    with pytest.raises(UsageError, match=f"metrics: {name} is for labels {labels}"):
         evaluate([name], model, other, SETTINGS)
 
 
