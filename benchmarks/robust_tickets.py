@@ -37,6 +37,7 @@ from growsearch.datasets import (
     load_dataset,
     subset,
 )
+from growsearch.datasets.normalisation import PIXELS
 from growsearch.datasets.stratified import stratified_choice
 from growsearch.metrics import accuracy, predict
 from growsearch.metrics.adversarial import pgd
@@ -232,7 +233,12 @@ def judged(model: torch.nn.Module, target: Dataset, attack: Robustness) -> dict[
         attack, epsilon=JUDGING_SHARE * attack.epsilon, steps=JUDGING_STEPS
     ).attack()
     attacked = pgd(
-        seen, pixels, split.labels[part], attack=judge, generator=torch.Generator().manual_seed(0)
+        seen,
+        pixels,
+        split.labels[part],
+        attack=judge,
+        generator=torch.Generator().manual_seed(0),
+        normalisation=PIXELS,
     )
     return {
         "test_accuracy": accuracy(predict(model, split.inputs), split.labels),

@@ -13,6 +13,7 @@ import typer
 from growsearch.commands import compare as compare_command
 from growsearch.commands import devices as devices_command
 from growsearch.commands import doctor as doctor_command
+from growsearch.commands import evaluate as evaluate_command
 from growsearch.commands import grow as grow_command
 from growsearch.commands import profile as profile_command
 from growsearch.commands import submit as submit_command
@@ -358,6 +359,7 @@ def _listing(what: str) -> dict[str, str]:
 app.command("compare", epilog=compare_command.EPILOG)(compare_command.compare)
 app.command("devices", epilog=devices_command.EPILOG)(devices_command.devices)
 app.command("doctor", epilog=doctor_command.EPILOG)(doctor_command.doctor)
+app.command("evaluate", epilog=evaluate_command.EPILOG)(evaluate_command.evaluate)
 app.command("grow", epilog=grow_command.EPILOG)(grow_command.grow)
 app.command("profile", epilog=profile_command.EPILOG)(profile_command.profile)
 app.command("submit", epilog=submit_command.EPILOG)(submit_command.submit)

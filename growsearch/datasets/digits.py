@@ -15,8 +15,8 @@ from growsearch.errors import UsageError
 
 _HELD_OUT = 300
 _SPLIT_SEED = 0
-# The darkest value in the files, and of a pixel.
-_INK, _PIXEL = 16, 255
+# Grey levels go from 0 to 16, pixels from 0 to 255.
+_PIXELS_A_LEVEL = 255 / 16
 
 
 def load(data_dir: Path | None) -> Dataset:
@@ -43,7 +43,6 @@ def load(data_dir: Path | None) -> Dataset:
     images = (images - mean) / deviation
     labels = torch.from_numpy(raw.target).long()
     splits = [Split(inputs=images[part], labels=labels[part]) for part in (train, validation, test)]
-    scale = _PIXEL / _INK
     return Dataset(
         name="digits",
         train=splits[0],
@@ -51,6 +50,6 @@ def load(data_dir: Path | None) -> Dataset:
         test=splits[2],
         num_classes=10,
         normalisation=Normalisation(
-            mean=(float(mean) * scale,), deviation=(float(deviation) * scale,)
+            mean=(float(mean) * _PIXELS_A_LEVEL,), deviation=(float(deviation) * _PIXELS_A_LEVEL,)
         ),
     )

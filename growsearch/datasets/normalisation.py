@@ -64,3 +64,5 @@ class Normalisation:
 
 
 IDENTITY = Normalisation()
+# Of inputs that are pixels from 0 to 1 as they are.
+PIXELS = Normalisation(deviation=(float(_LEVELS - 1),))

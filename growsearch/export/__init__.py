@@ -6,6 +6,7 @@ from growsearch.export.network_export import (
     ExportError,
     ExportResult,
     export_network,
+    load_trained,
     normal_inputs,
     token_inputs,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "ExportResult",
     "export_network",
     "load_network",
+    "load_trained",
     "normal_inputs",
     "read_weights",
     "render_card",

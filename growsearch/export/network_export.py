@@ -151,6 +151,28 @@ def export_network(
     )
 
 
+def load_trained(folder: Path, build: Build) -> nn.Module:
+    """Return the network that a trial left in ``folder``, in evaluation mode.
+
+    Args:
+        folder: holds architecture.json and weights.safetensors.
+        build: makes the module, weights free to choose, from what architecture.json holds.
+
+    Raises:
+        UsageError: if a file is missing, not readable, or of another network.
+    """
+    path, weights = folder / ARCHITECTURE_FILE, folder / WEIGHTS_FILE
+    try:
+        network = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(f"{path} is missing; run the trial again to get its network") from error
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read ({error}); run the trial again") from error
+    if not isinstance(network, dict):
+        raise UsageError(f"{path} holds no network; run the trial again")
+    return _load(build(network), read_weights(weights), weights)
+
+
 def _input_shape(network: Mapping[str, Any]) -> tuple[int, ...]:
     shape = network.get("input_shape")
     if not isinstance(shape, (list, tuple)) or not all(isinstance(n, int) and n > 0 for n in shape):

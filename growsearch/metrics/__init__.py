@@ -1,21 +1,55 @@
 """How good is a network? One small pure function a file."""
 
 from growsearch.metrics.accuracy import accuracy, cross_entropy, predict
+from growsearch.metrics.adaptive_ece import adaptive_calibration_error
+from growsearch.metrics.adversarial import Attack, fgsm, pgd
+from growsearch.metrics.brier import brier_score
+from growsearch.metrics.ece import expected_calibration_error
+from growsearch.metrics.evaluation import evaluating
 from growsearch.metrics.gradient_flow import (
     effective_gradient_flow,
     layer_gradient_norms,
     undisturbed,
 )
+from growsearch.metrics.mean_iou import confusion, mean_iou
+from growsearch.metrics.out_of_distribution import energy, ood_auroc, softmax_strangeness
+from growsearch.metrics.perplexity import perplexity
+from growsearch.metrics.pixels import noisy
+from growsearch.metrics.registry import METRICS, Metric, evaluate, fitting_metric
+from growsearch.metrics.settings import MetricSettings
+from growsearch.metrics.smoothing import Smoothing, certified_accuracy, certify
 from growsearch.metrics.spectra import Spectra, layer_spectra, mean_spectra
 
 __all__ = [
+    "METRICS",
+    "Attack",
+    "Metric",
+    "MetricSettings",
+    "Smoothing",
     "Spectra",
     "accuracy",
+    "adaptive_calibration_error",
+    "brier_score",
+    "certified_accuracy",
+    "certify",
+    "confusion",
     "cross_entropy",
     "effective_gradient_flow",
+    "energy",
+    "evaluate",
+    "evaluating",
+    "expected_calibration_error",
+    "fgsm",
+    "fitting_metric",
     "layer_gradient_norms",
     "layer_spectra",
+    "mean_iou",
     "mean_spectra",
+    "noisy",
+    "ood_auroc",
+    "perplexity",
+    "pgd",
     "predict",
+    "softmax_strangeness",
     "undisturbed",
 ]

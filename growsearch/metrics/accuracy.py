@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from growsearch.metrics.evaluation import evaluating
+
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:
     """Return the share of rows of ``logits`` (N, classes) whose maximum is at the label (N,)."""
@@ -13,16 +15,12 @@ def accuracy(logits: Tensor, labels: Tensor) -> float:
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> float:
-    """Return the mean negative log-likelihood in nats."""
+    """Return the mean negative log-likelihood (NLL) in nats: mean of -log softmax at the label."""
     return float(F.cross_entropy(logits, labels))
 
 
 @torch.no_grad()
 def predict(model: nn.Module, inputs: Tensor, *, batch: int = 512) -> Tensor:
-    """Return the logits (N, classes) of ``model`` in evaluation mode; its mode is restored."""
-    was_training = model.training
-    model.eval()
-    try:
+    """Return the logits (N, classes) of ``model`` in evaluation mode; modes are restored."""
+    with evaluating(model):
         return torch.cat([model(part) for part in torch.split(inputs, batch)])
-    finally:
-        model.train(was_training)

@@ -1,12 +1,8 @@
-"""Which small change of an image raises the loss most? FGSM and projected gradient descent.
-
-Images are pixels from 0 to 1, and so are all lengths.
-"""
+"""Which small change of an image fools a network? FGSM and PGD, inside valid pixels."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -14,52 +10,73 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from growsearch.datasets.normalisation import IDENTITY, Normalisation
 from growsearch.errors import UsageError
+from growsearch.metrics.evaluation import evaluating
+from growsearch.metrics.pixels import Pixels, normal
 
 Norm = Literal["inf", "2"]
 NORMS: tuple[Norm, ...] = get_args(Norm)
 
-# Keeps a gradient of zeros from being divided by its norm.
-_LEAST_NORM = 1e-12
+# Below this a gradient is no direction.
+_TINY = 1e-12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attack:
-    """Projected gradient descent: ``steps`` steps of ``step_size`` within ``epsilon``.
+    """A projected gradient attack: how far, in how many steps of what size, in which norm.
 
-    ``norm`` measures both: "inf" the largest change of a pixel, "2" the Euclidean length of an
-    image's change. ``random_start`` begins at a uniform draw from the ball, else at the image.
+    ``epsilon`` and ``step_size`` are in raw pixels from 0 to 1, whatever the normalisation.
 
     Raises:
-        UsageError: for values with which there is no attack.
+        UsageError: for a negative or infinite length, no steps or an unknown norm.
     """
 
     epsilon: float
-    steps: int = 10
-    step_size: float = 2 / 255
+    steps: int
+    step_size: float
     norm: Norm = "inf"
     random_start: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("epsilon", "steps", "step_size"):
-            if getattr(self, name) <= 0:
-                raise UsageError(f"attack: {name} = {getattr(self, name)} is not above 0")
+        _check_length("epsilon", self.epsilon)
+        _check_length("step_size", self.step_size)
+        if self.steps < 1:
+            raise UsageError(f"attack: steps = {self.steps} is not a whole number above 0")
         if self.norm not in NORMS:
-            raise UsageError(f"norm: unknown {self.norm!r}; valid: {', '.join(NORMS)}")
+            raise UsageError(f"attack: unknown norm {self.norm!r}; valid: inf, 2")
 
 
-def fgsm(model: nn.Module, inputs: Tensor, labels: Tensor, *, epsilon: float) -> Tensor:
-    """Return clip(x + epsilon sign(grad_x loss)) (Goodfellow et al. 2015, arXiv 1412.6572, 4).
+def fgsm(
+    model: nn.Module,
+    inputs: Tensor,
+    labels: Tensor,
+    *,
+    epsilon: float,
+    normalisation: Normalisation = IDENTITY,
+) -> Tensor:
+    """Return ``inputs`` one step up the loss: x + epsilon sign(grad_x L).
+
+    Goodfellow et al. 2015 (arXiv 1412.6572, section 4); L is the cross-entropy in evaluation mode.
+    The model's modes, parameters and gradients stay as they are.
 
     Args:
-        model: maps pixels to logits; it is attacked in evaluation mode and its mode is restored.
-        inputs: pixels (N, ...) from 0 to 1.
-        labels: (N,).
-        epsilon: largest change of a pixel.
+        model: maps inputs to logits (N, classes).
+        inputs: (N, C, H, W), normalised.
+        labels: (N,) the true classes.
+        epsilon: in raw pixels from 0 to 1, such as 8/255.
+        normalisation: what the inputs have gone through. With it the result is clamped to valid
+            pixels. The identity stands for an unknown one: ``epsilon`` is then in the units of the
+            inputs, and nothing is clamped.
+
+    Raises:
+        UsageError: for an epsilon that is negative or not finite.
     """
-    with _fixed(model):
-        gradient = _gradient(model, inputs, labels)
-    return (inputs + epsilon * gradient.sign()).clamp(0, 1)
+    _check_length("epsilon", epsilon)
+    pixels = Pixels.of(inputs, normalisation)
+    with evaluating(model):
+        step = epsilon * _gradient(model, inputs, labels).sign()
+    return pixels.moved(inputs, pixels.valid(step))
 
 
 def pgd(
@@ -69,67 +86,77 @@ def pgd(
     *,
     attack: Attack,
     generator: torch.Generator,
+    normalisation: Normalisation = IDENTITY,
 ) -> Tensor:
-    """Return images within the ball around ``inputs`` that raise the loss (Madry et al. 2018).
+    """Return ``inputs`` after steps up the loss, each projected into the ball and valid pixels.
 
-    x <- project(x + step_size g), with g the sign of the gradient under "inf" and the gradient at
-    length 1 under "2" (arXiv 1706.06083, section 2.1). Images stay pixels from 0 to 1.
+    Madry et al. 2018 (arXiv 1706.06083, section 2.1): x_t+1 = P(x_t + step_size direction), where
+    the direction is sign(grad_x L) for the maximum norm and grad_x L / |grad_x L|_2 for the
+    Euclidean one. A random start is uniform in the ball. Everything else is as in `fgsm`.
 
     Args:
-        model: maps pixels to logits; it is attacked in evaluation mode and its mode is restored.
-        inputs: pixels (N, ...) from 0 to 1.
-        labels: (N,).
-        attack: how far, and in how many steps.
-        generator: draws the start, on the CPU.
+        model: maps inputs to logits (N, classes).
+        inputs: (N, C, H, W), normalised.
+        labels: (N,) the true classes.
+        attack: the size of the ball, the steps and the norm.
+        generator: draws the random start; may live on another device than the inputs.
+        normalisation: what the inputs have gone through; see `fgsm`.
     """
-    change = _start(inputs, attack, generator)
-    with _fixed(model):
+    pixels = Pixels.of(inputs, normalisation)
+    delta = torch.zeros_like(inputs)
+    if attack.random_start:
+        delta = pixels.valid(_random_start(inputs, attack, generator))
+    with evaluating(model):
         for _ in range(attack.steps):
-            gradient = _gradient(model, inputs + change, labels)
-            if attack.norm == "inf":
-                change = change + attack.step_size * gradient.sign()
-                change = change.clamp(-attack.epsilon, attack.epsilon)
-            else:
-                change = change + attack.step_size * gradient / _lengths(gradient)
-                change = change * (attack.epsilon / _lengths(change)).clamp(max=1.0)
-            change = (inputs + change).clamp(0, 1) - inputs
-    return (inputs + change).clamp(0, 1)
-
-
-def _start(inputs: Tensor, attack: Attack, generator: torch.Generator) -> Tensor:
-    if not attack.random_start:
-        return torch.zeros_like(inputs)
-    if attack.norm == "inf":
-        drawn = 2 * torch.rand(inputs.shape, generator=generator) - 1
-    else:
-        # Uniform in the ball: a direction, and the d-th root of a uniform draw as the radius.
-        drawn = torch.randn(inputs.shape, generator=generator)
-        radius = torch.rand(len(inputs), generator=generator) ** (1 / inputs[0].numel())
-        drawn = drawn / _lengths(drawn) * radius.view(-1, *(1,) * (inputs.ndim - 1))
-    return (inputs + attack.epsilon * drawn.to(inputs.device)).clamp(0, 1) - inputs
+            gradient = _gradient(model, pixels.moved(inputs, delta), labels)
+            step = attack.step_size * _direction(gradient, attack.norm)
+            delta = pixels.valid(_project(delta + step, attack))
+    return pixels.moved(inputs, delta)
 
 
 def _gradient(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
-    """Return the gradient of the summed loss: each image's is its own."""
-    inputs = inputs.detach().requires_grad_(True)
+    """Return the gradient of every example's own loss, one of the inputs' shape."""
     with torch.enable_grad():
-        loss = F.cross_entropy(model(inputs), labels, reduction="sum")
-        gradient: Tensor = torch.autograd.grad(loss, inputs)[0]
-    return gradient
+        leaf = inputs.detach().requires_grad_()
+        loss = F.cross_entropy(model(leaf), labels, reduction="sum")
+        return torch.autograd.grad(loss, leaf)[0]
 
 
-def _lengths(images: Tensor) -> Tensor:
-    lengths: Tensor = torch.linalg.vector_norm(images.flatten(1), dim=1).clamp(min=_LEAST_NORM)
-    return lengths.view(-1, *(1,) * (images.ndim - 1))
+def _direction(gradient: Tensor, norm: Norm) -> Tensor:
+    if norm == "inf":
+        return gradient.sign()
+    return gradient / _lengths(gradient).clamp_min(_TINY)
 
 
-@contextmanager
-def _fixed(model: nn.Module) -> Iterator[None]:
-    """Attack in evaluation mode inside: BatchNorm must not learn from attacked images here."""
-    modes = [(part, part.training) for part in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for part, training in modes:
-            part.training = training
+def _project(delta: Tensor, attack: Attack) -> Tensor:
+    """Return the nearest point of the ball; cutting to valid pixels afterwards stays inside it."""
+    if attack.norm == "inf":
+        return delta.clamp(-attack.epsilon, attack.epsilon)
+    return delta * (attack.epsilon / _lengths(delta).clamp_min(_TINY)).clamp_max(1.0)
+
+
+def _random_start(inputs: Tensor, attack: Attack, generator: torch.Generator) -> Tensor:
+    """Return a point (N, ...) uniform in the ball of every example."""
+    device = generator.device
+    if attack.norm == "inf":
+        cube = torch.rand(inputs.shape, generator=generator, device=device).to(inputs)
+        return (2 * cube - 1) * attack.epsilon
+    towards = normal(inputs, generator)
+    drawn = torch.rand(len(inputs), generator=generator, device=device).to(inputs)
+    # The volume within r grows with r to the number of pixels.
+    share = drawn.pow(1 / inputs[0].numel()).view(-1, *(1,) * (inputs.ndim - 1))
+    return share * attack.epsilon * towards / _lengths(towards).clamp_min(_TINY)
+
+
+def _lengths(examples: Tensor) -> Tensor:
+    """Return the Euclidean length of every example (N, 1, ...)."""
+    lengths: Tensor = torch.linalg.vector_norm(examples.flatten(1), dim=1)
+    return lengths.view(-1, *(1,) * (examples.ndim - 1))
+
+
+def _check_length(name: str, value: float) -> None:
+    if not 0 <= value < math.inf:
+        raise UsageError(
+            f"attack: {name} = {value} is not a finite length of at least 0; "
+            "give raw pixels from 0 to 1, such as 8/255 = 0.0314"
+        )

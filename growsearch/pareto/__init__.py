@@ -9,16 +9,19 @@ from growsearch.pareto.bounds import (
 )
 from growsearch.pareto.front import Direction, Front, Point
 from growsearch.pareto.likelihood import probability
+from growsearch.pareto.measures import MEASURES, Measure
 from growsearch.pareto.preferences import PREFERENCES, Preference
 from growsearch.pareto.quantities import format_quantity, is_share, parse_quantity, parse_share
 from growsearch.pareto.selection import Bound, BoundCost, Selection, select
 
 __all__ = [
+    "MEASURES",
     "PREFERENCES",
     "Bound",
     "BoundCost",
     "Direction",
     "Front",
+    "Measure",
     "Point",
     "Preference",
     "Selection",

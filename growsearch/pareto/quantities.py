@@ -53,6 +53,7 @@ _BY_SUFFIX = {
     "accuracy": SHARE,
     "sparsity": SHARE,
     "density": SHARE,
+    "ece": SHARE,
 }
 
 _SMALL = {1.0: "", 1e-3: "m", 1e-6: "µ", 1e-9: "n"}

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from growsearch.pareto import Direction, format_quantity
+from growsearch.pareto import MEASURES, Direction, format_quantity
 from growsearch.trial.record import Latency, Trial
 
 _TITLES = {
-    "accuracy": "Accuracy",
     "test_accuracy": "Test accuracy",
     "macs": "MACs (zeros skipped)",
     "dense_macs": "Dense MACs",
@@ -72,13 +71,17 @@ def title(metric: str) -> str:
     name, _, device = metric.partition("[")
     if device:
         return f"{name.capitalize()} on {device.rstrip(']')}"
+    if metric in MEASURES:
+        return MEASURES[metric].title
     return _TITLES.get(metric, metric.replace("_", " ").capitalize())
 
 
 def direction_of(metric: str, objectives: Mapping[str, Direction]) -> Direction:
-    """Return which way is better: as the study says, else more accuracy and less of the rest."""
+    """Return which way is better: as the study or the measure says, else less of all else."""
     if metric in objectives:
         return objectives[metric]
+    if metric in MEASURES:
+        return MEASURES[metric].direction
     return "maximize" if "accuracy" in metric else "minimize"
 
 

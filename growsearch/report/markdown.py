@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import yaml
 
-from growsearch.pareto import format_quantity
+from growsearch.pareto import MEASURES, format_quantity
 from growsearch.report.describe import (
     describe_check,
     describe_interval,
@@ -16,6 +16,7 @@ from growsearch.report.describe import (
     title,
 )
 from growsearch.report.device_choice import device_choices, headline
+from growsearch.report.evaluations import read_evaluation
 from growsearch.report.progress import hypervolume_progress
 from growsearch.report.run_data import Run
 from growsearch.trial.record import Trial
@@ -34,6 +35,7 @@ def render_markdown(run: Run) -> str:
         _front(run),
         *_methods(run),
         *_checked(run),
+        *_evaluations(run),
         *_progress(run),
         *_failed(run),
         *(
@@ -99,6 +101,24 @@ def _checked(run: Run) -> list[str]:
                 f"{100 * max(errors):.1f} % at most"
             )
     return ["Predicted beside measured:", "\n".join(lines)] if lines else []
+
+
+def _evaluations(run: Run) -> list[str]:
+    """Show what `growsearch evaluate` found, where it was asked."""
+    found = {t.id: read_evaluation(run.folder / "trials" / t.id) for t in run.finished}
+    there = {name: data for name, data in found.items() if data is not None}
+    if not there:
+        return []
+    names = [name for name in MEASURES if any(name in data["metrics"] for data in there.values())]
+    rows = [
+        [trial, f"{data.get('split')} of {data.get('data')}", *_values(data["metrics"], names)]
+        for trial, data in there.items()
+    ]
+    return ["## Beyond accuracy", _table(["Network", "On", *map(title, names)], rows)]
+
+
+def _values(metrics: Mapping[str, float], names: Sequence[str]) -> list[str]:
+    return [format_quantity(metrics[n], n) if n in metrics else "" for n in names]
 
 
 def _progress(run: Run) -> list[str]:

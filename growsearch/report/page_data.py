@@ -13,6 +13,7 @@ from growsearch.pareto import bounds_from_mapping
 from growsearch.pareto.quantities import COUNT, ENERGY, SHARE, TIME, quantity_of
 from growsearch.report.describe import describe_trial, direction_of, latency_devices, title
 from growsearch.report.device_choice import DeviceChoice, device_choices
+from growsearch.report.evaluations import read_evaluation
 from growsearch.report.progress import hypervolume_progress
 from growsearch.report.run_data import Run, meets, read_history
 from growsearch.trial.record import Trial
@@ -175,6 +176,7 @@ def _detail(run: Run, trial: Trial) -> dict[str, Any]:
         "hash": trial.network_hash,
         "network": None if trial.network is None else dict(trial.network),
         "latency": {device: entry.to_json() for device, entry in trial.latency.items()},
+        "evaluation": read_evaluation(run.folder / "trials" / trial.id),
         "layers": [layer.to_json() for layer in trial.layers],
         "history": {name: [_short(v) for v in column] for name, column in history.items()},
     }

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from growsearch.pareto import Direction
+from growsearch.pareto import MEASURES, Direction
 from growsearch.search.mo_asha import MultiObjectiveAsha, RungRecord, rung_steps
 from growsearch.search.study_config import StudyConfig
 from growsearch.training import EpochRecord
@@ -28,6 +28,10 @@ def rung_directions(objectives: Mapping[str, Direction]) -> dict[str, Direction]
     """Return what is compared on a rung, and which way; of several costs the first says which."""
     found: dict[str, Direction] = {}
     for name, direction in objectives.items():
+        if name in MEASURES:
+            # No epoch tells a calibration or a robustness: accuracy stands for all of them.
+            found.setdefault("accuracy", "maximize")
+            continue
         found.setdefault(_TOLD.get(name, _STAND_IN), direction)
     return found
 

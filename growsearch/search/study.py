@@ -123,6 +123,8 @@ class Study:
         check_spaces(self.config, dataset)
         check_budgets(self.config, dataset)
         check_source(self.config, dataset)
+        quality = self.config.metrics.quality(self.config.quality_names)
+        quality.check(dataset, self.config.data_dir)
         check_profiles(self.config, self.folder)
         points_to_evaluate(self.config.trials, self.config.search.points_to_evaluate)
         earlier_trials(self.config)
@@ -164,6 +166,7 @@ class Study:
             time_limit_s=self.config.search.time_limit,
             code_dir=self.config.code_dir,
             source_dir=_source_dir(self.config),
+            quality=self.config.metrics.quality(self.config.quality_names),
         )
         if len(recorder.trials) >= self.config.search.trials:
             return

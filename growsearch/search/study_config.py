@@ -10,8 +10,9 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from growsearch.errors import UsageError
-from growsearch.pareto import Bound, Direction, Preference
+from growsearch.pareto import MEASURES, Bound, Direction, Preference
 from growsearch.pareto.quantities import parse_quantity
+from growsearch.search.metric_options import MetricOptions
 from growsearch.search.study_values import Duration, Share
 from growsearch.search.trial_kinds import GrowthKind, SparseKind, Strict, TrialKinds
 
@@ -135,6 +136,8 @@ class StudyConfig(Strict):
     trackers: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = ()
     # Files of `growsearch profile`: such a device is predicted, and measured for the front alone.
     profiles: dict[str, Path] = Field(default_factory=dict)
+    # Of measures beyond accuracy: what they are taken against, how far an attack may go.
+    metrics: MetricOptions = Field(default_factory=MetricOptions)
 
     @field_validator("dataset")
     @classmethod
@@ -231,7 +234,18 @@ class StudyConfig(Strict):
     @property
     def metric_names(self) -> tuple[str, ...]:
         """Every metric that a finished trial of this study has."""
-        return (*PLAIN_OBJECTIVES, *(f"latency[{device}]" for device in self.devices))
+        return (
+            *PLAIN_OBJECTIVES,
+            *self.quality_names,
+            *(f"latency[{device}]" for device in self.devices),
+        )
+
+    @property
+    def quality_names(self) -> tuple[str, ...]:
+        """The measures beyond accuracy that are asked for, in order of their first mention."""
+        asked = dict.fromkeys((*self.objectives, *self.constraints))
+        known = _quality_metrics()
+        return tuple(name for name in asked if name in known)
 
     def bounds(self) -> tuple[Bound, ...]:
         """Return the study's hard constraints."""
@@ -273,7 +287,11 @@ def _check_metric(name: str) -> None:
     match = _LATENCY.fullmatch(name)
     if match and match[1] not in DEVICES:
         raise ValueError(f"unknown device {match[1]!r} in {name}; valid: {', '.join(DEVICES)}")
-    if not match and name not in PLAIN_OBJECTIVES:
-        raise ValueError(
-            f"unknown metric {name!r}; valid: {', '.join(PLAIN_OBJECTIVES)}, latency[DEVICE]"
-        )
+    valid = (*PLAIN_OBJECTIVES, *_quality_metrics())
+    if not match and name not in valid:
+        raise ValueError(f"unknown metric {name!r}; valid: {', '.join(valid)}, latency[DEVICE]")
+
+
+def _quality_metrics() -> tuple[str, ...]:
+    """Return the names of the measures beyond accuracy."""
+    return tuple(name for name in MEASURES if name not in PLAIN_OBJECTIVES)

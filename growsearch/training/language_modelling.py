@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from growsearch.datasets.tokens import TokenDataset, streams, windows
 from growsearch.errors import UsageError
+from growsearch.metrics import evaluating, perplexity
 from growsearch.training.classification import call
 from growsearch.training.task import Batch, Forward, Scores
 
@@ -143,19 +144,15 @@ class LanguageModelling:
         The perplexity is exp(mean negative log-likelihood). A transformer does without what is
         left over at the end.
         """
-        was_training = model.training
-        model.eval()
         forward, right, count = self.forward(), 0, 0
         loss = torch.zeros((), dtype=torch.float64)
-        try:
+        with evaluating(model):
             for inputs, targets in self._evaluated(tokens):
                 logits, labels = forward(model, inputs).flatten(0, 1), targets.flatten()
                 loss += F.cross_entropy(logits, labels, reduction="sum").cpu()
                 right += int((logits.argmax(dim=1) == labels).sum())
                 count += len(labels)
-        finally:
-            model.train(was_training)
-        return Scores(accuracy=right / count, perplexity=float((loss / count).exp()))
+        return Scores(accuracy=right / count, perplexity=perplexity(float(loss), count))
 
     def _evaluated(self, tokens: Tensor) -> Iterator[Batch]:
         if self.carried:

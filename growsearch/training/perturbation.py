@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from growsearch.datasets.normalisation import Normalisation
+from growsearch.datasets.normalisation import PIXELS, Normalisation
 from growsearch.errors import UsageError
 from growsearch.metrics.adversarial import Attack, pgd
 from growsearch.training.loop import Hook, TrainingState
@@ -103,7 +103,14 @@ class AdversarialTraining(Perturbation):
         self.attack_macs += spent
         state.training_macs += spent
         model = OnPixels(state.model, self._normalisation)
-        return pgd(model, pixels, labels, attack=self._attack, generator=self._generator)
+        return pgd(
+            model,
+            pixels,
+            labels,
+            attack=self._attack,
+            generator=self._generator,
+            normalisation=PIXELS,
+        )
 
     def settings(self) -> Mapping[str, object]:
         """Return the attack."""

@@ -11,11 +11,10 @@ from torch import Tensor, nn
 from growsearch.datasets.augmentation import NO_AUGMENTATION
 from growsearch.datasets.dataset import Dataset, Split
 from growsearch.errors import UsageError
+from growsearch.metrics import confusion, mean_iou
 from growsearch.training.classification import call
 from growsearch.training.task import Batch, Forward, Scores
 from growsearch.training.whole_batches import random_batch, whole_batches, whole_steps
-
-_EVALUATED_IMAGES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,25 +70,9 @@ class Segmentation:
         return Scores(accuracy=float(table.diagonal().sum() / table.sum()))
 
     def mean_iou(self, model: nn.Module, split: Split) -> float:
-        """Return the mean over classes of intersection over union, without classes of no pixel.
+        """Return the mean intersection over union on ``split``; see `growsearch.metrics`."""
+        return mean_iou(self.confusion(model, split))
 
-        The measure of Pascal VOC (Everingham et al. 2010, section 4.2.4).
-        """
-        table = self.confusion(model, split)
-        union = table.sum(dim=0) + table.sum(dim=1) - table.diagonal()
-        there = union > 0
-        return float((table.diagonal()[there] / union[there]).mean())
-
-    @torch.no_grad()
     def confusion(self, model: nn.Module, split: Split) -> Tensor:
         """Return the number of pixels by (true class, predicted class), in evaluation mode."""
-        classes, was_training = self.dataset.num_classes, model.training
-        model.eval()
-        table = torch.zeros(classes * classes, dtype=torch.float64)
-        for start in range(0, len(split), _EVALUATED_IMAGES):
-            part = slice(start, start + _EVALUATED_IMAGES)
-            found = model(split.inputs[part]).argmax(dim=-1)
-            pairs = (split.labels[part] * classes + found).flatten()
-            table += torch.bincount(pairs.cpu(), minlength=classes * classes)
-        model.train(was_training)
-        return table.view(classes, classes)
+        return confusion(model, split, classes=self.dataset.num_classes)

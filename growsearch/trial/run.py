@@ -6,8 +6,9 @@ import csv
 import dataclasses
 import io
 import json
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -151,11 +152,14 @@ def _train_and_score(
         training_macs=candidate.training_macs,
         measure_latency=task.measure,
     )
+    with lock.shared():
+        quality = task.quality.take(candidate.model, dataset.validation, dataset, task.data_dir)
+    check_metrics(quality)
     write_files(folder, candidate)
     return dataclasses.replace(
         trial,
         status="finished",
-        metrics={**found.metrics, **_training_metrics(candidate)},
+        metrics={**found.metrics, **quality, **_training_metrics(candidate)},
         latency=found.latency,
         network=candidate.network.to_json(),
         network_hash=candidate.network.hash,
@@ -192,6 +196,17 @@ def check_finite(candidate: Candidate) -> None:
                 f"{name} is not finite after the last step, in epoch {len(candidate.history)}; "
                 "lower the learning rate"
             )
+
+
+def check_metrics(found: Mapping[str, float]) -> None:
+    """Refuse a measure that is no number: logits overflowed.
+
+    Raises:
+        DivergedError: naming it.
+    """
+    for name, value in found.items():
+        if not math.isfinite(value):
+            raise DivergedError(f"{name} is {value}: the logits overflow; lower the learning rate")
 
 
 def _training_metrics(candidate: Candidate) -> dict[str, float]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from cost_models import MachineLock
+from growsearch.trial.quality import Quality
 from growsearch.trial.record import Latency
 
 # (module, one example, device, this host's lock) -> what the device takes.
@@ -27,6 +28,7 @@ class TrialTask:
     the place of `growsearch.trial.score.measured_latency` where latencies are measured elsewhere.
     ``code_dir`` is where a worker finds own code. ``source_dir`` is the folder of the data that
     tickets are pretrained on; None is ``data_dir``.
+    ``quality`` are the measures beyond accuracy that a finished trial has.
     """
 
     dataset: str
@@ -38,6 +40,7 @@ class TrialTask:
     measure: Measure | None = None
     code_dir: Path | None = None
     source_dir: Path | None = None
+    quality: Quality = field(default_factory=Quality)
 
 
 def machine_lock() -> MachineLock:

@@ -253,3 +253,10 @@ def test_a_trial_stopped_from_outside_is_told_from_one_that_was_only_interrupted
     assert (trial.id, trial.metrics["epochs"], trial.metrics["accuracy"]) == (name, 1, 0.2)
     assert [dict(rung.values) for rung in trial.rungs] == [{"accuracy": 0.2, "macs": 50}]
     assert Trial.from_json(json.loads(trial.to_line())) == trial
+
+
+def test_accuracy_stands_on_a_rung_for_what_no_epoch_tells():
+    assert rung_directions({"ood_auroc": "maximize", "ece": "minimize", "macs": "minimize"}) == {
+        "accuracy": "maximize",
+        "macs": "minimize",
+    }

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from growsearch.errors import UsageError
+from growsearch.metrics import MetricSettings
 from growsearch.search.decisions import Options, Range, parse_decision
 from growsearch.search.study_file import load_study, parse_study
 from growsearch.search.suggest import suggest_candidate
@@ -286,3 +287,27 @@ def test_a_share_of_a_gpu_is_for_studies_that_have_one_among_their_devices(
     tiny["search"]["gpus_per_trial"] = 1.5
     with pytest.raises(UsageError, match="a part of one GPU, or a whole number of them"):
         parse_study(tiny)
+
+
+def test_an_unknown_metric_lists_accuracy_costs_and_measures(tiny: dict[str, Any]) -> None:
+    tiny["objectives"] = {"accuracy": "maximize", "eec": "minimize"}
+    with pytest.raises(UsageError, match=r"unknown metric 'eec'; valid: accuracy, macs.* nll, ece"):
+        parse_study(tiny)
+
+
+def test_options_of_measures_are_checked_and_written_out(tiny: dict[str, Any]) -> None:
+    tiny["objectives"] = {"accuracy": "maximize", "ood_auroc": "maximize"}
+    tiny["metrics"] = {"ood_auroc": {"against": "fashion-mnist"}}
+    config = parse_study(tiny)
+    assert config.quality_names == ("ood_auroc",)
+    assert config.metrics.quality(config.quality_names).against == "fashion-mnist"
+    assert parse_study(config.to_plain()) == config
+    tiny["metrics"] = {"ood_auroc": {"agianst": "fashion-mnist"}}
+    with pytest.raises(UsageError, match=r"metrics\.ood_auroc\.agianst"):
+        parse_study(tiny)
+
+
+def test_the_usual_options_are_those_of_the_metrics(tiny: dict[str, Any]) -> None:
+    found, usual = parse_study(tiny).metrics.quality(()).settings, MetricSettings()
+    for name in ("noise", "epsilon", "attack", "smoothing", "radius", "attacked", "certified"):
+        assert getattr(found, name) == getattr(usual, name)

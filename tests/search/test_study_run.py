@@ -9,6 +9,8 @@ import pytest
 import yaml
 
 from growsearch.errors import UsageError
+from growsearch.report import read_run
+from growsearch.report.markdown import render_markdown
 from growsearch.search import serial_backend
 from growsearch.search.study import Study
 from growsearch.trial.config import config_from_json, trial_id
@@ -162,3 +164,38 @@ def test_a_killed_driver_loses_no_finished_trial_and_the_rest_is_finished(
     ids = [json.loads(line)["id"] for line in ledger.read_text().splitlines() if line.endswith("}")]
     assert len(ids) == len(set(ids)) == 6
     assert set(started) <= set(ids)
+
+
+def test_measures_beyond_accuracy_are_objectives_and_constraints(
+    tiny: dict[str, Any], run_folder: Path
+) -> None:
+    tiny["search"]["trials"] = 2
+    tiny["objectives"] = {"accuracy": "maximize", "ece": "minimize"}
+    tiny["constraints"] = {"pgd_accuracy": {"min": "1%"}}
+    tiny["metrics"] = {"pgd_accuracy": {"epsilon": 0.01, "steps": 2, "step_size": 0.01}}
+    study = Study(tiny, run_folder)
+    front = study.run()
+    assert front.directions == {"accuracy": "maximize", "ece": "minimize"}
+    for trial in study.trials:
+        assert 0 <= trial.metrics["ece"] <= 1
+        assert trial.metrics["pgd_accuracy"] <= trial.metrics["accuracy"]
+        # Only what is asked for is measured.
+        assert "nll" not in trial.metrics
+    lines = (run_folder / "trials.jsonl").read_text().splitlines()
+    assert [json.loads(line)["metrics"]["ece"] for line in lines] == [
+        trial.metrics["ece"] for trial in study.trials
+    ]
+    assert "Calibration error (ECE)" in render_markdown(read_run(run_folder))
+
+
+def test_a_measure_that_does_not_fit_the_data_is_refused_before_anything_is_written(
+    tiny: dict[str, Any], run_folder: Path
+) -> None:
+    tiny["objectives"] = {"accuracy": "maximize", "mean_iou": "maximize"}
+    with pytest.raises(UsageError, match="mean_iou is for labels one a pixel"):
+        Study(tiny, run_folder).run()
+    tiny["objectives"] = {"accuracy": "maximize", "ood_auroc": "maximize"}
+    tiny["metrics"] = {"ood_auroc": {"against": "digits"}}
+    with pytest.raises(UsageError, match="against: digits is the data"):
+        Study(tiny, run_folder).run()
+    assert not run_folder.exists()

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from growsearch.datasets import Normalisation
+from growsearch.datasets.normalisation import PIXELS
 from growsearch.errors import UsageError
 from growsearch.growth import build_full
 from growsearch.metrics import cross_entropy, predict
@@ -28,10 +29,10 @@ class Line(torch.nn.Module):
 
 def test_fgsm_goes_against_the_label_in_every_pixel_and_stays_in_range() -> None:
     pixels = torch.tensor([0.5, 0.95]).view(1, 1, 1, 2)
-    attacked = fgsm(Line(), pixels, torch.tensor([0]), epsilon=0.1)
+    attacked = fgsm(Line(), pixels, torch.tensor([0]), epsilon=0.1, normalisation=PIXELS)
     # The loss of class 0 falls with the first pixel and with the second.
     assert attacked.flatten().tolist() == pytest.approx([0.4, 0.85])
-    attacked = fgsm(Line(), pixels, torch.tensor([1]), epsilon=0.1)
+    attacked = fgsm(Line(), pixels, torch.tensor([1]), epsilon=0.1, normalisation=PIXELS)
     assert attacked.flatten().tolist() == pytest.approx([0.6, 1.0])
 
 
@@ -42,7 +43,12 @@ def test_pgd_stays_in_its_ball_and_raises_the_loss(norm, pretrained, source) -> 
     model = OnPixels(pretrained.model, source.normalisation)
     pixels = source.normalisation.to_pixels(source.test.inputs).clamp(0, 1)
     attacked = pgd(
-        model, pixels, source.test.labels, attack=attack, generator=torch.Generator().manual_seed(0)
+        model,
+        pixels,
+        source.test.labels,
+        attack=attack,
+        generator=torch.Generator().manual_seed(0),
+        normalisation=PIXELS,
     )
     lengths = (attacked - pixels).flatten(1).norm(dim=1, p=norm_of_change)
     assert float(lengths.max()) <= 0.3 + 1e-5

@@ -1,0 +1,43 @@
+"""How well do the areas that a network names overlap with the true ones?"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from growsearch.datasets.dataset import Split
+from growsearch.metrics.evaluation import evaluating
+
+_IMAGES = 16
+
+
+@torch.no_grad()
+def confusion(model: nn.Module, split: Split, *, classes: int) -> Tensor:
+    """Return the number of pixels (classes, classes) float64 by true and by predicted class.
+
+    Args:
+        model: maps images (N, C, H, W) to logits (N, H, W, classes).
+        split: its labels are (N, H, W).
+        classes: how many there are.
+    """
+    table = torch.zeros(classes * classes, dtype=torch.float64)
+    with evaluating(model):
+        for start in range(0, len(split), _IMAGES):
+            part = slice(start, start + _IMAGES)
+            found = model(split.inputs[part]).argmax(dim=-1)
+            pairs = (split.labels[part] * classes + found).flatten()
+            table += torch.bincount(pairs.cpu(), minlength=classes * classes)
+    return table.view(classes, classes)
+
+
+def mean_iou(table: Tensor) -> float:
+    """Return the mean over classes of intersection over union, without classes of no pixel.
+
+    The measure of Pascal VOC (Everingham et al. 2010, section 4.2.4), a share in [0, 1].
+
+    Args:
+        table: (classes, classes) pixels by true and by predicted class; see `confusion`.
+    """
+    union = table.sum(dim=0) + table.sum(dim=1) - table.diagonal()
+    there = union > 0
+    return float((table.diagonal()[there] / union[there]).mean())

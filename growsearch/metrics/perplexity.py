@@ -1,0 +1,19 @@
+"""Among how many equally likely words does a language model choose?"""
+
+from __future__ import annotations
+
+import math
+
+# The largest exponent whose power is a finite float64.
+_MOST_NATS = 709.0
+
+
+def perplexity(nats: float, tokens: int) -> float:
+    """Return exp(``nats`` / ``tokens``), from 1 on (Jelinek et al. 1977).
+
+    Args:
+        nats: negative log-likelihood of the whole text.
+        tokens: how many words it has.
+    """
+    mean = nats / tokens
+    return math.exp(mean) if mean <= _MOST_NATS else math.inf

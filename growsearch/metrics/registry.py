@@ -1,0 +1,214 @@
+"""Which measures of a trained network are there? One function and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from growsearch.datasets.dataset import Split
+from growsearch.errors import UsageError
+from growsearch.metrics.accuracy import accuracy, cross_entropy, predict
+from growsearch.metrics.adaptive_ece import adaptive_calibration_error
+from growsearch.metrics.adversarial import fgsm, pgd
+from growsearch.metrics.brier import brier_score
+from growsearch.metrics.ece import expected_calibration_error
+from growsearch.metrics.evaluation import evaluating
+from growsearch.metrics.mean_iou import confusion, mean_iou
+from growsearch.metrics.out_of_distribution import (
+    Strangeness,
+    energy,
+    ood_auroc,
+    softmax_strangeness,
+)
+from growsearch.metrics.perplexity import perplexity
+from growsearch.metrics.pixels import noisy
+from growsearch.metrics.settings import MetricSettings
+from growsearch.metrics.smoothing import certified_accuracy, certify
+from growsearch.pareto import MEASURES, Direction, Measure
+from growsearch.pareto.measures import Labels
+
+Function = Callable[[nn.Module, Split, MetricSettings], float]
+
+# By the number of axes that labels have.
+_LABELS: dict[int, Labels] = {1: "one an example", 2: "one a word", 3: "one a pixel"}
+_BATCH = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """One measure and how it is computed.
+
+    ``function`` maps (model, split, settings) to a value from 0 on. It leaves the model's
+    parameters, gradients and modes alone, and the same settings give the same value.
+    """
+
+    measure: Measure
+    function: Function
+
+    @classmethod
+    def of(cls, name: str, function: Function) -> Metric:
+        """Return the measure of this name, computed by ``function``."""
+        return cls(measure=MEASURES[name], function=function)
+
+    @property
+    def title(self) -> str:
+        """The name for people."""
+        return self.measure.title
+
+    @property
+    def direction(self) -> Direction:
+        """Which way is better."""
+        return self.measure.direction
+
+
+def evaluate(
+    names: Iterable[str], model: nn.Module, split: Split, settings: MetricSettings
+) -> dict[str, float]:
+    """Return the metrics ``names`` of a trained network on ``split``.
+
+    Raises:
+        UsageError: for an unknown name, or a metric that is for other data; before any is taken.
+    """
+    wanted = {name: fitting_metric(name, split) for name in names}
+    return {name: metric.function(model, split, settings) for name, metric in wanted.items()}
+
+
+def fitting_metric(name: str, split: Split) -> Metric:
+    """Return a metric by name that can be taken on ``split``.
+
+    Raises:
+        UsageError: if there is none of this name, or it is for data of another kind.
+    """
+    if name not in METRICS:
+        raise UsageError(f"metrics: unknown {name!r}; valid: {', '.join(METRICS)}")
+    metric, measure = METRICS[name], METRICS[name].measure
+    found = _LABELS.get(split.labels.ndim, "of another shape")
+    if measure.labels != found:
+        raise UsageError(f"metrics: {name} is for labels {measure.labels}; this data has {found}")
+    if measure.images and split.inputs.ndim != 4:
+        raise UsageError(
+            f"metrics: {name} is for images; this data has inputs of {tuple(split.inputs.shape)}"
+        )
+    return metric
+
+
+def _of_logits(score: Callable[[Tensor, Tensor], float]) -> Function:
+    """Return the metric that is a function of all logits and labels."""
+
+    def function(model: nn.Module, split: Split, settings: MetricSettings) -> float:  # noqa: ARG001
+        return score(predict(model, split.inputs), split.labels)
+
+    return function
+
+
+def _fgsm_accuracy(model: nn.Module, split: Split, settings: MetricSettings) -> float:
+    """Return the accuracy under FGSM (arXiv 1412.6572)."""
+    some = _evenly(split, settings.attacked)
+    parts = [
+        fgsm(
+            model,
+            part.inputs,
+            part.labels,
+            epsilon=settings.epsilon,
+            normalisation=settings.normalisation,
+        )
+        for part in _batches(some)
+    ]
+    return accuracy(predict(model, torch.cat(parts)), some.labels)
+
+
+def _pgd_accuracy(model: nn.Module, split: Split, settings: MetricSettings) -> float:
+    """Return the accuracy under PGD (arXiv 1706.06083)."""
+    some, generator = _evenly(split, settings.attacked), _generator(settings)
+    parts = [
+        pgd(
+            model,
+            part.inputs,
+            part.labels,
+            attack=settings.attack,
+            generator=generator,
+            normalisation=settings.normalisation,
+        )
+        for part in _batches(some)
+    ]
+    return accuracy(predict(model, torch.cat(parts)), some.labels)
+
+
+def _certified_accuracy(model: nn.Module, split: Split, settings: MetricSettings) -> float:
+    """Return the accuracy that is certain within the settings' radius (arXiv 1902.02918)."""
+    some = _evenly(split, settings.certified)
+    classes, radii = certify(
+        model,
+        some.inputs,
+        settings.smoothing,
+        generator=_generator(settings),
+        normalisation=settings.normalisation,
+    )
+    return certified_accuracy(classes, radii, some.labels, radius=settings.radius)
+
+
+def _auroc(strangeness: Strangeness) -> Function:
+    def function(model: nn.Module, split: Split, settings: MetricSettings) -> float:
+        outside = settings.outside
+        if outside is None:
+            outside = noisy(
+                split.inputs, settings.noise, _generator(settings), settings.normalisation
+            )
+        return ood_auroc(predict(model, split.inputs), predict(model, outside), strangeness)
+
+    return function
+
+
+@torch.no_grad()
+def _perplexity(model: nn.Module, split: Split, settings: MetricSettings) -> float:  # noqa: ARG001
+    """Return the perplexity of windows (N, T), each read alone."""
+    nats = 0.0
+    with evaluating(model):
+        for part in _batches(split):
+            logits = model(part.inputs).flatten(0, 1).double()
+            nats += float(F.cross_entropy(logits, part.labels.flatten(), reduction="sum"))
+    return perplexity(nats, split.labels.numel())
+
+
+@torch.no_grad()
+def _mean_iou(model: nn.Module, split: Split, settings: MetricSettings) -> float:  # noqa: ARG001
+    with evaluating(model):
+        classes = model(split.inputs[:1]).shape[-1]
+    return mean_iou(confusion(model, split, classes=classes))
+
+
+def _evenly(split: Split, count: int) -> Split:
+    """Return at most ``count`` examples at equal distances, the first one included."""
+    if count >= len(split):
+        return split
+    places = torch.arange(count) * len(split) // count
+    return Split(inputs=split.inputs[places], labels=split.labels[places])
+
+
+def _batches(split: Split) -> Iterable[Split]:
+    pairs = zip(*(torch.split(part, _BATCH) for part in (split.inputs, split.labels)), strict=True)
+    return (Split(inputs=inputs, labels=labels) for inputs, labels in pairs)
+
+
+def _generator(settings: MetricSettings) -> torch.Generator:
+    return torch.Generator().manual_seed(settings.seed)
+
+
+METRICS: Mapping[str, Metric] = {
+    "accuracy": Metric.of("accuracy", _of_logits(accuracy)),
+    "nll": Metric.of("nll", _of_logits(cross_entropy)),
+    "ece": Metric.of("ece", _of_logits(expected_calibration_error)),
+    "adaptive_ece": Metric.of("adaptive_ece", _of_logits(adaptive_calibration_error)),
+    "brier": Metric.of("brier", _of_logits(brier_score)),
+    "fgsm_accuracy": Metric.of("fgsm_accuracy", _fgsm_accuracy),
+    "pgd_accuracy": Metric.of("pgd_accuracy", _pgd_accuracy),
+    "certified_accuracy": Metric.of("certified_accuracy", _certified_accuracy),
+    "ood_auroc": Metric.of("ood_auroc", _auroc(softmax_strangeness)),
+    "ood_auroc_energy": Metric.of("ood_auroc_energy", _auroc(energy)),
+    "perplexity": Metric.of("perplexity", _perplexity),
+    "mean_iou": Metric.of("mean_iou", _mean_iou),
+}

@@ -1,0 +1,45 @@
+"""Which measures of a trained network are there beyond its costs, and which way is better?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from growsearch.pareto.front import Direction
+
+Labels = Literal["one an example", "one a word", "one a pixel"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """A measure's title, which way is better, its largest value and the labels that it is for.
+
+    ``images`` tells that it changes pixels, so that inputs have to be images (N, C, H, W).
+    """
+
+    title: str
+    direction: Direction
+    highest: float | None = 1.0
+    labels: Labels = "one an example"
+    images: bool = False
+
+
+# How each is computed is in growsearch.metrics; names and titles are here, since a report and a
+# study need no more, and computing takes seconds to import.
+MEASURES: Mapping[str, Measure] = {
+    "accuracy": Measure(title="Accuracy", direction="maximize"),
+    "nll": Measure(title="Negative log-likelihood (nats)", direction="minimize", highest=None),
+    "ece": Measure(title="Calibration error (ECE)", direction="minimize"),
+    "adaptive_ece": Measure(title="Calibration error (equal mass)", direction="minimize"),
+    "brier": Measure(title="Brier score", direction="minimize", highest=2.0),
+    "fgsm_accuracy": Measure(title="Accuracy under FGSM", direction="maximize", images=True),
+    "pgd_accuracy": Measure(title="Accuracy under PGD", direction="maximize", images=True),
+    "certified_accuracy": Measure(title="Certified accuracy", direction="maximize", images=True),
+    "ood_auroc": Measure(title="OOD ROC-AUC (softmax)", direction="maximize", images=True),
+    "ood_auroc_energy": Measure(title="OOD ROC-AUC (energy)", direction="maximize", images=True),
+    "perplexity": Measure(
+        title="Perplexity", direction="minimize", highest=None, labels="one a word"
+    ),
+    "mean_iou": Measure(title="Mean IoU", direction="maximize", labels="one a pixel"),
+}

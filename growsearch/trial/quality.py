@@ -1,0 +1,57 @@
+"""Which measures beyond accuracy does a trial take of its trained network, and how?"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torch import nn
+
+from growsearch.datasets import Dataset, Split
+from growsearch.datasets.outside import outside_inputs
+from growsearch.metrics import MetricSettings, evaluate, fitting_metric
+
+_OUTSIDE = ("ood_auroc", "ood_auroc_energy")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quality:
+    """Names in `growsearch.metrics.METRICS`, and the conditions that they are taken under.
+
+    ``against`` is the data set that out-of-distribution metrics compare with; None is noise.
+    ``settings`` carries no data: normalisation and outside inputs come from the study's data.
+    """
+
+    names: tuple[str, ...] = ()
+    against: str | None = None
+    settings: MetricSettings = field(default_factory=MetricSettings)
+
+    def check(self, dataset: Dataset, data_dir: Path | None) -> None:
+        """Refuse what cannot be measured on ``dataset``, before anything is trained.
+
+        Raises:
+            UsageError: naming the metric or the other data set.
+        """
+        for name in self.names:
+            fitting_metric(name, dataset.validation)
+        self._settings(dataset, data_dir)
+
+    def take(
+        self, model: nn.Module, split: Split, dataset: Dataset, data_dir: Path | None
+    ) -> dict[str, float]:
+        """Return the metrics of a trained network on ``split`` of ``dataset``.
+
+        Raises:
+            UsageError: as `check`.
+        """
+        if not self.names:
+            return {}
+        return evaluate(self.names, model, split, self._settings(dataset, data_dir))
+
+    def _settings(self, dataset: Dataset, data_dir: Path | None) -> MetricSettings:
+        wanted = self.against is not None and set(self.names) & set(_OUTSIDE)
+        outside = outside_inputs(str(self.against), data_dir, dataset) if wanted else None
+        return dataclasses.replace(
+            self.settings, normalisation=dataset.normalisation, outside=outside
+        )
