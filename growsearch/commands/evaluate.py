@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from growsearch.commands.examples import examples
 from growsearch.errors import UsageError
 
 if TYPE_CHECKING:
     from growsearch.datasets import Split
     from growsearch.trial.record import Trial
 
-EPILOG = (
-    "Examples: growsearch evaluate runs/digits 3f2a91c0de | "
-    "growsearch evaluate runs/digits 3f2a91c0de --metrics ece,nll,pgd_accuracy --json | "
-    "growsearch evaluate runs/cifar 3f2a91c0de --metrics ood_auroc --against cifar100"
+EPILOG = examples(
+    "growsearch evaluate runs/digits 3f2a91c0de",
+    "growsearch evaluate runs/digits 3f2a91c0de --metrics ece,nll,pgd_accuracy --json",
+    "growsearch evaluate runs/cifar 3f2a91c0de --metrics ood_auroc --against cifar100",
 )
 ALL = "all"
 

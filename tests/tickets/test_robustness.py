@@ -127,7 +127,7 @@ def test_pixels_out_of_range_are_refused(space, source) -> None:
         ({"kind": "pgd"}, "a number above 0"),
         ({"kind": "fgsm", "epsilon": 0.1}, "valid: natural, pgd, smoothing"),
         ({"kind": "pgd", "epsilon": 0.1, "norm": "1"}, "valid: inf, 2"),
-        ({"kind": "pgd", "epsilon": 0.1, "steps": 0}, "steps = 0 is not above 0"),
+        ({"kind": "pgd", "epsilon": 0.1, "steps": 0}, "steps = 0 is not a whole number above 0"),
     ],
 )
 def test_strengths_without_robustness_are_refused(settings, message) -> None:
