@@ -39,6 +39,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 _INTERRUPTED = 130
+# The one format that needs Optuna, which only the search knows.
+OPTUNA = "optuna"
 
 
 @app.command(
@@ -200,16 +202,25 @@ def report(
             "[default: html, md, csv, json, png].",
         ),
     ] = None,
+    code: Annotated[
+        Path | None,
+        typer.Option(help="Where own modules of the run are found; only optuna imports them."),
+    ] = None,
 ) -> None:
     """Write the report of a run again: a page, texts, tables and pictures of the front."""
     from growsearch.report import FORMATS, USUAL, write_report
 
-    wanted = (*FORMATS, "optuna") if formats == ["all"] else tuple(formats or USUAL)
-    for path in write_report(run, tuple(f for f in wanted if f != "optuna")).values():
+    wanted = (*FORMATS, OPTUNA) if formats == ["all"] else tuple(formats or USUAL)
+    for name in wanted:
+        if name not in (*FORMATS, OPTUNA):
+            valid = ", ".join((*FORMATS, OPTUNA))
+            raise UsageError(f"--format: unknown {name!r}; valid: {valid}, or all")
+    for path in write_report(run, tuple(f for f in wanted if f != OPTUNA)).values():
         typer.echo(path)
-    if "optuna" in wanted:
+    if OPTUNA in wanted:
         from growsearch.search.optuna_storage import write_optuna_storage
 
+        _find_code(code)
         path = write_optuna_storage(run)
         typer.echo(f"{path}\nOpen it with: optuna-dashboard {path}")
 
@@ -263,10 +274,7 @@ def select(
     from growsearch.pareto import select as choose
     from growsearch.report import choice_lines, read_run
 
-    if code is not None:
-        from search_spaces.own_code import add_code_folder
-
-        add_code_folder(code)
+    _find_code(code)
     found = read_run(run)
     bounds = [parse_bound(text, "max") for text in most or []]
     bounds += [parse_bound(text, "min") for text in least or []]
@@ -284,6 +292,13 @@ def select(
     if choice.chosen is None:
         raise typer.Exit(1)
     _export(run, choice.chosen.id, out, onnx)
+
+
+def _find_code(folder: Path | None) -> None:
+    if folder is not None:
+        from search_spaces.own_code import add_code_folder
+
+        add_code_folder(folder)
 
 
 def _export(run: Path, name: str, out: Path | None, onnx: bool) -> None:

@@ -113,7 +113,7 @@ def _imported(name: str) -> Any:
         where = "" if error.name == module_name.partition(".")[0] else f" ({error})"
         raise SearchSpaceError(
             f"{name}: no module {module_name}{where}; put {module_name.replace('.', '/')}.py "
-            "beside the study, or name its folder (code_dir in a study, --code of select)"
+            "beside the study, or name its folder (code_dir in a study, --code on the command line)"
         ) from error
     except Exception as error:
         raise SearchSpaceError(

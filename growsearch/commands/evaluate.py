@@ -40,11 +40,17 @@ def evaluate(
     data_dir: Annotated[
         Path | None, typer.Option(help="Where the data lies now [default: as in the study].")
     ] = None,
+    code: Annotated[
+        Path | None, typer.Option(help="Where own modules of the run are found; they are imported.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Take measures beyond accuracy of a trial's network, and keep them in its folder."""
     from growsearch.report import read_run
+    from search_spaces.own_code import add_code_folder
 
+    if code is not None:
+        add_code_folder(code)
     if split not in ("test", "validation"):
         raise UsageError(f"--split: unknown {split!r}; valid: test, validation")
     found = _trial(read_run(run).trials, trial)
@@ -79,7 +85,7 @@ def evaluation(
     from growsearch.search.study_file import load_study
     from growsearch.trial.network import Network
 
-    study, folder = load_study(run / "study.yaml"), run / "trials" / trial.id
+    study, folder = load_study(run / "study.yaml", run=True), run / "trials" / trial.id
     where = data_dir or study.data_dir
     dataset = load_dataset(study.dataset, where)
     examples: Split = getattr(dataset, split)

@@ -33,7 +33,7 @@ def write_optuna_storage(folder: Path) -> Path:
         UsageError: if the folder is no run.
         GrowsearchError: if the file cannot be written.
     """
-    run, config = read_run(folder), load_study(folder / "study.yaml")
+    run, config = read_run(folder), load_study(folder / "study.yaml", run=True)
     starts = RunFolder(folder).read_starts()
     with tempfile.TemporaryDirectory(prefix="growsearch-optuna-") as place:
         journal = Path(place) / OPTUNA_FILE

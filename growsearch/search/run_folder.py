@@ -88,7 +88,7 @@ class RunFolder:
         """
         resumed = self.study.exists()
         if resumed:
-            _check_same(self.path, load_study(self.study), study)
+            _check_same(self.path, load_study(self.study, run=True), study)
         elif self.path.exists() and {file.name for file in self.path.iterdir()} - {"run.lock"}:
             raise UsageError(
                 f"{self.path} holds other files and no study.yaml; choose another --out"

@@ -17,8 +17,11 @@ from search_spaces.own_code import add_code_folder, is_own
 PROVENANCE = "provenance"
 
 
-def load_study(path: Path) -> StudyConfig:
+def load_study(path: Path, *, run: bool = False) -> StudyConfig:
     """Read and check a study.
+
+    Own code is imported from where the study says; never with ``run``, for the study.yaml of a run
+    that may be somebody else's: there a person has to name the folder of its code.
 
     Raises:
         UsageError: with the file, the key, its value, the rule and the remedy.
@@ -36,7 +39,9 @@ def load_study(path: Path) -> StudyConfig:
     if not isinstance(data, Mapping):
         raise UsageError(f"{path}: a study is a mapping of keys; see examples/digits.yaml")
     settings = {k: v for k, v in data.items() if k != PROVENANCE}
-    if names_own_code(settings):
+    if run:
+        settings.pop("code_dir", None)
+    elif names_own_code(settings):
         # Own modules lie beside the study file, or where it says.
         settings["code_dir"] = str((path.parent / str(data.get("code_dir") or ".")).resolve())
     config = parse_study(settings, source=str(path))
@@ -99,13 +104,17 @@ def _yaml_problem(error: yaml.YAMLError) -> str:
 
 def _first_problem(error: ValidationError) -> str:
     problems = error.errors(include_url=False)
-    first = problems[0]
-    key = ".".join(str(part) for part in first["loc"])
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return f"{_say(key, first)}{more}"
+    # A key that is misspelt is missing, too: the first is what went wrong.
+    problems.sort(key=lambda problem: problem["type"] != "extra_forbidden")
+    first, *others = map(_say, problems)
+    if not others:
+        return first
+    more = f" (and {len(others) - 1} more)" if len(others) > 1 else ""
+    return f"{first}; also {others[0]}{more}"
 
 
-def _say(key: str, problem: Mapping[str, Any]) -> str:
+def _say(problem: Mapping[str, Any]) -> str:
+    key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         return f"{key}: unknown key; valid here: {', '.join(_siblings(problem['loc']))}"
     if problem["type"] == "missing":
