@@ -4,6 +4,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,24 +14,46 @@ from torch import Tensor, nn
 from cost_models.errors import CostModelError
 
 
-def onnx_bytes(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> bytes:
+class OnnxExportError(CostModelError):
+    """torch cannot export a module; ``reason`` is what torch says."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"torch.onnx cannot export the module: {reason}; measure it on device 'cpu'"
+        )
+        self.reason = reason
+
+
+def onnx_bytes(
+    module: nn.Module, example_inputs: tuple[Tensor, ...], *, any_batch: bool = False
+) -> bytes:
     """Export a module in eval mode, for inputs of exactly these shapes.
 
+    With ``any_batch`` their first axes may have any length, the same in all; inputs and outputs
+    are then named "inputs" and "outputs".
+
     Raises:
-        CostModelError: torch cannot export it; the message gives torch's reason.
+        OnnxExportError: torch cannot export it.
     """
     copies = tuple(tensor.detach().clone() for tensor in example_inputs)
     try:
         with _quiet(), torch.no_grad():
-            program = torch.onnx.export(module, copies, dynamo=True, verbose=False)
+            options = _any_batch(copies) if any_batch else {}
+            program = torch.onnx.export(module, copies, dynamo=True, verbose=False, **options)
         assert program is not None
         return bytes(program.model_proto.SerializeToString())
     except Exception as error:  # the exporter raises errors of many kinds
-        reason = str(error).strip().splitlines()
-        raise CostModelError(
-            f"torch.onnx cannot export the module: {type(error).__name__}: "
-            f"{reason[0] if reason else 'no reason given'}; measure it on device 'cpu'"
-        ) from error
+        first = (str(error).strip().splitlines() or ["no reason given"])[0]
+        raise OnnxExportError(f"{type(error).__name__}: {first}") from error
+
+
+def _any_batch(inputs: tuple[Tensor, ...]) -> dict[str, Any]:
+    batch = torch.export.Dim("batch", min=1)
+    return {
+        "dynamic_shapes": tuple({0: batch} for _ in inputs),
+        "input_names": ["inputs"],
+        "output_names": ["outputs"],
+    }
 
 
 def float32_arrays(

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
 
 from growsearch.comparison.attainment import Surface, attainment_surfaces
 from growsearch.comparison.comparison import Comparison
-from growsearch.pareto.quantities import SHARE, TIME, quantity_of
 from growsearch.report.describe import title
+from growsearch.report.figure_file import axis_unit, figure_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Okabe and Ito's colours; a dash pattern a group besides, so that neither is needed alone.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -26,32 +26,26 @@ def render_picture(comparison: Comparison, kind: str) -> bytes:
     A group's thick line is what half of its runs attain, the thin ones what at least one and what
     all of them do. A study of one objective has nothing to draw against: its values are points.
     """
-    import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    width, height = _PANEL_INCHES
+    panels = max(1, len(comparison.directions) - 1)
+    return figure_file(lambda figure: _draw(figure, comparison), (width * panels, height), kind)
 
+
+def _draw(figure: Figure, comparison: Comparison) -> None:
     quality, *costs = comparison.directions
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "growsearch"}):
-        width, height = _PANEL_INCHES
-        figure = Figure(figsize=(width * max(1, len(costs)), height), layout="constrained")
-        FigureCanvasAgg(figure)
-        panels = figure.subplots(1, max(1, len(costs)), squeeze=False, sharey=True)[0]
-        if not costs:
-            _draw_values(panels[0], comparison, quality)
-        for panel, cost in zip(panels, costs, strict=False):
-            _draw_panel(panel, comparison, quality, cost)
-        panels[-1].legend(frameon=False, fontsize=8, loc="lower right")
-        buffer = io.BytesIO()
-        no_date = {"Software": None} if kind == "png" else {"Date": None, "Creator": None}
-        figure.savefig(buffer, format=kind, dpi=160, metadata=no_date)
-    return buffer.getvalue()
+    panels = figure.subplots(1, max(1, len(costs)), squeeze=False, sharey=True)[0]
+    if not costs:
+        _draw_values(panels[0], comparison, quality)
+    for panel, cost in zip(panels, costs, strict=False):
+        _draw_panel(panel, comparison, quality, cost)
+    panels[-1].legend(frameon=False, fontsize=8, loc="lower right")
 
 
 def _draw_panel(panel: Axes, comparison: Comparison, quality: str, cost: str) -> None:
     surfaces = attainment_surfaces(comparison, quality, cost)
-    scale_x, unit = _scale(cost, comparison.reference[cost])
-    scale_y, shown = _scale(quality, comparison.reference[quality])
-    worst = (comparison.reference[cost] * scale_x, comparison.reference[quality] * scale_y)
+    scale_x, unit = axis_unit(cost, comparison.reference[cost])
+    scale_y, shown = axis_unit(quality, comparison.reference[quality])
+    worst = (comparison.reference[cost] / scale_x, comparison.reference[quality] / scale_y)
     for place, group in enumerate(comparison.groups):
         lines = [_line(s, (scale_x, scale_y), worst) for s in surfaces if s.group == group.name]
         colour = _COLOURS[place % len(_COLOURS)]
@@ -79,26 +73,15 @@ def _line(
     surface: Surface, scale: tuple[float, float], worst: tuple[float, float]
 ) -> tuple[list[float], list[float]]:
     """Return the corners of a surface, from the worst quality at its least cost to its best."""
-    xs = [x * scale[0] for x, _ in surface.points]
-    ys = [y * scale[1] for _, y in surface.points]
+    xs = [x / scale[0] for x, _ in surface.points]
+    ys = [y / scale[1] for _, y in surface.points]
     return [xs[0], *xs, worst[0]], [worst[1], *ys, ys[-1]]
 
 
 def _draw_values(panel: Axes, comparison: Comparison, quality: str) -> None:
-    scale, shown = _scale(quality, comparison.reference[quality])
+    scale, shown = axis_unit(quality, comparison.reference[quality])
     for place, group in enumerate(comparison.groups):
-        values = [run.front.members[0].values[quality] * scale for run in group.runs]
+        values = [run.front.members[0].values[quality] / scale for run in group.runs]
         panel.plot([place] * len(values), values, "o", label=f"{group.name} ({len(values)})")
     panel.set_xticks([])
     panel.set_ylabel(f"{title(quality)}{shown}", fontsize=9)
-
-
-def _scale(name: str, largest: float) -> tuple[float, str]:
-    quantity = quantity_of(name)
-    if quantity is SHARE:
-        return 100.0, " (%)"
-    if quantity is TIME:
-        units = {1.0: "s", 1e-3: "ms", 1e-6: "µs", 1e-9: "ns"}
-        size = next((size for size in units if abs(largest) >= size), 1e-9)
-        return 1 / size, f" ({units[size]})"
-    return 1.0, ""

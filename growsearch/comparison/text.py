@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from growsearch.comparison.comparison import Comparison, Group, RunFigures
 from growsearch.comparison.statistics import Interval, Test
 from growsearch.pareto import format_quantity
 from growsearch.report.describe import title
+from growsearch.report.markdown_table import markdown_table
 
 _EXPLAINED = (
     "Hypervolume is the share of the common box, between the best and the worst value of every "
@@ -36,7 +35,7 @@ def render_markdown(comparison: Comparison) -> str:
         "# Comparison of runs",
         ", ".join(f"{title(n)} ({how})" for n, how in comparison.directions.items()),
         "## Studies",
-        _table(
+        markdown_table(
             ["Study", "Runs", "Hypervolume", "IGD+", "On the common front"],
             [
                 [
@@ -53,12 +52,12 @@ def render_markdown(comparison: Comparison) -> str:
             f"- {line}" for line in (*map(_test_line, comparison.tests), *_untested(comparison))
         ),
         "## Runs",
-        _table(
+        markdown_table(
             ["Run", "Study", "Compared", "Hypervolume", "IGD+", "On the common front"],
             [_run_row(group, run) for group in comparison.groups for run in group.runs],
         ),
         "## The common front",
-        _table(["Network", *map(title, comparison.directions)], _front_rows(comparison)),
+        markdown_table(["Network", *map(title, comparison.directions)], _front_rows(comparison)),
         f"{_EXPLAINED} {_reference(comparison)}",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -120,14 +119,3 @@ def _untested(comparison: Comparison) -> list[str]:
         f"Not tested: {', '.join(single)} with one run each; repeat with other seeds to tell a "
         "difference from chance."
     ]
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(_safe(cell) for cell in line) + " |" for line in lines)
-
-
-def _safe(text: str) -> str:
-    """Keep names from becoming markup, a new cell or a new line."""
-    escapes = {"\\": "\\\\", "|": "\\|", "<": "&lt;", "[": "\\[", "`": "\\`", "*": "\\*"}
-    return "".join(escapes.get(character, character) for character in " ".join(text.split()))

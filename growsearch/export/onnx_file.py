@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from cost_models.executors.onnx_export import OnnxExportError, onnx_bytes
 from growsearch.errors import UsageError
 
 _PACKAGES = ("onnx", "onnxscript", "onnxruntime")
@@ -35,25 +32,11 @@ def onnx_program(module: nn.Module, example: Tensor) -> bytes:
         UsageError: if torch cannot export it; with torch's reason.
     """
     check_onnx()
-    batch = torch.export.Dim("batch", min=1)
     try:
-        with _quiet(), torch.no_grad():
-            program = torch.onnx.export(
-                module,
-                (example,),
-                dynamo=True,
-                verbose=False,
-                dynamic_shapes=({0: batch},),
-                input_names=["inputs"],
-                output_names=["outputs"],
-            )
-        assert program is not None
-        return bytes(program.model_proto.SerializeToString())
-    except Exception as error:  # the exporter raises errors of many kinds
-        reason = (str(error).strip().splitlines() or ["no reason given"])[0]
+        return onnx_bytes(module, (example,), any_batch=True)
+    except OnnxExportError as error:
         raise UsageError(
-            f"--onnx: torch cannot export this network ({type(error).__name__}: {reason}); "
-            "leave the option out"
+            f"--onnx: torch cannot export this network ({error.reason}); leave the option out"
         ) from error
 
 
@@ -72,16 +55,3 @@ def onnx_runner(content: bytes) -> Any:
         return torch.from_numpy(found)
 
     return run
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

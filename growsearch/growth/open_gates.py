@@ -1,4 +1,4 @@
-"""What do policies without indicators have in common? Open gates, and nothing that is learned."""
+"""What do policies that learn nothing have in common? Open gates and a rank."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class OpenGates:
-    """The part of `GrowthPolicy` that is the same wherever no indicator is drawn.
+    """The part of `GrowthPolicy` that is the same wherever nothing is learned.
 
     ``scores`` (total,) rank the structures.
     """
@@ -26,8 +26,9 @@ class OpenGates:
     def temperatures(self) -> None:
         """Return nothing: there is no temperature."""
 
-    def probabilities(self) -> None:
+    def probabilities(self) -> Tensor | None:
         """Return nothing: the rank decides."""
+        return None
 
     def learn(self, gate_gradients: Tensor) -> None:
         """Learn nothing."""

@@ -10,12 +10,13 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from growsearch.growth.open_gates import OpenGates
 from growsearch.growth.policy import GrowthTask
 
 _BISECTIONS = 40
 
 
-class RandomIndicators:
+class RandomIndicators(OpenGates):
     """Draws all anew each epoch, with the one probability that spends the budget on average.
 
     Which channels and units fall out where a draw is over budget is random as well. Gates are open.
@@ -24,7 +25,7 @@ class RandomIndicators:
     def __init__(self, task: GrowthTask) -> None:
         self._task = task
         self._probability = affordable_share(task)
-        self._scores = self._random()
+        super().__init__(scores=self._random())
 
     def _random(self) -> Tensor:
         return torch.rand(self._task.structures.total, generator=self._task.generator)
@@ -33,23 +34,9 @@ class RandomIndicators:
         """Return the least network."""
         return self._task.structures.seed()
 
-    def gates(self) -> Tensor:
-        """Return ones."""
-        return torch.ones_like(self._scores)
-
-    def scores(self) -> Tensor:
-        """Return a random order, new with every draw."""
-        return self._scores
-
-    def temperatures(self) -> None:
-        """Return nothing: there is no temperature."""
-
     def probabilities(self) -> Tensor:
         """Return the one probability of all."""
         return torch.full_like(self._scores, self._probability)
-
-    def learn(self, gate_gradients: Tensor) -> None:
-        """Learn nothing."""
 
     def prefer(self, unborn: Tensor, order: Tensor) -> None:
         """Prefer nothing: every channel has the same probability."""

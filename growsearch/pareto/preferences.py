@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Literal, get_args
+from typing import Literal
 
 from growsearch.errors import UsageError
 from growsearch.pareto.front import Front, Point
 
 Preference = Literal["accuracy", "knee", "hypervolume", "weights"]
 Weights = Mapping[str, float]
-_Rank = Callable[[Front, Point, Weights], float]
+# Of how far each value is from the front's best, in widths of the front: 0 is the best.
+_Score = Callable[[Mapping[str, float], Weights], float]
 
 
-def rank(front: Front, point: Point, prefer: str, weights: Weights | None) -> tuple[float, ...]:
+def ranking(
+    front: Front, prefer: str, weights: Weights | None
+) -> Callable[[Point], tuple[float, ...]]:
     """Return the key by which points are ordered: the smallest is preferred.
 
     Ties fall to the objectives in their order.
@@ -22,16 +25,34 @@ def rank(front: Front, point: Point, prefer: str, weights: Weights | None) -> tu
     Raises:
         UsageError: for an unknown preference, or weights without "weights" or of no use.
     """
-    values = tuple(_signed(front, name, point.values[name]) for name in front.directions)
-    if prefer not in get_args(Preference):
+    if prefer not in PREFERENCES:
         raise UsageError(f"--prefer: unknown {prefer!r}; valid: {', '.join(PREFERENCES)}")
-    weights = _checked(front, prefer, weights)
-    score = _RANKS.get(prefer)
-    return values if score is None else (score(front, point, weights), *values)
+    checked, score = _checked(front, prefer, weights), _SCORES.get(prefer)
+    if score is None:
+        return lambda point: _signed(front, point)
+    lows, highs = _ends(front)
+
+    def rank(point: Point) -> tuple[float, ...]:
+        values = _signed(front, point)
+        behind = {
+            name: (value - low) / (high - low or 1.0)
+            for name, value, low, high in zip(front.directions, values, lows, highs, strict=True)
+        }
+        return (score(behind, checked), *values)
+
+    return rank
 
 
-def _signed(front: Front, name: str, value: float) -> float:
-    return -value if front.directions[name] == "maximize" else value
+def _signed(front: Front, point: Point) -> tuple[float, ...]:
+    return tuple(
+        -point.values[name] if direction == "maximize" else point.values[name]
+        for name, direction in front.directions.items()
+    )
+
+
+def _ends(front: Front) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    columns = list(zip(*(_signed(front, member) for member in front.members), strict=True))
+    return tuple(map(min, columns)), tuple(map(max, columns))
 
 
 def _checked(front: Front, prefer: str, weights: Weights | None) -> dict[str, float]:
@@ -51,32 +72,22 @@ def _checked(front: Front, prefer: str, weights: Weights | None) -> dict[str, fl
     return {name: weights.get(name, 1.0) for name in front.directions}
 
 
-def _behind(front: Front, point: Point) -> dict[str, float]:
-    """Return how far each value is from the front's best, in widths of the front: 0 is the best."""
-    found = {}
-    for name in front.directions:
-        column = [_signed(front, name, member.values[name]) for member in front.members]
-        spread = max(column) - min(column) or 1.0
-        found[name] = (_signed(front, name, point.values[name]) - min(column)) / spread
-    return found
+def _distance_to_ideal(behind: Mapping[str, float], _: Weights) -> float:
+    return math.hypot(*behind.values())
 
 
-def _distance_to_ideal(front: Front, point: Point, _: Weights) -> float:
-    return math.hypot(*_behind(front, point).values())
+def _minus_own_volume(behind: Mapping[str, float], _: Weights) -> float:
+    """Return minus the share of the front's box that a point dominates by itself."""
+    return -math.prod(max(0.0, 1.0 - gap) for gap in behind.values())
 
 
-def _lost_volume(front: Front, point: Point, _: Weights) -> float:
-    """Return minus the share of the front's box that ``point`` dominates by itself."""
-    return -math.prod(max(0.0, 1.0 - gap) for gap in _behind(front, point).values())
+def _weighted(behind: Mapping[str, float], weights: Weights) -> float:
+    return sum(weights[name] * gap for name, gap in behind.items())
 
 
-def _weighted(front: Front, point: Point, weights: Weights) -> float:
-    return sum(weights[name] * gap for name, gap in _behind(front, point).items())
-
-
-_RANKS: dict[str, _Rank] = {
+_SCORES: dict[str, _Score] = {
     "knee": _distance_to_ideal,
-    "hypervolume": _lost_volume,
+    "hypervolume": _minus_own_volume,
     "weights": _weighted,
 }
 

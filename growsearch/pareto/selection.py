@@ -9,7 +9,7 @@ from typing import Literal
 from growsearch.errors import UsageError
 from growsearch.pareto.front import Front, Point
 from growsearch.pareto.likelihood import probability
-from growsearch.pareto.preferences import Preference, rank
+from growsearch.pareto.preferences import Preference, ranking
 
 Sense = Literal["max", "min"]
 
@@ -104,7 +104,8 @@ def select(
         raise UsageError(f"--confidence: {confidence} is not between 0 and 1; write 0.9 or 90%")
     bounds = _bounds(front, constraints)
     # The id comes last so that equal points do not depend on the order in which trials finished.
-    ranked = sorted(front.points, key=lambda p: (rank(front, p, prefer, weights), p.id))
+    rank = ranking(front, prefer, weights)
+    ranked = sorted(front.points, key=lambda point: (rank(point), point.id))
     fitting = [p for p in ranked if _fits(p, bounds, confidence)]
     if not fitting:
         return _nearest(front, bounds, confidence)

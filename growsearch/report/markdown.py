@@ -17,6 +17,7 @@ from growsearch.report.describe import (
 )
 from growsearch.report.device_choice import device_choices, headline
 from growsearch.report.evaluations import read_evaluation
+from growsearch.report.markdown_table import markdown_table, safe
 from growsearch.report.progress import hypervolume_progress
 from growsearch.report.run_data import Run
 from growsearch.trial.record import Trial
@@ -25,9 +26,9 @@ from growsearch.trial.record import Trial
 def render_markdown(run: Run) -> str:
     """Return report.md."""
     quality = next(iter(run.objectives))
-    answers = [f"- {_safe(headline(choice, quality))}" for choice in device_choices(run)]
+    answers = [f"- {safe(headline(choice, quality))}" for choice in device_choices(run)]
     parts = [
-        f"# {_safe(run.name)}",
+        f"# {safe(run.name)}",
         f"{len(run.finished)} trials finished, {len(run.failed)} failed, "
         f"{len(run.front())} on the front.{_not_trained(run)}",
         *(["## Which network for which device?", "\n".join(answers)] if answers else []),
@@ -39,7 +40,7 @@ def render_markdown(run: Run) -> str:
         *_progress(run),
         *_failed(run),
         *(
-            ["## Notes on the files", "\n".join(f"- {_safe(n)}" for n in run.notes)]
+            ["## Notes on the files", "\n".join(f"- {safe(n)}" for n in run.notes)]
             * bool(run.notes)
         ),
         "## Settings",
@@ -54,7 +55,7 @@ def _front(run: Run) -> str:
         return "No finished trial meets the constraints."
     names = front_columns(run)
     rows = [[t.id, describe_trial(t), *(_cell(t, name) for name in names)] for t in members]
-    return _table(["Network", "Made by", *map(title, names)], rows)
+    return markdown_table(["Network", "Made by", *map(title, names)], rows)
 
 
 def front_columns(run: Run) -> list[str]:
@@ -84,7 +85,7 @@ def _methods(run: Run) -> list[str]:
         entries = [t.latency[device] for t in run.finished if device in t.latency]
         if entries:
             first = describe_method(entries[0])
-            lines.append(f"- {_safe(device)}: {_safe(first)} (the first trial's)")
+            lines.append(f"- {safe(device)}: {safe(first)} (the first trial's)")
     return ["How latencies were found:", "\n".join(lines)] if lines else []
 
 
@@ -96,7 +97,7 @@ def _checked(run: Run) -> list[str]:
         errors = [abs(entry.error) for entry in entries if entry.error is not None]
         if errors:
             lines.append(
-                f"- {_safe(device)}: {len(errors)} networks measured after the search, predictions "
+                f"- {safe(device)}: {len(errors)} networks measured after the search, predictions "
                 f"{100 * sum(errors) / len(errors):.1f} % off on average, "
                 f"{100 * max(errors):.1f} % at most"
             )
@@ -114,7 +115,7 @@ def _evaluations(run: Run) -> list[str]:
         [trial, f"{data.get('split')} of {data.get('data')}", *_values(data["metrics"], names)]
         for trial, data in there.items()
     ]
-    return ["## Beyond accuracy", _table(["Network", "On", *map(title, names)], rows)]
+    return ["## Beyond accuracy", markdown_table(["Network", "On", *map(title, names)], rows)]
 
 
 def _values(metrics: Mapping[str, float], names: Sequence[str]) -> list[str]:
@@ -129,7 +130,7 @@ def _progress(run: Run) -> list[str]:
     return [
         "## Hypervolume",
         f"{100 * progress.steps[-1][1]:.1f} % of the box between the best and the worst value of "
-        f"every objective in this run. Reference point: {_safe(corner)}.",
+        f"every objective in this run. Reference point: {safe(corner)}.",
     ]
 
 
@@ -144,19 +145,7 @@ def _failed(run: Run) -> list[str]:
     if not run.failed:
         return []
     rows = [[trial.id, describe_trial(trial), trial.error or "no message"] for trial in run.failed]
-    return ["## Failed trials", _table(["Trial", "Made by", "Error"], rows)]
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(_safe(cell) for cell in line) + " |" for line in lines)
-
-
-def _safe(text: str) -> str:
-    """Keep file content from becoming markup, a new cell or a new line."""
-    one_line = " ".join(text.split())
-    escapes = {"\\": "\\\\", "|": "\\|", "<": "&lt;", "[": "\\[", "`": "\\`", "*": "\\*"}
-    return "".join(escapes.get(character, character) for character in one_line)
+    return ["## Failed trials", markdown_table(["Trial", "Made by", "Error"], rows)]
 
 
 def _fenced(text: str) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
 
 from growsearch.pareto import Direction, Front
-from growsearch.pareto.quantities import SHARE, TIME, quantity_of
+from growsearch.pareto.quantities import SHARE, quantity_of
 from growsearch.report.describe import direction_of, latency_devices, title
 from growsearch.report.device_choice import device_choices
+from growsearch.report.figure_file import axis_unit, figure_file
 from growsearch.report.page_data import metric_names
 from growsearch.report.run_data import Run
 from growsearch.trial.record import Trial
@@ -16,6 +16,7 @@ from growsearch.trial.record import Trial
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, and a shape a kind, so that neither is needed alone.
 _LOOKS = {
@@ -26,14 +27,6 @@ _LOOKS = {
 _OTHER = ("#009E73", "s")
 _OUTSIDE = ("#8b95a1", "x", "outside constraints")
 _PANEL_INCHES = (4.6, 3.8)
-
-
-# Neither a date nor a version: the same run gives the same file.
-_METADATA: dict[str, dict[str, None]] = {
-    "png": {"Software": None},
-    "svg": {"Date": None, "Creator": None},
-    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-}
 
 
 def render_png(run: Run) -> bytes:
@@ -55,22 +48,12 @@ def render_pdf(run: Run) -> bytes:
 
 
 def _render(run: Run, kind: str) -> bytes:
-    # Imported here: matplotlib takes most of a second, and no other format needs it.
-    import matplotlib as mpl
-
-    # The salt names the clip paths of an SVG, which are random otherwise.
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "growsearch"}):
-        return _draw(run, kind)
-
-
-def _draw(run: Run, kind: str) -> bytes:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     costs = _costs(run)
     width, height = _PANEL_INCHES
-    figure = Figure(figsize=(width * len(costs), height), layout="constrained")
-    FigureCanvasAgg(figure)
+    return figure_file(lambda figure: _draw(figure, run, costs), (width * len(costs), height), kind)
+
+
+def _draw(figure: Figure, run: Run, costs: list[str]) -> None:
     panels = figure.subplots(1, len(costs), squeeze=False, sharey=True)[0]
     for place, (panel, cost) in enumerate(zip(panels, costs, strict=True)):
         _draw_panel(panel, run, cost, first=place == 0)
@@ -82,9 +65,6 @@ def _draw(run: Run, kind: str) -> bytes:
         panels[-1].legend(
             list(entries.values()), list(entries), loc="lower right", frameon=False, fontsize=8
         )
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, dpi=160, metadata=_METADATA[kind])
-    return buffer.getvalue()
 
 
 def _costs(run: Run) -> list[str]:
@@ -163,9 +143,4 @@ def _method(trials: list[Trial], cost: str) -> str:
 
 
 def _unit(run: Run, cost: str) -> tuple[float, str]:
-    largest = max((abs(t.metrics.get(cost, 0.0)) for t in run.finished), default=0.0)
-    if quantity_of(cost) is TIME:
-        units = {1.0: "s", 1e-3: "ms", 1e-6: "µs", 1e-9: "ns"}
-        factor = next((size for size in units if largest >= size), 1e-9)
-        return factor, f" ({units[factor]})"
-    return 1.0, ""
+    return axis_unit(cost, max((abs(t.metrics.get(cost, 0.0)) for t in run.finished), default=0.0))
