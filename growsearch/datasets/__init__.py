@@ -25,6 +25,9 @@ DATASETS: dict[str, Loader] = {
     "arrays": arrays.load,
 }
 
+# These come with a library, and take no folder.
+BUNDLED = frozenset({"digits"})
+
 DESCRIPTIONS: dict[str, str] = {
     "digits": "1,797 handwritten digits of 8 x 8, bundled with scikit-learn",
     "cifar10": "60,000 colour images of 32 x 32, 10 classes; needs data_dir",
@@ -58,6 +61,15 @@ def load_dataset(name: str, data_dir: Path | None = None) -> Dataset:
             f"{content_hash(dataset)} now); restore it, or start anew with --fresh"
         )
     return dataset
+
+
+def load_beside(name: str, data_dir: Path | None) -> Dataset:
+    """Load a data set from the folder of another one; what has none takes no folder.
+
+    Raises:
+        UsageError: as `load_dataset`.
+    """
+    return load_dataset(name, None if name in BUNDLED else data_dir)
 
 
 def check_dataset_name(name: str) -> None:
@@ -101,6 +113,7 @@ def _check_folder(name: str, data_dir: Path | None) -> None:
 
 __all__ = [
     "AUGMENTATIONS",
+    "BUNDLED",
     "DATASETS",
     "DESCRIPTIONS",
     "TOKEN_DATASETS",
@@ -115,6 +128,7 @@ __all__ = [
     "check_dataset_name",
     "content_hash",
     "from_tensors",
+    "load_beside",
     "load_cifar100_test",
     "load_dataset",
     "load_token_dataset",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from growsearch.datasets import DATASETS, load_cifar100_test, load_dataset
+from growsearch.datasets import DATASETS, load_beside, load_cifar100_test
 from growsearch.datasets.dataset import Dataset
 from growsearch.datasets.normalisation import Normalisation
 from growsearch.errors import UsageError
@@ -38,7 +38,7 @@ def outside_inputs(name: str, data_dir: Path | None, seen: Dataset) -> Tensor:
     if name == "cifar100" and data_dir is not None:
         inputs = load_cifar100_test(data_dir, seen.normalisation).inputs
     else:
-        other = load_dataset(name, None if name == "digits" else data_dir)
+        other = load_beside(name, data_dir)
         inputs = renormalised(other.test.inputs, other.normalisation, seen.normalisation)
     if inputs.shape[1:] != seen.input_shape:
         shapes = [" x ".join(map(str, shape)) for shape in (inputs.shape[1:], seen.input_shape)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from growsearch.datasets import Dataset, load_dataset, pinned_dataset
+from growsearch.datasets import Dataset, load_beside, load_dataset, pinned_dataset
 from growsearch.datasets.arrays import write_dataset
 from growsearch.errors import UsageError
 from growsearch.files import write_json
@@ -39,7 +39,6 @@ from growsearch.training import EpochRecord
 from growsearch.trial.attempts import Run, train_and_score
 from growsearch.trial.record import Trial
 from growsearch.trial.task import TrialTask
-from growsearch.trial.ticket_work import load_source
 from search_spaces import SearchSpaceError, channel_groups, search_space, units
 from search_spaces.own_code import is_own
 
@@ -280,7 +279,7 @@ def check_source(config: StudyConfig, dataset: Dataset) -> None:
         return
     for name in values_of(tickets.source):
         try:
-            shape = load_source(str(name), _source_dir(config)).input_shape
+            shape = load_beside(str(name), _source_dir(config)).input_shape
         except UsageError as error:
             raise UsageError(f"trials.tickets.source: {error}") from error
         if len(shape) != len(dataset.input_shape) or shape[0] != dataset.input_shape[0]:

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from growsearch.datasets import Dataset, load_dataset
+from growsearch.datasets import Dataset, load_beside
 from growsearch.errors import GrowsearchError
 from growsearch.growth import build_full
 from growsearch.tickets import (
@@ -30,9 +30,6 @@ from growsearch.trial.shared_work import made_once, shared_file
 from growsearch.trial.ticket_trial import TicketTrial
 from search_spaces import search_space
 
-# Data sets that come with a library have no folder.
-_BUNDLED = ("digits",)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TicketPlaces:
@@ -51,15 +48,6 @@ class TicketWork:
     history: tuple[EpochRecord, ...]
     training_macs: int
     dense_training_macs: int
-
-
-def load_source(name: str, folder: Path | None) -> Dataset:
-    """Load the data set of a pretraining.
-
-    Raises:
-        UsageError: for an unknown name or a folder that is not there.
-    """
-    return load_dataset(name, None if name in _BUNDLED else folder)
 
 
 def train_ticket(
@@ -103,7 +91,7 @@ def _pretrained(config: TicketTrial, options: TrainingOptions, places: TicketPla
     def make(checkpoint: Path) -> None:
         made = pretrain(
             search_space(config.space),
-            load_source(config.source, places.source_dir),
+            load_beside(config.source, places.source_dir),
             config.recipe(config.pretrain_epochs).recipe(),
             robustness=config.pretraining(),
             seed=config.pretrain_seed,
@@ -126,7 +114,7 @@ def _drawn(
     def make(checkpoint: Path) -> None:
         data = None
         if config.draws_on == SOURCE:
-            data = load_source(config.source, places.source_dir)
+            data = load_beside(config.source, places.source_dir)
         elif config.draws_on == TARGET:
             data = dataset
         made = draw(
