@@ -180,6 +180,8 @@ def _interrupted_once(place: Place) -> str:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        # What a shell starts in the background ignores SIGINT, and so would its children.
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     with killed_at_the_end(process):
         wait_for(lambda: len(finished_ids(place)) >= wanted, process)
