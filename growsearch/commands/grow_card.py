@@ -19,6 +19,7 @@ _RESULTS = {
     "test_accuracy": "Test accuracy",
     "perplexity": "Perplexity (validation)",
     "test_perplexity": "Test perplexity",
+    "test_mean_iou": "Test mean IoU",
     "parameters": "Parameters",
     "full_parameters": "Parameters of the full network",
     "macs": "MACs of one example",

@@ -14,8 +14,7 @@ from growsearch.datasets import subset as subset_of
 from growsearch.errors import UsageError
 from growsearch.export import normal_inputs, token_inputs
 from growsearch.export.network_export import DrawInputs
-from growsearch.metrics import accuracy, predict
-from growsearch.training import CarriesState, Classification, LanguageModelling
+from growsearch.training import CarriesState, Examples, LanguageModelling, Segmentation, task_of
 from search_spaces import SearchSpace, SearchSpaceError
 from search_spaces.own_code import is_own
 
@@ -25,26 +24,29 @@ class GrowData:
     """A space made for the data, and what to learn there."""
 
     space: SearchSpace
-    task: Classification | LanguageModelling
+    task: Examples | LanguageModelling
 
     def test_figures(self, model: nn.Module) -> dict[str, float]:
         """Judge a finished network on the test split."""
-        if isinstance(self.task, Classification):
+        if isinstance(self.task, Examples):
             test = self.task.dataset.test
-            return {"test_accuracy": accuracy(predict(model, test.inputs), test.labels)}
+            figures = {"test_accuracy": self.task.scores(model, test).accuracy}
+            if isinstance(self.task, Segmentation):
+                figures["test_mean_iou"] = self.task.mean_iou(model, test)
+            return figures
         scores = self.task.scores(model, self.task.data.test)
         assert scores.perplexity is not None
         return {"test_accuracy": scores.accuracy, "test_perplexity": scores.perplexity}
 
     def draw_inputs(self) -> DrawInputs:
         """Return what makes random inputs of this kind."""
-        if isinstance(self.task, Classification):
+        if isinstance(self.task, Examples):
             return normal_inputs
         return token_inputs(len(self.task.data.vocabulary))
 
     def about_inputs(self) -> dict[str, Any]:
         """Return what has to be done to raw inputs, as plain data."""
-        if isinstance(self.task, Classification):
+        if isinstance(self.task, Examples):
             return {"normalisation": dataclasses.asdict(self.task.dataset.normalisation)}
         return {"vocabulary": list(self.task.data.vocabulary)}
 
@@ -78,7 +80,7 @@ def load_grow_data(
     if subset is not None:
         sizes = {"validation": len(dataset.validation), "test": len(dataset.test)}
         dataset = subset_of(dataset, train=subset, **sizes)
-    return GrowData(space=_fitted(space, dataset), task=Classification(dataset))
+    return GrowData(space=_fitted(space, dataset), task=task_of(dataset))
 
 
 def _fitted(space: SearchSpace, dataset: Dataset) -> SearchSpace:

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from growsearch.datasets import arrays, cifar10, cifar100, digits, fashion_mnist, image_folder, ptb
+from growsearch.datasets import (
+    arrays,
+    cifar10,
+    cifar100,
+    digits,
+    fashion_mnist,
+    image_folder,
+    mask_folder,
+    ptb,
+)
 from growsearch.datasets.augmentation import AUGMENTATIONS, Augmentation
 from growsearch.datasets.cifar100 import load_cifar100_test
-from growsearch.datasets.dataset import Dataset, Loader, Split
+from growsearch.datasets.dataset import UNLABELLED, Dataset, Loader, Split
 from growsearch.datasets.from_tensors import content_hash, from_tensors
 from growsearch.datasets.normalisation import Normalisation
 from growsearch.datasets.own import as_dataset, load_own
 from growsearch.datasets.stratified import subset
+from growsearch.datasets.text_windows import load_ptb, text_windows
 from growsearch.datasets.tokens import TokenDataset, TokenLoader, streams, windows
 from growsearch.errors import UsageError
 from search_spaces.own_code import is_own
@@ -22,7 +32,9 @@ DATASETS: dict[str, Loader] = {
     "cifar100": cifar100.load,
     "fashion-mnist": fashion_mnist.load,
     "image-folder": image_folder.load,
+    "mask-folder": mask_folder.load,
     "arrays": arrays.load,
+    "ptb": load_ptb,
 }
 
 # These come with a library, and take no folder.
@@ -34,7 +46,9 @@ DESCRIPTIONS: dict[str, str] = {
     "cifar100": "60,000 colour images of 32 x 32, 100 classes; needs data_dir",
     "fashion-mnist": "70,000 grey images of 28 x 28, 10 classes; needs data_dir",
     "image-folder": "your own PNG or JPEG images, a folder a class, at 64 x 64; needs data_dir",
+    "mask-folder": "your own images with a class a pixel (PNG masks), at 64 x 64; needs data_dir",
     "arrays": "your own inputs and labels, data.npz or data.safetensors; needs data_dir",
+    "ptb": "Penn Treebank, 929,589 words to predict the next of; needs data_dir",
 }
 
 TOKEN_DATASETS: dict[str, TokenLoader] = {
@@ -117,6 +131,7 @@ __all__ = [
     "DATASETS",
     "DESCRIPTIONS",
     "TOKEN_DATASETS",
+    "UNLABELLED",
     "Augmentation",
     "Dataset",
     "Loader",
@@ -135,5 +150,6 @@ __all__ = [
     "pinned_dataset",
     "streams",
     "subset",
+    "text_windows",
     "windows",
 ]

@@ -6,15 +6,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from growsearch.datasets.augmentation import NO_AUGMENTATION, Augmentation
 from growsearch.datasets.normalisation import IDENTITY, Normalisation
 
+# What a pixel has whose class nobody has told; torch's loss passes over it.
+UNLABELLED = -100
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
-    """Inputs (N, ...) float32, already normalised, and integer labels (N,)."""
+    """Inputs (N, ...) and integer labels: one an example, a word or a pixel.
+
+    Inputs are float32, already normalised, with labels (N,), or images (N, C, H, W) with labels
+    (N, H, W), some of which may be UNLABELLED; or words (N, T) int64 with those that follow them.
+    """
 
     inputs: Tensor
     labels: Tensor
@@ -43,6 +51,10 @@ class Dataset:
     def input_shape(self) -> tuple[int, ...]:
         """One example's shape, without the batch axis."""
         return tuple(self.train.inputs.shape[1:])
+
+    def zeros(self, batch: int) -> Tensor:
+        """Return zeros (batch, *input_shape) of the inputs' type: a network can be called on it."""
+        return torch.zeros(batch, *self.input_shape, dtype=self.train.inputs.dtype)
 
 
 class Loader(Protocol):

@@ -16,12 +16,15 @@ def stratified_choice(labels: Tensor, count: int, *, seed: int) -> Tensor:
     """Return the sorted indices of ``count`` examples, each class as frequent as in ``labels``.
 
     A class's count is its share of ``count``, rounded up or down (largest remainders first).
+    Examples of several labels, one a word or a pixel, count as one class.
 
     Raises:
         UsageError: if ``count`` is below 1 or above the number of examples.
     """
     if not 1 <= count <= len(labels):
         raise UsageError(f"subset: {count} examples asked for; valid: 1 to {len(labels)}")
+    if labels.ndim > 1:
+        labels = torch.zeros(len(labels), dtype=torch.long)
     classes, sizes = np.unique(labels.numpy(), return_counts=True)
     # NumPy keeps RandomState's stream forever (NEP 19): a library update must not move a split.
     random = np.random.RandomState(seed)

@@ -6,7 +6,7 @@ from torch import nn
 
 from growsearch.datasets import Dataset, TokenDataset
 from growsearch.errors import UsageError
-from growsearch.training import CarriesState, Classification, LanguageModelling, Task
+from growsearch.training import CarriesState, LanguageModelling, Task, task_of
 from search_spaces import SearchSpace
 
 Data = Dataset | TokenDataset | Task
@@ -22,7 +22,7 @@ def task_for(space: SearchSpace, data: Data, model: nn.Module) -> Task:
         UsageError: for a text in a space of images, or with more words than the space has.
     """
     if isinstance(data, Dataset):
-        return Classification(data)
+        return task_of(data)
     if not isinstance(data, TokenDataset):
         return data
     words = len(data.vocabulary)

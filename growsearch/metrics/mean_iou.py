@@ -17,15 +17,16 @@ def confusion(model: nn.Module, split: Split, *, classes: int) -> Tensor:
 
     Args:
         model: maps images (N, C, H, W) to logits (N, H, W, classes).
-        split: its labels are (N, H, W).
+        split: its labels are (N, H, W); pixels of a negative one are left out.
         classes: how many there are.
     """
     table = torch.zeros(classes * classes, dtype=torch.float64)
     with evaluating(model):
         for start in range(0, len(split), _IMAGES):
             part = slice(start, start + _IMAGES)
-            found = model(split.inputs[part]).argmax(dim=-1)
-            pairs = (split.labels[part] * classes + found).flatten()
+            found, labels = model(split.inputs[part]).argmax(dim=-1), split.labels[part]
+            there = labels >= 0
+            pairs = labels[there] * classes + found[there]
             table += torch.bincount(pairs.cpu(), minlength=classes * classes)
     return table.view(classes, classes)
 

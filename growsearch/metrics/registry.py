@@ -35,7 +35,8 @@ Function = Callable[[nn.Module, Split, MetricSettings], float]
 
 # By the number of axes that labels have.
 _LABELS: dict[int, Labels] = {1: "one an example", 2: "one a word", 3: "one a pixel"}
-_BATCH = 128
+# Examples of one label each, and of one a word or a pixel, whose logits take more memory.
+_BATCH, _DENSE_BATCH = 128, 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +88,7 @@ def fitting_metric(name: str, split: Split) -> Metric:
         raise UsageError(f"metrics: unknown {name!r}; valid: {', '.join(METRICS)}")
     metric, measure = METRICS[name], METRICS[name].measure
     found = _LABELS.get(split.labels.ndim, "of another shape")
-    if measure.labels != found:
+    if measure.labels is not None and measure.labels != found:
         raise UsageError(f"metrics: {name} is for labels {measure.labels}; this data has {found}")
     if measure.images and split.inputs.ndim != 4:
         raise UsageError(
@@ -103,6 +104,19 @@ def _of_logits(score: Callable[[Tensor, Tensor], float]) -> Function:
         return score(predict(model, split.inputs), split.labels)
 
     return function
+
+
+@torch.no_grad()
+def _accuracy(model: nn.Module, split: Split, settings: MetricSettings) -> float:  # noqa: ARG001
+    """Return the share of examples, words or labelled pixels that are right."""
+    right = count = 0
+    with evaluating(model):
+        for part in _batches(split):
+            there = part.labels >= 0
+            found = model(part.inputs).argmax(dim=-1)
+            right += int((found == part.labels)[there].sum())
+            count += int(there.sum())
+    return right / count
 
 
 def _fgsm_accuracy(model: nn.Module, split: Split, settings: MetricSettings) -> float:
@@ -190,7 +204,8 @@ def _evenly(split: Split, count: int) -> Split:
 
 
 def _batches(split: Split) -> Iterable[Split]:
-    pairs = zip(*(torch.split(part, _BATCH) for part in (split.inputs, split.labels)), strict=True)
+    size = _BATCH if split.labels.ndim == 1 else _DENSE_BATCH
+    pairs = zip(*(torch.split(part, size) for part in (split.inputs, split.labels)), strict=True)
     return (Split(inputs=inputs, labels=labels) for inputs, labels in pairs)
 
 
@@ -199,7 +214,7 @@ def _generator(settings: MetricSettings) -> torch.Generator:
 
 
 METRICS: Mapping[str, Metric] = {
-    "accuracy": Metric.of("accuracy", _of_logits(accuracy)),
+    "accuracy": Metric.of("accuracy", _accuracy),
     "nll": Metric.of("nll", _of_logits(cross_entropy)),
     "ece": Metric.of("ece", _of_logits(expected_calibration_error)),
     "adaptive_ece": Metric.of("adaptive_ece", _of_logits(adaptive_calibration_error)),

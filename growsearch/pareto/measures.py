@@ -15,20 +15,21 @@ Labels = Literal["one an example", "one a word", "one a pixel"]
 class Measure:
     """A measure's title, which way is better, its largest value and the labels that it is for.
 
+    ``labels`` None is any.
     ``images`` tells that it changes pixels, so that inputs have to be images (N, C, H, W).
     """
 
     title: str
     direction: Direction
     highest: float | None = 1.0
-    labels: Labels = "one an example"
+    labels: Labels | None = "one an example"
     images: bool = False
 
 
 # How each is computed is in growsearch.metrics; names and titles are here, since a report and a
 # study need no more, and computing takes seconds to import.
 MEASURES: Mapping[str, Measure] = {
-    "accuracy": Measure(title="Accuracy", direction="maximize"),
+    "accuracy": Measure(title="Accuracy", direction="maximize", labels=None),
     "nll": Measure(title="Negative log-likelihood (nats)", direction="minimize", highest=None),
     "ece": Measure(title="Calibration error (ECE)", direction="minimize"),
     "adaptive_ece": Measure(title="Calibration error (equal mass)", direction="minimize"),

@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import torch
 from safetensors.torch import load_file
 
 from cost_models import DEVICES, CostModelError, load_profile
@@ -95,4 +94,4 @@ def _network(recorder: Recorder, name: str) -> Network:
     network = TrialNetwork.from_json(data)
     model = network.build()
     model.load_state_dict(load_file(recorder.folder.path / "trials" / name / "weights.safetensors"))
-    return model.eval(), (torch.zeros(LATENCY_BATCH, *network.input_shape),)
+    return model.eval(), network.space().example_inputs(LATENCY_BATCH)

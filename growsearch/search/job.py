@@ -41,7 +41,7 @@ class Job:
 
 # What a head says whose job agent has not come up yet, and how long to wait for it.
 _NOT_READY = "No available agent"
-_WAITS_S = (1.0, 2.0, 4.0, 8.0)
+_WAITS_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 
 
 def entrypoint(out: Path, options: Sequence[str], python: str) -> str:

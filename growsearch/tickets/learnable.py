@@ -20,7 +20,7 @@ from growsearch.tickets.granularity import (
     unit_size,
 )
 from growsearch.tickets.on_target import start_of
-from growsearch.training import Classification, Hook, TrainingState, tensors_under, train
+from growsearch.training import Hook, TrainingState, task_of, tensors_under, train
 from growsearch.transforms import MacProfile
 
 _MOMENTUM = 0.9
@@ -38,7 +38,7 @@ def learnable(draw: Draw) -> Drawn:
         DivergedError: if the loss stops being finite.
     """
     data, recipe = draw.training()
-    settings, task = draw.settings, Classification(data)
+    settings, task = draw.settings, task_of(data)
     with draw.options.guard():
         model, space = start_of(draw.pretrained, data, draw.seed)
         profile = MacProfile.of(model, space.example_inputs())

@@ -19,12 +19,12 @@ from growsearch.tickets.pretraining import Pretrained
 from growsearch.tickets.ticket import Ticket
 from growsearch.training import (
     TRAINING_PASSES,
-    Classification,
     EpochRecord,
     Hook,
     Recipe,
     TrainingOptions,
     TrainingState,
+    task_of,
     train,
 )
 from growsearch.transforms import MacProfile
@@ -87,7 +87,7 @@ def transfer(
         DivergedError: if the loss stops being finite.
     """
     options = options or TrainingOptions()
-    task = Classification(data)
+    task = task_of(data)
     with options.guard():
         model, space = start_of(pretrained, data, seed)
         masks = ticket.apply(model)

@@ -7,6 +7,7 @@ from growsearch.training.checkpoint import (
     write_checkpoint,
 )
 from growsearch.training.classification import Classification
+from growsearch.training.examples import Examples
 from growsearch.training.language_modelling import CarriesState, LanguageModelling
 from growsearch.training.loop import (
     TRAINING_PASSES,
@@ -18,6 +19,7 @@ from growsearch.training.loop import (
     parameter_groups,
     train,
 )
+from growsearch.training.next_words import NextWords
 from growsearch.training.optimizers import SGD, AdamW, OptimizerRule
 from growsearch.training.recipe import Recipe
 from growsearch.training.recipes import RECIPES, published_recipe
@@ -25,6 +27,7 @@ from growsearch.training.schedule import Cosine, Schedule, Steps
 from growsearch.training.segmentation import Segmentation
 from growsearch.training.settings import differences, plain
 from growsearch.training.task import Scores, Task, mean_loss
+from growsearch.training.task_of import task_of
 
 __all__ = [
     "RECIPES",
@@ -36,8 +39,10 @@ __all__ = [
     "Classification",
     "Cosine",
     "EpochRecord",
+    "Examples",
     "Hook",
     "LanguageModelling",
+    "NextWords",
     "OptimizerRule",
     "Recipe",
     "Schedule",
@@ -54,6 +59,7 @@ __all__ = [
     "plain",
     "published_recipe",
     "read_checkpoint",
+    "task_of",
     "tensors_under",
     "train",
     "write_checkpoint",

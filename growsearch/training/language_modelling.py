@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from growsearch.datasets.tokens import TokenDataset, streams, windows
 from growsearch.errors import UsageError
 from growsearch.metrics import evaluating, perplexity
-from growsearch.training.classification import call
+from growsearch.training.examples import call
 from growsearch.training.task import Batch, Forward, Scores
 
 # Of every layer, the tensors that it hands on to the next token.

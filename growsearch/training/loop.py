@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from growsearch.datasets.dataset import Dataset
 from growsearch.errors import DivergedError, UsageError
-from growsearch.training.classification import Classification
 from growsearch.training.layout import (
     check_channels_last,
     lay_channels_last,
@@ -22,6 +21,7 @@ from growsearch.training.layout import (
 from growsearch.training.recipe import Recipe
 from growsearch.training.resume import Keeper
 from growsearch.training.task import Batch, Forward, Task, mean_loss
+from growsearch.training.task_of import task_of
 
 # Forward once, backward twice: gradients of the inputs and of the weights (spec/cost_models.md).
 TRAINING_PASSES = 3
@@ -166,7 +166,7 @@ def train(
     Args:
         model: maps inputs (N, ...) to logits (N, classes), or (N, T, words) of a text.
         dataset: the training split is learned, the validation split evaluated every epoch. A
-            `Task` says how; labelled examples alone mean `Classification`.
+            `Task` says how; of a data set alone, `task_of` tells by its labels.
         recipe: the hyper-parameters.
         seed: orders the batches and feeds the hooks' random choices.
         forward_macs: effective MACs of one example at the start; hooks keep it current.
@@ -177,7 +177,7 @@ def train(
         GrowsearchError: if the checkpoint is damaged, of another run, or cannot be written.
     """
     options = options or TrainingOptions()
-    task = Classification(dataset) if isinstance(dataset, Dataset) else dataset
+    task = task_of(dataset) if isinstance(dataset, Dataset) else dataset
     if options.channels_last:
         lay_channels_last(model)
     state = TrainingState(

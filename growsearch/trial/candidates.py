@@ -15,11 +15,11 @@ from growsearch.sparsity import Batch, Masks, Timetable
 from growsearch.tickets import Ticket
 from growsearch.training import (
     TRAINING_PASSES,
-    Classification,
     EpochRecord,
     Task,
     TrainingOptions,
     mean_loss,
+    task_of,
     train,
 )
 from growsearch.transforms import MacProfile, SparsePlan, sparse_plan
@@ -110,7 +110,7 @@ def _grown(
 def _sparse(
     config: SparseTrial, space: SearchSpace, dataset: Dataset, seed: int, options: TrainingOptions
 ) -> Candidate:
-    recipe, task = config.training.recipe(), Classification(dataset)
+    recipe, task = config.training.recipe(), task_of(dataset)
     example = space.example_inputs()
     base = base_of(config, space, dataset, seed, options)
     with options.guard():

@@ -16,7 +16,7 @@ from growsearch.growth import Budget, build_full
 from growsearch.growth.costs import Costs
 from growsearch.sparsity import Masks
 from growsearch.tickets import backbone_weights
-from growsearch.training import Classification
+from growsearch.training import task_of
 from growsearch.transforms import NO_TRANSFORM, SCHEDULED
 from growsearch.trial.candidates import plan_sparse
 from growsearch.trial.config import GrowthTrial, SparseTrial, TicketTrial, TrialConfig
@@ -84,7 +84,7 @@ def _sparse(
     devices: Mapping[str, Path | None],
     seed: int,
 ) -> Forecast:
-    example, task = space.example_inputs(), Classification(dataset)
+    example, task = space.example_inputs(), task_of(dataset)
     plan = plan_sparse(config, build_full(space, seed), example, task, seed)
     work = trace(plan.module, example)
     metrics: dict[str, float] = {"dense_macs": work.dense_macs}

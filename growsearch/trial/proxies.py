@@ -25,7 +25,7 @@ from growsearch.sparsity.distributions.distribution import SparsityRequest
 from growsearch.sparsity.distributions.saliency import probe
 from growsearch.sparsity.distributions.snip import snip_scores
 from growsearch.sparsity.distributions.synflow import synaptic_flow
-from growsearch.training import Classification, mean_loss
+from growsearch.training import mean_loss, task_of
 from growsearch.trial.candidates import plan_sparse
 from growsearch.trial.config import SparseTrial, TrialConfig, trial_seed
 from growsearch.trial.forecast import forecast
@@ -142,7 +142,7 @@ def _data(name: str, folder: Path | None) -> Dataset:
 
 def _input(config: SparseTrial, dataset: Dataset, seed: int) -> ProxyInput:
     space = search_space(config.space).for_data(dataset.input_shape, dataset.num_classes)
-    task, recipe = Classification(dataset), config.training.recipe()
+    task, recipe = task_of(dataset), config.training.recipe()
     plan = plan_sparse(config, build_full(space, seed), space.example_inputs(), task, seed)
     generator = torch.Generator().manual_seed(seed)
     samples = [task.sample(recipe.batch_size, generator) for _ in range(GRADIENT_FLOW_STEPS)]

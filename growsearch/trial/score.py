@@ -25,8 +25,8 @@ from cost_models import (
     measure,
     trace,
 )
-from growsearch.datasets import Dataset, Split
-from growsearch.metrics import accuracy, predict
+from growsearch.datasets import Dataset
+from growsearch.training import task_of
 from growsearch.trial.latency_measuring import latency_of
 from growsearch.trial.record import Latency, LayerRecord
 from growsearch.trial.task import Measure
@@ -71,11 +71,11 @@ def score(
     Raises:
         CostModelError: if a layer cannot be counted, or a measurement is too noisy to be trusted.
     """
-    example = (torch.zeros(LATENCY_BATCH, *dataset.input_shape),)
+    example, task = (dataset.zeros(LATENCY_BATCH),), task_of(dataset)
     with lock.shared():
         work = trace(model, example)
-        validation = _accuracy(model, dataset.validation)
-        test = _accuracy(model, dataset.test)
+        validation = task.scores(model, dataset.validation).accuracy
+        test = task.scores(model, dataset.test).accuracy
     latency = {
         device: _latency(model, example, work, device, lock, measure_latency or measured_latency)
         if profile is None
@@ -94,10 +94,6 @@ def score(
     metrics |= {latency_metric(device): found.value_s for device, found in latency.items()}
     layers = tuple(_layer_record(layer) for layer in work.layers)
     return Score(metrics=metrics, latency=latency, layers=layers)
-
-
-def _accuracy(model: nn.Module, split: Split) -> float:
-    return accuracy(predict(model, split.inputs), split.labels)
 
 
 def _latency(

@@ -113,6 +113,34 @@ def write_arrays(data_dir: Path) -> Path:
     return data_dir
 
 
+def write_pair(folder: Path, name: str, image: np.ndarray, mask: np.ndarray) -> None:
+    """Write folder/images/NAME.png and folder/masks/NAME.png."""
+    for kind, pixels in (("images", image), ("masks", mask)):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / kind / f"{name}.png")
+
+
+def write_mask_folder(data_dir: Path) -> Path:
+    """Left halves are dark, of class 0; right halves bright, of class 2; a void line between."""
+    random = np.random.RandomState(0)
+    mask = np.repeat([0] * 31 + [255] * 2 + [2] * 31, 64).reshape(64, 64).T
+    for part, count in (("train", 20), ("val", 3)):
+        for number in range(count):
+            image = random.randint(0, 90, (64, 64, 3)) + 150 * (mask == 2)[..., None]
+            write_pair(data_dir / part, str(number), image, mask)
+    return data_dir
+
+
+def write_ptb(data_dir: Path) -> Path:
+    """A few different sentences a file: more than a window of 35 words each."""
+    (data_dir / "ptb").mkdir()
+    words = [f"w{number}" for number in range(12)]
+    for part, (start, count) in {"train": (0, 30), "valid": (3, 12), "test": (5, 15)}.items():
+        lines = [" ".join(words[(start + n * n + k) % 12] for k in range(9)) for n in range(count)]
+        (data_dir / "ptb" / f"ptb.{part}.txt").write_text("".join(f"{line}\n" for line in lines))
+    return data_dir
+
+
 WRITERS = {
     "arrays": write_arrays,
     "digits": None,
@@ -120,6 +148,8 @@ WRITERS = {
     "cifar100": write_cifar100,
     "fashion-mnist": write_fashion_mnist,
     "image-folder": write_image_folder,
+    "mask-folder": write_mask_folder,
+    "ptb": write_ptb,
 }
 
 

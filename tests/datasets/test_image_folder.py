@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from growsearch.datasets import image_folder, load_dataset
+from growsearch.datasets import image_file, load_dataset
 from growsearch.errors import UsageError
 
 
@@ -32,7 +32,7 @@ def test_a_wide_image_loses_its_sides_and_not_its_shape(tmp_path):
         thirds[:, 128 * channel : 128 * (channel + 1), channel] = 255
     path = tmp_path / "wide.png"
     _save(path, thirds)
-    read = np.asarray(image_folder._read(path))
+    read = np.asarray(image_file._read_image(path))
     assert read.shape == (64, 64, 3)
     assert (read[:, 2:-2] == [0, 255, 0]).all()
 
@@ -41,7 +41,7 @@ def test_a_wide_image_loses_its_sides_and_not_its_shape(tmp_path):
 def test_png_and_jpeg_are_read_whatever_their_size_and_colours(suffix, tmp_path):
     path = tmp_path / f"grey{suffix}"
     Image.new("L", (300, 500), 77).save(path)
-    assert (np.asarray(image_folder._read(path)) == 77).all()
+    assert (np.asarray(image_file._read_image(path)) == 77).all()
 
 
 def test_other_files_beside_the_images_are_left_out(write):
@@ -91,7 +91,7 @@ def test_too_few_images_are_refused(tmp_path):
 def test_more_images_than_memory_holds_are_refused_before_reading(write, monkeypatch):
     data_dir = write("image-folder")
     pages = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 100}
-    monkeypatch.setattr(image_folder.os, "sysconf", pages.__getitem__)
+    monkeypatch.setattr(image_file.os, "sysconf", pages.__getitem__)
     with pytest.raises(UsageError, match=r"has 24 images, which need .* GB of memory"):
         load_dataset("image-folder", data_dir)
 

@@ -1,0 +1,59 @@
+"""How do the examples of a data set reach the training loop, whatever their labels are?"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from growsearch.datasets.dataset import Dataset, Split
+from growsearch.training.task import Batch, Forward, Scores
+from growsearch.training.whole_batches import random_batch, whole_batches, whole_steps
+
+
+@dataclass(frozen=True, slots=True)
+class Examples(ABC):
+    """Whole batches in a fresh order every epoch; what is left over waits for the next one."""
+
+    dataset: Dataset
+
+    def settings(self) -> Mapping[str, object]:
+        """Return the data's name and size."""
+        return {"data": self.dataset.name, "examples": len(self.dataset.train)}
+
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Return the number of whole batches, at least one."""
+        return whole_steps(self.dataset.train, batch_size)
+
+    def batch_examples(self, batch_size: int) -> int:
+        """Return the examples of every batch."""
+        return min(batch_size, len(self.dataset.train))
+
+    def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
+        """Yield inputs (N, ...) and their labels."""
+        return whole_batches(self.dataset.train, batch_size, generator)
+
+    def forward(self) -> Forward:
+        """Return the plain call of a network."""
+        return call
+
+    def sample(self, count: int, generator: torch.Generator) -> Batch:
+        """Return examples without augmentation."""
+        return random_batch(self.dataset.train, count, generator)
+
+    def evaluate(self, model: nn.Module) -> Scores:
+        """Judge ``model`` on the validation split."""
+        return self.scores(model, self.dataset.validation)
+
+    @abstractmethod
+    def scores(self, model: nn.Module, split: Split) -> Scores:
+        """Judge ``model`` on ``split``, in evaluation mode; its mode is restored."""
+
+
+def call(model: nn.Module, inputs: Tensor) -> Tensor:
+    """Return the logits of ``model``."""
+    logits: Tensor = model(inputs)
+    return logits

@@ -1,0 +1,28 @@
+"""How is a network trained on a data set? The shape of its labels says so."""
+
+from __future__ import annotations
+
+from growsearch.datasets.dataset import Dataset
+from growsearch.errors import UsageError
+from growsearch.training.classification import Classification
+from growsearch.training.examples import Examples
+from growsearch.training.next_words import NextWords
+from growsearch.training.segmentation import Segmentation
+
+# By the number of axes that labels have.
+_TASKS: dict[int, type[Examples]] = {1: Classification, 2: NextWords, 3: Segmentation}
+
+
+def task_of(dataset: Dataset) -> Examples:
+    """Return the task of labels (N,), one a word (N, T), or one a pixel (N, H, W).
+
+    Raises:
+        UsageError: for labels of another shape.
+    """
+    axes = dataset.train.labels.ndim
+    if axes not in _TASKS:
+        raise UsageError(
+            f"{dataset.name}: labels of shape {tuple(dataset.train.labels.shape)}; give one an "
+            "example (N,), a word (N, T) or a pixel (N, H, W)"
+        )
+    return _TASKS[axes](dataset)
