@@ -62,6 +62,8 @@ def cluster(temporary: Path) -> Iterator[tuple[str, str]]:
         "include_dashboard": True,
         "dashboard_host": "127.0.0.1",
         "dashboard_port": port,
+        # Whose usual port another Ray of this machine may have; without it no job is taken.
+        "dashboard_agent_listen_port": _free_port(),
         "temp_dir": str(temporary / "r"),
     }
     found = Cluster(initialize_head=True, head_node_args=head)

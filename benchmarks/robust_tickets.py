@@ -246,7 +246,9 @@ def judged(model: torch.nn.Module, target: Dataset, attack: Robustness) -> dict[
     }
 
 
-def rows(runs: list[Record]) -> list[Record]:
+def rows(
+    runs: list[Record], figures: tuple[str, ...] = ("test_accuracy", "pgd_accuracy")
+) -> list[Record]:
     """Return means over seeds, robust beside natural, and the gain at equal seeds."""
     found = []
     keys = {(r["pair"], r["mode"], r["sparsity"], r["scheme"]) for r in runs}
@@ -257,7 +259,7 @@ def rows(runs: list[Record]) -> list[Record]:
             if (r["pair"], r["mode"], r["sparsity"], r["scheme"]) == (pair, mode, sparsity, scheme)
         ]
         row: Record = {"pair": pair, "mode": mode, "sparsity": sparsity, "scheme": scheme}
-        for figure in ("test_accuracy", "pgd_accuracy"):
+        for figure in figures:
             by = {
                 kind: {r["seed"]: r[figure] for r in same if r["pretraining"] == kind}
                 for kind in ("natural", "pgd")

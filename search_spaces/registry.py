@@ -27,6 +27,7 @@ from search_spaces.wide_resnet import WideResNetSpace
 
 _DIGITS = (1, 8, 8)
 _CIFAR = (3, 32, 32)
+_SMALL = (3, 64, 64)
 _IMAGENET = (3, 224, 224)
 _IMAGENET_CLASSES = 1000
 _PTB_WORDS = 10_000
@@ -86,6 +87,14 @@ _SPACES: tuple[SearchSpace, ...] = (
         bottleneck=True,
         input_shape=_IMAGENET,
         num_classes=_IMAGENET_CLASSES,
+    ),
+    ResNetImageNetSpace(
+        name="resnet14-bottleneck",
+        description="Bottleneck ResNet-14 of width 16 with the ImageNet stem, for 64 x 64 images",
+        blocks=(1, 1, 1, 1),
+        bottleneck=True,
+        base_width=16,
+        input_shape=_SMALL,
     ),
     ResNetImageNetSpace(
         name="wide-resnet50-imagenet",
@@ -178,6 +187,16 @@ _SPACES: tuple[SearchSpace, ...] = (
             num_classes=_VOC_CLASSES,
         )
         for depth, blocks in ((50, (3, 4, 6, 3)), (101, (3, 4, 23, 3)))
+    ),
+    DeepLabSpace(
+        name="deeplabv3-resnet14",
+        description="DeepLab-v3 over resnet14-bottleneck, for 64 x 64 images: a class a pixel",
+        blocks=(1, 1, 1, 1),
+        base_width=16,
+        head_width=64,
+        rates=(2, 4, 6),
+        input_shape=_SMALL,
+        num_classes=_VOC_CLASSES,
     ),
     BasicResNetSpace(
         name="basic3resnet-digits",

@@ -114,6 +114,8 @@ def _join(address: str) -> None:
 def check_nodes(task: TrialTask) -> tuple[str, ...]:
     """Ask every node that can run trials whether it sees the run's folder and the data.
 
+    A node that dies before it answers is none: searches live through that.
+
     Returns:
         The processors of these nodes.
 
@@ -127,10 +129,13 @@ def check_nodes(task: TrialTask) -> tuple[str, ...]:
             remote = ray.remote(num_cpus=0, max_retries=0)(_describe)
             asked[remote.options(scheduling_strategy=place).remote(task)] = node
     if not asked:
-        raise GrowsearchError("the cluster has no node with a CPU; add one and run again")
+        raise GrowsearchError(f"the cluster has no node with a CPU; {_ADD_ONE}")
     answered, late = ray.wait(list(asked), num_returns=len(asked), timeout=_PROBE_S)
-    answers = [(asked[ref], _answer(ref)) for ref in answered]
-    answers += [(asked[ref], _SILENT) for ref in late]
+    replies = [(asked[ref], _answer(ref)) for ref in answered]
+    replies += [(asked[ref], _SILENT) for ref in late]
+    answers = [(node, answer) for node, answer in replies if answer is not None]
+    if not answers:
+        raise GrowsearchError(f"the cluster has lost its nodes with a CPU; {_ADD_ONE}")
     problems = [f"{n['NodeManagerHostname']}: {a.problem}" for n, a in answers if a.problem]
     if problems:
         more = f" (and {len(problems) - 1} more nodes)" if len(problems) > 1 else ""
@@ -146,6 +151,7 @@ class _Answer:
     processor: str = ""
 
 
+_ADD_ONE = "add one and run again"
 _SILENT = _Answer(f"no answer in {_PROBE_S:.0f} s; see Ray's logs there, or take it out")
 
 
@@ -153,9 +159,12 @@ def _describe(task: TrialTask) -> tuple[str, str]:
     return node_problem(task), host_facts()["processor"]
 
 
-def _answer(ref: Any) -> _Answer:
+def _answer(ref: Any) -> _Answer | None:
+    """Return what a node said, None if it is no more."""
     try:
         return _Answer(*ray.get(ref))
+    except (ray.exceptions.TaskUnschedulableError, ray.exceptions.NodeDiedError):
+        return None
     except ray.exceptions.RayError as error:
         last = str(error).strip().splitlines()[-1]
         return _Answer(

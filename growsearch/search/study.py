@@ -8,16 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from growsearch.datasets import Dataset, load_beside, load_dataset, pinned_dataset
+from growsearch.datasets import Dataset, load_dataset, pinned_dataset
 from growsearch.datasets.arrays import write_dataset
 from growsearch.errors import UsageError
 from growsearch.files import write_json
-from growsearch.growth import Budget, build_full
-from growsearch.growth.costs import Costs
-from growsearch.growth.gate import insert_gates
 from growsearch.pareto import Front
 from growsearch.report import front_of_trials
-from growsearch.search.decisions import values_of
 from growsearch.search.earlier_runs import earlier_trials
 from growsearch.search.front_check import measure_front
 from growsearch.search.own_objects import name_objects
@@ -31,16 +27,14 @@ from growsearch.search.profiles import (
 from growsearch.search.recorder import Recorder
 from growsearch.search.run_folder import RunFolder, check_local
 from growsearch.search.serial_backend import run_serial
+from growsearch.search.study_checks import check_budgets, check_source, check_spaces
 from growsearch.search.study_config import StudyConfig
 from growsearch.search.study_file import load_study, parse_study
 from growsearch.search.trackers import followed
-from growsearch.search.trial_kinds import GrowthBudget, GrowthKind
 from growsearch.training import EpochRecord
 from growsearch.trial.attempts import Run, train_and_score
 from growsearch.trial.record import Trial
 from growsearch.trial.task import TrialTask
-from search_spaces import SearchSpaceError, channel_groups, search_space, units
-from search_spaces.own_code import is_own
 
 # In a run's folder: the data that a study was given in memory.
 _DATA = "data"
@@ -164,7 +158,7 @@ class Study:
             profiles=profiles,
             time_limit_s=self.config.search.time_limit,
             code_dir=self.config.code_dir,
-            source_dir=_source_dir(self.config),
+            source_dir=self.config.ticket_source_dir,
             quality=self.config.metrics.quality(self.config.quality_names),
         )
         if len(recorder.trials) >= self.config.search.trials:
@@ -223,79 +217,3 @@ def _measured_beside(trial: Trial) -> dict[str, Any]:
         if entry.measured is not None
     }
     return {"measured": beside} if beside else {}
-
-
-def check_spaces(config: StudyConfig, dataset: Dataset) -> None:
-    """Refuse own networks that cannot be made, traced, fed with the data or grown.
-
-    Raises:
-        UsageError: naming the key and the remedy.
-    """
-    for kind in (config.trials.growth, config.trials.sparse):
-        if kind is None:
-            continue
-        key = "growth" if isinstance(kind, GrowthKind) else "sparse"
-        for name in values_of(kind.space):
-            if not is_own(str(name)):
-                continue
-            try:
-                space = search_space(str(name))
-                space = space.for_data(dataset.input_shape, dataset.num_classes)
-                module = build_full(space, seed=0)
-                if isinstance(kind, GrowthKind) or kind.grow is not None:
-                    insert_gates(module, channel_groups(module), units(module))
-            except (SearchSpaceError, UsageError) as error:
-                raise UsageError(f"trials.{key}.space: {error}") from error
-
-
-def check_budgets(config: StudyConfig, dataset: Dataset) -> None:
-    """Refuse a growth budget that no network of the space can meet.
-
-    Raises:
-        UsageError: naming the key, the value and the least budget.
-    """
-    growth, sparse = config.trials.growth, config.trials.sparse
-    if growth is not None:
-        for name in values_of(growth.space):
-            _check_growth("growth", growth.budget, str(name), dataset)
-    if sparse is not None and sparse.grow is not None:
-        for name in values_of(sparse.space):
-            _check_growth("sparse.grow", sparse.grow.budget, str(name), dataset)
-
-
-def _source_dir(config: StudyConfig) -> Path | None:
-    tickets = config.trials.tickets
-    return None if tickets is None else tickets.source_dir or config.data_dir
-
-
-def check_source(config: StudyConfig, dataset: Dataset) -> None:
-    """Refuse data to pretrain tickets on that is not there, or whose images do not fit the study's.
-
-    Raises:
-        UsageError: naming the key, the value and the rule.
-    """
-    tickets = config.trials.tickets
-    if tickets is None:
-        return
-    for name in values_of(tickets.source):
-        try:
-            shape = load_beside(str(name), _source_dir(config)).input_shape
-        except UsageError as error:
-            raise UsageError(f"trials.tickets.source: {error}") from error
-        if len(shape) != len(dataset.input_shape) or shape[0] != dataset.input_shape[0]:
-            raise UsageError(
-                f"trials.tickets.source: {name} has inputs of {shape}, {config.dataset} of "
-                f"{dataset.input_shape}; a ticket keeps its number of channels"
-            )
-
-
-def _check_growth(key: str, bound: GrowthBudget, name: str, dataset: Dataset) -> None:
-    space = search_space(name).for_data(dataset.input_shape, dataset.num_classes)
-    module = build_full(space, seed=0)
-    for value in values_of(bound.decision):
-        assert not isinstance(value, str)
-        budget = Budget(parameters=value) if bound.metric == "parameters" else Budget(macs=value)
-        try:
-            Costs.of(space, module, budget)
-        except UsageError as error:
-            raise UsageError(f"trials.{key}.{error} (space {name})") from error

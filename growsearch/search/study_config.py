@@ -247,6 +247,12 @@ class StudyConfig(Strict):
         known = _quality_metrics()
         return tuple(name for name in asked if name in known)
 
+    @property
+    def ticket_source_dir(self) -> Path | None:
+        """The folder of the data that tickets are pretrained on."""
+        tickets = self.trials.tickets
+        return None if tickets is None else tickets.source_dir or self.data_dir
+
     def bounds(self) -> tuple[Bound, ...]:
         """Return the study's hard constraints."""
         found = []

@@ -124,6 +124,11 @@ def _ticket(trial: Suggester, kind: TicketKind) -> TicketTrial:
         draw_epochs=_whole(trial, "draw_epochs", kind.draw_epochs) if data is not None else 0,
         rounds=_whole(trial, "rounds", kind.rounds) if data == SOURCE else 0,
         training=_training(trial, "tickets", kind),
+        target_space=(
+            None
+            if kind.target_space is None
+            else str(_suggest(trial, "tickets.target_space", kind.target_space))
+        ),
     )
 
 

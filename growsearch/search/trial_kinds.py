@@ -209,11 +209,13 @@ class TicketKind(_TrialKind):
     ``epochs``, ``batch_size``, ``learning_rate`` and ``recipe`` are the transfer's; pretraining and
     drawing have epochs of their own. ``epsilon`` is the strength of robust pretraining and of
     a-imp, in pixels from 0 to 1. ``source_dir`` is where the source's files are, by default the
-    study's data_dir.
+    study's data_dir. ``target_space`` has the networks of the study's data where those are others
+    over the backbone of ``space``, such as a DeepLab-v3 for masks.
     """
 
     source: SourceName
     source_dir: Path | None = None
+    target_space: Space | None = None
     scheme: SchemeName
     sparsity: Sparsity
     granularity: GranularityName = Field(default="unstructured", validate_default=True)

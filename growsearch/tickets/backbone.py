@@ -46,17 +46,21 @@ def weights_hash(model: nn.Module, names: Iterable[str]) -> str:
 
 
 @torch.no_grad()
-def load_backbone(model: nn.Module, state: Mapping[str, Tensor], *, without: str) -> None:
+def load_backbone(model: nn.Module, state: Mapping[str, Tensor], *, without: str) -> set[str]:
     """Copy every tensor of ``state`` that ``model`` has too, in name and shape, but ``without``.
+
+    Returns their names.
 
     Args:
         model: changed in place.
         state: a pretrained network's.
         without: the path of its classifier.
     """
-    own = model.state_dict(keep_vars=False)
+    own, taken = model.state_dict(keep_vars=False), set()
     for name, value in state.items():
         if name.rpartition(".")[0] == without:
             continue
         if name in own and own[name].shape == value.shape:
             own[name].copy_(value)
+            taken.add(name)
+    return taken

@@ -23,6 +23,7 @@ from growsearch.tickets.pretraining import Pretrained
 from growsearch.tickets.robustness import NATURAL, Robustness
 from growsearch.tickets.ticket import Ticket, read_ticket_and_facts, write_ticket
 from growsearch.training import Recipe, TrainingOptions, plain
+from search_spaces import SearchSpace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,13 +68,14 @@ class DrawSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draw:
-    """One draw under way: where from, what, on which data and from which seed."""
+    """One draw under way: where from, what, on which data, for which space, from which seed."""
 
     pretrained: Pretrained
     settings: DrawSettings
     data: Dataset | None
     seed: int
     options: TrainingOptions
+    space: SearchSpace | None = None
 
     def training(self) -> tuple[Dataset, Recipe]:
         """Return the data and the recipe of a scheme that trains.

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from growsearch.errors import GrowsearchError
 from growsearch.sparsity import Masks
-from growsearch.tickets.backbone import backbone_weights, classifier_name
+from growsearch.tickets.backbone import backbone_weights
 from growsearch.tickets.drawing import Draw, Drawn, kept_weights, ticket_of
+from growsearch.tickets.frozen import freeze
 from growsearch.tickets.granularity import (
     Granularity,
     choose_units,
@@ -30,8 +31,8 @@ _SCORE, _VELOCITY = "score/", "velocity/"
 def learnable(draw: Draw) -> Drawn:
     """Learn the mask of k weights on the draw's data: min over m of loss(f(m * theta_pre, x), y).
 
-    The weights, and BatchNorm's scale and shift, stay frozen at theta_pre; a classifier for the
-    data is learned beside the mask, and thrown away (arXiv 2304.11834, section 2.2).
+    The weights, and BatchNorm's scale and shift, stay frozen at theta_pre; the head for the data is
+    learned beside the mask, and thrown away (arXiv 2304.11834, section 2.2).
 
     Raises:
         UsageError: without data and recipe.
@@ -40,15 +41,17 @@ def learnable(draw: Draw) -> Drawn:
     data, recipe = draw.training()
     settings, task = draw.settings, task_of(data)
     with draw.options.guard():
-        model, space = start_of(draw.pretrained, data, draw.seed)
-        profile = MacProfile.of(model, space.example_inputs())
+        start = start_of(draw.pretrained, data, draw.seed, draw.space)
+        model = start.model
+        profile = MacProfile.of(model, start.space.example_inputs())
         learning = LearnedMask(
             model,
-            kept=kept_weights(model, settings.sparsity),
+            names=tuple(backbone_weights(draw.pretrained.model)),
+            kept=kept_weights(draw.pretrained.model, settings.sparsity),
             granularity=settings.granularity,
             profile=profile,
         )
-    freeze(model, but=(*learning.masks.names, f"{classifier_name(model)}."))
+    freeze(model, but=(*learning.masks.names, *start.new))
     _, state = train(
         model,
         task,
@@ -62,12 +65,6 @@ def learnable(draw: Draw) -> Drawn:
         training_macs=state.training_macs,
         examples=state.total_steps * task.batch_examples(recipe.batch_size),
     )
-
-
-def freeze(model: nn.Module, *, but: tuple[str, ...]) -> None:
-    """Let every parameter keep its value in training, except those whose names start so."""
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(name.startswith(but))
 
 
 class LearnedMask(Hook):
@@ -84,18 +81,25 @@ class LearnedMask(Hook):
     """
 
     def __init__(
-        self, model: nn.Module, *, kept: int, granularity: Granularity, profile: MacProfile
+        self,
+        model: nn.Module,
+        *,
+        names: Sequence[str],
+        kept: int,
+        granularity: Granularity,
+        profile: MacProfile,
     ) -> None:
         """Give ``model`` its first masks.
 
         Args:
             model: with the weights theta_pre and no masks.
+            names: the weights that are masked.
             kept: weights of the mask.
             granularity: what a unit is.
             profile: the MACs of each weight.
         """
         self._kept, self._granularity, self._profile = kept, granularity, profile
-        weights = backbone_weights(model)
+        weights = {name: model.get_parameter(name) for name in names}
         self._theta = {name: weight.detach().clone() for name, weight in weights.items()}
         self._sizes = {name: unit_size(w.shape, granularity) for name, w in weights.items()}
         self._scores = {

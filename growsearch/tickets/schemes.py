@@ -13,6 +13,7 @@ from growsearch.tickets.learnable import learnable
 from growsearch.tickets.one_shot import one_shot
 from growsearch.tickets.pretraining import Pretrained
 from growsearch.training import TrainingOptions
+from search_spaces import SearchSpace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,7 @@ def draw(
     data: Dataset | None = None,
     seed: int = 0,
     options: TrainingOptions | None = None,
+    space: SearchSpace | None = None,
 ) -> Drawn:
     """Draw a ticket from a pretrained network, which stays as it is.
 
@@ -72,6 +74,7 @@ def draw(
             the task's; "omp" takes none.
         seed: of batches, perturbations and new classifiers.
         options: hooks, pause guard, checkpoint.
+        space: for "lmp", the task's networks; see `TransferSettings`.
 
     Raises:
         UsageError: for an unknown scheme, or without what it needs.
@@ -85,6 +88,7 @@ def draw(
             data=data,
             seed=seed,
             options=options or TrainingOptions(),
+            space=space,
         )
     )
 

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from torch import Tensor, nn
+from torch import nn
 
 from growsearch.datasets import Dataset
 from growsearch.errors import UsageError
 from growsearch.sparsity import SparseTraining, make_updater
-from growsearch.tickets.backbone import classifier_name
-from growsearch.tickets.learnable import freeze
+from growsearch.tickets.frozen import FrozenBackbone, backward_macs, freeze
 from growsearch.tickets.on_target import start_of
 from growsearch.tickets.pretraining import Pretrained
 from growsearch.tickets.ticket import Ticket
 from growsearch.training import (
-    TRAINING_PASSES,
     EpochRecord,
     Hook,
     Recipe,
     TrainingOptions,
-    TrainingState,
     task_of,
     train,
 )
@@ -41,10 +38,14 @@ class TransferSettings:
     ``mode`` "finetune" trains all active weights and the new classifier, "linear" the classifier
     alone: weights, and BatchNorm's scale and shift, stay as they were drawn. In both BatchNorm's
     running statistics follow the task's data, as those of the dense network are not the ticket's.
+    ``space`` has the task's networks where they are others than the pretraining's over the same
+    backbone, such as a DeepLab-v3 for a class a pixel; all that they have beyond the backbone is
+    new, and trained in both modes.
     """
 
     mode: Mode
     recipe: Recipe
+    space: SearchSpace | None = None
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -72,12 +73,13 @@ def transfer(
     seed: int = 0,
     options: TrainingOptions | None = None,
 ) -> Transferred:
-    """Train a ticket with a new classifier on ``data``; what it leaves out stays exactly zero.
+    """Train a ticket under a new head on ``data``; what it leaves out stays exactly zero.
 
     Args:
         pretrained: holds the weights that the ticket was drawn from; stays as it is.
         ticket: the masks.
-        data: of the task: images of as many channels as the pretraining's.
+        data: of the task: images of as many channels as the pretraining's, with one label each or
+            one a pixel.
         settings: what is trained, and how.
         seed: of the new classifier and the batches.
         options: hooks, pause guard, checkpoint.
@@ -89,17 +91,17 @@ def transfer(
     options = options or TrainingOptions()
     task = task_of(data)
     with options.guard():
-        model, space = start_of(pretrained, data, seed)
+        start = start_of(pretrained, data, seed, settings.space)
+        model, example = start.model, start.space.example_inputs()
         masks = ticket.apply(model)
-        profile = MacProfile.of(model, space.example_inputs())
+        profile = MacProfile.of(model, example)
     zeros = {name: masks[name].numel() - kept for name, kept in masks.nonzeros().items()}
     hooks: list[Hook] = [
         SparseTraining(masks, make_updater("static"), macs_per_weight=profile.per_weight)
     ]
     if settings.mode == "linear":
-        classifier = f"{classifier_name(model)}."
-        freeze(model, but=(classifier,))
-        hooks.append(FrozenBackbone(_macs_of(classifier, profile)))
+        freeze(model, but=start.new)
+        hooks.append(FrozenBackbone(backward_macs(model, example, start.new, profile)))
     history, state = train(
         model,
         task,
@@ -112,39 +114,9 @@ def transfer(
     freeze(model, but=("",))
     return Transferred(
         model=model,
-        space=space,
+        space=start.space,
         history=history,
         training_macs=state.training_macs,
         examples=state.total_steps * task.batch_examples(settings.recipe.batch_size),
         dense_macs=profile.dense_macs,
-    )
-
-
-class FrozenBackbone(Hook):
-    """Counts a step in which the classifier alone has a backward pass.
-
-    The whole network runs forward once; of the backward pass there is the gradient of the
-    classifier's weights only.
-    """
-
-    def __init__(self, classifier_macs: int) -> None:
-        """Prepare for one run; ``classifier_macs`` are those of one example, forward."""
-        self._classifier_macs = classifier_macs
-
-    def after_update(self, state: TrainingState) -> None:
-        """Take back what the loop has charged for a whole backward pass."""
-        there = state.forward_macs + self._classifier_macs
-        saved = TRAINING_PASSES * state.forward_macs - there
-        state.training_macs -= saved * state.batch_examples
-
-    def state(self) -> Mapping[str, Tensor]:
-        """Return nothing: nothing changes."""
-        return {}
-
-
-def _macs_of(layer: str, profile: MacProfile) -> int:
-    return sum(
-        profile.per_weight[name] * count
-        for name, count in profile.weights.items()
-        if name.startswith(layer)
     )

@@ -67,7 +67,9 @@ def forecast(
         if isinstance(config, GrowthTrial):
             return _grown(config, space)
         if isinstance(config, TicketTrial):
-            return _ticket(config, space)
+            networks = config.networks() or space
+            fitted = networks.for_data(dataset.input_shape, dataset.num_classes)
+            return _ticket(config, space, fitted)
         if config.grow is not None:
             # Which network will be masked, growing decides.
             return None
@@ -127,11 +129,10 @@ def _grown(config: GrowthTrial, space: SearchSpace) -> Forecast:
     )
 
 
-def _ticket(config: TicketTrial, space: SearchSpace) -> Forecast:
+def _ticket(config: TicketTrial, source: SearchSpace, target: SearchSpace) -> Forecast:
     """Tell the number of zeros; in which layers they lie, the pretrained weights decide."""
-    module = build_full(space, seed=0)
-    work = trace(module, space.example_inputs())
-    backbone = sum(weight.numel() for weight in backbone_weights(module).values())
+    work = trace(build_full(target, seed=0), target.example_inputs())
+    backbone = sum(w.numel() for w in backbone_weights(build_full(source, seed=0)).values())
     zeros = round(config.sparsity * backbone)
     live = _live(work, work.dense_macs * (1 - zeros / backbone))
     metrics: dict[str, float] = {"dense_macs": work.dense_macs}

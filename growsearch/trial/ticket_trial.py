@@ -22,6 +22,7 @@ from growsearch.tickets import (
 from growsearch.tickets.robustness import RobustnessKind
 from growsearch.tickets.transfer import Mode
 from growsearch.trial.recipe_choice import RecipeChoice
+from search_spaces import SearchSpace, search_space
 
 # What a setting has that its trial makes no use of, so that equal trials are equal.
 _UNUSED = 0
@@ -33,6 +34,8 @@ class TicketTrial:
 
     Attributes:
         space: a key of SEARCH_SPACES.
+        target_space: the same, of the trial's data where that needs networks of another kind over
+            the same backbone, such as a class a pixel; None is ``space``.
         scheme: a key of TICKET_SCHEMES.
         granularity: which weights go together.
         sparsity: share of zeros of the backbone.
@@ -64,6 +67,7 @@ class TicketTrial:
     pretrain_seed: int = 0
     draw_epochs: int = _UNUSED
     rounds: int = _UNUSED
+    target_space: str | None = None
 
     def __post_init__(self) -> None:
         self.pretraining()
@@ -104,7 +108,13 @@ class TicketTrial:
 
     def transferring(self) -> TransferSettings:
         """Return how the ticket is brought to the trial's data."""
-        return TransferSettings(mode=self.mode, recipe=self.training.recipe())
+        return TransferSettings(
+            mode=self.mode, recipe=self.training.recipe(), space=self.networks()
+        )
+
+    def networks(self) -> SearchSpace | None:
+        """Return the space of the trial's data, None for that of the pretraining."""
+        return None if self.target_space is None else search_space(self.target_space)
 
     def recipe(self, epochs: int) -> RecipeChoice:
         """Return the trial's recipe for so many epochs."""
@@ -131,14 +141,21 @@ class TicketTrial:
             "pretraining": self.pretraining_key(),
             "drawing": self.drawing().to_json(),
             "data": dataset if self.draws_on == TARGET else None,
+            **self._target(),
         }
+
+    def _target(self) -> dict[str, str]:
+        """Return the target's space where there is one: trials without one keep their names."""
+        return {} if self.target_space is None else {"target_space": self.target_space}
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""
-        names = [f.name for f in dataclasses.fields(self) if f.name != "training"]
+        apart = ("training", "target_space")
+        names = [f.name for f in dataclasses.fields(self) if f.name not in apart]
         return {
             "kind": self.kind,
             **{name: getattr(self, name) for name in names},
+            **self._target(),
             **self.training.to_json(),
         }
 
@@ -161,4 +178,5 @@ class TicketTrial:
             pretrain_seed=int(data["pretrain_seed"]),
             draw_epochs=int(data["draw_epochs"]),
             rounds=int(data["rounds"]),
+            target_space=data.get("target_space"),
         )

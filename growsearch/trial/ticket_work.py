@@ -123,6 +123,7 @@ def _drawn(
             data=data,
             seed=config.pretrain_seed,
             options=_quiet(options, checkpoint),
+            space=config.networks(),
         )
         write_drawn(path, made)
 

@@ -46,6 +46,28 @@ def test_a_read_only_run_folder_stops_the_search_with_a_message(
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_a_node_that_dies_before_it_answers_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    from growsearch.errors import GrowsearchError
+    from growsearch.search.ray_session import check_nodes, ray_session
+    from growsearch.trial.task import TrialTask
+
+    task = TrialTask(dataset="digits", data_dir=None, devices=(), folder=tmp_path)
+    (tmp_path / "study.yaml").write_text("")
+    with ray_session(1, 0, None):
+        there = ray.nodes()
+        gone = {**there[0], "NodeID": "0" * 56}
+        monkeypatch.setattr(ray, "nodes", lambda: [*there, gone])
+        assert len(check_nodes(task)) == len(there)
+        monkeypatch.setattr(ray, "nodes", lambda: [gone])
+        with pytest.raises(GrowsearchError, match="lost its nodes with a CPU; add one"):
+            check_nodes(task)
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_on_ray_gp_ehvi_searches_rungs_stop_trials_and_budgets_reject_candidates(
     tiny: dict[str, Any], run_folder: Path
 ) -> None:

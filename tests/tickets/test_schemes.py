@@ -143,10 +143,18 @@ def test_a_learned_mask_leaves_the_weights_and_differs_from_magnitude(pretrained
 def test_a_score_moves_by_the_straight_through_gradient_and_the_weight_does_not(
     pretrained, task
 ) -> None:
-    model, space = start_of(pretrained, task, 0)
-    profile = MacProfile.of(model, space.example_inputs())
+    start = start_of(pretrained, task, 0)
+    model = start.model
+    assert start.new == ("classifier.weight", "classifier.bias")
+    profile = MacProfile.of(model, start.space.example_inputs())
     theta = model.stem.conv.weight.detach().clone()
-    hook = LearnedMask(model, kept=300, granularity="kernel", profile=profile)
+    hook = LearnedMask(
+        model,
+        names=tuple(backbone_weights(model)),
+        kept=300,
+        granularity="kernel",
+        profile=profile,
+    )
     recipe = Recipe(epochs=10, batch_size=40, warmup_epochs=0, learning_rate=0.5)
     state = TrainingState(
         model=model,

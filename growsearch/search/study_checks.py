@@ -1,0 +1,132 @@
+"""Which studies would fail in every trial? Those are told before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+from growsearch.datasets import Dataset, load_beside
+from growsearch.errors import UsageError
+from growsearch.growth import Budget, build_full
+from growsearch.growth.costs import Costs
+from growsearch.growth.gate import insert_gates
+from growsearch.search.decisions import values_of
+from growsearch.search.study_config import StudyConfig
+from growsearch.search.trial_kinds import GrowthBudget, TrialKinds
+from search_spaces import SearchSpaceError, channel_groups, search_space, units
+from search_spaces.own_code import is_own
+
+# Examples that a network is fed with to see what comes out.
+_FED = 2
+_REMEDY = (
+    "take a space for such data: deeplabv3-resnet50 for a class a pixel, lstm-ptb-small for words, "
+    "resnet20 for images with one label"
+)
+
+
+def check_spaces(config: StudyConfig, dataset: Dataset) -> None:
+    """Refuse networks that cannot be made, fed with the data, judged by its labels or grown.
+
+    Raises:
+        UsageError: naming the key and the remedy.
+    """
+    for key, name, grown in _spaces(config.trials):
+        try:
+            space = search_space(name).for_data(dataset.input_shape, dataset.num_classes)
+            if is_own(name):
+                module = build_full(space, seed=0)
+                if grown:
+                    insert_gates(module, channel_groups(module), units(module))
+            else:
+                # Shapes are all that is asked, and own code may not know the device.
+                with torch.device("meta"):
+                    module = space.build(space.largest())
+            _check_outputs(module, name, dataset)
+        except (SearchSpaceError, UsageError) as error:
+            raise UsageError(f"trials.{key}: {error}") from error
+
+
+def _spaces(kinds: TrialKinds) -> Iterator[tuple[str, str, bool]]:
+    """Yield the key and the name of every space of networks for the study's data; is it grown?"""
+    growth, sparse, tickets = kinds.growth, kinds.sparse, kinds.tickets
+    if growth is not None:
+        yield from (("growth.space", str(name), True) for name in values_of(growth.space))
+    if sparse is not None:
+        grown = sparse.grow is not None
+        yield from (("sparse.space", str(name), grown) for name in values_of(sparse.space))
+    if tickets is not None and tickets.target_space is None:
+        yield from (("tickets.space", str(name), False) for name in values_of(tickets.space))
+    elif tickets is not None and tickets.target_space is not None:
+        names = values_of(tickets.target_space)
+        yield from (("tickets.target_space", str(name), False) for name in names)
+
+
+@torch.no_grad()
+def _check_outputs(module: nn.Module, name: str, dataset: Dataset) -> None:
+    """Refuse networks whose outputs are not one score a class for every label."""
+    inputs, labels = dataset.zeros(_FED), dataset.train.labels
+    wanted = (_FED, *labels.shape[1:], dataset.num_classes)
+    device = next((parameter.device for parameter in module.parameters()), inputs.device)
+    try:
+        found = tuple(module.eval()(inputs.to(device)).shape)
+    except (RuntimeError, IndexError, ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UsageError(
+            f"{name} cannot read {dataset.name}'s inputs {dataset.input_shape} ({reason}); "
+            f"{_REMEDY}"
+        ) from error
+    if found != wanted:
+        raise UsageError(
+            f"{name} gives outputs {found} for {_FED} examples of {dataset.name}, whose labels "
+            f"want {wanted}; {_REMEDY}"
+        )
+
+
+def check_budgets(config: StudyConfig, dataset: Dataset) -> None:
+    """Refuse a growth budget that no network of the space can meet.
+
+    Raises:
+        UsageError: naming the key, the value and the least budget.
+    """
+    growth, sparse = config.trials.growth, config.trials.sparse
+    if growth is not None:
+        for name in values_of(growth.space):
+            _check_growth("growth", growth.budget, str(name), dataset)
+    if sparse is not None and sparse.grow is not None:
+        for name in values_of(sparse.space):
+            _check_growth("sparse.grow", sparse.grow.budget, str(name), dataset)
+
+
+def check_source(config: StudyConfig, dataset: Dataset) -> None:
+    """Refuse data to pretrain tickets on that is not there, or whose images do not fit the study's.
+
+    Raises:
+        UsageError: naming the key, the value and the rule.
+    """
+    tickets = config.trials.tickets
+    if tickets is None:
+        return
+    for name in values_of(tickets.source):
+        try:
+            shape = load_beside(str(name), config.ticket_source_dir).input_shape
+        except UsageError as error:
+            raise UsageError(f"trials.tickets.source: {error}") from error
+        if len(shape) != len(dataset.input_shape) or shape[0] != dataset.input_shape[0]:
+            raise UsageError(
+                f"trials.tickets.source: {name} has inputs of {shape}, {config.dataset} of "
+                f"{dataset.input_shape}; a ticket keeps its number of channels"
+            )
+
+
+def _check_growth(key: str, bound: GrowthBudget, name: str, dataset: Dataset) -> None:
+    space = search_space(name).for_data(dataset.input_shape, dataset.num_classes)
+    module = build_full(space, seed=0)
+    for value in values_of(bound.decision):
+        assert not isinstance(value, str)
+        budget = Budget(parameters=value) if bound.metric == "parameters" else Budget(macs=value)
+        try:
+            Costs.of(space, module, budget)
+        except UsageError as error:
+            raise UsageError(f"trials.{key}.{error} (space {name})") from error
