@@ -1,7 +1,7 @@
 """Images with a class a pixel from two data sets: Fashion-MNIST's pieces on CIFAR-10's images.
 
-A scene is a CIFAR-10 image at twice its size with two pieces of clothing, each tinted in a colour
-of its own, at random places. Its mask has a class a kind of clothing, 0 for the ground, and 255 (no
+A scene is a CIFAR-10 image at twice its size with two pieces of clothing at one and a half times
+theirs, each tinted in a colour of its own, at random places. Its mask has a class a kind of clothing, 0 for the ground, and 255 (no
 class) where a piece is darker than a quarter: its edges.
 
     python benchmarks/scenes.py --data-dir DATA --out SCENES
@@ -19,7 +19,7 @@ from growsearch.datasets import Dataset, Split, load_dataset
 
 # T-shirt, trouser, sandal, bag; in masks 1 to 4.
 KINDS = (0, 1, 5, 8)
-SIZE, PIECE, PIECES = 64, 28, 2
+SIZE, PIECE, PIECES = 64, 42, 2
 COUNTS = {"train": 400, "val": 200}
 VOID = 255
 _EDGE = 0.25
@@ -60,7 +60,11 @@ def _lay(
 def _pieces(data: Dataset, split: Split) -> tuple[_Grey, _Grey]:
     wanted = np.isin(split.labels.numpy(), KINDS)
     images = _pixels(data, split)[wanted][..., 0]
-    return images, split.labels.numpy()[wanted]
+    large = [
+        np.asarray(Image.fromarray(image.astype(np.uint8)).resize((PIECE, PIECE)))
+        for image in images
+    ]
+    return np.stack(large), split.labels.numpy()[wanted]
 
 
 def _pixels(data: Dataset, split: Split) -> _Grey:

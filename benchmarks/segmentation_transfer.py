@@ -45,7 +45,7 @@ ATTACK = Robustness(kind="pgd", epsilon=8 / 255, steps=3)
 SOURCE_IMAGES, WIDTH, HEAD_WIDTH = 10_000, 8, 16
 PRETRAINING = Recipe(epochs=8, batch_size=64, learning_rate=0.1)
 DRAWING, ROUNDS = Recipe(epochs=2, batch_size=64, learning_rate=0.05), 2
-TASK = Recipe(epochs=10, batch_size=16, learning_rate=0.05)
+TASK = Recipe(epochs=8, batch_size=8, learning_rate=0.1)
 FIGURES = ("mean_iou", "pixel_accuracy")
 
 

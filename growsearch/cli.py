@@ -304,21 +304,23 @@ def _find_code(folder: Path | None) -> None:
 def _export(run: Path, name: str, out: Path | None, onnx: bool) -> None:
     from growsearch.commands.export_lines import export_lines
     from growsearch.commands.trial_card import trial_card
-    from growsearch.export import export_network, write_card
+    from growsearch.export import export_network, normal_inputs, token_inputs, write_card
     from growsearch.report import read_run
     from growsearch.trial.network import Network
 
     found = read_run(run)
     trial = found.trial(name)
     assert trial.network is not None
+    network = Network.from_json(trial.network)
     result = export_network(
         trial.network,
         run / "trials" / name / "weights.safetensors",
         out or run / "export" / name,
         lambda data: Network.from_json(data).build(),
+        draw_inputs=token_inputs(network.num_classes) if network.reads_words else normal_inputs,
         onnx=onnx,
     )
-    write_card(trial_card(found, trial), result)
+    write_card(trial_card(found, trial, result.output_shape, words=network.reads_words), result)
     typer.echo()
     for line in export_lines(result):
         typer.echo(line)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from growsearch.export import CardFacts, DeviceCost
@@ -16,8 +16,15 @@ _FIRST = ("accuracy", "test_accuracy", "macs", "dense_macs", "parameters", "dens
 _NOT_SETTINGS = ("kind", "space")
 
 
-def trial_card(run: Run, trial: Trial) -> CardFacts:
-    """Return the facts of a finished trial."""
+def trial_card(run: Run, trial: Trial, outputs: Sequence[int], *, words: bool) -> CardFacts:
+    """Return the facts of a finished trial.
+
+    Args:
+        run: where it is from.
+        trial: has a network.
+        outputs: the shape of what the network gives for one example.
+        words: whether its inputs are words of a vocabulary.
+    """
     network = trial.network or {}
     shape = [int(size) for size in network.get("input_shape", ())]
     return CardFacts(
@@ -26,7 +33,7 @@ def trial_card(run: Run, trial: Trial) -> CardFacts:
             f"A network of the space {trial.config.get('space')}, {describe_trial(trial)}, found "
             f"by growsearch among {len(run.finished)} finished trials of the study {run.name}."
         ),
-        data=_data(run, shape, network),
+        data=_data(run, shape, outputs, words=words),
         results=_results(trial),
         devices=tuple(
             DeviceCost(
@@ -47,12 +54,13 @@ def trial_card(run: Run, trial: Trial) -> CardFacts:
     )
 
 
-def _data(run: Run, shape: list[int], network: Mapping[str, Any]) -> dict[str, str]:
+def _data(run: Run, shape: Sequence[int], outputs: Sequence[int], *, words: bool) -> dict[str, str]:
+    kind, given = ("int64 words", "numbered") if words else ("float32", "normalised")
     return {
         "data set": str(run.study.get("dataset")),
-        "inputs": f"float32 of shape (N, {', '.join(map(str, shape))}), normalised as growsearch's "
+        "inputs": f"{kind} of shape (N, {', '.join(map(str, shape))}), {given} as growsearch's "
         "data set of that name gives them",
-        "outputs": f"logits of shape (N, {network.get('num_classes')})",
+        "outputs": f"logits of shape (N, {', '.join(map(str, outputs))})",
     }
 
 

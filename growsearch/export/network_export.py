@@ -55,6 +55,7 @@ class ExportResult:
     program.pt2, ``onnx_difference`` of model.onnx in ONNX Runtime, None where it was not asked for.
     The weights give the same outputs to the bit, or there is no result. ``weight_bytes`` is the
     size of their file, sparse where that is smaller, and ``plain_bytes`` with every zero written.
+    ``output_shape`` is that of one example.
     """
 
     folder: Path
@@ -64,6 +65,7 @@ class ExportResult:
     max_difference: float
     weight_bytes: int
     plain_bytes: int
+    output_shape: tuple[int, ...]
     onnx_difference: float | None = None
 
     @property
@@ -147,6 +149,7 @@ def export_network(
         max_difference=differences[PROGRAM_FILE],
         weight_bytes=len(contents[WEIGHTS_FILE]),
         plain_bytes=plain_bytes(module.state_dict()),
+        output_shape=_output_shape(module, example),
         onnx_difference=differences.get(ONNX_FILE),
     )
 
@@ -171,6 +174,11 @@ def load_trained(folder: Path, build: Build) -> nn.Module:
     if not isinstance(network, dict):
         raise UsageError(f"{path} holds no network; run the trial again")
     return _load(build(network), read_weights(weights), weights)
+
+
+@torch.no_grad()
+def _output_shape(module: nn.Module, example: Tensor) -> tuple[int, ...]:
+    return tuple(module(example).shape[1:])
 
 
 def _input_shape(network: Mapping[str, Any]) -> tuple[int, ...]:

@@ -69,6 +69,11 @@ class Network:
         )
 
     @property
+    def reads_words(self) -> bool:
+        """Tell whether its inputs are whole numbers, words of a vocabulary."""
+        return not self.space().example_inputs()[0].is_floating_point()
+
+    @property
     def hash(self) -> str:
         """16 hexadecimal digits that name this network in every file."""
         text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
