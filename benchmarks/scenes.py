@@ -1,8 +1,8 @@
 """Images with a class a pixel from two data sets: Fashion-MNIST's pieces on CIFAR-10's images.
 
 A scene is a CIFAR-10 image at twice its size with two pieces of clothing at one and a half times
-theirs, each tinted in a colour of its own, at random places. Its mask has a class a kind of clothing, 0 for the ground, and 255 (no
-class) where a piece is darker than a quarter: its edges.
+theirs, each tinted in a colour of its own, at random places. Its mask has a class a kind of
+clothing, 0 for the ground, and 255 (no class) where a piece is darker than a quarter: its edges.
 
     python benchmarks/scenes.py --data-dir DATA --out SCENES
 """

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     )
     from cost_models.exclusive import MachineLock
     from cost_models.executors.sparse import LayerChoice, SparseExecutor, SparseNetwork
+    from cost_models.layer_timing import layer_shares
     from cost_models.machine_noise import HostNoise, host_noise
     from cost_models.measurement import Measurement
     from cost_models.measuring import measure, measure_interleaved
@@ -65,6 +66,7 @@ _HOME = {
     "host_noise": "machine_noise",
     "load_profile": "profiling.profile_file",
     "measure": "measuring",
+    "layer_shares": "layer_timing",
     "measure_interleaved": "measuring",
     "realisable_macs": "realisable",
     "rigl_step_macs": "training_work",
@@ -106,6 +108,7 @@ __all__ = [
     "energy_meter",
     "estimate",
     "host_noise",
+    "layer_shares",
     "load_profile",
     "measure",
     "measure_interleaved",

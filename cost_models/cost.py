@@ -20,7 +20,8 @@ class Cost:
 
     `interval` is (low_s, high_s) around `latency_s`. MACs are for the whole batch and phase:
     dense, effective (zeros skipped) and realisable (the device's zeros really skipped).
-    `breakdown_s` splits `latency_s` by what the time is spent on. None means not known.
+    `breakdown_s` splits `latency_s` by what the time is spent on, `layers_s` gives the part of
+    every layer of the workload, in its order. None means not known.
     """
 
     latency_s: float
@@ -36,6 +37,7 @@ class Cost:
     effective_macs: int | None = None
     realisable_macs: float | None = None
     breakdown_s: Mapping[str, float] = field(default_factory=dict)
+    layers_s: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         low, high = self.interval

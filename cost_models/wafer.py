@@ -72,6 +72,7 @@ class WaferCostModel:
             effective_macs=step.passes * batch_size * workload.effective_macs,
             realisable_macs=sum(step.realisable_macs(layer) for layer in workload.layers),
             breakdown_s=breakdown,
+            layers_s=step.layers_s(workload),
         )
 
 
@@ -105,6 +106,11 @@ class _Step:
             times[term] += seconds  # type: ignore[assignment]
         overhead = len(workload.layers) * self.device.constant("layer_overhead_s")
         return {name: float(seconds) for name, seconds in times.items()} | {"overhead": overhead}
+
+    def layers_s(self, workload: Workload) -> tuple[float, ...]:
+        """Seconds of every layer, its overhead included."""
+        overhead = self.device.constant("layer_overhead_s")
+        return tuple(self._layer_time(layer)[1] + overhead for layer in workload.layers)
 
     def _layer_time(self, layer: LayerWork) -> tuple[str, float]:
         """Give the layer's time and what it is spent on: the link, or a kind of compute."""

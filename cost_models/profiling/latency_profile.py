@@ -111,6 +111,7 @@ class LatencyProfile:
             # Dense kernels compute with zeros like with other numbers.
             realisable_macs=dense if found.realisable_macs is None else found.realisable_macs,
             breakdown_s=found.breakdown_s,
+            layers_s=_of_layers(found.layers_s, operators, workload),
         )
 
     @cached_property
@@ -195,6 +196,15 @@ class LatencyProfile:
             faster = "slower" if beyond > 1 else "faster"
             parts.append(f"{faster} than any network measured: the interval is wider")
         return "; ".join(parts)
+
+
+def _of_layers(
+    seconds: tuple[float, ...] | None, operators: Sequence[Operator], workload: Workload
+) -> tuple[float, ...] | None:
+    """Return the seconds of layers where each is one operator with its MACs, None elsewhere."""
+    macs = [each.macs for each in operators if each.macs]
+    wanted = [layer.dense_macs * workload.batch for layer in workload.layers]
+    return seconds if macs == wanted else None
 
 
 def as_device_sees(operators: Sequence[Operator], device: str) -> tuple[Operator, ...]:

@@ -13,6 +13,7 @@ class NetworkTime:
 
     `outside` is the share of the time in such operators, `doubt` the relative error that they may
     add. `breakdown_s` splits the seconds by what they are spent on, as far as the model knows.
+    `layers_s` are the seconds of the operators that do MACs, in order; None is not known.
     `realisable_macs` are those of the whole batch that are really computed; None is all of them.
     """
 
@@ -21,6 +22,7 @@ class NetworkTime:
     doubt: float = 0.0
     breakdown_s: Mapping[str, float] = field(default_factory=dict)
     realisable_macs: float | None = None
+    layers_s: tuple[float, ...] | None = None
 
 
 class NetworkModel(Protocol):

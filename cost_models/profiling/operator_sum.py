@@ -50,7 +50,15 @@ class OperatorSum:
             doubt=doubt,
             breakdown_s=self._breakdown(operators, found),
             realisable_macs=sum(each.macs * found[each].computed for each in operators),
+            layers_s=self._layers(operators, found),
         )
+
+    def _layers(
+        self, operators: Sequence[Operator], found: Mapping[Operator, ChosenForm]
+    ) -> tuple[float, ...]:
+        overhead = self.calibration.overhead_us * 1e-6
+        factor = self.calibration.with_macs
+        return tuple(factor * found[each].seconds + overhead for each in operators if each.macs)
 
     def _breakdown(
         self, operators: Sequence[Operator], found: Mapping[Operator, ChosenForm]

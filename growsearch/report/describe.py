@@ -15,6 +15,9 @@ _TITLES = {
     "parameters": "Parameters (non-zero)",
     "dense_parameters": "Dense parameters",
     "training_macs": "Training MACs",
+    "dense_training_macs": "Training MACs, dense network",
+    "dense_gradient_macs": "MACs for masked gradients",
+    "mac_error": "Off the dense MACs by",
 }
 
 

@@ -15,6 +15,7 @@ from growsearch.report.describe import describe_trial, direction_of, latency_dev
 from growsearch.report.device_choice import DeviceChoice, device_choices
 from growsearch.report.evaluations import read_evaluation
 from growsearch.report.progress import hypervolume_progress
+from growsearch.report.records import read_records
 from growsearch.report.run_data import Run, meets, read_history
 from growsearch.trial.record import Trial
 
@@ -66,17 +67,19 @@ def metric_names(run: Run) -> list[str]:
 
 
 def _metrics(run: Run) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": name,
-            "title": title(name),
-            "kind": _KINDS.get(quantity_of(name).name, "plain"),
-            "base": quantity_of(name).base,
-            "direction": direction_of(name, run.objectives),
-            "objective": name in run.objectives,
-        }
-        for name in metric_names(run)
-    ]
+    return [_metric(name, run) for name in metric_names(run)]
+
+
+def _metric(name: str, run: Run) -> dict[str, Any]:
+    quantity = quantity_of(name)
+    return {
+        "name": name,
+        "title": title(name),
+        "kind": _KINDS.get(quantity.name, "plain"),
+        "base": quantity.base,
+        "direction": direction_of(name, run.objectives),
+        "objective": name in run.objectives,
+    }
 
 
 def _columns(run: Run) -> dict[str, Any]:
@@ -176,9 +179,35 @@ def _detail(run: Run, trial: Trial) -> dict[str, Any]:
         "hash": trial.network_hash,
         "network": None if trial.network is None else dict(trial.network),
         "latency": {device: entry.to_json() for device, entry in trial.latency.items()},
-        "evaluation": read_evaluation(run.folder / "trials" / trial.id),
+        "evaluation": _evaluation(run, trial),
+        "records": _records(run, trial),
         "layers": [layer.to_json() for layer in trial.layers],
         "history": {name: [_short(v) for v in column] for name, column in history.items()},
+    }
+
+
+def _evaluation(run: Run, trial: Trial) -> dict[str, Any] | None:
+    """Return where a network was evaluated, and its measures with titles and units."""
+    found = read_evaluation(run.folder / "trials" / trial.id)
+    if found is None:
+        return None
+    return {
+        "data": found.get("data"),
+        "split": found.get("split"),
+        "examples": found.get("examples"),
+        "metrics": [{**_metric(name, run), "value": v} for name, v in found["metrics"].items()],
+    }
+
+
+def _records(run: Run, trial: Trial) -> dict[str, Any]:
+    """Return what the trial was asked to record; only then a file is looked for."""
+    asked = trial.config.get("record") or ()
+    if not asked:
+        return {}
+    found = read_records(run.folder / "trials" / trial.id, list(asked))
+    return {
+        name: {figure: [_short(v) for v in column] for figure, column in columns.items()}
+        for name, columns in found.items()
     }
 
 

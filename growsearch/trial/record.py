@@ -32,7 +32,8 @@ class Latency:
     (the relative spread of a measurement) are None where the ledger does not give them.
     ``processor_s`` is processor time, the mean of the smallest samples of a measurement: what a
     profile predicts, as waiting for other programs is not in it. ``measured`` is what the device
-    itself took, where an estimate was checked afterwards.
+    itself took, where an estimate was checked afterwards. ``layers`` are the shares of layers by
+    name, as far as they are known; the ledger has them with the layers.
     """
 
     method: Method
@@ -46,6 +47,7 @@ class Latency:
     device: str | None = None
     note: str | None = None
     measured: Latency | None = None
+    layers: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     @property
     def compared_s(self) -> float:
@@ -113,7 +115,10 @@ class Latency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerRecord:
-    """One layer of a trial's network: its work for one example, and what is left of its weights."""
+    """One layer of a trial's network: its work for one example, and what is left of its weights.
+
+    ``latency_share`` is its share of the latency by device, where that is known.
+    """
 
     name: str
     kind: str
@@ -122,6 +127,7 @@ class LayerRecord:
     effective_macs: int
     parameters: int
     nonzero_parameters: int
+    latency_share: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> LayerRecord:
@@ -138,11 +144,12 @@ class LayerRecord:
             effective_macs=_required_integer(data, "effective_macs"),
             parameters=_required_integer(data, "parameters"),
             nonzero_parameters=_required_integer(data, "nonzero_parameters"),
+            latency_share=_shares(data.get("latency_share")),
         )
 
     def to_json(self) -> dict[str, Any]:
         """Return the ledger's form."""
-        return {
+        data: dict[str, Any] = {
             "name": self.name,
             "kind": self.kind,
             "output_shape": list(self.output_shape),
@@ -151,6 +158,7 @@ class LayerRecord:
             "parameters": self.parameters,
             "nonzero_parameters": self.nonzero_parameters,
         }
+        return data | ({"latency_share": dict(self.latency_share)} if self.latency_share else {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -386,6 +394,16 @@ def _number(data: Mapping[str, Any], key: str) -> float | None:
 
 def _integer(data: Mapping[str, Any], key: str) -> int | None:
     return None if data.get(key) is None else int(_finite(data, key))
+
+
+def _shares(value: Any) -> dict[str, float]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping) or not all(
+        isinstance(share, int | float) and 0 <= share <= 1 for share in value.values()
+    ):
+        raise ValueError(f"latency_share = {value!r} has no shares in [0, 1]")
+    return {str(device): float(share) for device, share in value.items()}
 
 
 def _required_integer(data: Mapping[str, Any], key: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from cost_models import (
     NoisyMeasurementError,
     Workload,
     estimate,
+    layer_shares,
     load_profile,
     measure,
     trace,
@@ -35,6 +37,8 @@ from growsearch.trial.task import Measure
 LATENCY_BATCH = 1
 # Other programs come and go: how long to wait after each refused measurement.
 _WAITS_S = (1.0, 3.0)
+# The executor that runs layer by layer.
+_EAGER = "eager"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +83,7 @@ def score(
     latency = {
         device: _latency(model, example, work, device, lock, measure_latency or measured_latency)
         if profile is None
-        else _estimated(estimate(work, fitted_profile(profile), LATENCY_BATCH, "inference"))
+        else _estimated(estimate(work, fitted_profile(profile), LATENCY_BATCH, "inference"), work)
         for device, profile in devices.items()
     }
     metrics: dict[str, float] = {
@@ -92,7 +96,7 @@ def score(
         "training_macs": training_macs,
     }
     metrics |= {latency_metric(device): found.value_s for device, found in latency.items()}
-    layers = tuple(_layer_record(layer) for layer in work.layers)
+    layers = tuple(_layer_record(layer, latency) for layer in work.layers)
     return Score(metrics=metrics, latency=latency, layers=layers)
 
 
@@ -106,11 +110,13 @@ def _latency(
 ) -> Latency:
     if DEVICES[device].kind == "measured":
         return measure_latency(model, example, device, lock)
-    return _estimated(estimate(work, device, LATENCY_BATCH, "inference"))
+    return _estimated(estimate(work, device, LATENCY_BATCH, "inference"), work)
 
 
-def _estimated(cost: Cost) -> Latency:
+def _estimated(cost: Cost, work: Workload) -> Latency:
+    seconds = zip(work.layers, cost.layers_s or (), strict=False)
     return Latency(
+        layers={layer.name: part / cost.latency_s for layer, part in seconds},
         method=cost.method,
         value_s=cost.latency_s,
         low_s=cost.interval[0],
@@ -136,7 +142,11 @@ def measured_latency(
         CostModelError: if it cannot be measured here, or not well enough to be trusted.
     """
     found = _quiet_measurement(model, example, device, lock)
-    return latency_of(found)
+    if DEVICES[device].executor != _EAGER:
+        # Elsewhere layers are fused or captured, and none has a time of its own.
+        return latency_of(found)
+    with lock.exclusive():
+        return dataclasses.replace(latency_of(found), layers=layer_shares(model, example))
 
 
 def _quiet_measurement(
@@ -153,7 +163,8 @@ def _quiet_measurement(
         return measure(model, example, device=device, threads=1)
 
 
-def _layer_record(layer: LayerWork) -> LayerRecord:
+def _layer_record(layer: LayerWork, latency: Mapping[str, Latency]) -> LayerRecord:
+    shares = {device: found.layers.get(layer.name) for device, found in latency.items()}
     return LayerRecord(
         name=layer.name,
         kind=layer.kind,
@@ -162,4 +173,7 @@ def _layer_record(layer: LayerWork) -> LayerRecord:
         effective_macs=layer.effective_macs,
         parameters=layer.parameters,
         nonzero_parameters=layer.nonzero_parameters,
+        latency_share={
+            device: round(share, 4) for device, share in shares.items() if share is not None
+        },
     )

@@ -159,6 +159,11 @@ def make_layers(widths: dict[str, int], sparsity: float, draw: random.Random) ->
                 "nonzero_parameters": kept,
             }
         )
+    macs = sum(layer["effective_macs"] for layer in layers)
+    for layer in layers:
+        share = layer["effective_macs"] / macs
+        # The rest of the processor's time lies between layers.
+        layer["latency_share"] = {"cpu": round(0.5 * share, 4), "wafer-cs2": round(share, 4)}
     return layers
 
 

@@ -125,6 +125,50 @@ def test_a_click_on_a_row_shows_that_networks_layers_and_settings(browser, page,
     assert str(trial.seed) in text(browser, "#details")
 
 
+def test_layers_have_a_column_of_time_for_every_device(browser, page, run):
+    trial = run.finished[0]
+    browser.open(page, f"trial={trial.id}")
+    heads = browser.evaluate(
+        "[...document.querySelectorAll('#details .layers th')].map((cell) => cell.textContent)"
+    )
+    assert heads == ["Layer, output", "Density", "Work", "Time, cpu", "Time, wafer-cs2"]
+    cells = browser.evaluate(
+        "[...document.querySelectorAll('#details .layers tbody tr')]"
+        ".map((row) => [...row.cells].slice(3).map((cell) => parseFloat(cell.textContent)))"
+    )
+    for layer, shown in zip(trial.layers, cells, strict=True):
+        shares = [layer.latency_share[device] for device in ("cpu", "wafer-cs2")]
+        assert shown == [pytest.approx(100 * share, rel=0.051, abs=1e-9) for share in shares]
+    assert "is 50 % on cpu, 0" in text(browser, "#details")
+
+
+def test_records_and_an_evaluation_are_shown_with_their_network(browser, run_maker):
+    folder = run_maker()
+    lines = (folder / "trials.jsonl").read_text().splitlines()
+    trial = json.loads(lines[1])
+    trial["config"]["record"] = ["spectra"]
+    lines[1] = json.dumps(trial)
+    (folder / "trials.jsonl").write_text("\n".join(lines) + "\n")
+    means = [{"ramanujan_gap": 2.0 - epoch, "biregular_gap": None} for epoch in range(3)]
+    spectra = [json.dumps({"epoch": e, "mean": mean}) for e, mean in enumerate(means)]
+    (folder / "trials" / trial["id"] / "spectra.jsonl").write_text("\n".join(spectra) + "\n")
+    evaluation = {
+        "data": "digits",
+        "split": "test",
+        "examples": 300,
+        "conditions": {},
+        "metrics": {"ece": 0.0123, "ood_auroc": 0.75},
+    }
+    (folder / "trials" / trial["id"] / "evaluation.json").write_text(json.dumps(evaluation))
+    browser.open(write_report(folder, ["html"])["html"], f"trial={trial['id']}")
+    assert browser.problems() == []
+    details = text(browser, "#details")
+    assert "On 300 test examples of digits." in details
+    assert "1.23 %" in text(browser, "#details .evaluation")
+    assert count(browser, "#details .record svg path.curve") == 1
+    assert text(browser, "#details .record figcaption") == "ramanujan gap"
+
+
 def test_a_grown_network_shows_its_widths_over_epochs(browser, page, run):
     grown = next(t for t in run.finished if t.kind == "growth")
     browser.open(page, f"trial={grown.id}")

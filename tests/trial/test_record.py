@@ -21,6 +21,7 @@ LAYER = LayerRecord(
     effective_macs=4608,
     parameters=144,
     nonzero_parameters=72,
+    latency_share={"cpu": 0.25},
 )
 TRIAL = Trial(
     id="a1b2c3",
@@ -182,3 +183,11 @@ def test_a_number_that_is_not_finite_is_never_written():
 
 def test_keys_of_a_later_version_are_left_alone():
     assert Trial.from_json({**TRIAL.to_json(), "energy": {"cpu": 1}}) == TRIAL
+
+
+@pytest.mark.parametrize("share", [{"cpu": 1.5}, {"cpu": "much"}, [0.1]])
+def test_shares_that_are_none_are_named(share, tmp_path):
+    layers = [{**LAYER.to_json(), "latency_share": share}]
+    write(tmp_path / "trials.jsonl", changed(layers=layers), TRIAL.to_line())
+    with pytest.raises(UsageError, match="latency_share"):
+        read_ledger(tmp_path / "trials.jsonl")

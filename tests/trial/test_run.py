@@ -67,6 +67,19 @@ def test_a_config_of_an_unknown_kind_is_refused() -> None:
         config_from_json({**SPARSE.to_json(), "kind": "pruned"})
 
 
+def test_layers_have_their_shares_of_each_latency_that_knows_them(tmp_path: Path) -> None:
+    task = dataclasses.replace(_task(tmp_path), devices=("wafer-cs2", "cpu"))
+    trial = run_trial(SPARSE, task, number=0, study_seed=0, report=lambda _: None)
+    assert trial.status == "finished", trial.error
+    wafer = [layer.latency_share["wafer-cs2"] for layer in trial.layers]
+    assert sum(wafer) == pytest.approx(1, abs=1e-3)
+    # What lies between the layers, ReLU for one, takes time as well.
+    cpu = [layer.latency_share["cpu"] for layer in trial.layers]
+    assert len(cpu) == 3
+    assert all(share > 0 for share in cpu)
+    assert sum(cpu) < 1
+
+
 def test_a_sparse_trial_has_exactly_the_zeros_that_were_asked_for(tmp_path: Path) -> None:
     trial = _run(SPARSE, tmp_path)
     weights = 64 * 256 + 256 * 256 + 256 * 10

@@ -15,7 +15,8 @@ function showDetails(index) {
     parts.push(el("p", { class: "muted" },
       `The layers and history of this network are not in the page, to keep it small. See trials/${id}.`));
   } else {
-    parts.push(...historyParts(detail.history), ...layerParts(detail.layers),
+    parts.push(...evaluationParts(detail.evaluation), ...historyParts(detail.history),
+      ...layerParts(detail.layers), ...recordParts(detail.records),
       el("h3", {}, "Settings that made it"), settingsList(detail),
       el("p", { class: "muted small" }, `Weights and architecture: trials/${id}`));
   }
@@ -76,6 +77,34 @@ function historyParts(history) {
     stackedChart("Channels of every group by epoch", epochs, groups), el("div", { class: "groups" }, ...legend)];
 }
 
+// What `growsearch evaluate` found of it.
+function evaluationParts(evaluation) {
+  if (!evaluation) return [];
+  const rows = evaluation.metrics.flatMap((metric) => [
+    el("dt", {}, metric.title), el("dd", {}, formatValue(metric.value, metric))]);
+  return [el("h3", {}, "Measures beyond accuracy"),
+    el("p", { class: "muted small" }, `On ${withCommas(evaluation.examples)} ${evaluation.split} examples of ${evaluation.data}.`),
+    el("dl", { class: "evaluation" }, ...rows)];
+}
+
+const RECORDS = { spectra: "Mask spectra, means over layers", gradient_flow: "Gradient flow" };
+const FIGURES = { all: "norm over all layers", mean: "mean norm of a layer" };
+
+// What it recorded of its masks: a chart a figure, the epoch 0 is before training.
+function recordParts(records) {
+  return Object.entries(records || {}).flatMap(([name, columns]) => {
+    const charts = Object.keys(columns).filter((figure) => figure !== "epoch").flatMap((figure) => {
+      const points = columns.epoch.map((epoch, place) => [epoch, columns[figure][place]])
+        .filter(([, y]) => y !== null && y !== undefined);
+      if (points.length < 2) return [];
+      const label = FIGURES[figure] || figure.replaceAll("_", " ");
+      return [el("figure", { class: "record" }, el("figcaption", {}, label),
+        lineChart(`${label} by epoch`, points, { formatY: (value) => String(Number(value.toPrecision(3))) }))];
+    });
+    return charts.length ? [el("h3", {}, RECORDS[name] || name), ...charts] : [];
+  });
+}
+
 function bar(share, back, text, title) {
   return el("div", { class: "bar", title },
     svg("svg", { viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" },
@@ -88,6 +117,9 @@ function layerParts(layers) {
   if (!layers.length) return [];
   const total = layers.reduce((sum, layer) => sum + layer.effective_macs, 0) || 1;
   const largest = Math.max(...layers.map((layer) => layer.dense_macs)) || 1;
+  const devices = [...new Set(layers.flatMap((layer) => Object.keys(layer.latency_share || {})))];
+  const most = Object.fromEntries(devices.map((device) =>
+    [device, Math.max(...layers.map((layer) => (layer.latency_share || {})[device] || 0)) || 1]));
   const rows = layers.map((layer) => {
     const density = layer.parameters ? layer.nonzero_parameters / layer.parameters : 1;
     const share = layer.effective_macs / total;
@@ -97,13 +129,28 @@ function layerParts(layers) {
       el("td", {}, layer.parameters ? bar(density, 1, `${(100 * density).toFixed(0)} %`,
         `${formatValue(layer.nonzero_parameters, COUNT)} of ${formatValue(layer.parameters, COUNT)} parameters are not zero`) : "–"),
       el("td", {}, bar(layer.effective_macs / largest, layer.dense_macs / largest, `${(100 * share).toFixed(0)} %`,
-        `${formatValue(layer.effective_macs, COUNT)} MACs with zeros skipped, ${formatValue(layer.dense_macs, COUNT)} dense`)));
+        `${formatValue(layer.effective_macs, COUNT)} MACs with zeros skipped, ${formatValue(layer.dense_macs, COUNT)} dense`)),
+      ...devices.map((device) => {
+        const time = (layer.latency_share || {})[device];
+        return el("td", {}, time === undefined ? "–"
+          : bar(time / most[device], 0, percentOf(time), `${percentOf(time)} of the latency on ${device}`));
+      }));
+  });
+  const rest = devices.map((device) => {
+    const known = layers.reduce((sum, layer) => sum + ((layer.latency_share || {})[device] || 0), 0);
+    return `${percentOf(Math.max(0, 1 - known))} on ${device}`;
   });
   return [el("h3", {}, "Layers"),
-    el("p", { class: "muted small" }, "Density: weights that are not zero. Work: share of all MACs; the pale bar is the dense work."),
-    el("table", { class: "layers" },
-      el("thead", {}, el("tr", {}, el("th", { class: "where" }, "Layer, output"), el("th", {}, "Density"), el("th", {}, "Work"))),
+    el("p", { class: "muted small" }, "Density: weights that are not zero. Work: share of all MACs; the pale bar is the dense work."
+      + (devices.length ? ` Time: share of the latency; what lies between these layers (normalisation, activations, overhead) is ${rest.join(", ")}.` : "")),
+    el("table", { class: devices.length ? "layers many" : "layers" },
+      el("thead", {}, el("tr", {}, el("th", { class: "where" }, "Layer, output"), el("th", {}, "Density"), el("th", {}, "Work"),
+        ...devices.map((device) => el("th", {}, `Time, ${device}`)))),
       el("tbody", {}, ...rows))];
+}
+
+function percentOf(share) {
+  return `${Number((100 * share).toPrecision(2))} %`;
 }
 
 function plainText(value) {

@@ -58,6 +58,10 @@ def test_the_breakdown_adds_up_to_the_latency(profile, make_network, example):
     found = cost(profile, make_network([12, 20]), example)
     assert sum(found.breakdown_s.values()) == pytest.approx(found.latency_s)
     assert {"_convolution", "batch_norm", "overhead"} <= found.breakdown_s.keys()
+    # Every layer is one operator; the rest lies between them.
+    work = trace(make_network([12, 20]), example)
+    assert len(found.layers_s) == len(work.layers)
+    assert 0 < sum(found.layers_s) < found.latency_s
 
 
 def test_zeros_are_computed_like_other_numbers(profile, make_network, example):

@@ -1,0 +1,57 @@
+"""What did a trial record of its masks while it trained? Means over layers, a column a figure."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from growsearch.errors import UsageError
+
+# In a line of each record, where the figures over all layers are: one mapping, or single keys.
+_PLACES: dict[str, tuple[str, ...]] = {"spectra": ("mean",), "gradient_flow": ("all", "mean")}
+
+
+def read_records(folder: Path, names: list[str]) -> dict[str, dict[str, list[float | None]]]:
+    """Return the columns of the records ``names`` in a trial's folder, "epoch" among them.
+
+    A figure that no epoch defines has no column, a record that is not there no entry; a line that
+    is cut short ends its record.
+
+    Raises:
+        UsageError: if a file is there and cannot be read.
+    """
+    found = {}
+    for name in names:
+        path = folder / f"{name}.jsonl"
+        if name not in _PLACES or not path.is_file():
+            continue
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"{path} cannot be read ({error}); remove it to go without") from error
+        found[name] = _columns([_figures(line, _PLACES[name]) for line in lines])
+    return {name: columns for name, columns in found.items() if columns}
+
+
+def _figures(line: str, keys: tuple[str, ...]) -> dict[str, float] | None:
+    """Return the epoch and the figures of a line, None if it is no whole one."""
+    try:
+        data: Any = json.loads(line)
+        figures = {"epoch": float(data["epoch"])}
+        for key in keys:
+            value = data[key]
+            figures |= value if isinstance(value, dict) else {key: value}
+        return {k: float(v) for k, v in figures.items() if v is not None}
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _columns(rows: list[dict[str, float] | None]) -> dict[str, list[float | None]]:
+    whole = []
+    for row in rows:
+        if row is None:
+            break
+        whole.append(row)
+    names = dict.fromkeys(name for row in whole for name in row)
+    return {name: [row.get(name) for row in whole] for name in names}
