@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,12 @@ def read_evaluation(folder: Path) -> dict[str, Any] | None:
     Raises:
         UsageError: if the file cannot be read.
     """
+    # Most of a run's trials have none: an exception for each would take a report's time.
+    if not os.path.exists(f"{folder}/{EVALUATION_FILE}"):  # noqa: PTH110
+        return None
     path = folder / EVALUATION_FILE
     try:
         data: Any = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read ({error}); remove it to go without") from error
     if not isinstance(data, dict) or not _all_measures(data.get("metrics")):

@@ -20,7 +20,10 @@ from growsearch.report.run_data import Run, meets, read_history
 from growsearch.trial.record import Trial
 
 # What layers and histories may take of the page; the front's come first.
-DETAIL_BYTES = 4_000_000
+DETAIL_BYTES = 3_000_000
+# Of a history: what the page draws.
+_DRAWN = ("epoch", "accuracy")
+_WIDTHS = "width."
 
 _KINDS = {TIME.name: "time", ENERGY.name: "energy", COUNT.name: "count", SHARE.name: "share"}
 
@@ -171,7 +174,11 @@ def _front_first(trials: Sequence[Trial], front: Sequence[int]) -> Iterable[Tria
 
 
 def _detail(run: Run, trial: Trial) -> dict[str, Any]:
-    history = read_history(run, trial)
+    history = {
+        name: column
+        for name, column in read_history(run, trial).items()
+        if name in _DRAWN or name.startswith(_WIDTHS)
+    }
     return {
         "config": dict(trial.config),
         "seed": trial.seed,

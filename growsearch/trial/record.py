@@ -139,7 +139,7 @@ class LayerRecord:
         return cls(
             name=str(data.get("name", "")),
             kind=str(data.get("kind", "")),
-            output_shape=tuple(int(size) for size in data.get("output_shape", ())),
+            output_shape=tuple(map(int, data.get("output_shape", ()))),
             dense_macs=_required_integer(data, "dense_macs"),
             effective_macs=_required_integer(data, "effective_macs"),
             parameters=_required_integer(data, "parameters"),
@@ -354,7 +354,7 @@ def _cut_short(line: bytes) -> bool:
 
 
 def _object(line: bytes) -> Mapping[str, Any]:
-    data = json.loads(line, parse_constant=_refuse_constant)
+    data = _DECODER.decode(line.decode())
     if not isinstance(data, dict):
         raise ValueError("a line holds one JSON object")
     return data
@@ -362,6 +362,9 @@ def _object(line: bytes) -> Mapping[str, Any]:
 
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is not a finite number")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def _mapping(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -397,13 +400,16 @@ def _integer(data: Mapping[str, Any], key: str) -> int | None:
 
 
 def _shares(value: Any) -> dict[str, float]:
-    if value is None:
+    if not value:
         return {}
-    if not isinstance(value, Mapping) or not all(
-        isinstance(share, int | float) and 0 <= share <= 1 for share in value.values()
-    ):
-        raise ValueError(f"latency_share = {value!r} has no shares in [0, 1]")
-    return {str(device): float(share) for device, share in value.items()}
+    try:
+        shares: dict[str, float] = dict(value)
+        for share in shares.values():
+            if not 0 <= share <= 1:
+                raise ValueError
+    except (TypeError, ValueError):
+        raise ValueError(f"latency_share = {value!r} has no shares in [0, 1]") from None
+    return shares
 
 
 def _required_integer(data: Mapping[str, Any], key: str) -> int:
@@ -448,7 +454,8 @@ def _rung(entry: Any) -> RungResult:
 
 
 def _layer(entry: Any) -> LayerRecord:
-    if not isinstance(entry, Mapping):
+    # There are ten thousands: the usual answer first.
+    if type(entry) is not dict and not isinstance(entry, Mapping):
         raise ValueError("a layer is not an object")
     try:
         return LayerRecord.from_json(entry)
