@@ -114,6 +114,32 @@ def test_the_front_in_the_page_is_the_front_in_python(browser, page, run):
         assert set(seen) == {member.id for member in expected.members}
 
 
+def test_a_third_objective_is_the_size_and_the_front_that_of_three(browser, page, run):
+    names = ("latency[cpu]", "accuracy", "parameters")
+    browser.open(page)
+    before = painted(browser)
+    browser.evaluate(
+        "(() => { const s = document.querySelector('#axis-z'); s.value = 'parameters';"
+        "s.dispatchEvent(new Event('change')); })()"
+    )
+    assert "front of these three; larger: better Parameters" in text(browser, "#legend")
+    assert count(browser, "#plot path.step") == 0
+    assert painted(browser) != before
+    browser.evaluate("document.querySelector('#plot').focus()")
+    browser.key("Home")
+    directions = {name: "maximize" if name == "accuracy" else "minimize" for name in names}
+    expected = {p.id for p in type(run.front()).of(run.front().points, directions).members}
+    seen = set()
+    for _ in range(len(expected) + 2):
+        seen.add(text(browser, "#details h2 .mono"))
+        browser.key("ArrowRight")
+    assert seen == expected
+    assert browser.evaluate("location.hash").find("z=parameters") > 0
+    browser.open(page, "z=macs&x=latency%5Bcpu%5D&y=accuracy")
+    assert browser.evaluate("document.querySelector('#axis-z').value") == "macs"
+    assert browser.problems() == []
+
+
 def test_a_click_on_a_row_shows_that_networks_layers_and_settings(browser, page, run):
     browser.open(page)
     browser.evaluate("document.querySelectorAll('#front-table tbody tr')[2].click()")

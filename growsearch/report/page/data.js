@@ -53,6 +53,28 @@ function frontOf(xName, yName, allowed) {
   return front.map((point) => point.index);
 }
 
+// The front of three metrics, in order of x. A later point of the sorted order never dominates an
+// earlier one, so each is held against the front so far alone.
+function frontOfThree(names) {
+  const signs = names.map(signOf);
+  const points = [];
+  for (let index = 0; index < TRIALS.id.length; index += 1) {
+    const values = names.map((name) => valueOf(index, name));
+    if (values.includes(null) || !TRIALS.feasible[index]) continue;
+    points.push({ index, values: values.map((value, place) => signs[place] * value) });
+  }
+  points.sort((a, b) => a.values[0] - b.values[0] || a.values[1] - b.values[1]
+    || a.values[2] - b.values[2] || a.index - b.index);
+  const front = [];
+  for (const point of points) {
+    const [x, y, z] = point.values;
+    const beaten = front.some(({ values: [fx, fy, fz] }) =>
+      fy <= y && fz <= z && (fx < x || fy < y || fz < z));
+    if (!beaten) front.push(point);
+  }
+  return front.map((point) => point.index);
+}
+
 function meetsBounds(index) {
   return DATA.bounds.every((bound) => {
     const value = TRIALS.values[bound.objective] ? valueOf(index, bound.objective) : null;

@@ -15,6 +15,7 @@ function readState() {
     device,
     x: known("x", cost || DATA.quality),
     y: known("y", DATA.quality),
+    z: known("z", null),
     logX: asked.get("log") === null ? null : asked.get("log").includes("x"),
     logY: asked.get("log") === null ? null : asked.get("log").includes("y"),
     selected: trial ?? first ?? DATA.front[0] ?? null,
@@ -24,6 +25,7 @@ function readState() {
 
 function writeState() {
   const next = new URLSearchParams({ x: state.x, y: state.y, log: `${state.logX ? "x" : ""}${state.logY ? "y" : ""}` });
+  if (state.z) next.set("z", state.z);
   if (state.device !== null) next.set("device", state.device);
   if (state.selected !== null) next.set("trial", TRIALS.id[state.selected]);
   if (state.theme) next.set("theme", state.theme);
@@ -61,6 +63,13 @@ function setAxis(side, name) {
   writeState();
 }
 
+function setSize(name) {
+  state.z = name || null;
+  renderLegend();
+  scatter.show({ ...state });
+  writeState();
+}
+
 function setDevice(device) {
   const moves = deviceOf(state.x) === state.device;
   state.device = device;
@@ -90,8 +99,16 @@ function axisPicker(side) {
   ];
 }
 
+function sizePicker() {
+  const options = [el("option", { value: "", selected: !state.z }, "all alike"),
+    ...DATA.metrics.map((metric) =>
+      el("option", { value: metric.name, selected: metric.name === state.z }, metric.title))];
+  return el("label", {}, "size", el("select", { id: "axis-z", "aria-label": "third objective, as size",
+    onchange: (event) => setSize(event.target.value) }, options));
+}
+
 function renderAxes() {
-  byId("axes").replaceChildren(...axisPicker("x"), ...axisPicker("y"));
+  byId("axes").replaceChildren(...axisPicker("x"), ...axisPicker("y"), sizePicker());
 }
 
 function legendMark(look, opacity) {
@@ -109,8 +126,12 @@ function legendMark(look, opacity) {
 
 function renderLegend() {
   const entries = KINDS.map((kind) => el("span", {}, legendMark(lookOf(kind), 1), lookOf(kind).title));
-  entries.push(el("span", {}, svg("svg", { viewBox: "0 0 16 14", "aria-hidden": "true" },
-    svg("path", { class: "step", d: "M1 12V7H9V2H15" })), "front of these two axes"));
+  if (state.z) {
+    entries.push(el("span", {}, `strong: front of these three; larger: better ${METRICS.get(state.z).title}`));
+  } else {
+    entries.push(el("span", {}, svg("svg", { viewBox: "0 0 16 14", "aria-hidden": "true" },
+      svg("path", { class: "step", d: "M1 12V7H9V2H15" })), "front of these two axes"));
+  }
   if (KINDS.length) entries.push(el("span", {}, legendMark(lookOf(KINDS[0]), 0.38), "dominated (pale)"));
   if (TRIALS.feasible.includes(false)) {
     entries.push(el("span", {}, svg("svg", { viewBox: "0 0 16 14", "aria-hidden": "true" },

@@ -1,6 +1,9 @@
-// What does the scatter show? Every finished trial on two axes, and the front of these two.
+// What does the scatter show? Every finished trial on two axes, a third metric as its size, and the
+// front of these.
 const MARGIN = { left: 66, right: 18, top: 16, bottom: 50 };
 const HIT_PIXELS = 16;
+// How large points are drawn, from the worst value of a third metric to the best.
+const RADII = [2.2, 8.5];
 
 function tracePath(context, shape, x, y, r) {
   context.beginPath();
@@ -39,7 +42,7 @@ class Scatter {
 
   show(view) {
     this.view = view;
-    this.front = frontOf(view.x, view.y);
+    this.front = view.z ? frontOfThree([view.x, view.y, view.z]) : frontOf(view.x, view.y);
     this.draw();
   }
 
@@ -54,10 +57,10 @@ class Scatter {
   }
 
   place() {
-    const { x, y, logX, logY } = this.view;
+    const { x, y, z, logX, logY } = this.view;
     const { width, height } = this.size;
     const shown = TRIALS.id.map((_, index) => index)
-      .filter((index) => valueOf(index, x) !== null && valueOf(index, y) !== null);
+      .filter((index) => [x, y, z].every((name) => !name || valueOf(index, name) !== null));
     this.points = [];
     if (!shown.length) return;
     this.axisX = makeAxis(METRICS.get(x), shown.map((index) => valueOf(index, x)),
@@ -68,6 +71,18 @@ class Scatter {
       index, px: this.axisX.at(valueOf(index, x)), py: this.axisY.at(valueOf(index, y)),
     }));
     this.pixels = new Map(this.points.map((point) => [point.index, point]));
+    this.radiusOf = z ? this.sizes(shown, z) : null;
+  }
+
+  // Better is larger; factors are seen as such where the third metric spans more than a decade.
+  sizes(shown, name) {
+    const scale = prefersLog(name) ? Math.log : (value) => value;
+    const values = shown.map((index) => -signOf(name) * scale(valueOf(index, name)));
+    const [low, high] = minmax(values);
+    const share = (value) => (high > low ? (value - low) / (high - low) : 1);
+    const radii = new Map(shown.map((index, place) =>
+      [index, RADII[0] + share(values[place]) * (RADII[1] - RADII[0])]));
+    return (index) => radii.get(index);
   }
 
   drawPoints() {
@@ -84,7 +99,8 @@ class Scatter {
       if (onFront.has(index)) continue;
       context.globalAlpha = 0.38;
       if (TRIALS.feasible[index]) {
-        tracePath(context, lookOf(TRIALS.kind[index]).shape, px, py, crowd);
+        const radius = this.radiusOf ? this.radiusOf(index) : crowd;
+        tracePath(context, lookOf(TRIALS.kind[index]).shape, px, py, radius);
         context.fillStyle = colours.get(TRIALS.kind[index]);
         context.fill();
       } else {
@@ -94,7 +110,8 @@ class Scatter {
     context.globalAlpha = 1;
     for (const index of this.front) {
       const { px, py } = this.pixels.get(index);
-      tracePath(context, lookOf(TRIALS.kind[index]).shape, px, py, 6);
+      const radius = this.radiusOf ? this.radiusOf(index) : 6;
+      tracePath(context, lookOf(TRIALS.kind[index]).shape, px, py, radius);
       context.lineWidth = 3;
       context.strokeStyle = style.getPropertyValue("--halo");
       context.stroke();
@@ -147,7 +164,8 @@ class Scatter {
     const worstX = signOf(this.view.x) > 0 ? right : MARGIN.left;
     const worstY = signOf(this.view.y) > 0 ? MARGIN.top : bottom;
     const corners = this.front.map((index) => this.pixels.get(index));
-    if (!corners.length) return [];
+    // Three objectives have no line on two axes.
+    if (!corners.length || this.view.z) return [];
     let d = `M${corners[0].px} ${worstY}V${corners[0].py}`;
     for (const { px, py } of corners.slice(1)) d += `H${px}V${py}`;
     d += `H${worstX}`;
@@ -229,7 +247,7 @@ class Scatter {
 
   tipLines(index) {
     const lines = [el("b", {}, TRIALS.id[index]), TRIALS.text[index]];
-    for (const name of new Set([this.view.y, this.view.x])) {
+    for (const name of new Set([this.view.y, this.view.x, this.view.z].filter(Boolean))) {
       const metric = METRICS.get(name);
       const device = deviceOf(name);
       const { method, extra } = device ? latencyParts(device, index) : { method: "", extra: "" };
