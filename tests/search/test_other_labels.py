@@ -25,7 +25,7 @@ def _write_picture(path: Path, pixels: np.ndarray) -> None:
 def masks(tmp_path: Path) -> Path:
     """Scenes with a bright half on one side, of class 1."""
     folder, random = tmp_path / "scenes", np.random.RandomState(0)
-    for part, count in (("train", 20), ("val", 4)):
+    for part, count in (("train", 12), ("val", 2)):
         for number in range(count):
             mask = np.zeros((64, 64))
             mask[:, 32:] = 1
@@ -39,7 +39,7 @@ def masks(tmp_path: Path) -> Path:
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     folder, random = tmp_path / "pictures", np.random.RandomState(0)
-    for part, count in (("train", 8), ("val", 2)):
+    for part, count in (("train", 6), ("val", 1)):
         for label, base in (("bright", 160), ("dark", 0)):
             for number in range(count):
                 image = base + random.randint(0, 90, (64, 64, 3))
@@ -76,14 +76,14 @@ def test_tickets_and_sparse_networks_compete_on_mean_iou_and_the_choice_is_shipp
                 "pretrain_epochs": 1,
                 "draw_epochs": 1,
                 "epochs": 1,
-                "batch_size": 9,
+                "batch_size": 6,
             },
             "sparse": {
                 "space": "deeplabv3-resnet14",
                 "transform": "none",
                 "sparsity": {"low": 0.4, "high": 0.6},
                 "epochs": 1,
-                "batch_size": 9,
+                "batch_size": 6,
             },
         },
         "objectives": {"mean_iou": "maximize", "macs": "minimize"},
