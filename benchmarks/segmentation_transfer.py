@@ -7,6 +7,7 @@ backbone frozen. Figures are mean IoU and the share of right pixels on test scen
 together share seed, batches and head. What is finished is written down; run it again to go on.
 
     python benchmarks/segmentation_transfer.py --data-dir DATA
+    python benchmarks/segmentation_transfer.py --data-dir DATA --strength 2
 """
 
 from __future__ import annotations
@@ -40,8 +41,9 @@ from growsearch.tickets.transfer import MODES
 from growsearch.training import Recipe, Segmentation
 from search_spaces import SearchSpace, search_space
 
-RESULTS = Path(__file__).parent / "results" / "segmentation_transfer.json"
-ATTACK = Robustness(kind="pgd", epsilon=8 / 255, steps=3)
+RESULTS = Path(__file__).parent / "results"
+# Of the attack, in 255ths of a pixel, where the command line does not say; its steps.
+STRENGTH, STEPS = 8, 3
 SOURCE_IMAGES, WIDTH, HEAD_WIDTH = 10_000, 8, 16
 PRETRAINING = Recipe(epochs=8, batch_size=64, learning_rate=0.1)
 DRAWING, ROUNDS = Recipe(epochs=2, batch_size=64, learning_rate=0.05), 2
@@ -61,10 +63,12 @@ def deeplab() -> SearchSpace:
     )
 
 
-def run(pretraining: str, seed: int, data_dir: Path, scenes: Dataset) -> Iterator[Record]:
+def run(
+    attack: Robustness, pretraining: str, seed: int, data_dir: Path, scenes: Dataset
+) -> Iterator[Record]:
     """Yield the runs of one pretrained network: schemes, sparsities and modes."""
     source = subset(load_dataset("cifar10", data_dir), train=SOURCE_IMAGES, validation=500, test=10)
-    robust = ATTACK if pretraining == "pgd" else NATURAL
+    robust = attack if pretraining == "pgd" else NATURAL
     pretrained = pretrain(backbone(), source, PRETRAINING, robustness=robust, seed=seed)
     for sparsity in SPARSITIES:
         for scheme in SCHEMES:
@@ -126,13 +130,13 @@ def show(found: list[Record], console: Console) -> None:
     console.print(table)
 
 
-def settings() -> dict[str, Any]:
+def settings(attack: Robustness) -> dict[str, Any]:
     return {
         "backbone": "resnet14-bottleneck",
         "widths": [WIDTH, HEAD_WIDTH],
         "source_images": SOURCE_IMAGES,
-        "epsilon": ATTACK.epsilon,
-        "pgd_steps": ATTACK.steps,
+        "epsilon": attack.epsilon,
+        "pgd_steps": attack.steps,
         "epochs": {"pretraining": PRETRAINING.epochs, "drawing": DRAWING.epochs},
         "task": {"epochs": TASK.epochs, "batch_size": TASK.batch_size},
         "rounds": ROUNDS,
@@ -144,10 +148,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-dir", type=Path, required=True, help="Fashion-MNIST and CIFAR-10")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--strength", type=int, default=STRENGTH, help="of PGD, in 255ths")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     console = Console(width=120)
-    table = RunTable(RESULTS, settings(), summary)
+    attack = Robustness(kind="pgd", epsilon=chosen.strength / 255, steps=STEPS)
+    own = "" if chosen.strength == STRENGTH else f"_strength{chosen.strength}"
+    path = RESULTS / f"segmentation_transfer{own}.json"
+    table = RunTable(path, settings(attack), summary)
     each = len(SPARSITIES) * len(SCHEMES) * len(MODES)
     with tempfile.TemporaryDirectory() as folder:
         write_scenes(Path(folder) / "scenes", chosen.data_dir)
@@ -158,13 +166,13 @@ def main() -> None:
             key = {"pretraining": pretraining, "seed": seed}
             if len(table.where(**key)) == each:
                 continue
-            for record in run(pretraining, seed, chosen.data_dir, scenes):
-                own = {name: record[name] for name in ("scheme", "sparsity", "mode")}
-                if table.has(**key, **own):
+            for record in run(attack, pretraining, seed, chosen.data_dir, scenes):
+                ticket = {name: record[name] for name in ("scheme", "sparsity", "mode")}
+                if table.has(**key, **ticket):
                     continue
                 table.add(record)
                 console.print(
-                    f"{len(table.runs)}: {pretraining} {own} seed {seed}: mean IoU "
+                    f"{len(table.runs)}: {pretraining} {ticket} seed {seed}: mean IoU "
                     f"{record['mean_iou']:.3f}, source {record['source_accuracy']:.2%}, "
                     f"{record['transfer_s']:.1f} s",
                     soft_wrap=True,
