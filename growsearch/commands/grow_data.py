@@ -14,6 +14,7 @@ from growsearch.datasets import subset as subset_of
 from growsearch.errors import UsageError
 from growsearch.export import normal_inputs, token_inputs
 from growsearch.export.network_export import DrawInputs
+from growsearch.growth.fits import check_fits
 from growsearch.training import CarriesState, Examples, LanguageModelling, Segmentation, task_of
 from search_spaces import SearchSpace, SearchSpaceError
 from search_spaces.own_code import is_own
@@ -86,9 +87,9 @@ def load_grow_data(
 def _fitted(space: SearchSpace, dataset: Dataset) -> SearchSpace:
     try:
         fitted = space.for_data(dataset.input_shape, dataset.num_classes)
-        fitted.largest()
+        check_fits(fitted, dataset)
         return fitted
-    except SearchSpaceError as error:
+    except (SearchSpaceError, UsageError) as error:
         raise UsageError(f"--space: {error}") from error
 
 

@@ -4,26 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import torch
-from torch import nn
-
 from growsearch.datasets import Dataset, load_beside
 from growsearch.errors import UsageError
 from growsearch.growth import Budget, build_full
 from growsearch.growth.costs import Costs
+from growsearch.growth.fits import check_fits
 from growsearch.growth.gate import insert_gates
 from growsearch.search.decisions import values_of
 from growsearch.search.study_config import StudyConfig
 from growsearch.search.trial_kinds import GrowthBudget, TrialKinds
 from search_spaces import SearchSpaceError, channel_groups, search_space, units
 from search_spaces.own_code import is_own
-
-# Examples that a network is fed with to see what comes out.
-_FED = 2
-_REMEDY = (
-    "take a space for such data: deeplabv3-resnet50 for a class a pixel, lstm-ptb-small for words, "
-    "resnet20 for images with one label"
-)
 
 
 def check_spaces(config: StudyConfig, dataset: Dataset) -> None:
@@ -35,15 +26,9 @@ def check_spaces(config: StudyConfig, dataset: Dataset) -> None:
     for key, name, grown in _spaces(config.trials):
         try:
             space = search_space(name).for_data(dataset.input_shape, dataset.num_classes)
-            if is_own(name):
-                module = build_full(space, seed=0)
-                if grown:
-                    insert_gates(module, channel_groups(module), units(module))
-            else:
-                # Shapes are all that is asked, and own code may not know the device.
-                with torch.device("meta"):
-                    module = space.build(space.largest())
-            _check_outputs(module, name, dataset)
+            module = check_fits(space, dataset)
+            if grown and is_own(name):
+                insert_gates(module, channel_groups(module), units(module))
         except (SearchSpaceError, UsageError) as error:
             raise UsageError(f"trials.{key}: {error}") from error
 
@@ -61,27 +46,6 @@ def _spaces(kinds: TrialKinds) -> Iterator[tuple[str, str, bool]]:
     elif tickets is not None and tickets.target_space is not None:
         names = values_of(tickets.target_space)
         yield from (("tickets.target_space", str(name), False) for name in names)
-
-
-@torch.no_grad()
-def _check_outputs(module: nn.Module, name: str, dataset: Dataset) -> None:
-    """Refuse networks whose outputs are not one score a class for every label."""
-    inputs, labels = dataset.zeros(_FED), dataset.train.labels
-    wanted = (_FED, *labels.shape[1:], dataset.num_classes)
-    device = next((parameter.device for parameter in module.parameters()), inputs.device)
-    try:
-        found = tuple(module.eval()(inputs.to(device)).shape)
-    except (RuntimeError, IndexError, ValueError, TypeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UsageError(
-            f"{name} cannot read {dataset.name}'s inputs {dataset.input_shape} ({reason}); "
-            f"{_REMEDY}"
-        ) from error
-    if found != wanted:
-        raise UsageError(
-            f"{name} gives outputs {found} for {_FED} examples of {dataset.name}, whose labels "
-            f"want {wanted}; {_REMEDY}"
-        )
 
 
 def check_budgets(config: StudyConfig, dataset: Dataset) -> None:

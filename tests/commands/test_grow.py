@@ -249,6 +249,7 @@ def test_a_language_model_grows_from_a_text_to_an_export(text_folder, tmp_path):
     [
         (("--data", "ptb"), ["mlp-digits reads images", "ptb is a text"]),
         (("--space", "lstm-ptb-small"), ["reads texts", "digits has images"]),
+        (("--space", "deeplabv3-resnet14"), ["gives outputs", "whose labels want (2, 10)"]),
         (("--epoch-tokens", "100"), ["--epoch-tokens", "digits is no text"]),
         (("--device-batch", "8"), ["--device-batch", "parameters"]),
         (("--optimizer", "adagrad"), ["--optimizer", "adagrad", "sgd, adamw"]),
