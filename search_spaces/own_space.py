@@ -131,7 +131,8 @@ def _check_output(space: OwnSpace, module: nn.Module, inputs: tuple[Tensor, ...]
         ) from error
     wanted = (_TRACED_BATCH, space.num_classes)
     got = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
-    if got != wanted:
+    # Between the two there may be a score a pixel.
+    if not isinstance(got, tuple) or len(got) < len(wanted) or (got[0], got[-1]) != wanted:
         raise SearchSpaceError(
             f"{space.name} gives {got} for a batch of {_TRACED_BATCH}, but the data has "
             f"{space.num_classes} classes, so that {wanted} is expected; "

@@ -24,7 +24,7 @@ from growsearch.files import write_bytes
 NUMPY_FILE, TENSOR_FILE = "data.npz", "data.safetensors"
 _EXPECTED = (
     f"Expected: data_dir/{NUMPY_FILE} or data_dir/{TENSOR_FILE} with inputs (N, ...) and labels "
-    "(N,), and, if you have them, test_inputs and test_labels"
+    "(N,), (N, H, W) or (N, T), and, if you have them, test_inputs and test_labels"
 )
 _PARTS = ("train", "validation", "test")
 _ABOUT = "dataset"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from growsearch.datasets.augmentation import NO_AUGMENTATION, Augmentation
-from growsearch.datasets.dataset import Dataset, Split
+from growsearch.datasets.dataset import UNLABELLED, Dataset, Split
 from growsearch.datasets.normalisation import IDENTITY, Normalisation
 from growsearch.datasets.stratified import stratified_choice
 from growsearch.errors import UsageError
@@ -34,11 +34,12 @@ def from_tensors(
 
     A tenth is held out for validation, and a tenth for the test where ``test`` is None: stratified,
     always the same. Inputs of type uint8 (N, C, H, W) are normalised with the statistics of the
-    training images; floating-point inputs (N, ...) are taken as they are.
+    training images; others are taken as they are.
 
     Args:
-        inputs: (N, ...) float or uint8.
-        labels: (N,) whole numbers from 0 on.
+        inputs: (N, ...) float or uint8; words (N, T) are whole numbers.
+        labels: whole numbers from 0 on: (N,), one a pixel (N, H, W) of images (N, C, H, W), where
+            UNLABELLED (-100) is a pixel without a class, or one a word (N, T).
         test: inputs and labels to report on, of the same shape and type.
         num_classes: default: the largest label and one.
         augmentation: applied to training batches of images.
@@ -64,8 +65,7 @@ def from_tensors(
     if train[0].dtype == torch.uint8:
         normalisation = Normalisation.of(train[0])
     train, validation, held_test = (
-        (normalisation.apply(x) if x.dtype == torch.uint8 else x.float(), y)
-        for x, y in (train, validation, held_test)
+        (_as_inputs(x, normalisation), y) for x, y in (train, validation, held_test)
     )
     return Dataset(
         name=name,
@@ -76,6 +76,12 @@ def from_tensors(
         augmentation=augmentation,
         normalisation=normalisation,
     )
+
+
+def _as_inputs(x: Tensor, normalisation: Normalisation) -> Tensor:
+    if x.dtype == torch.uint8:
+        return normalisation.apply(x)
+    return x.float() if x.is_floating_point() else x.long()
 
 
 def content_hash(dataset: Dataset) -> str:
@@ -90,19 +96,41 @@ def content_hash(dataset: Dataset) -> str:
 
 def _checked(inputs: Arrays, labels: Arrays, key: str) -> tuple[Tensor, Tensor]:
     x, y = torch.as_tensor(inputs), torch.as_tensor(labels)
-    if y.ndim != 1 or y.is_floating_point() or y.dtype == torch.bool or not len(y):
-        raise UsageError(f"dataset: labels are {_shape(y)}; give whole numbers of shape (N,)")
+    if y.is_floating_point() or y.dtype == torch.bool or not len(y) or y.ndim not in (1, 2, 3):
+        raise UsageError(
+            f"dataset: labels are {_shape(y)}; give whole numbers of shape (N,), one a pixel "
+            "(N, H, W) or one a word (N, T)"
+        )
     if x.ndim < 2 or len(x) != len(y):
         raise UsageError(f"dataset: {key} are {_shape(x)} for {len(y)} labels; give one each")
     if x.dtype == torch.uint8 and x.ndim != 4:
         raise UsageError(f"dataset: {key} of type uint8 are images (N, C, H, W), not {_shape(x)}")
-    if x.dtype != torch.uint8 and not x.is_floating_point():
-        raise UsageError(f"dataset: {key} are {_shape(x)}; give float32, or uint8 images")
+    _check_kind(x, y, key)
     if x.is_floating_point() and not bool(torch.isfinite(x).all()):
         raise UsageError(f"dataset: {key} hold values that are not finite; remove or fill them")
-    if int(y.min()) < 0:
-        raise UsageError(f"dataset: label {int(y.min())} is below 0; classes count from 0")
+    told = y[y != UNLABELLED] if y.ndim == 3 else y
+    if not len(told) or int(told.min()) < 0:
+        found = "none" if not len(told) else f"label {int(told.min())} is below 0"
+        raise UsageError(f"dataset: {found}; classes count from 0")
     return x.detach().cpu(), y.detach().cpu().long()
+
+
+def _check_kind(x: Tensor, y: Tensor, key: str) -> None:
+    """Refuse inputs that are not of the kind that the labels' shape stands for."""
+    if y.ndim == 2:
+        if x.is_floating_point() or x.dtype in (torch.bool, torch.uint8) or x.shape != y.shape:
+            raise UsageError(
+                f"dataset: {key} are {_shape(x)} for labels {_shape(y)}, one a word; give whole "
+                "numbers of the same shape"
+            )
+        return
+    if x.dtype != torch.uint8 and not x.is_floating_point():
+        raise UsageError(f"dataset: {key} are {_shape(x)}; give float32, or uint8 images")
+    if y.ndim == 3 and (x.ndim != 4 or x.shape[2:] != y.shape[1:]):
+        raise UsageError(
+            f"dataset: {key} are {_shape(x)} for labels {_shape(y)}, one a pixel; give images "
+            "(N, C, H, W) of that height and width"
+        )
 
 
 def _shape(tensor: Tensor) -> str:

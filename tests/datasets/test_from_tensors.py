@@ -3,9 +3,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from growsearch.datasets import AUGMENTATIONS, content_hash, from_tensors, load_dataset
+from growsearch.datasets import AUGMENTATIONS, UNLABELLED, content_hash, from_tensors, load_dataset
 from growsearch.datasets.arrays import write_dataset
 from growsearch.errors import UsageError
+from growsearch.training import NextWords, Segmentation, task_of
 
 
 def made(count=100, **options):
@@ -41,10 +42,35 @@ def test_numpy_arrays_are_taken():
     assert data.train.inputs.dtype == torch.float32
 
 
+def test_one_class_a_pixel_may_leave_pixels_without_one():
+    images = torch.randint(0, 256, (40, 3, 4, 5), dtype=torch.uint8)
+    labels = torch.randint(0, 3, (40, 4, 5))
+    labels[:, 0] = UNLABELLED
+    data = from_tensors(images, labels)
+    assert data.num_classes == 3
+    assert [len(data.train), len(data.validation), len(data.test)] == [33, 3, 4]
+    assert data.train.labels.shape[1:] == (4, 5)
+    assert (data.test.labels[:, 0] == UNLABELLED).all()
+    assert isinstance(task_of(data), Segmentation)
+
+
+def test_one_label_a_word_makes_a_text():
+    words = torch.arange(40 * 6).view(40, 6) % 7
+    data = from_tensors(words.int(), words.roll(-1, dims=1).int())
+    assert data.num_classes == 7
+    assert data.train.inputs.dtype == data.train.labels.dtype == torch.int64
+    assert isinstance(task_of(data), NextWords)
+
+
 @pytest.mark.parametrize(
     ("inputs", "labels", "message"),
     [
         (torch.zeros(40, 2), torch.zeros(40), "labels are float32"),
+        (torch.zeros(40, 3, 4, 4), torch.zeros(40, 4, 5).long(), "one a pixel; give images"),
+        (torch.zeros(40, 3, 4, 4), torch.full((40, 4, 4), UNLABELLED), "none; classes count"),
+        (torch.zeros(40, 3, 4, 4), torch.full((40, 4, 4), -1), "label -1 is below 0"),
+        (torch.zeros(40, 4), torch.zeros(40, 4).long(), "one a word; give whole numbers"),
+        (torch.zeros(40, 3).long(), torch.zeros(40, 4).long(), "one a word; give whole numbers"),
         (torch.zeros(39, 2), torch.zeros(40, dtype=torch.int64), "give one each"),
         (torch.zeros(40, 2, dtype=torch.int64), torch.zeros(40, dtype=torch.int64), "give float32"),
         (torch.zeros(40, 2, dtype=torch.uint8), torch.zeros(40, dtype=torch.int64), "N, C, H, W"),

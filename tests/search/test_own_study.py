@@ -30,6 +30,18 @@ class Bare(Net):
     def forward(self, x):
         return self.head(torch.relu(self.inner(x)))
 
+class Painter(nn.Module):
+    def __init__(self, num_classes):
+        super().__init__()
+        self.inner, self.norm = nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8)
+        self.head = nn.Conv2d(8, num_classes, 1)
+    def forward(self, x):
+        return self.head(torch.relu(self.norm(self.inner(x)))).permute(0, 2, 3, 1)
+
+def pixels():
+    labels = torch.randint(0, 2, (60, 6, 6), generator=torch.Generator().manual_seed(0))
+    return 2.0 * labels[:, None] - 1, labels
+
 def data():
     generator = torch.Generator().manual_seed(0)
     return torch.randn(120, 4, generator=generator), torch.arange(120) % 3
@@ -75,6 +87,24 @@ def test_objects_are_searched_resumed_and_exported_again(module, tmp_path, run_f
         trial.network, weights, tmp_path / "out", lambda d: Network.from_json(d).build()
     )
     assert done.max_difference < 1e-5
+
+
+@pytest.mark.parametrize("kind", ["growth", "sparse"])
+def test_an_own_network_may_give_a_class_a_pixel(kind, module, run_folder):
+    config = study(module.Painter, module.pixels, kind)
+    config["objectives"] = {"mean_iou": "maximize", "macs": "minimize"}
+    run = Study(config, run_folder)
+    run.run()
+    (trial,) = run.trials
+    assert trial.status == "finished", trial.error
+    assert 0 <= trial.metrics["mean_iou"] <= 1
+
+
+def test_an_own_network_for_other_labels_is_refused_before_it_trains(module, run_folder):
+    with pytest.raises(UsageError, match="Painter@.* does not take inputs"):
+        Study(study(module.Painter, module.data), run_folder).run()
+    with pytest.raises(UsageError, match="Net@"):
+        Study(study(module.Net, module.pixels), run_folder).run()
 
 
 def test_a_study_file_finds_the_module_beside_it(module, tmp_path, run_folder):
