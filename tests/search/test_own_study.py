@@ -101,7 +101,7 @@ def test_an_own_network_may_give_a_class_a_pixel(kind, module, run_folder):
 
 
 def test_an_own_network_for_other_labels_is_refused_before_it_trains(module, run_folder):
-    with pytest.raises(UsageError, match="Painter@.* does not take inputs"):
+    with pytest.raises(UsageError, match=r"Painter@.* does not take inputs"):
         Study(study(module.Painter, module.data), run_folder).run()
     with pytest.raises(UsageError, match="Net@"):
         Study(study(module.Net, module.pixels), run_folder).run()
