@@ -39,6 +39,7 @@ _MAY_CHANGE = (
     "data_dir",
     "code_dir",
     "trackers",
+    "mirror",
     "trials.tickets.source_dir",
 )
 
@@ -194,7 +195,7 @@ def check_local(path: Path) -> None:
         raise UsageError(
             f"{path}: a run lives in a folder, on this machine or shared by a cluster's nodes. The "
             "ledger is appended to and flushed, trial by trial, which an object store cannot do; "
-            "copy the folder there when the search is over"
+            f"give a folder, and mirror: {path} in the study for a copy there"
         )
 
 

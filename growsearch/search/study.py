@@ -16,6 +16,7 @@ from growsearch.pareto import Front
 from growsearch.report import front_of_trials
 from growsearch.search.earlier_runs import earlier_trials
 from growsearch.search.front_check import measure_front
+from growsearch.search.mirror import mirror_of, mirrored
 from growsearch.search.own_objects import name_objects
 from growsearch.search.points import points_to_evaluate
 from growsearch.search.profiles import (
@@ -121,7 +122,10 @@ class Study:
         check_profiles(self.config, self.folder)
         points_to_evaluate(self.config.trials, self.config.search.points_to_evaluate)
         earlier_trials(self.config)
+        mirror = mirror_of(self.config.mirror, self.folder)
         with self.folder.locked():
+            if mirror is not None:
+                mirror.fetch()
             self.folder.open(self.config)
             if self._dataset is not None:
                 write_dataset(self._dataset, self.folder.path / _DATA)
@@ -132,15 +136,18 @@ class Study:
             self.notes, self.resumed_trials = recorder.notes, recorder.resumed
             try:
                 with (
+                    mirrored(mirror, recorder),
                     options.around(recorder),
                     followed(recorder, self.config.trackers, self.config.name),
                 ):
                     self._search(recorder, options, profiles)
                     self._check_front(recorder, profiles)
+                    self.trials = _in_order(recorder)
+                    front = self._write_front()
             finally:
                 self.trials = _in_order(recorder)
                 self.incidents = tuple(recorder.incidents)
-            return self._write_front()
+            return front
 
     def _check_front(self, recorder: Recorder, profiles: Mapping[str, Path]) -> None:
         self.trials = _in_order(recorder)

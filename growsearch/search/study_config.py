@@ -134,6 +134,8 @@ class StudyConfig(Strict):
     select: SelectSettings = Field(default_factory=SelectSettings)
     # Where the search can be followed beside its own files; see `growsearch.search.trackers`.
     trackers: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = ()
+    # Where a copy of the run is kept while it searches: s3://bucket/runs, or any of pyarrow's.
+    mirror: str | None = Field(default=None, pattern=r"^[A-Za-z][A-Za-z0-9+.-]*://.+")
     # Files of `growsearch profile`: such a device is predicted, and measured for the front alone.
     profiles: dict[str, Path] = Field(default_factory=dict)
     # Of measures beyond accuracy: what they are taken against, how far an attack may go.
