@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,13 @@ class RunTable:
         self.runs.append(run)
         rows = self._summarise(self.runs)
         write_json(self._path, {"settings": self._settings, "rows": rows, "runs": self.runs})
+
+    def add_missing(self, runs: Iterable[Record], names: Sequence[str]) -> Iterator[Record]:
+        """Write down the runs that differ from all finished ones in ``names``; yield those."""
+        for run in runs:
+            if not self.has(**{name: run[name] for name in names}):
+                self.add(run)
+                yield run
 
     def rows(self) -> list[Record]:
         """Return the summary."""

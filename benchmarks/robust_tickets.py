@@ -64,6 +64,8 @@ STEPS = 3
 JUDGING_STEPS, JUDGING_SHARE, JUDGED_IMAGES = 7, 0.25, 300
 DRAW_EPOCHS, ROUNDS = 1, 2
 BATCH = 64
+# What one run differs in from the others of its pretrained network.
+TICKET = ("scheme", "sparsity", "mode")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -324,11 +326,8 @@ def main() -> None:
                 key = {"pair": pair, "pretraining": pretraining, "seed": seed}
                 if len(table.where(**key)) == each:
                     continue
-                for record in run(pair, pretraining, seed, arguments.data_dir):
-                    own = ("scheme", "sparsity", "mode")
-                    if table.has(**key, **{name: record[name] for name in own}):
-                        continue
-                    table.add(record)
+                runs = run(pair, pretraining, seed, arguments.data_dir)
+                for record in table.add_missing(runs, (*key, *TICKET)):
                     console.print(
                         f"{len(table.runs)}: {pair}, {pretraining}, {record['scheme']} "
                         f"{record['sparsity']:g} {record['mode']} seed {seed}: "

@@ -24,7 +24,7 @@ import torch
 from resumable import Record, RunTable, with_deviation
 from rich.console import Console
 from rich.table import Table
-from robust_tickets import SCHEMES, SPARSITIES, rows
+from robust_tickets import SCHEMES, SPARSITIES, TICKET, rows
 from scenes import COUNTS, KINDS, PIECES, write_scenes
 
 from growsearch.datasets import Dataset, load_dataset, subset
@@ -166,11 +166,9 @@ def main() -> None:
             key = {"pretraining": pretraining, "seed": seed}
             if len(table.where(**key)) == each:
                 continue
-            for record in run(attack, pretraining, seed, chosen.data_dir, scenes):
-                ticket = {name: record[name] for name in ("scheme", "sparsity", "mode")}
-                if table.has(**key, **ticket):
-                    continue
-                table.add(record)
+            runs = run(attack, pretraining, seed, chosen.data_dir, scenes)
+            for record in table.add_missing(runs, (*key, *TICKET)):
+                ticket = " ".join(str(record[name]) for name in TICKET)
                 console.print(
                     f"{len(table.runs)}: {pretraining} {ticket} seed {seed}: mean IoU "
                     f"{record['mean_iou']:.3f}, source {record['source_accuracy']:.2%}, "
