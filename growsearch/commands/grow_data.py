@@ -31,19 +31,23 @@ class GrowData:
         """Judge a finished network on the test split."""
         if isinstance(self.task, Examples):
             test = self.task.dataset.test
-            figures = {"test_accuracy": self.task.scores(model, test).accuracy}
-            if isinstance(self.task, Segmentation):
-                figures["test_mean_iou"] = self.task.mean_iou(model, test)
-            return figures
-        scores = self.task.scores(model, self.task.data.test)
-        assert scores.perplexity is not None
-        return {"test_accuracy": scores.accuracy, "test_perplexity": scores.perplexity}
+            scores = self.task.scores(model, test)
+        else:
+            scores = self.task.scores(model, self.task.data.test)
+        figures = {"test_accuracy": scores.accuracy}
+        if scores.perplexity is not None:
+            figures["test_perplexity"] = scores.perplexity
+        if isinstance(self.task, Segmentation):
+            figures["test_mean_iou"] = self.task.mean_iou(model, test)
+        return figures
 
     def draw_inputs(self) -> DrawInputs:
         """Return what makes random inputs of this kind."""
-        if isinstance(self.task, Examples):
-            return normal_inputs
-        return token_inputs(len(self.task.data.vocabulary))
+        if not isinstance(self.task, Examples):
+            return token_inputs(len(self.task.data.vocabulary))
+        data = self.task.dataset
+        images = data.train.inputs.is_floating_point()
+        return normal_inputs if images else token_inputs(data.num_classes)
 
     def about_inputs(self) -> dict[str, Any]:
         """Return what has to be done to raw inputs, as plain data."""
@@ -73,7 +77,8 @@ def load_grow_data(
     dataset = load_dataset(name, data_dir)
     if epoch_tokens is not None:
         raise UsageError(f"--epoch-tokens: {name} is no text; remove the option")
-    if not is_own(space.name) and len(space.input_shape) != 3:
+    images = dataset.train.inputs.is_floating_point()
+    if images and not is_own(space.name) and len(space.input_shape) != 3:
         raise UsageError(
             f"--space: {space.name} reads texts, but {name} has images; use a space such as "
             f"resnet20, or data such as {next(iter(TOKEN_DATASETS))}"

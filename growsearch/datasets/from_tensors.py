@@ -58,7 +58,7 @@ def from_tensors(
             "give both one shape and type"
         )
     train, validation = _held_out(rest)
-    largest = int(max(part[1].max() for part in (train, validation, held_test)))
+    largest = int(max(_largest(*part) for part in (train, validation, held_test)))
     if num_classes is not None and largest >= num_classes:
         raise UsageError(f"dataset: label {largest} is not below num_classes = {num_classes}")
     normalisation = IDENTITY
@@ -76,6 +76,11 @@ def from_tensors(
         augmentation=augmentation,
         normalisation=normalisation,
     )
+
+
+def _largest(x: Tensor, y: Tensor) -> int:
+    """Return the largest class; a word that is read is one, also where it never follows."""
+    return int(y.max() if y.ndim != 2 else max(x.max(), y.max()))
 
 
 def _as_inputs(x: Tensor, normalisation: Normalisation) -> Tensor:
@@ -109,20 +114,23 @@ def _checked(inputs: Arrays, labels: Arrays, key: str) -> tuple[Tensor, Tensor]:
     if x.is_floating_point() and not bool(torch.isfinite(x).all()):
         raise UsageError(f"dataset: {key} hold values that are not finite; remove or fill them")
     told = y[y != UNLABELLED] if y.ndim == 3 else y
-    if not len(told) or int(told.min()) < 0:
-        found = "none" if not len(told) else f"label {int(told.min())} is below 0"
-        raise UsageError(f"dataset: {found}; classes count from 0")
+    if int(told.min()) < 0:
+        raise UsageError(f"dataset: label {int(told.min())} is below 0; classes count from 0")
     return x.detach().cpu(), y.detach().cpu().long()
 
 
 def _check_kind(x: Tensor, y: Tensor, key: str) -> None:
     """Refuse inputs that are not of the kind that the labels' shape stands for."""
+    if y.ndim == 3 and not bool((y != UNLABELLED).flatten(1).any(dim=1).all()):
+        raise UsageError(f"dataset: some {key} have no pixel with a class; leave them out")
     if y.ndim == 2:
         if x.is_floating_point() or x.dtype in (torch.bool, torch.uint8) or x.shape != y.shape:
             raise UsageError(
                 f"dataset: {key} are {_shape(x)} for labels {_shape(y)}, one a word; give whole "
                 "numbers of the same shape"
             )
+        if int(x.min()) < 0:
+            raise UsageError(f"dataset: word {int(x.min())} is below 0; words count from 0")
         return
     if x.dtype != torch.uint8 and not x.is_floating_point():
         raise UsageError(f"dataset: {key} are {_shape(x)}; give float32, or uint8 images")

@@ -17,7 +17,7 @@ SIZE_PIXELS = 64
 SUFFIXES = (".png", ".jpg", ".jpeg")
 
 _FORMATS = ("PNG", "JPEG")
-_INPUT_BYTES = 4
+_INPUT_BYTES, _LABEL_BYTES = 4, 8
 # Grey levels, or places in a palette: one number of 8 bits a pixel.
 _MASK_MODES = ("L", "P")
 _UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
@@ -28,13 +28,16 @@ def picture_files(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES]
 
 
-def check_memory(data_dir: Path, count: int) -> None:
+def check_memory(data_dir: Path, count: int, *, masks: bool = False) -> None:
     """Refuse before reading for minutes what the machine will then kill us for.
+
+    With ``masks`` every image has one, and both lie there twice while they are put together.
 
     Raises:
         UsageError: if ``count`` images do not fit.
     """
-    needed = count * 3 * SIZE_PIXELS**2 * (_INPUT_BYTES + 1)
+    pixel_bytes = 3 * (_INPUT_BYTES + 1) + (2 * _LABEL_BYTES if masks else 0)
+    needed = count * pixel_bytes * SIZE_PIXELS**2
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > total:
         raise UsageError(
@@ -70,6 +73,12 @@ def read_mask(path: Path, image: Path) -> Tensor:
                 )
             with Image.open(image, formats=_FORMATS) as beside:
                 size = beside.size
+            if mask.mode == "L" and str(mask.tile[0][3]) != "L":
+                # Pillow stretches grey levels of 1, 2 and 4 bits to 255.
+                raise UsageError(
+                    f"{path}: grey levels of fewer than 8 bits a pixel, which would not be read as "
+                    "they are; write it with 8 bits"
+                )
             if mask.size != size:
                 raise UsageError(
                     f"{path}: a mask of {mask.width} x {mask.height} for an image of {size[0]} x "

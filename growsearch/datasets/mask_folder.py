@@ -35,13 +35,14 @@ def load(data_dir: Path | None) -> Dataset:
     if data_dir is None:
         raise UsageError(f"data_dir: mask-folder needs a folder. {_EXPECTED}")
     pairs = {part: _pairs(data_dir / part) for part in ("train", "val")}
-    check_memory(data_dir, sum(map(len, pairs.values())))
+    check_memory(data_dir, sum(map(len, pairs.values())), masks=True)
     train, test = _read(pairs["train"]), _read(pairs["val"])
     classes = int(train.labels.max()) + 1
     if int(test.labels.max()) >= classes:
         raise UsageError(
             f"{data_dir / 'val'}: class {int(test.labels.max())} is in no mask of train, which has "
-            f"0 to {classes - 1}; number the classes from 0, and use 255 for pixels without one"
+            f"0 to {classes - 1} (in the middle that is cut out); number the classes from 0, and "
+            "use 255 for pixels without one"
         )
     return make_dataset(
         "mask-folder", train, test, num_classes=classes, augmentation=NO_AUGMENTATION
@@ -69,6 +70,9 @@ def _read(pairs: list[_Pair]) -> RawImages:
         mask = read_mask(path, image).long()
         mask[mask == _VOID] = UNLABELLED
         if not bool((mask >= 0).any()):
-            raise UsageError(f"{path}: no pixel has a class; remove it and its image")
+            raise UsageError(
+                f"{path}: no pixel has a class, in the middle that is cut out; remove it and its "
+                "image"
+            )
         labels.append(mask)
     return RawImages(images=read_images([image for image, _ in pairs]), labels=torch.stack(labels))

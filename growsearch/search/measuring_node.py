@@ -101,15 +101,14 @@ class _Measurer:
         except ray.exceptions.RayTaskError as error:
             # What was wrong with the measurement, as if it had been made here.
             raise error.cause from error
-        return Latency.from_json(found)
+        measured: Latency = found
+        return measured
 
 
-def measure_there(
-    model: nn.Module, example: tuple[torch.Tensor, ...], device: str
-) -> dict[str, Any]:
-    """Measure on the node that this runs on; return what `Latency.from_json` reads."""
+def measure_there(model: nn.Module, example: tuple[torch.Tensor, ...], device: str) -> Latency:
+    """Measure on the node that this runs on."""
     torch.set_num_threads(1)
     found = measured_latency(model, example, device, machine_lock())
     node = ray.get_runtime_context().get_node_id()[:8]
     note = f"measured on the node kept for it, {platform.node()} ({node})"
-    return dataclasses.replace(found, note=note).to_json()
+    return dataclasses.replace(found, note=note)

@@ -12,7 +12,8 @@ from growsearch.growth.fits import check_fits
 from growsearch.growth.gate import insert_gates
 from growsearch.search.decisions import values_of
 from growsearch.search.study_config import StudyConfig
-from growsearch.search.trial_kinds import GrowthBudget, TrialKinds
+from growsearch.search.trial_kinds import GrowthBudget, TicketKind, TrialKinds
+from growsearch.tickets import check_backbone, check_one_label_each
 from search_spaces import SearchSpaceError, channel_groups, search_space, units
 from search_spaces.own_code import is_own
 
@@ -74,14 +75,33 @@ def check_source(config: StudyConfig, dataset: Dataset) -> None:
         return
     for name in values_of(tickets.source):
         try:
-            shape = load_beside(str(name), config.ticket_source_dir).input_shape
+            source = load_beside(str(name), config.ticket_source_dir)
+            check_one_label_each(source)
         except UsageError as error:
             raise UsageError(f"trials.tickets.source: {error}") from error
+        shape = source.input_shape
         if len(shape) != len(dataset.input_shape) or shape[0] != dataset.input_shape[0]:
             raise UsageError(
                 f"trials.tickets.source: {name} has inputs of {shape}, {config.dataset} of "
                 f"{dataset.input_shape}; a ticket keeps its number of channels"
             )
+        for space in values_of(tickets.space):
+            _check_pretraining(str(space), tickets, source, dataset)
+
+
+def _check_pretraining(name: str, tickets: TicketKind, source: Dataset, dataset: Dataset) -> None:
+    """Refuse a space that cannot be pretrained, or whose backbone the target's networks lack."""
+    try:
+        space = search_space(name).for_data(source.input_shape, source.num_classes)
+        below = check_fits(space, source)
+    except (SearchSpaceError, UsageError) as error:
+        raise UsageError(f"trials.tickets.space: {error}") from error
+    for target in () if tickets.target_space is None else values_of(tickets.target_space):
+        networks = search_space(str(target)).for_data(dataset.input_shape, dataset.num_classes)
+        try:
+            check_backbone(below, check_fits(networks, dataset), name, str(target))
+        except UsageError as error:
+            raise UsageError(f"trials.tickets.target_space: {error}") from error
 
 
 def _check_growth(key: str, bound: GrowthBudget, name: str, dataset: Dataset) -> None:

@@ -3,8 +3,10 @@
 from growsearch.tickets.backbone import backbone_weights, weights_hash
 from growsearch.tickets.drawing import Drawn, DrawSettings, read_drawn, write_drawn
 from growsearch.tickets.granularity import GRANULARITIES, Granularity
+from growsearch.tickets.on_target import check_backbone
 from growsearch.tickets.pretraining import (
     Pretrained,
+    check_one_label_each,
     pretrain,
     pretraining_source,
     read_pretrained,
@@ -33,6 +35,8 @@ __all__ = [
     "TransferSettings",
     "Transferred",
     "backbone_weights",
+    "check_backbone",
+    "check_one_label_each",
     "draw",
     "pretrain",
     "pretraining_source",

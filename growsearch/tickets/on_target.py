@@ -39,20 +39,47 @@ def start_of(
         space: of networks over that backbone; None is that of the pretraining.
 
     Raises:
-        UsageError: if the networks of ``space`` lack a layer of the backbone.
+        UsageError: if the networks of ``space`` are not over that backbone.
     """
     wanted = pretrained.space if space is None else space
     fitted = wanted.for_data(data.input_shape, data.num_classes)
     model = build_full(fitted, seed)
-    parameters = dict(model.named_parameters())
-    lacking = [name for name in backbone_weights(pretrained.model) if name not in parameters]
-    if lacking:
-        raise UsageError(
-            f"space: {fitted.name} has no {lacking[0]}, which {pretrained.space.name} was "
-            "pretrained with; take a space over the same backbone, such as deeplabv3-resnet50 over "
-            "resnet50-imagenet"
-        )
+    if space is not None:
+        check_backbone(pretrained.model, model, pretrained.space.name, fitted.name)
     state = pretrained.model.state_dict()
     taken = load_backbone(model, state, without=classifier_name(pretrained.model))
-    new = tuple(name for name in parameters if name not in taken)
+    new = tuple(name for name, _ in model.named_parameters() if name not in taken)
     return Start(model=model, space=fitted, new=new)
+
+
+def check_backbone(below: nn.Module, above: nn.Module, source: str, target: str) -> None:
+    """Refuse a network ``above`` that is not one over the backbone of ``below``.
+
+    It must have every weight of the backbone, and in the backbone's parts no other: a block that is
+    drawn anew in the middle of a pretrained network would turn all behind it into noise.
+
+    Args:
+        below: a network as it is pretrained; weights do not matter.
+        above: one for another task.
+        source: what ``below`` is called, for the message.
+        target: what ``above`` is called.
+
+    Raises:
+        UsageError: naming a layer.
+    """
+    remedy = (
+        "take a space over the same backbone, such as deeplabv3-resnet50 over resnet50-imagenet"
+    )
+    wanted, found = backbone_weights(below), dict(above.named_parameters())
+    lacking = [name for name in wanted if name not in found]
+    if lacking:
+        raise UsageError(
+            f"space: {target} has no {lacking[0]}, which {source} was pretrained with; {remedy}"
+        )
+    own, parts = dict(below.named_parameters()), {name.partition(".")[0] for name in wanted}
+    foreign = [n for n in found if n.partition(".")[0] in parts and n not in own]
+    if foreign:
+        raise UsageError(
+            f"space: {target} has {foreign[0]} in its backbone, which {source} was not pretrained "
+            f"with; {remedy}"
+        )

@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from growsearch.datasets import Dataset
-from growsearch.errors import GrowsearchError
+from growsearch.errors import GrowsearchError, UsageError
 from growsearch.growth import build_full
 from growsearch.tickets.robustness import NATURAL, Robustness
 from growsearch.training import (
@@ -66,10 +66,12 @@ def pretrain(
     The seed gives the same first weights and the same batches whatever the robustness.
 
     Raises:
-        UsageError: if the inputs are no images and ``robustness`` perturbs them.
+        UsageError: if the inputs are no images and ``robustness`` perturbs them, or examples have
+            several labels.
         DivergedError: if the loss stops being finite.
     """
     options = options or TrainingOptions()
+    check_one_label_each(dataset)
     space = space.for_data(dataset.input_shape, dataset.num_classes)
     task = Classification(dataset)
     with options.guard():
@@ -92,6 +94,19 @@ def pretrain(
         examples=state.total_steps * task.batch_examples(recipe.batch_size),
         accuracy=history[-1].accuracy,
     )
+
+
+def check_one_label_each(dataset: Dataset) -> None:
+    """Refuse data with labels a word or a pixel.
+
+    Raises:
+        UsageError: naming the data.
+    """
+    if dataset.train.labels.ndim != 1:
+        raise UsageError(
+            f"source: {dataset.name} has labels of shape {tuple(dataset.train.labels.shape)}; "
+            "tickets are drawn from networks that were pretrained with one label an example"
+        )
 
 
 def pretraining_source(

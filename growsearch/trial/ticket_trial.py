@@ -141,7 +141,7 @@ class TicketTrial:
             "pretraining": self.pretraining_key(),
             "drawing": self.drawing().to_json(),
             "data": dataset if self.draws_on == TARGET else None,
-            **self._target(),
+            **(self._target() if self.draws_on == TARGET else {}),
         }
 
     def _target(self) -> dict[str, str]:

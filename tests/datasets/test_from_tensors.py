@@ -8,6 +8,9 @@ from growsearch.datasets.arrays import write_dataset
 from growsearch.errors import UsageError
 from growsearch.training import NextWords, Segmentation, task_of
 
+SOME_PIXELS = torch.zeros(40, 4, 4).long()
+SOME_PIXELS[7] = UNLABELLED
+
 
 def made(count=100, **options):
     inputs = torch.arange(count * 4, dtype=torch.float32).view(count, 4)
@@ -60,6 +63,9 @@ def test_one_label_a_word_makes_a_text():
     assert data.num_classes == 7
     assert data.train.inputs.dtype == data.train.labels.dtype == torch.int64
     assert isinstance(task_of(data), NextWords)
+    # A word that is read and never follows, such as one that starts a sentence, is one too.
+    words[:, 0] = 9
+    assert from_tensors(words, torch.zeros_like(words)).num_classes == 10
 
 
 @pytest.mark.parametrize(
@@ -67,10 +73,11 @@ def test_one_label_a_word_makes_a_text():
     [
         (torch.zeros(40, 2), torch.zeros(40), "labels are float32"),
         (torch.zeros(40, 3, 4, 4), torch.zeros(40, 4, 5).long(), "one a pixel; give images"),
-        (torch.zeros(40, 3, 4, 4), torch.full((40, 4, 4), UNLABELLED), "none; classes count"),
         (torch.zeros(40, 3, 4, 4), torch.full((40, 4, 4), -1), "label -1 is below 0"),
         (torch.zeros(40, 4), torch.zeros(40, 4).long(), "one a word; give whole numbers"),
         (torch.zeros(40, 3).long(), torch.zeros(40, 4).long(), "one a word; give whole numbers"),
+        (torch.full((40, 4), -2), torch.zeros(40, 4).long(), "word -2 is below 0"),
+        (torch.zeros(40, 3, 4, 4), SOME_PIXELS, "some inputs have no pixel with a class"),
         (torch.zeros(39, 2), torch.zeros(40, dtype=torch.int64), "give one each"),
         (torch.zeros(40, 2, dtype=torch.int64), torch.zeros(40, dtype=torch.int64), "give float32"),
         (torch.zeros(40, 2, dtype=torch.uint8), torch.zeros(40, dtype=torch.int64), "N, C, H, W"),

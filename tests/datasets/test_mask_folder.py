@@ -1,3 +1,5 @@
+import zlib
+
 import numpy as np
 import pytest
 import torch
@@ -55,6 +57,22 @@ def test_a_mask_of_colours_is_refused(write):
     data_dir = write("mask-folder")
     Image.new("RGB", (64, 64)).save(data_dir / "val" / "masks" / "0.png")
     with pytest.raises(UsageError, match=r"0\.png: a mask of mode RGB; give one number of 8 bits"):
+        load_dataset("mask-folder", data_dir)
+
+
+def test_grey_levels_of_four_bits_are_refused_and_palettes_of_four_are_read(write):
+    data_dir = write("mask-folder")
+    path = data_dir / "val" / "masks" / "0.png"
+    small = Image.fromarray(np.full((64, 64), 2, dtype=np.uint8), mode="P")
+    small.putpalette([0, 0, 0] * 16)
+    small.save(path, bits=4)
+    assert load_dataset("mask-folder", data_dir).test.labels[0].unique().tolist() == [2]
+    # Pillow writes no grey levels of 4 bits: the header of a palette's file says so here.
+    content = bytearray(path.read_bytes())
+    content[25] = 0
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=r"0\.png: grey levels of fewer than 8 bits"):
         load_dataset("mask-folder", data_dir)
 
 

@@ -106,6 +106,42 @@ def test_tickets_and_sparse_networks_compete_on_mean_iou_and_the_choice_is_shipp
     assert "logits of shape (N, 64, 64, 2)" in (tmp_path / "out" / "MODEL_CARD.md").read_text()
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"source": "mask-folder", "source_dir": "masks"}, r"tickets\.source: .*one label"),
+        ({"space": "deeplabv3-resnet14"}, r"tickets\.space: deeplabv3-resnet14 gives outputs"),
+        ({"space": "resnet20"}, r"tickets\.target_space: space: deeplabv3-resnet14 has no"),
+        ({"target_space": "resnet20"}, r"tickets\.target_space: resnet20 gives outputs"),
+    ],
+)
+def test_tickets_that_could_not_be_pretrained_or_transferred_are_refused_at_once(
+    changes: dict[str, str], message: str, masks: Path, pictures: Path, tmp_path: Path
+) -> None:
+    tickets = {
+        "space": "resnet14-bottleneck",
+        "target_space": "deeplabv3-resnet14",
+        "source": "image-folder",
+        "source_dir": "pictures",
+        "scheme": "omp",
+        "sparsity": 0.8,
+        "pretrain_epochs": 1,
+        "epochs": 1,
+        **changes,
+    }
+    tickets["source_dir"] = str({"masks": masks, "pictures": pictures}[tickets["source_dir"]])
+    study = {
+        "name": "wrong",
+        "dataset": "mask-folder",
+        "data_dir": str(masks),
+        "trials": {"tickets": tickets},
+        "objectives": {"mean_iou": "maximize", "macs": "minimize"},
+        "search": {**SERIAL, "trials": 1},
+    }
+    with pytest.raises(UsageError, match=message):
+        Study(study, tmp_path / "run").run()
+
+
 def test_grown_and_sparse_language_models_compete_on_perplexity(text: Path, tmp_path: Path) -> None:
     study = {
         "name": "words",

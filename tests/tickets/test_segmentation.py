@@ -1,5 +1,7 @@
 """A ticket of a classifier is transferred to images with a class a pixel, through a DeepLab-v3."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -116,6 +118,18 @@ def test_a_space_over_another_backbone_is_refused(pretrained):
     settings = TransferSettings(mode="linear", recipe=RECIPE, space=search_space("resnet20"))
     with pytest.raises(UsageError, match=r"resnet20 has no stages\.0\.0\.reduce.*deeplabv3"):
         transfer(pretrained, _ticket(pretrained).ticket, _data(pixels=True), settings)
+
+
+def test_blocks_of_its_own_in_the_backbone_are_refused(pretrained):
+    deeper = dataclasses.replace(DEEPLAB, name="deeper", blocks=(1, 1, 2, 1))
+    settings = TransferSettings(mode="linear", recipe=RECIPE, space=deeper)
+    with pytest.raises(UsageError, match=r"deeper has stages\.2\.1\..* in its backbone"):
+        transfer(pretrained, _ticket(pretrained).ticket, _data(pixels=True), settings)
+
+
+def test_pretraining_on_a_class_a_pixel_is_refused():
+    with pytest.raises(UsageError, match=r"halves has labels of shape .* one label an example"):
+        pretrain(DEEPLAB, _data(pixels=True), RECIPE, seed=0)
 
 
 def test_the_registered_backbones_fit_their_deeplabs():
