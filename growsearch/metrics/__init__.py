@@ -12,6 +12,7 @@ from growsearch.metrics.gradient_flow import (
     undisturbed,
 )
 from growsearch.metrics.mean_iou import confusion, mean_iou
+from growsearch.metrics.next_words import next_word_scores
 from growsearch.metrics.out_of_distribution import energy, ood_auroc, softmax_strangeness
 from growsearch.metrics.perplexity import perplexity
 from growsearch.metrics.pixels import noisy
@@ -45,6 +46,7 @@ __all__ = [
     "layer_spectra",
     "mean_iou",
     "mean_spectra",
+    "next_word_scores",
     "noisy",
     "ood_auroc",
     "perplexity",

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from growsearch.datasets.dataset import Split
 from growsearch.errors import UsageError
@@ -18,13 +17,13 @@ from growsearch.metrics.brier import brier_score
 from growsearch.metrics.ece import expected_calibration_error
 from growsearch.metrics.evaluation import evaluating
 from growsearch.metrics.mean_iou import confusion, mean_iou
+from growsearch.metrics.next_words import next_word_scores
 from growsearch.metrics.out_of_distribution import (
     Strangeness,
     energy,
     ood_auroc,
     softmax_strangeness,
 )
-from growsearch.metrics.perplexity import perplexity
 from growsearch.metrics.pixels import noisy
 from growsearch.metrics.settings import MetricSettings
 from growsearch.metrics.smoothing import certified_accuracy, certify
@@ -177,15 +176,8 @@ def _auroc(strangeness: Strangeness) -> Function:
     return function
 
 
-@torch.no_grad()
 def _perplexity(model: nn.Module, split: Split, settings: MetricSettings) -> float:  # noqa: ARG001
-    """Return the perplexity of windows (N, T), each read alone."""
-    nats = 0.0
-    with evaluating(model):
-        for part in _batches(split):
-            logits = model(part.inputs).flatten(0, 1).double()
-            nats += float(F.cross_entropy(logits, part.labels.flatten(), reduction="sum"))
-    return perplexity(nats, split.labels.numel())
+    return next_word_scores(model, split)[1]
 
 
 @torch.no_grad()

@@ -1,0 +1,34 @@
+"""How well are the words of windows predicted, each window read alone?"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from growsearch.datasets.dataset import Split
+from growsearch.metrics.evaluation import evaluating
+from growsearch.metrics.perplexity import perplexity
+
+# Logits of so many words at once, times the vocabulary, take the memory of an evaluation.
+_EVALUATED_WORDS = 1024
+
+
+@torch.no_grad()
+def next_word_scores(model: nn.Module, split: Split) -> tuple[float, float]:
+    """Return accuracy and perplexity, in evaluation mode.
+
+    Args:
+        model: maps words (N, T) to logits (N, T, words).
+        split: words (N, T) as inputs, those that follow them as labels.
+    """
+    right, nats = 0, 0.0
+    windows = max(1, _EVALUATED_WORDS // split.labels.shape[1])
+    parts = zip(*(torch.split(t, windows) for t in (split.inputs, split.labels)), strict=True)
+    with evaluating(model):
+        for inputs, labels in parts:
+            logits, wanted = model(inputs).flatten(0, 1), labels.flatten()
+            nats += float(F.cross_entropy(logits.double(), wanted, reduction="sum"))
+            right += int((logits.argmax(dim=1) == wanted).sum())
+    count = split.labels.numel()
+    return right / count, perplexity(nats, count)
