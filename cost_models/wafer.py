@@ -8,7 +8,7 @@ S(s) is fitted to published ratios (`wafer_calibration`); everything else is a p
 the device's data file. Ratios between networks are what this model is for, not absolute times.
 """
 
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -56,7 +56,7 @@ class WaferCostModel:
             batch_size=batch_size,
             training=phase == "training",
         )
-        breakdown = step.breakdown(workload)
+        breakdown, layers_s = step.times(workload)
         latency = sum(breakdown.values())
         memory_bytes = step.memory_bytes(workload)
         return Cost(
@@ -72,7 +72,7 @@ class WaferCostModel:
             effective_macs=step.passes * batch_size * workload.effective_macs,
             realisable_macs=sum(step.realisable_macs(layer) for layer in workload.layers),
             breakdown_s=breakdown,
-            layers_s=step.layers_s(workload),
+            layers_s=layers_s,
         )
 
 
@@ -99,18 +99,15 @@ class _Step:
         """Forward passes that the compute of a step is worth: F, or 3 F with the backward."""
         return 3 if self.training else 1
 
-    def breakdown(self, workload: Workload) -> dict[str, float]:
-        times: Counter[str] = Counter()
-        for layer in workload.layers:
-            term, seconds = self._layer_time(layer)
-            times[term] += seconds  # type: ignore[assignment]
-        overhead = len(workload.layers) * self.device.constant("layer_overhead_s")
-        return {name: float(seconds) for name, seconds in times.items()} | {"overhead": overhead}
-
-    def layers_s(self, workload: Workload) -> tuple[float, ...]:
-        """Seconds of every layer, its overhead included."""
+    def times(self, workload: Workload) -> tuple[dict[str, float], tuple[float, ...]]:
+        """Seconds by what they are spent on, and those of every layer, its overhead included."""
         overhead = self.device.constant("layer_overhead_s")
-        return tuple(self._layer_time(layer)[1] + overhead for layer in workload.layers)
+        found = [self._layer_time(layer) for layer in workload.layers]
+        breakdown: defaultdict[str, float] = defaultdict(float)
+        for term, seconds in found:
+            breakdown[term] += seconds
+        breakdown["overhead"] = len(found) * overhead
+        return dict(breakdown), tuple(seconds + overhead for _, seconds in found)
 
     def _layer_time(self, layer: LayerWork) -> tuple[str, float]:
         """Give the layer's time and what it is spent on: the link, or a kind of compute."""

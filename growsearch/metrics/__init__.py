@@ -11,7 +11,7 @@ from growsearch.metrics.gradient_flow import (
     layer_gradient_norms,
     undisturbed,
 )
-from growsearch.metrics.mean_iou import confusion, mean_iou
+from growsearch.metrics.mean_iou import confusion, mean_iou, pixel_accuracy
 from growsearch.metrics.next_words import next_word_scores
 from growsearch.metrics.out_of_distribution import energy, ood_auroc, softmax_strangeness
 from growsearch.metrics.perplexity import perplexity
@@ -51,6 +51,7 @@ __all__ = [
     "ood_auroc",
     "perplexity",
     "pgd",
+    "pixel_accuracy",
     "predict",
     "softmax_strangeness",
     "undisturbed",

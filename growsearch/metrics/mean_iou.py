@@ -31,6 +31,11 @@ def confusion(model: nn.Module, split: Split, *, classes: int) -> Tensor:
     return table.view(classes, classes)
 
 
+def pixel_accuracy(table: Tensor) -> float:
+    """Return the share of pixels whose class is right; ``table`` as of `mean_iou`."""
+    return float(table.diagonal().sum() / table.sum())
+
+
 def mean_iou(table: Tensor) -> float:
     """Return the mean over classes of intersection over union, without classes of no pixel.
 

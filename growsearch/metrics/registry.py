@@ -16,7 +16,7 @@ from growsearch.metrics.adversarial import fgsm, pgd
 from growsearch.metrics.brier import brier_score
 from growsearch.metrics.ece import expected_calibration_error
 from growsearch.metrics.evaluation import evaluating
-from growsearch.metrics.mean_iou import confusion, mean_iou
+from growsearch.metrics.mean_iou import confusion, mean_iou, pixel_accuracy
 from growsearch.metrics.next_words import next_word_scores
 from growsearch.metrics.out_of_distribution import (
     Strangeness,
@@ -34,8 +34,7 @@ Function = Callable[[nn.Module, Split, MetricSettings], float]
 
 # By the number of axes that labels have.
 _LABELS: dict[int, Labels] = {1: "one an example", 2: "one a word", 3: "one a pixel"}
-# Examples of one label each, and of one a word or a pixel, whose logits take more memory.
-_BATCH, _DENSE_BATCH = 128, 16
+_BATCH = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,17 +104,14 @@ def _of_logits(score: Callable[[Tensor, Tensor], float]) -> Function:
     return function
 
 
-@torch.no_grad()
 def _accuracy(model: nn.Module, split: Split, settings: MetricSettings) -> float:  # noqa: ARG001
     """Return the share of examples, words or labelled pixels that are right."""
-    right = count = 0
-    with evaluating(model):
-        for part in _batches(split):
-            there = part.labels >= 0
-            found = model(part.inputs).argmax(dim=-1)
-            right += int((found == part.labels)[there].sum())
-            count += int(there.sum())
-    return right / count
+    axes = split.labels.ndim
+    if axes == 2:
+        return next_word_scores(model, split)[0]
+    if axes == 3:
+        return pixel_accuracy(_confusion(model, split))
+    return accuracy(predict(model, split.inputs), split.labels)
 
 
 def _fgsm_accuracy(model: nn.Module, split: Split, settings: MetricSettings) -> float:
@@ -180,11 +176,15 @@ def _perplexity(model: nn.Module, split: Split, settings: MetricSettings) -> flo
     return next_word_scores(model, split)[1]
 
 
-@torch.no_grad()
 def _mean_iou(model: nn.Module, split: Split, settings: MetricSettings) -> float:  # noqa: ARG001
+    return mean_iou(_confusion(model, split))
+
+
+@torch.no_grad()
+def _confusion(model: nn.Module, split: Split) -> Tensor:
     with evaluating(model):
         classes = model(split.inputs[:1]).shape[-1]
-    return mean_iou(confusion(model, split, classes=classes))
+    return confusion(model, split, classes=classes)
 
 
 def _evenly(split: Split, count: int) -> Split:
@@ -196,8 +196,7 @@ def _evenly(split: Split, count: int) -> Split:
 
 
 def _batches(split: Split) -> Iterable[Split]:
-    size = _BATCH if split.labels.ndim == 1 else _DENSE_BATCH
-    pairs = zip(*(torch.split(part, size) for part in (split.inputs, split.labels)), strict=True)
+    pairs = zip(*(torch.split(part, _BATCH) for part in (split.inputs, split.labels)), strict=True)
     return (Split(inputs=inputs, labels=labels) for inputs, labels in pairs)
 
 

@@ -24,7 +24,7 @@ from growsearch.search.run_folder import RunFolder
 # At least so many seconds between two copies, and so many times as long as the last one took.
 _LEAST_WAIT_S, _WAIT_TIMES = 10.0, 10.0
 # What a run begins with; a trial's folder and the ledgers come as the search goes on.
-_FIRST = ("study.yaml", "profiles", "data")
+_FIRST, _FRONT = ("study.yaml", "profiles", "data"), "front.json"
 # A whole object appears at once there; elsewhere a file is written beside and moved into place.
 _OBJECT_STORES = ("s3", "gcs", "abfs")
 _PARTIAL = ".part"
@@ -71,7 +71,8 @@ class Mirror:
         Nothing happens where the folder has a study already, or there is no copy.
 
         Raises:
-            UsageError: if the address cannot be read, or has another run than the folder.
+            UsageError: if the address cannot be read, or holds another run than the folder, or more
+                of this one.
         """
         from pyarrow import fs
 
@@ -80,6 +81,7 @@ class Mirror:
                 return 0
             if self._folder.study.exists():
                 self._check_same()
+                self._check_not_ahead()
                 return 0
             self._sizes = self._listed()
             # The study last: with it the folder counts as a run.
@@ -101,20 +103,15 @@ class Mirror:
         ledgers = {file: _whole_lines(path / file) for file in _ledgers(self._folder)}
         known = self._sizes.get(self._folder.ledger.name, 0)
         trials = _ids(ledgers[self._folder.ledger.name][known:])
-        for place in (*_FIRST, *(f"trials/{name}" for name in trials), "front.json"):
+        for place in (*_FIRST, *(f"trials/{name}" for name in trials), _FRONT):
             for file in _files_of(path / place):
-                self._copy(file.relative_to(path).as_posix(), file.read_bytes())
+                name = file.relative_to(path).as_posix()
+                # Of all files the front alone may change within one size.
+                if self._sizes.get(name) != file.stat().st_size or name == _FRONT:
+                    self._write(name, file.read_bytes())
         for name, content in ledgers.items():
-            if content:
-                self._copy(name, content)
-
-    def _copy(self, name: str, content: bytes) -> None:
-        """Write what is not there, or has another size; the front may change within one size."""
-        assert self._sizes is not None
-        if self._sizes.get(name) == len(content) and name != "front.json":
-            return
-        self._write(name, content)
-        self._sizes[name] = len(content)
+            if content and self._sizes.get(name) != len(content):
+                self._write(name, content)
 
     def _listed(self) -> dict[str, int]:
         """Return the sizes of all files of the copy by name."""
@@ -128,7 +125,11 @@ class Mirror:
         }
 
     def _write(self, name: str, content: bytes) -> None:
-        place = self._there(name)
+        self._put(self._there(name), content)
+        assert self._sizes is not None
+        self._sizes[name] = len(content)
+
+    def _put(self, place: str, content: bytes) -> None:
         if self._files.type_name in _OBJECT_STORES:
             with self._files.open_output_stream(place) as stream:
                 stream.write(content)
@@ -159,6 +160,16 @@ class Mirror:
             raise UsageError(
                 f"mirror: {self.address} holds another run than {self._folder.path}; give another "
                 "mirror, or choose another --out"
+            )
+
+    def _check_not_ahead(self) -> None:
+        """Refuse to write over trials that another folder of this run has finished."""
+        ledger = self._folder.ledger
+        there = self._files.get_file_info(self._there(ledger.name)).size or 0
+        if there > len(_whole_lines(ledger)):
+            raise UsageError(
+                f"mirror: {self.address} has finished trials that {self._folder.path} lacks; move "
+                "that folder away: an empty one is filled from there"
             )
 
     def _unreadable(self, error: OSError) -> UsageError:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from growsearch.datasets.augmentation import NO_AUGMENTATION
 from growsearch.datasets.dataset import Split
 from growsearch.errors import UsageError
-from growsearch.metrics import confusion, mean_iou
+from growsearch.metrics import confusion, mean_iou, pixel_accuracy
 from growsearch.training.examples import Examples
 from growsearch.training.task import Scores
 
@@ -37,8 +37,7 @@ class Segmentation(Examples):
 
     def scores(self, model: nn.Module, split: Split) -> Scores:
         """Return the share of labelled pixels that are right."""
-        table = self.confusion(model, split)
-        return Scores(accuracy=float(table.diagonal().sum() / table.sum()))
+        return Scores(accuracy=pixel_accuracy(self.confusion(model, split)))
 
     def mean_iou(self, model: nn.Module, split: Split) -> float:
         """Return the mean intersection over union on ``split``; see `growsearch.metrics`."""

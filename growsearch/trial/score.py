@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -96,8 +97,7 @@ def score(
         "training_macs": training_macs,
     }
     metrics |= {latency_metric(device): found.value_s for device, found in latency.items()}
-    layers = tuple(_layer_record(layer, latency) for layer in work.layers)
-    return Score(metrics=metrics, latency=latency, layers=layers)
+    return Score(metrics=metrics, latency=latency, layers=_layer_records(work, latency))
 
 
 def _latency(
@@ -114,9 +114,11 @@ def _latency(
 
 
 def _estimated(cost: Cost, work: Workload) -> Latency:
-    seconds = zip(work.layers, cost.layers_s or (), strict=False)
+    layers: dict[str, float] = defaultdict(float)
+    for layer, seconds in zip(work.layers, cost.layers_s or (), strict=False):
+        layers[layer.name] += seconds / cost.latency_s
     return Latency(
-        layers={layer.name: part / cost.latency_s for layer, part in seconds},
+        layers=dict(layers),
         method=cost.method,
         value_s=cost.latency_s,
         low_s=cost.interval[0],
@@ -163,8 +165,23 @@ def _quiet_measurement(
         return measure(model, example, device=device, threads=1)
 
 
-def _layer_record(layer: LayerWork, latency: Mapping[str, Latency]) -> LayerRecord:
-    shares = {device: found.layers.get(layer.name) for device, found in latency.items()}
+def _layer_records(work: Workload, latency: Mapping[str, Latency]) -> tuple[LayerRecord, ...]:
+    """Return the layers; one that is called several times shares its time among its calls."""
+    calls = Counter(layer.name for layer in work.layers)
+    return tuple(
+        _layer_record(
+            layer,
+            {
+                device: round(found.layers[layer.name] / calls[layer.name], 4)
+                for device, found in latency.items()
+                if layer.name in found.layers
+            },
+        )
+        for layer in work.layers
+    )
+
+
+def _layer_record(layer: LayerWork, latency_share: Mapping[str, float]) -> LayerRecord:
     return LayerRecord(
         name=layer.name,
         kind=layer.kind,
@@ -173,7 +190,5 @@ def _layer_record(layer: LayerWork, latency: Mapping[str, Latency]) -> LayerReco
         effective_macs=layer.effective_macs,
         parameters=layer.parameters,
         nonzero_parameters=layer.nonzero_parameters,
-        latency_share={
-            device: round(share, 4) for device, share in shares.items() if share is not None
-        },
+        latency_share=latency_share,
     )

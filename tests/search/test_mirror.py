@@ -107,6 +107,23 @@ def test_a_store_that_fails_loses_nothing_and_is_said(
     assert "the same command copies what is missing" in incident
 
 
+def test_a_copy_that_is_ahead_of_the_folder_is_not_written_over(
+    study: dict[str, Any], run_folder: Path, there: Path
+) -> None:
+    Study(study, run_folder).run()
+    ledger = run_folder / "trials.jsonl"
+    whole = ledger.read_bytes()
+    ledger.write_bytes(b"".join(whole.splitlines(keepends=True)[:2]))
+    with pytest.raises(UsageError, match=r"has finished trials that .* lacks; move that folder"):
+        Study(study, run_folder).run()
+    assert (there / run_folder.name / "trials.jsonl").read_bytes() == whole
+    shutil.rmtree(run_folder)
+    again = Study(study, run_folder)
+    again.run()
+    assert again.resumed_trials == 3
+    assert ledger.read_bytes() == whole
+
+
 def test_another_run_under_the_same_name_is_refused(
     study: dict[str, Any], run_folder: Path, tmp_path: Path
 ) -> None:
