@@ -34,6 +34,7 @@ Sampler = Literal["auto", "random", "tpe", "nsga2", "gp", "gp-ehvi"]
 Backend = Literal["ray", "serial"]
 Proxy = Literal["synflow", "snip", "gradient_flow"]
 
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.+")
 _LATENCY = re.compile(r"latency\[(.+)\]")
 
 
@@ -135,7 +136,7 @@ class StudyConfig(Strict):
     # Where the search can be followed beside its own files; see `growsearch.search.trackers`.
     trackers: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = ()
     # Where a copy of the run is kept while it searches: s3://bucket/runs, or any of pyarrow's.
-    mirror: str | None = Field(default=None, pattern=r"^[A-Za-z][A-Za-z0-9+.-]*://.+")
+    mirror: str | None = None
     # Files of `growsearch profile`: such a device is predicted, and measured for the front alone.
     profiles: dict[str, Path] = Field(default_factory=dict)
     # Of measures beyond accuracy: what they are taken against, how far an attack may go.
@@ -150,6 +151,13 @@ class StudyConfig(Strict):
             check_dataset_name(value)
         except UsageError as error:
             raise ValueError(str(error).removeprefix("dataset: ")) from error
+        return value
+
+    @field_validator("mirror")
+    @classmethod
+    def _an_address(cls, value: str | None) -> str | None:
+        if value is not None and not _ADDRESS.fullmatch(value):
+            raise ValueError("an address has a scheme: s3://bucket/runs, or file:///folder")
         return value
 
     @field_validator("constraints", mode="before")

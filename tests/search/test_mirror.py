@@ -152,7 +152,7 @@ def test_an_address_that_will_not_do_is_named_without_its_secrets(
 
 def test_no_scheme_is_no_address(study: dict[str, Any], run_folder: Path) -> None:
     study["mirror"] = "bucket/runs"
-    with pytest.raises(UsageError, match="mirror"):
+    with pytest.raises(UsageError, match=r"mirror = 'bucket/runs': an address has a scheme: s3://"):
         Study(study, run_folder)
 
 
