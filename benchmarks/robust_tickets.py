@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,9 +21,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from resumable import Record, RunTable, with_deviation
+from resumable import Record, RunTable
 from rich.console import Console
-from rich.table import Table
+from ticket_runs import (
+    PRETRAININGS,
+    SPARSITIES,
+    TicketPlan,
+    compared,
+    drawn_tickets,
+    show_compared,
+    work_through,
+)
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -43,10 +50,8 @@ from growsearch.metrics import accuracy, predict
 from growsearch.metrics.adversarial import pgd
 from growsearch.tickets import (
     NATURAL,
-    DrawSettings,
     Robustness,
     TransferSettings,
-    draw,
     pretrain,
     transfer,
 )
@@ -54,18 +59,17 @@ from growsearch.tickets.transfer import MODES
 from growsearch.training import Recipe
 from growsearch.training.perturbation import OnPixels
 from search_spaces import SearchSpace, search_space
+from search_spaces.resnet_cifar import ResNetCifarSpace
 
 RESULTS = Path(__file__).parent / "results" / "robust_tickets.json"
-SCHEMES = ("omp", "a-imp", "lmp")
-SPARSITIES = (0.7, 0.9, 0.95)
+# Each with the word that its columns add.
+FIGURES = {"test_accuracy": "", "pgd_accuracy": ", PGD"}
 STEPS = 3
 # The target is judged by more steps within a quarter of the radius, on so many images: whoever
 # fine-tunes naturally keeps little of what was learned against the whole radius.
 JUDGING_STEPS, JUDGING_SHARE, JUDGED_IMAGES = 7, 0.25, 300
 DRAW_EPOCHS, ROUNDS = 1, 2
 BATCH = 64
-# What one run differs in from the others of its pretrained network.
-TICKET = ("scheme", "sparsity", "mode")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +160,8 @@ def data_of(pair: Pair, data_dir: Path, seed: int) -> tuple[Dataset, Dataset]:
 
 def network() -> SearchSpace:
     space = search_space("resnet20")
-    return dataclasses.replace(space, blocks=(1, 1, 1), base_width=8)  # type: ignore[type-var]
+    assert isinstance(space, ResNetCifarSpace)
+    return dataclasses.replace(space, blocks=(1, 1, 1), base_width=8)
 
 
 def run(pair_name: str, pretraining: str, seed: int, data_dir: Path) -> Iterator[Record]:
@@ -166,64 +171,41 @@ def run(pair_name: str, pretraining: str, seed: int, data_dir: Path) -> Iterator
     attack = Robustness(kind="pgd", epsilon=pair.epsilon, steps=STEPS)
     robust = attack if pretraining == "pgd" else NATURAL
     started = time.process_time()
-    pretrained = pretrain(
-        network(),
-        source,
-        Recipe(epochs=pair.source_epochs, batch_size=BATCH),
-        robustness=robust,
+    recipe = Recipe(epochs=pair.source_epochs, batch_size=BATCH)
+    pretrained = pretrain(network(), source, recipe, robustness=robust, seed=seed)
+    about = {
+        "pair": pair_name,
+        "pretraining": pretraining,
+        "seed": seed,
+        "source_accuracy": pretrained.accuracy,
+        "pretrain_s": round(time.process_time() - started, 2),
+    }
+    plan = TicketPlan(
+        pretrained=pretrained,
+        robust=robust,
+        source=source,
+        target=target,
+        rounds=ROUNDS,
         seed=seed,
     )
-    pretrain_s = time.process_time() - started
-    for sparsity in SPARSITIES:
-        for scheme in SCHEMES:
+    for ticket, drawn in drawn_tickets(plan, lambda _: _recipe(DRAW_EPOCHS)):
+        for mode in MODES:
             started = time.process_time()
-            # Natural tickets are drawn naturally.
-            own = "imp" if scheme == "a-imp" and pretraining == "natural" else scheme
-            drawn = draw(
-                pretrained,
-                DrawSettings(
-                    scheme=own,
-                    sparsity=sparsity,
-                    recipe=Recipe(epochs=DRAW_EPOCHS, batch_size=BATCH, learning_rate=0.05),
-                    rounds=ROUNDS,
-                    robustness=robust,
-                ),
-                data=target if scheme == "lmp" else source,
-                seed=seed,
-            )
-            draw_s = time.process_time() - started
-            for mode in MODES:
-                started = time.process_time()
-                done = transfer(
-                    pretrained,
-                    drawn.ticket,
-                    target,
-                    TransferSettings(
-                        mode=mode,
-                        recipe=Recipe(
-                            epochs=pair.target_epochs, batch_size=BATCH, learning_rate=0.05
-                        ),
-                    ),
-                    seed=seed,
-                )
-                yield {
-                    "pair": pair_name,
-                    "pretraining": pretraining,
-                    "scheme": scheme,
-                    "sparsity": sparsity,
-                    "mode": mode,
-                    "seed": seed,
-                    "zeros": drawn.ticket.zeros,
-                    "weights": drawn.ticket.weights,
-                    **judged(done.model, target, attack),
-                    "source_accuracy": pretrained.accuracy,
-                    "training_macs": pretrained.training_macs
-                    + drawn.training_macs
-                    + done.training_macs,
-                    "pretrain_s": round(pretrain_s, 2),
-                    "draw_s": round(draw_s, 2),
-                    "transfer_s": round(time.process_time() - started, 2),
-                }
+            settings = TransferSettings(mode=mode, recipe=_recipe(pair.target_epochs))
+            done = transfer(pretrained, drawn.ticket, target, settings, seed=seed)
+            parts = (pretrained, drawn, done)
+            yield {
+                **about,
+                **ticket,
+                "mode": mode,
+                **judged(done.model, target, attack),
+                "training_macs": sum(part.training_macs for part in parts),
+                "transfer_s": round(time.process_time() - started, 2),
+            }
+
+
+def _recipe(epochs: int) -> Recipe:
+    return Recipe(epochs=epochs, batch_size=BATCH, learning_rate=0.05)
 
 
 def judged(model: torch.nn.Module, target: Dataset, attack: Robustness) -> dict[str, float]:
@@ -248,52 +230,14 @@ def judged(model: torch.nn.Module, target: Dataset, attack: Robustness) -> dict[
     }
 
 
-def rows(
-    runs: list[Record], figures: tuple[str, ...] = ("test_accuracy", "pgd_accuracy")
-) -> list[Record]:
-    """Return means over seeds, robust beside natural, and the gain at equal seeds."""
-    found = []
-    keys = {(r["pair"], r["mode"], r["sparsity"], r["scheme"]) for r in runs}
-    for pair, mode, sparsity, scheme in sorted(keys, key=lambda k: (k[0], k[1], k[2], k[3])):
-        same = [
-            r
-            for r in runs
-            if (r["pair"], r["mode"], r["sparsity"], r["scheme"]) == (pair, mode, sparsity, scheme)
-        ]
-        row: Record = {"pair": pair, "mode": mode, "sparsity": sparsity, "scheme": scheme}
-        for figure in figures:
-            by = {
-                kind: {r["seed"]: r[figure] for r in same if r["pretraining"] == kind}
-                for kind in ("natural", "pgd")
-            }
-            both = sorted(set(by["natural"]) & set(by["pgd"]))
-            gains = [by["pgd"][seed] - by["natural"][seed] for seed in both]
-            row[figure] = {
-                "natural": list(by["natural"].values()),
-                "pgd": list(by["pgd"].values()),
-                "gains": gains,
-                "mean_gain": statistics.mean(gains) if gains else None,
-            }
-        found.append(row)
-    return found
+def rows(runs: list[Record]) -> list[Record]:
+    return compared(runs, FIGURES)
 
 
 def show(summary: list[Record], console: Console) -> None:
     for pair in PAIRS:
-        table = Table(title=f"Tickets of natural and of PGD pretraining, {pair}")
-        for column in ("mode", "sparsity", "scheme"):
-            table.add_column(column)
-        for column in ("natural", "robust", "gain", "natural, PGD", "robust, PGD", "gain, PGD"):
-            table.add_column(column, justify="right")
-        for row in (r for r in summary if r["pair"] == pair):
-            cells = [
-                with_deviation(row[figure][part])
-                for figure in ("test_accuracy", "pgd_accuracy")
-                for part in ("natural", "pgd", "gains")
-            ]
-            table.add_row(row["mode"], f"{row['sparsity']:g}", row["scheme"], *cells)
-        if table.row_count:
-            console.print(table)
+        title = f"Tickets of natural and of PGD pretraining, {pair}"
+        show_compared(title, (row for row in summary if row["pair"] == pair), FIGURES, console)
 
 
 def settings() -> dict[str, Any]:
@@ -318,23 +262,20 @@ def main() -> None:
     torch.set_num_threads(1)
     console = Console(width=120)
     table = RunTable(RESULTS, settings(), rows)
-    each = len(SPARSITIES) * len(SCHEMES) * len(MODES)
     # Seeds outermost: a benchmark that is cut short has whole comparisons.
-    for seed in range(arguments.seeds):
-        for pair in arguments.pairs:
-            for pretraining in ("natural", "pgd"):
-                key = {"pair": pair, "pretraining": pretraining, "seed": seed}
-                if len(table.where(**key)) == each:
-                    continue
-                runs = run(pair, pretraining, seed, arguments.data_dir)
-                for record in table.add_missing(runs, (*key, *TICKET)):
-                    console.print(
-                        f"{len(table.runs)}: {pair}, {pretraining}, {record['scheme']} "
-                        f"{record['sparsity']:g} {record['mode']} seed {seed}: "
-                        f"{record['test_accuracy']:.2%}, PGD {record['pgd_accuracy']:.2%}, "
-                        f"{record['draw_s']:.1f} + {record['transfer_s']:.1f} s",
-                        soft_wrap=True,
-                    )
+    keys = [
+        {"pair": pair, "pretraining": pretraining, "seed": seed}
+        for seed in range(arguments.seeds)
+        for pair in arguments.pairs
+        for pretraining in PRETRAININGS
+    ]
+    work_through(
+        table,
+        keys,
+        lambda key: run(key["pair"], key["pretraining"], key["seed"], arguments.data_dir),
+        lambda record: f"{record['test_accuracy']:.2%}, PGD {record['pgd_accuracy']:.2%}",
+        console,
+    )
     show(table.rows(), console)
 
 

@@ -21,25 +21,31 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from resumable import Record, RunTable, with_deviation
+from resumable import Record, RunTable
 from rich.console import Console
-from rich.table import Table
-from robust_tickets import SCHEMES, SPARSITIES, TICKET, rows
 from scenes import COUNTS, KINDS, PIECES, write_scenes
+from ticket_runs import (
+    PRETRAININGS,
+    TicketPlan,
+    compared,
+    drawn_tickets,
+    show_compared,
+    work_through,
+)
 
 from growsearch.datasets import Dataset, load_dataset, subset
 from growsearch.tickets import (
     NATURAL,
-    DrawSettings,
     Robustness,
     TransferSettings,
-    draw,
     pretrain,
     transfer,
 )
 from growsearch.tickets.transfer import MODES
 from growsearch.training import Recipe, Segmentation
 from search_spaces import SearchSpace, search_space
+from search_spaces.deeplab import DeepLabSpace
+from search_spaces.resnet_imagenet import ResNetImageNetSpace
 
 RESULTS = Path(__file__).parent / "results"
 # Of the attack, in 255ths of a pixel, where the command line does not say; its steps.
@@ -48,19 +54,20 @@ SOURCE_IMAGES, WIDTH, HEAD_WIDTH = 10_000, 8, 16
 PRETRAINING = Recipe(epochs=8, batch_size=64, learning_rate=0.1)
 DRAWING, ROUNDS = Recipe(epochs=2, batch_size=64, learning_rate=0.05), 2
 TASK = Recipe(epochs=8, batch_size=8, learning_rate=0.1)
-FIGURES = ("mean_iou", "pixel_accuracy")
+# Each with the word that its columns add.
+FIGURES = {"mean_iou": "", "pixel_accuracy": ", pixels"}
 
 
 def backbone() -> SearchSpace:
     space = search_space("resnet14-bottleneck")
-    return dataclasses.replace(space, base_width=WIDTH)  # type: ignore[type-var]
+    assert isinstance(space, ResNetImageNetSpace)
+    return dataclasses.replace(space, base_width=WIDTH)
 
 
 def deeplab() -> SearchSpace:
     space = search_space("deeplabv3-resnet14")
-    return dataclasses.replace(  # type: ignore[type-var]
-        space, base_width=WIDTH, head_width=HEAD_WIDTH
-    )
+    assert isinstance(space, DeepLabSpace)
+    return dataclasses.replace(space, base_width=WIDTH, head_width=HEAD_WIDTH)
 
 
 def run(
@@ -69,65 +76,37 @@ def run(
     """Yield the runs of one pretrained network: schemes, sparsities and modes."""
     source = subset(load_dataset("cifar10", data_dir), train=SOURCE_IMAGES, validation=500, test=10)
     robust = attack if pretraining == "pgd" else NATURAL
-    pretrained = pretrain(backbone(), source, PRETRAINING, robustness=robust, seed=seed)
-    for sparsity in SPARSITIES:
-        for scheme in SCHEMES:
-            # Natural tickets are drawn naturally.
-            own = "imp" if scheme == "a-imp" and pretraining == "natural" else scheme
-            drawn = draw(
-                pretrained,
-                DrawSettings(
-                    scheme=own,
-                    sparsity=sparsity,
-                    recipe=dataclasses.replace(DRAWING, batch_size=TASK.batch_size)
-                    if scheme == "lmp"
-                    else DRAWING,
-                    rounds=ROUNDS,
-                    robustness=robust,
-                ),
-                data=scenes if scheme == "lmp" else source,
-                seed=seed,
-                space=deeplab(),
-            )
-            for mode in MODES:
-                started = time.process_time()
-                settings = TransferSettings(mode=mode, recipe=TASK, space=deeplab())
-                done = transfer(pretrained, drawn.ticket, scenes, settings, seed=seed)
-                task = Segmentation(scenes)
-                yield {
-                    "pair": "cifar10 to scenes",
-                    "pretraining": pretraining,
-                    "scheme": scheme,
-                    "sparsity": sparsity,
-                    "mode": mode,
-                    "seed": seed,
-                    "zeros": drawn.ticket.zeros,
-                    "weights": drawn.ticket.weights,
-                    "mean_iou": task.mean_iou(done.model, scenes.test),
-                    "pixel_accuracy": task.scores(done.model, scenes.test).accuracy,
-                    "source_accuracy": pretrained.accuracy,
-                    "transfer_s": round(time.process_time() - started, 2),
-                }
+    plan = TicketPlan(
+        pretrained=pretrain(backbone(), source, PRETRAINING, robustness=robust, seed=seed),
+        robust=robust,
+        source=source,
+        target=scenes,
+        rounds=ROUNDS,
+        seed=seed,
+        space=deeplab(),
+    )
+    task = Segmentation(scenes)
+    on_scenes = dataclasses.replace(DRAWING, batch_size=TASK.batch_size)
+    for ticket, drawn in drawn_tickets(plan, lambda s: on_scenes if s == "lmp" else DRAWING):
+        for mode in MODES:
+            started = time.process_time()
+            settings = TransferSettings(mode=mode, recipe=TASK, space=plan.space)
+            done = transfer(plan.pretrained, drawn.ticket, scenes, settings, seed=seed)
+            yield {
+                "pair": "cifar10 to scenes",
+                "pretraining": pretraining,
+                "seed": seed,
+                **ticket,
+                "mode": mode,
+                "mean_iou": task.mean_iou(done.model, scenes.test),
+                "pixel_accuracy": task.scores(done.model, scenes.test).accuracy,
+                "source_accuracy": plan.pretrained.accuracy,
+                "transfer_s": round(time.process_time() - started, 2),
+            }
 
 
-def summary(runs: list[Record]) -> list[Record]:
-    return rows(runs, FIGURES)
-
-
-def show(found: list[Record], console: Console) -> None:
-    table = Table(title="Mean IoU and pixels of tickets under a DeepLab-v3, CIFAR-10 to scenes")
-    for column in ("mode", "sparsity", "scheme"):
-        table.add_column(column)
-    for column in ("natural", "robust", "gain", "natural, pixels", "robust, pixels", "gain"):
-        table.add_column(column, justify="right")
-    for row in found:
-        cells = [
-            with_deviation(row[figure][part])
-            for figure in FIGURES
-            for part in ("natural", "pgd", "gains")
-        ]
-        table.add_row(row["mode"], f"{row['sparsity']:g}", row["scheme"], *cells)
-    console.print(table)
+def rows(runs: list[Record]) -> list[Record]:
+    return compared(runs, FIGURES)
 
 
 def settings(attack: Robustness) -> dict[str, Any]:
@@ -155,27 +134,25 @@ def main() -> None:
     attack = Robustness(kind="pgd", epsilon=chosen.strength / 255, steps=STEPS)
     own = "" if chosen.strength == STRENGTH else f"_strength{chosen.strength}"
     path = RESULTS / f"segmentation_transfer{own}.json"
-    table = RunTable(path, settings(attack), summary)
-    each = len(SPARSITIES) * len(SCHEMES) * len(MODES)
+    table = RunTable(path, settings(attack), rows)
     with tempfile.TemporaryDirectory() as folder:
         write_scenes(Path(folder) / "scenes", chosen.data_dir)
         scenes = load_dataset("mask-folder", Path(folder) / "scenes")
     # Seeds outermost: a benchmark that is cut short has whole comparisons.
-    for seed in range(chosen.seeds):
-        for pretraining in ("natural", "pgd"):
-            key = {"pretraining": pretraining, "seed": seed}
-            if len(table.where(**key)) == each:
-                continue
-            runs = run(attack, pretraining, seed, chosen.data_dir, scenes)
-            for record in table.add_missing(runs, (*key, *TICKET)):
-                ticket = " ".join(str(record[name]) for name in TICKET)
-                console.print(
-                    f"{len(table.runs)}: {pretraining} {ticket} seed {seed}: mean IoU "
-                    f"{record['mean_iou']:.3f}, source {record['source_accuracy']:.2%}, "
-                    f"{record['transfer_s']:.1f} s",
-                    soft_wrap=True,
-                )
-    show(table.rows(), console)
+    keys = [
+        {"pretraining": pretraining, "seed": seed}
+        for seed in range(chosen.seeds)
+        for pretraining in PRETRAININGS
+    ]
+    work_through(
+        table,
+        keys,
+        lambda key: run(attack, key["pretraining"], key["seed"], chosen.data_dir, scenes),
+        lambda record: f"mean IoU {record['mean_iou']:.3f}",
+        console,
+    )
+    title = "Mean IoU and pixels of tickets under a DeepLab-v3, CIFAR-10 to scenes"
+    show_compared(title, table.rows(), FIGURES, console)
 
 
 if __name__ == "__main__":
