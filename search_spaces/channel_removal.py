@@ -1,0 +1,134 @@
+"""Removal of channels, and the proof that it is what it should be: the same as not hearing them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from search_spaces.channel_groups import (
+    ChannelGroup,
+    axes_by_tensor,
+    is_consumed,
+    named_tensors,
+    set_tensors,
+    sync_attributes,
+)
+from search_spaces.operator_record import tensors_of
+
+# Of the largest output, in double and in single precision.
+_TOLERANCES = {torch.float64: 1e-8, torch.float32: 1e-4}
+
+
+@torch.no_grad()
+def keep_channels(
+    module: nn.Module, groups: tuple[ChannelGroup, ...], live: Mapping[str, Tensor]
+) -> None:
+    """Remove from ``module`` all channels but ``live``, positions by the names of groups.
+
+    Groups that are not named keep all of theirs.
+    """
+    tensors, kept = named_tensors(module), {}
+    for name, axes in axes_by_tensor(groups).items():
+        value = tensors[name].detach()
+        for axis, group, member in axes:
+            if group.name in live:
+                entries = member.entries(live[group.name], group.size).to(value.device)
+                value = value.index_select(axis, entries)
+        kept[name] = value
+    set_tensors(module, kept)
+    sync_attributes(module)
+
+
+@torch.no_grad()
+def silence_channels(
+    module: nn.Module, groups: tuple[ChannelGroup, ...], dead: Mapping[str, Tensor]
+) -> None:
+    """Set to zero what reads the channels ``dead``, positions by the names of groups."""
+    tensors = named_tensors(module)
+    for name, axes in axes_by_tensor(groups).items():
+        for axis, group, member in axes:
+            if group.name in dead and is_consumed(module, member):
+                entries = member.entries(dead[group.name], group.size).to(tensors[name].device)
+                tensors[name].index_fill_(axis, entries, 0.0)
+
+
+def removable(
+    module: nn.Module, groups: Sequence[ChannelGroup], inputs: tuple[Tensor, ...]
+) -> set[str]:
+    """Return the names of groups whose channels can be removed as if nothing had heard them.
+
+    Every other channel of a group goes, then the others; each time the small network must put out
+    what the full one does when all that reads these channels is zero there.
+
+    Args:
+        module: in evaluation mode, with weights under which every channel matters. It stays as it
+            is.
+        groups: of ``module``; all are tried together, and one by one where that fails.
+        inputs: batch first, with values that differ.
+    """
+    divisible = [group for group in groups if group.size > 1]
+    found = {group.name for group in groups if group.size == 1}
+    if _agrees(module, groups, divisible, inputs):
+        return found | {group.name for group in divisible}
+    alone = [group for group in divisible if _agrees(module, groups, [group], inputs)]
+    if _agrees(module, groups, alone, inputs):
+        found |= {group.name for group in alone}
+    return found
+
+
+def _agrees(
+    module: nn.Module,
+    groups: Sequence[ChannelGroup],
+    chosen: Sequence[ChannelGroup],
+    inputs: tuple[Tensor, ...],
+) -> bool:
+    try:
+        return all(
+            _same_without(module, tuple(groups), _every_other(chosen, first), inputs)
+            for first in (0, 1)
+        )
+    except (RuntimeError, ValueError, IndexError, TypeError, AssertionError):
+        return False  # a width that the code relies on
+
+
+def _every_other(groups: Iterable[ChannelGroup], first: int) -> dict[str, Tensor]:
+    return {group.name: torch.arange(first, group.size, 2) for group in groups}
+
+
+@torch.no_grad()
+def _same_without(
+    module: nn.Module,
+    groups: tuple[ChannelGroup, ...],
+    dead: Mapping[str, Tensor],
+    inputs: tuple[Tensor, ...],
+) -> bool:
+    silenced, smaller = copy.deepcopy(module), copy.deepcopy(module)
+    silence_channels(silenced, groups, dead)
+    sizes = {group.name: group.size for group in groups}
+    live = {
+        name: torch.tensor([c for c in range(sizes[name]) if c not in set(gone.tolist())])
+        for name, gone in dead.items()
+    }
+    keep_channels(smaller, groups, live)
+    return all(
+        _close(one, other)
+        for one, other in zip(_outputs(silenced, inputs), _outputs(smaller, inputs), strict=True)
+    )
+
+
+def _outputs(module: nn.Module, inputs: tuple[Tensor, ...]) -> list[Tensor]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        out = module(*inputs)
+    return list(tensors_of(out))
+
+
+def _close(one: Tensor, other: Tensor) -> bool:
+    if one.shape != other.shape:
+        return False
+    tolerance = _TOLERANCES.get(one.dtype, _TOLERANCES[torch.float32])
+    largest = float(one.detach().nan_to_num(0, 0, 0).abs().max()) if one.numel() else 0.0
+    return torch.allclose(one, other, rtol=tolerance, atol=tolerance * largest, equal_nan=True)
