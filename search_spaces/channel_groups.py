@@ -287,14 +287,14 @@ def is_plain_norm(layer: nn.Module) -> bool:
 
 def group_batch_norms(
     module: nn.Module, groups: tuple[ChannelGroup, ...]
-) -> Iterator[tuple[str, BatchNorm, ChannelGroup]]:
-    """Yield (name, layer, group) for every BatchNorm whose channels belong to a group."""
+) -> Iterator[tuple[str, BatchNorm, ChannelGroup, Member]]:
+    """Yield (name, layer, group, member) for every BatchNorm whose channels belong to a group."""
     owner_of = {
-        member.tensor.removesuffix(".weight"): group
+        member.tensor.removesuffix(".weight"): (group, member)
         for group in groups
         for member in group.members
         if member.tensor.endswith(".weight")
     }
     for name, layer in module.named_modules():
         if isinstance(layer, BatchNorm) and name in owner_of:
-            yield name, layer, owner_of[name]
+            yield name, layer, *owner_of[name]

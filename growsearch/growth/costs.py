@@ -8,10 +8,11 @@ from torch import nn
 
 from growsearch.growth.allowance import Allowance
 from growsearch.growth.budget import Budget
-from growsearch.growth.cost_terms import CostTerms, mac_terms, parameter_terms
+from growsearch.growth.cost_terms import CostTerms, parameter_terms
 from growsearch.growth.latency import Latencies, LatencyModel, latency_model
 from growsearch.growth.layers import declared_units
 from growsearch.growth.structures import Structures
+from growsearch.growth.traced_macs import traced_mac_terms
 from growsearch.training import TRAINING_PASSES, Recipe, Task
 from search_spaces import SearchSpace, Unit, channel_groups
 
@@ -56,7 +57,7 @@ class Costs:
         growing = tuple(unit for unit in units if unit.detachable) if grow_layers else ()
         structures = Structures.of(groups, growing)
         parameters = parameter_terms(model, groups, growing)
-        macs = mac_terms(model, groups, space.example_inputs(), growing)
+        macs = traced_mac_terms(model, groups, space.example_inputs(), growing)
         latency = None
         if budget.metric == "latency":
             latency = latency_model(space, model, structures, units, budget, latencies)

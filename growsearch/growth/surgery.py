@@ -20,6 +20,7 @@ from growsearch.growth.optimizer_state import (
     parameter_of,
     start_value,
 )
+from growsearch.growth.reader_gate import reader_gates
 from growsearch.growth.recurrent_gate import GATED, reader_factors
 from growsearch.growth.structures import Structures
 from growsearch.sparsity import mask_buffers
@@ -342,6 +343,10 @@ def fold_gates(module: nn.Module, optimizer: torch.optim.Optimizer, recipe: Reci
     same direction. Places of detached units are closed for good.
     """
     memory, factors = optimizer_state(module, optimizer), dict(reader_factors(module))
+    for gates in reader_gates(module):
+        for name, factor in gates.factors(module).items():
+            factors[name] = factor.detach() * factors.get(name, 1.0)
+        gates.remove()
     for name, factor in factors.items():
         module.get_parameter(name).mul_(factor)
     for name, layer in list(module.named_modules()):
