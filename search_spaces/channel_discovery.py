@@ -14,6 +14,10 @@ from search_spaces.channel_labels import Axis, ChannelLabels, channels_in_order,
 from search_spaces.operator_record import OperatorRecord
 
 
+# Why a classifier keeps its width.
+OUTPUTS = "its channels are outputs of the network"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """The outputs of one layer or more: a group that can be resized, or why there is none.
@@ -83,7 +87,7 @@ class _Discovery:
         if not source.tensor:
             self._note(axis, f"its weight is computed at every call from {source.label}")
         if reached.outputs:
-            self._note(axis, "its channels are outputs of the network")
+            self._note(axis, OUTPUTS)
         for reading, channels in reached.readings.items():
             if bool((channels == MIXED).any()):
                 self._note(axis, f"between it and {self._reader(reading)} channels are mixed")

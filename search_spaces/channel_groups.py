@@ -119,6 +119,18 @@ def named_tensors(module: nn.Module) -> dict[str, Tensor]:
     return {**dict(module.named_parameters()), **dict(module.named_buffers())}
 
 
+def frozen_tensors(module: nn.Module) -> frozenset[str]:
+    """Return the names of the parameters that are not to be trained; none where all are such."""
+    parameters = dict(module.named_parameters())
+    frozen = frozenset(n for n, parameter in parameters.items() if not parameter.requires_grad)
+    return frozen if len(frozen) < len(parameters) else frozenset()
+
+
+def frozen_member(group: ChannelGroup, frozen: frozenset[str]) -> str | None:
+    """Return the first of ``frozen`` that would change its shape with ``group``."""
+    return next((m.tensor for m in group.members if m.tensor in frozen), None)
+
+
 def is_consumed(module: nn.Module, member: Member) -> bool:
     """Tell whether ``member`` is where a layer takes its channels in, and not where it makes them.
 

@@ -12,6 +12,7 @@ from search_spaces.channel_groups import (
     ChannelGroup,
     axes_by_tensor,
     is_consumed,
+    is_plain_norm,
     named_tensors,
     set_tensors,
     sync_attributes,
@@ -69,7 +70,7 @@ def removable(
         groups: of ``module``; all are tried together, and one by one where that fails.
         inputs: batch first, with values that differ.
     """
-    divisible = [group for group in groups if group.size > 1]
+    divisible = [group for group in groups if len(_every_other(group, 0))]
     found = {group.name for group in groups if group.size == 1}
     if _agrees(module, groups, divisible, inputs):
         return found | {group.name for group in divisible}
@@ -87,15 +88,59 @@ def _agrees(
 ) -> bool:
     try:
         return all(
-            _same_without(module, tuple(groups), _every_other(chosen, first), inputs)
-            for first in (0, 1)
+            _same_without(module, tuple(groups), _half(chosen, first), inputs) for first in (0, 1)
         )
     except (RuntimeError, ValueError, IndexError, TypeError, AssertionError):
         return False  # a width that the code relies on
 
 
-def _every_other(groups: Iterable[ChannelGroup], first: int) -> dict[str, Tensor]:
-    return {group.name: torch.arange(first, group.size, 2) for group in groups}
+def _half(groups: Iterable[ChannelGroup], first: int) -> dict[str, Tensor]:
+    return {group.name: _every_other(group, first) for group in groups}
+
+
+def _every_other(group: ChannelGroup, first: int) -> Tensor:
+    """Return every other channel, as many as leave a multiple of the group's own."""
+    chosen = torch.arange(first, group.size, 2)
+    return chosen[: len(chosen) // group.multiple * group.multiple]
+
+
+def closed_by_norms(
+    module: nn.Module, groups: Sequence[ChannelGroup], inputs: tuple[Tensor, ...]
+) -> set[str]:
+    """Return the names of groups that zeros behind their BatchNorms close, and recurrent ones.
+
+    The arguments are those of `removable`. A recurrent layer is gated at its own output.
+    """
+    found = set()
+    for group in groups:
+        layers = {
+            path: module.get_submodule(path)
+            for path in (member.tensor.rpartition(".")[0] for member in group.members)
+        }
+        if any(isinstance(layer, (nn.RNNBase, nn.Embedding)) for layer in layers.values()):
+            found.add(group.name)
+        elif any(is_plain_norm(layer) for layer in layers.values()) and all(
+            _closes(module, group, _every_other(group, first), inputs) for first in (0, 1)
+        ):
+            found.add(group.name)
+    return found
+
+
+@torch.no_grad()
+def _closes(
+    module: nn.Module, group: ChannelGroup, dead: Tensor, inputs: tuple[Tensor, ...]
+) -> bool:
+    silenced, closed = copy.deepcopy(module), copy.deepcopy(module)
+    silence_channels(silenced, (group,), {group.name: dead})
+    tensors = named_tensors(closed)
+    for member in group.members:
+        path, _, leaf = member.tensor.rpartition(".")
+        if is_plain_norm(closed.get_submodule(path)) and leaf in ("weight", "bias"):
+            tensors[member.tensor].index_fill_(0, member.entries(dead, group.size), 0.0)
+    return all(
+        _close(one, other)
+        for one, other in zip(_outputs(silenced, inputs), _outputs(closed, inputs), strict=True)
+    )
 
 
 @torch.no_grad()

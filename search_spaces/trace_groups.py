@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from search_spaces.channel_discovery import discover_groups
 from search_spaces.channel_gates import gated_group
-from search_spaces.channel_groups import ChannelGroup, named_tensors, resize
-from search_spaces.channel_removal import removable
+from search_spaces.channel_groups import ChannelGroup, channel_groups, named_tensors, resize
+from search_spaces.channel_removal import closed_by_norms, removable
 from search_spaces.errors import SearchSpaceError
 from search_spaces.operator_record import record_operators, tensors_of
 
@@ -86,6 +86,36 @@ def trace_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> Trace
         ),
         fixed=tuple(reasons),
         reasons=reasons,
+    )
+
+
+def prove_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> TracedGroups:
+    """Return the groups that ``module`` itself declares, with what holds of them.
+
+    Every other channel is removed, as by `trace_groups`: a group where that changes the rest is
+    ``kept``. Gates are behind BatchNorms where these close its channels, else at the readers.
+
+    Raises:
+        SearchSpaceError: if a declaration does not fit the module's tensors.
+    """
+    groups = channel_groups(module)
+    generator = torch.Generator().manual_seed(_SEED)
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        torch.manual_seed(_SEED)
+        warnings.simplefilter("ignore")
+        probe, inputs = _probe(module, example_inputs, generator)
+        exact = removable(probe, groups, inputs)
+        closed = closed_by_norms(probe, groups, inputs)
+    return TracedGroups(
+        groups=tuple(
+            replace(
+                group,
+                gate=group.gate if group.name in closed else "readers",
+                kept="" if group.name in exact else group.kept or _MIXING,
+            )
+            for group in groups
+        ),
+        fixed=(),
     )
 
 
@@ -209,7 +239,7 @@ def _runs(
     trial = copy.deepcopy(probe)
     declare_groups(trial, groups)
     # Another step for each group: widths that only agree by accident come apart.
-    sizes = {group.name: group.size + 2 * place + 1 for place, group in enumerate(groups)}
+    sizes = {g.name: g.size + g.multiple * (2 * place + 1) for place, g in enumerate(groups)}
     try:
         resize(trial, sizes)
         return _shapes(trial, inputs) == expected

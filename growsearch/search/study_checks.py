@@ -10,11 +10,12 @@ from growsearch.growth import Budget, build_full
 from growsearch.growth.costs import Costs
 from growsearch.growth.fits import check_fits
 from growsearch.growth.gate import insert_gates
+from growsearch.growth.growing_groups import growing_groups
 from growsearch.search.decisions import values_of
 from growsearch.search.study_config import StudyConfig
 from growsearch.search.trial_kinds import GrowthBudget, TicketKind, TrialKinds
 from growsearch.tickets import check_backbone, check_one_label_each
-from search_spaces import SearchSpaceError, channel_groups, search_space, units
+from search_spaces import SearchSpaceError, search_space, units
 from search_spaces.own_code import is_own
 
 
@@ -29,7 +30,9 @@ def check_spaces(config: StudyConfig, dataset: Dataset) -> None:
             space = search_space(name).for_data(dataset.input_shape, dataset.num_classes)
             module = check_fits(space, dataset)
             if grown and is_own(name):
-                insert_gates(module, channel_groups(module), units(module))
+                growing = growing_groups(space, module)
+                growing.check(module)
+                insert_gates(module, growing.groups, growing.of_units(units(module)))
         except (SearchSpaceError, UsageError) as error:
             raise UsageError(f"trials.{key}: {error}") from error
 
