@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from search_spaces.channel_flow import MIXED, UNMOVED, ChannelFlow, Reached, Reading, Source
+from search_spaces.channel_flow import MIXED, UNMOVED, ChannelFlow, Reached, Reading
 from search_spaces.channel_groups import ChannelGroup, Member, named_tensors
 from search_spaces.channel_labels import Axis, ChannelLabels, channels_in_order, layout
+from search_spaces.channel_sources import Source
 from search_spaces.operator_record import OperatorRecord
-
 
 # Why a classifier keeps its width.
 OUTPUTS = "its channels are outputs of the network"
@@ -64,13 +64,13 @@ class _Discovery:
         self._problems: dict[Axis, str] = {}
 
     def found(self) -> list[Found]:
-        layers = self._flow.layers()
+        layers = self._flow.sources.layers()
         for source in layers:
             self._labels.add(_axis_of(source), source.size)
         # Layers of one channel last: whether theirs is a channel or a mask, the others tell.
         for source in sorted(layers, key=lambda each: each.size == 1):
             self._join_layer(source, self._flow.reached(source))
-        for source in self._flow.parameters():
+        for source in self._flow.sources.parameters():
             self._join_parameter(source, self._flow.reached(source))
         self._join_heads()
         return self._sorted(
@@ -104,9 +104,7 @@ class _Discovery:
             for entry in range(source.size):
                 self._labels.join(axis, entry, (name, 0), entry)
 
-    def _target(
-        self, axis: Axis, reading: Reading, channels: Tensor
-    ) -> tuple[Axis, Tensor] | None:
+    def _target(self, axis: Axis, reading: Reading, channels: Tensor) -> tuple[Axis, Tensor] | None:
         """Return the axis that is read and its entry for each of the reader's; None if unknown."""
         if self._flow.is_product_of_data(reading):
             target = (f"product {reading.place}", 0)
@@ -136,10 +134,7 @@ class _Discovery:
         if source.size > 1 or len(touched) == 1 or len(touched) == len(entries) == 1:
             return False
         own = {
-            label
-            for other in self._layers
-            if other != axis
-            for label in self._labels.labels(other)
+            label for other in self._layers if other != axis for label in self._labels.labels(other)
         }
         if touched & own:
             self._note(axis, "its one channel acts on many")
@@ -219,7 +214,8 @@ class _Discovery:
     def _cluster(self, cluster: list[Axis]) -> list[Found]:
         layers = sorted((axis for axis in cluster if axis in self._layers), key=self._rank)
         problem = next((p for axis in layers if (p := self._problems.get(axis))), None)
-        group, products = None, ()
+        group: ChannelGroup | None = None
+        products: tuple[Reading, ...] = ()
         if problem is None:
             group, problem = self._group(cluster, layers)
             products = tuple(r for axis in cluster for r in self._products.get(axis, ()))

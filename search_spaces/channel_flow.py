@@ -7,14 +7,14 @@ channels a layer takes twenty runs a layer, and each runs only what lies between
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from search_spaces.contractions import Contraction, WeightAxes, WeightAxis, contraction
+from search_spaces.channel_sources import ChannelSources, Source
+from search_spaces.contractions import Contraction, WeightAxis
 from search_spaces.operator_record import Operator, OperatorRecord, moved
 from search_spaces.soft_operators import (
     frozen_statistics,
@@ -23,38 +23,12 @@ from search_spaces.soft_operators import (
     soft,
 )
 
-_NORMS = ("native_batch_norm", "native_layer_norm", "native_group_norm")
-
 # Entries that no channel moves, and those that more than one does.
 UNMOVED, MIXED = -1, -2
 # Perturbations in standard deviations of what is perturbed.
 _STRENGTH = 3.0
 # Of a parameter: neither a power of two nor 1, and a variance stays positive.
 _FACTOR = 6.1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """Channels that a layer or a parameter puts out: the entries of one axis of a tensor.
-
-    ``makers`` are the places of the operators that put them out, with the entry of the axis for
-    each entry of some axes of their output. ``also`` are other vectors that go with it: the biases
-    that the same operators add, or what a norm holds beside its scale. A parameter that is no
-    layer's weight has no maker. ``tensor`` is "" where a weight is computed
-    from ``computed_from``.
-    """
-
-    tensor: str
-    axis: int
-    size: int
-    makers: tuple[tuple[int, tuple[int, ...], Tensor], ...] = ()
-    also: tuple[str, ...] = ()
-    computed_from: tuple[str, ...] = ()
-
-    @property
-    def label(self) -> str:
-        """The name to tell a person."""
-        return self.tensor or ", ".join(self.computed_from) or "a constant"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +66,7 @@ class ChannelFlow:
 
     record: OperatorRecord
     generator: torch.Generator
-    axes: WeightAxes = field(init=False)
-    contractions: dict[int, Contraction] = field(init=False)
+    sources: ChannelSources = field(init=False)
     _soft: OperatorRecord = field(init=False)
     _seen: dict[Reading, Tensor] = field(init=False, default_factory=dict)
     _noise: dict[int, Tensor] = field(init=False, default_factory=dict)
@@ -103,81 +76,8 @@ class ChannelFlow:
     _taken_to_end: set[tuple[Reading, bool]] = field(init=False, default_factory=set)
 
     def __post_init__(self) -> None:
-        self.axes = WeightAxes(self.record)
-        found = ((op.place, contraction(op, self.record)) for op in self.record.operators)
-        self.contractions = {
-            place: each
-            for place, each in found
-            if each is not None and self._depends(each.operator.outputs[0])
-        }
+        self.sources = ChannelSources(self.record)
         self._soft = self._softened()
-
-    def layers(self) -> list[Source]:
-        """Return the outputs of all layers with a weight: one source a weight, in running order."""
-        makers: dict[tuple[str, int], list[tuple[int, tuple[int, ...], Tensor]]] = {}
-        biases: dict[tuple[str, int], dict[str, None]] = {}
-        opaque = []
-        for place, dims, axis, bias, weight in self._makers():
-            if axis is None:
-                size = math.prod(self._out(place).shape[dim] for dim in dims)
-                every = torch.arange(size).view([self._out(place).shape[dim] for dim in dims])
-                names = self.axes.computed_from(weight)
-                if names:
-                    opaque.append(
-                        Source(
-                            tensor="",
-                            axis=0,
-                            size=size,
-                            makers=((place, dims, every),),
-                            computed_from=names,
-                        )
-                    )
-                continue
-            key = (axis.tensor, axis.axis)
-            makers.setdefault(key, []).append((place, dims, axis.entries))
-            if bias is not None:
-                biases.setdefault(key, {})[bias] = None
-        known = [
-            Source(
-                tensor=tensor,
-                axis=axis,
-                size=self._leaf(tensor).shape[axis],
-                makers=tuple(found),
-                also=tuple(biases.get((tensor, axis), ())),
-            )
-            for (tensor, axis), found in makers.items()
-        ]
-        return known + opaque
-
-    def parameters(self) -> list[Source]:
-        """Return the axes of all floating tensors that act otherwise than as a layer's weight.
-
-        What one norm holds is one source: scale, shift and statistics.
-        """
-        acting = {n for n in self.record.leaves if self._leaf(n).is_floating_point()}
-        acting = {name for name in acting if self._acts(name)}
-        beside = self._held_by_norms(acting)
-        held = {name for others in beside.values() for name in others}
-        return [
-            Source(tensor=name, axis=axis, size=size, also=beside.get(name, ()))
-            for name in self.record.leaves
-            if name in acting and name not in held
-            for axis, size in enumerate(self._leaf(name).shape)
-            if size > 1 or self._leaf(name).ndim == 1
-        ]
-
-    def _held_by_norms(self, acting: set[str]) -> dict[str, tuple[str, ...]]:
-        """Return, by the first vector that a norm holds, the others that it and no more hold."""
-        names = {place: name for name, place in self.record.leaves.items() if name in acting}
-        found: dict[str, tuple[str, ...]] = {}
-        for operator in self.record.operators:
-            if operator.name in _NORMS:
-                vectors = [names[p] for p in operator.inputs[1:] if p in names]
-                first, *others = vectors or [""]
-                if len({self._leaf(name).shape for name in vectors}) == 1:
-                    known = found.get(first)
-                    found[first] = tuple(others) if known is None else known
-        return found
 
     def reached(self, source: Source) -> Reached:
         """Perturb the channels of ``source`` by the bits of their numbers; see what moves.
@@ -206,7 +106,9 @@ class ChannelFlow:
             # nothing of the axis that they lie on; what another part has shown holds for all.
             self._taken_to_end = set()
             bits = self._bits(source, numbers)
-            if all(self._ends.get(reading, ended) == ended for reading, ended in self._taken_to_end):
+            if all(
+                self._ends.get(reading, ended) == ended for reading, ended in self._taken_to_end
+            ):
                 break
         every = dict.fromkeys(reading for pair in bits for side in pair for reading in side)
         readings = {}
@@ -230,75 +132,30 @@ class ChannelFlow:
 
     def weight_axis(self, reading: Reading) -> WeightAxis | None:
         """Return the axis of the weight that reads these entries; None if none does."""
-        product = self.contractions[reading.place]
+        product = self.sources.contractions[reading.place]
         if product.groups > 1:
             return None
         data, weight = (product.left, product.right)[:: 1 if reading.side == 0 else -1]
-        if self._depends(weight.place) or not self._depends(data.place):
+        if self.sources.depends(weight.place) or not self.sources.depends(data.place):
             return None
-        return self.axes.axis(weight.place, weight.kept)
+        return self.sources.axes.axis(weight.place, weight.kept)
 
     def weight_names(self, reading: Reading) -> tuple[str, ...]:
         """Return the parameters behind the other factor where it does not depend on inputs."""
-        product = self.contractions[reading.place]
+        product = self.sources.contractions[reading.place]
         other = product.right if reading.side == 0 else product.left
-        return () if self._depends(other.place) else self.axes.computed_from(other.place)
+        return (
+            ()
+            if self.sources.depends(other.place)
+            else self.sources.axes.computed_from(other.place)
+        )
 
     def is_product_of_data(self, reading: Reading) -> bool:
         """Tell whether both factors depend on the network's inputs, as in attention."""
-        product = self.contractions[reading.place]
-        return self._depends(product.left.place) and self._depends(product.right.place)
-
-    def _leaf(self, name: str) -> Tensor:
-        return self.record.values[self.record.leaves[name]]
-
-    def _out(self, place: int) -> Tensor:
-        return self.record.values[self.record.operators[place].outputs[0]]
-
-    def _depends(self, place: int) -> bool:
-        return place in self.record.from_inputs
-
-    def _makers(
-        self,
-    ) -> Iterator[tuple[int, tuple[int, ...], WeightAxis | None, str | None, int]]:
-        """Yield for each operator with a weight: its place, output axes, weight axis and bias."""
-        names = {place: name for name, place in self.record.leaves.items()}
-        for place, product in self.contractions.items():
-            left, right = self._depends(product.left.place), self._depends(product.right.place)
-            if left and right:
-                continue
-            weight, dims = (
-                (product.right, product.out) if left else (product.left, product.out_left)
-            )
-            free = (*(dim for dim in weight.kept if dim != weight.summed), weight.free)
-            grouped = product.groups > 1 and weight.summed == 0  # transposed: (in, out / groups)
-            axis = None if grouped else self.axes.axis(weight.place, free)
-            yield place, dims, axis, names.get(-1 if product.bias is None else product.bias), weight.place
-        for operator in self.record.operators:
-            if operator.name == "embedding" and self._depends(operator.outputs[0]):
-                weight_place = operator.inputs[0]
-                dims = (self.record.values[operator.outputs[0]].ndim - 1,)
-                yield operator.place, dims, self.axes.axis(weight_place, (1,)), None, weight_place
-
-    def _acts(self, name: str) -> bool:
-        """Tell whether a parameter or buffer meets data otherwise than as weight or bias."""
-        waiting, seen = [self.record.leaves[name]], set[int]()
-        while waiting:
-            here = waiting.pop()
-            for place in self.record.readers.get(here, ()):
-                operator = self.record.operators[place]
-                if not self._depends(operator.outputs[0] if operator.outputs else -1):
-                    waiting += [out for out in operator.outputs if out not in seen]
-                    seen.update(operator.outputs)
-                elif operator.name != "embedding" and not self._is_weight(here, place):
-                    return True
-        return False
-
-    def _is_weight(self, value: int, place: int) -> bool:
-        product = self.contractions.get(place)
-        if product is None:
-            return False
-        return value in (product.left.place, product.right.place, product.bias)
+        product = self.sources.contractions[reading.place]
+        return self.sources.depends(product.left.place) and self.sources.depends(
+            product.right.place
+        )
 
     def _softened(self) -> OperatorRecord:
         """Return the record with values under which everything that depends is seen to move."""
@@ -306,14 +163,14 @@ class ChannelFlow:
         values = list(record.values)
         for name, place in record.leaves.items():
             leaf = values[place]
-            if leaf.is_floating_point() and self._acts(name):
+            if leaf.is_floating_point() and self.sources.acts(name):
                 drawn = torch.rand(leaf.shape, generator=self.generator)
                 values[place] = (0.5 + drawn).to(leaf)
         drawn_leaves = {p: values[p] for p in record.leaves.values()}
 
         def rule(operator: Operator, changed: Mapping[int, Tensor]) -> tuple[Tensor, ...]:
             out = soft(operator, lambda place: changed.get(place, values[place]))
-            if operator.place in self.contractions:
+            if operator.place in self.sources.contractions:
                 out = (self._lively(operator.place, out[0]), *out[1:])
             return out
 
@@ -359,8 +216,8 @@ class ChannelFlow:
 
     def _rule(self, operator: Operator, changed: Mapping[int, Tensor]) -> tuple[Tensor, ...]:
         recorded = self._soft.recorded(operator)
-        if operator.place in self.contractions:
-            out = self._product(self.contractions[operator.place], changed)
+        if operator.place in self.sources.contractions:
+            out = self._product(self.sources.contractions[operator.place], changed)
         elif is_random_or_empty(operator):
             return recorded
         else:
@@ -398,13 +255,11 @@ class ChannelFlow:
             axes = (2,)
         return _varies(where, axes)
 
-    def _product(
-        self, product: Contraction, changed: Mapping[int, Tensor]
-    ) -> tuple[Tensor, ...]:
+    def _product(self, product: Contraction, changed: Mapping[int, Tensor]) -> tuple[Tensor, ...]:
         """Note which channels it reads; what it sums over ends here, the rest passes through."""
         passed = {}
         for side, factor in enumerate((product.left, product.right)):
-            if factor.place not in changed or not self._depends(factor.place):
+            if factor.place not in changed or not self.sources.depends(factor.place):
                 continue
             where = moved(changed[factor.place], self._soft.values[factor.place])
             reading = Reading(product.operator.place, side)
@@ -419,7 +274,6 @@ class ChannelFlow:
             return self._soft.recorded(product.operator)
         out = product.operator(lambda place: self._soft.value(place, passed))
         return (self._lively(product.operator.place, out[0]), *out[1:])
-
 
     def _ends_at(self, reading: Reading, where: Tensor, summed: int) -> bool:
         """Tell whether the source's channels lie on the axis that is summed over, and end there."""

@@ -1,4 +1,4 @@
-"""Gate sites: where a factor on a channel closes it, whatever stands before the layers that read."""
+"""Gate sites: where a factor closes a channel, whatever stands before the layers that read it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Channel labels: entries of tensors that are one channel carry one label, whatever their tensor."""
+"""Channel labels: entries of tensors that are one channel carry one label, in any tensor."""
 
 from __future__ import annotations
 

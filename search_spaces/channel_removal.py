@@ -117,11 +117,10 @@ def closed_by_norms(
             path: module.get_submodule(path)
             for path in (member.tensor.rpartition(".")[0] for member in group.members)
         }
-        if any(isinstance(layer, (nn.RNNBase, nn.Embedding)) for layer in layers.values()):
-            found.add(group.name)
-        elif any(is_plain_norm(layer) for layer in layers.values()) and all(
-            _closes(module, group, _every_other(group, first), inputs) for first in (0, 1)
-        ):
+        recurrent = any(isinstance(e, (nn.RNNBase, nn.Embedding)) for e in layers.values())
+        gated = any(is_plain_norm(layer) for layer in layers.values())
+        halves = (_every_other(group, first) for first in (0, 1))
+        if recurrent or (gated and all(_closes(module, group, h, inputs) for h in halves)):
             found.add(group.name)
     return found
 

@@ -12,8 +12,11 @@ from search_spaces.operator_record import Operator, OperatorRecord, refs
 
 # What only moves entries of a weight, so that each can be followed to the parameter it came from.
 _MOVES = frozenset(
-    "alias clone contiguous detach expand expand_copy lift_fresh permute reshape select slice "
-    "squeeze t transpose unsqueeze view _unsafe_view _reshape_alias".split()
+    {
+        *("alias", "clone", "contiguous", "detach", "lift_fresh"),
+        *("expand", "expand_copy", "select", "slice", "squeeze", "unsqueeze"),
+        *("permute", "t", "transpose", "reshape", "_reshape_alias", "view", "_unsafe_view"),
+    }
 )
 
 
@@ -115,7 +118,7 @@ class WeightAxis:
 
 
 class WeightAxes:
-    """Finds the parameter's axis behind an axis of a weight that was transposed, viewed, expanded."""
+    """Finds the parameter's axis behind an axis of a weight that was transposed or viewed."""
 
     def __init__(self, record: OperatorRecord) -> None:
         self._record = record
@@ -172,9 +175,9 @@ class WeightAxes:
             entries = torch.arange(value.shape[dim]).view([*(1 for _ in batch), -1])
             return WeightAxis(tensor=name, axis=order[dim], entries=entries)
         found = [
-            WeightAxis(tensor=name, axis=axis, entries=entries)
+            WeightAxis(tensor=name, axis=axis, entries=along)
             for axis, size in enumerate(sizes)
-            if size > 1 and (entries := _along(axis, sizes, chain, dims)) is not None
+            if size > 1 and (along := _along(axis, sizes, chain, dims)) is not None
         ]
         return found[0] if len(found) == 1 else None
 
@@ -203,7 +206,7 @@ def _along(
     if not bool((first == entries).all()):
         return None
     kept = first.reshape([entries.shape[dim] for dim in dims])
-    return kept if len(kept.unique()) == sizes[axis] else None
+    return kept if len(set(kept.flatten().tolist())) == sizes[axis] else None
 
 
 def _run(chain: list[Operator], value: Tensor) -> Tensor:

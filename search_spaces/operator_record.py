@@ -193,11 +193,11 @@ def _unfused() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(fast)
 
 
-class _Recorder(TorchDispatchMode):
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Adds every operator that the dispatcher meets to a record."""
 
     def __init__(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._record = OperatorRecord()
         # The tensors in `values` stay alive, so that an id means one tensor.
         self._places: dict[int, int] = {}
@@ -206,7 +206,9 @@ class _Recorder(TorchDispatchMode):
         for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
             self._record.leaves[name] = self._memory[_memory(tensor)] = self._add(tensor)
         self._record.inputs = tuple(self._add(tensor) for tensor in inputs)
-        self._input_memory = {_memory(t): p for t, p in zip(inputs, self._record.inputs, strict=True)}
+        self._input_memory = {
+            _memory(t): p for t, p in zip(inputs, self._record.inputs, strict=True)
+        }
         self._record.from_inputs.update(self._record.inputs)
 
     @classmethod
@@ -215,7 +217,11 @@ class _Recorder(TorchDispatchMode):
         return False
 
     def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None  # noqa: ARG002
+        self,
+        func: Any,
+        types: Any,
+        args: Any = (),
+        kwargs: Any = None,
     ) -> Any:
         kwargs = kwargs or {}
         out = func(*args, **kwargs)

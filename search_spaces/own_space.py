@@ -212,7 +212,8 @@ def _resized(module: nn.Module, widths: Mapping[str, int]) -> None:
 
 def _frozen_values(module: nn.Module) -> dict[str, Tensor]:
     """Return copies of frozen parameters, and of the buffers of layers that have no others."""
-    frozen, found = frozen_tensors(module), {}
+    frozen = frozen_tensors(module)
+    found: dict[str, Tensor] = {}
     for path, layer in module.named_modules():
         prefix = f"{path}." if path else ""
         own = [f"{prefix}{name}" for name, _ in layer.named_parameters(recurse=False)]

@@ -11,8 +11,11 @@ from search_spaces.operator_record import Operator
 
 # Elementwise, but flat somewhere: a perturbation behind a closed ReLU would not be seen.
 _FLAT = frozenset(
-    "relu relu6 hardtanh clamp clamp_min clamp_max threshold hardswish hardsigmoid hardshrink "
-    "softshrink ceil floor round sign trunc".split()
+    {
+        *("relu", "relu6", "hardtanh", "clamp", "clamp_min", "clamp_max", "threshold"),
+        *("hardswish", "hardsigmoid", "hardshrink", "softshrink"),
+        *("ceil", "floor", "round", "sign", "trunc"),
+    }
 )
 _SLOPE = 0.5
 

@@ -177,9 +177,7 @@ def _probe(
     Both are of double precision where the network can be run so.
     """
     drawn = tuple(
-        torch.randn(each.shape, generator=generator).to(each)
-        if each.is_floating_point()
-        else each
+        torch.randn(each.shape, generator=generator).to(each) if each.is_floating_point() else each
         for each in inputs
     )
     plain = copy.deepcopy(module).eval()

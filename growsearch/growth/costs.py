@@ -24,9 +24,9 @@ _UNLOCKED = Latencies()
 class Costs:
     """A space's two cost functions and what a budget makes of them.
 
-    ``growing`` are the channel groups, those that grow and those that do not. ``units`` are all that the full configuration declares; ``growing_units``, those of them that
-    growth may detach, are behind the channels in ``structures``. ``latency`` is there for a budget
-    on it.
+    ``growing`` are the channel groups, those that grow and those that do not. ``units`` are all
+    that the full configuration declares; ``growing_units``, those of them that growth may detach,
+    are behind the channels in ``structures``. ``latency`` is there for a budget on it.
     """
 
     structures: Structures

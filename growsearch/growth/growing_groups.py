@@ -50,7 +50,8 @@ def growing_groups(space: SearchSpace, module: nn.Module) -> GrowingGroups:
     """
     frozen = frozenset(n for n, p in module.named_parameters() if not p.requires_grad)
     kept = dict(space.fixed_layers()) if isinstance(space, OwnSpace) else {}
-    growing, whole = [], []
+    growing: list[ChannelGroup] = []
+    whole: list[ChannelGroup] = []
     for group in channel_groups(module):
         reason = _reason(group, frozen)
         if reason:

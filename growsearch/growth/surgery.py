@@ -293,10 +293,7 @@ class Surgeon:
 
 
 def _is_depthwise(layer: nn.Module) -> TypeGuard[nn.modules.conv._ConvNd]:
-    return (
-        isinstance(layer, nn.modules.conv._ConvNd)
-        and 1 < layer.groups == layer.in_channels
-    )
+    return isinstance(layer, nn.modules.conv._ConvNd) and 1 < layer.groups == layer.in_channels
 
 
 def _make_identity(weight: Tensor) -> None:
