@@ -156,7 +156,7 @@ class _Discovery:
         """Join an axis of a parameter that follows channels of layers, entry by entry."""
         axis = _axis_of(source)
         of_layers = {label for layer in self._layers for label in self._labels.labels(layer)}
-        found: dict[int, int] = {}
+        acted: set[int] = set()
         targets = []
         for reading, channels in reached.readings.items():
             if bool((channels == MIXED).any()):
@@ -166,12 +166,15 @@ class _Discovery:
                 continue
             targets.append((target, channels))
             where, entries = target
+            # One entry acts on one channel of a reader; a position would act on all of them.
+            found: dict[int, int] = {}
             for entry, channel in zip(entries.tolist(), channels.tolist(), strict=True):
                 if channel != UNMOVED:
                     label = self._labels.label(where, entry)
                     if label not in of_layers or found.setdefault(channel, label) != label:
                         return
-        if len(found) == int(reached.numbers.max()) + 1:
+            acted |= found.keys()
+        if len(acted) == int(reached.numbers.max()) + 1:
             self._labels.add(axis, source.size)
             for target, channels in targets:
                 self._join(axis, reached.numbers, target, channels)

@@ -58,25 +58,61 @@ def silence_channels(
 
 def removable(
     module: nn.Module, groups: Sequence[ChannelGroup], inputs: tuple[Tensor, ...]
-) -> set[str]:
-    """Return the names of groups whose channels can be removed as if nothing had heard them.
+) -> tuple[set[str], set[str]]:
+    """Return the names of groups whose channels can, and of those whose channels cannot be removed.
 
     Every other channel of a group goes, then the others; each time the small network must put out
-    what the full one does when all that reads these channels is zero there.
+    what the full one does when all that reads these channels is zero there. Groups that the outputs
+    do not depend on here are in neither set.
 
     Args:
-        module: in evaluation mode, with weights under which every channel matters. It stays as it
-            is.
+        module: in evaluation mode, with weights under which channels matter. It stays as it is.
         groups: of ``module``; all are tried together, and one by one where that fails.
         inputs: batch first, with values that differ.
     """
-    divisible = [group for group in groups if len(_every_other(group, 0))]
-    found = {group.name for group in groups if group.size == 1}
-    if _agrees(module, groups, divisible, inputs):
-        return found | {group.name for group in divisible}
-    alone = [group for group in divisible if _agrees(module, groups, [group], inputs)]
-    if _agrees(module, groups, alone, inputs):
-        found |= {group.name for group in alone}
+    whole = {group.name for group in groups if group.size == 1}
+    heard = _heard(module, groups, inputs)
+    tried = [group for group in groups if group.name in heard - whole]
+    if _agrees(module, groups, tried, inputs):
+        return whole | {group.name for group in tried}, set()
+    alone = [group for group in tried if _agrees(module, groups, [group], inputs)]
+    if not _agrees(module, groups, alone, inputs):
+        alone = []
+    found = {group.name for group in alone}
+    return whole | found, {group.name for group in tried} - found
+
+
+def _heard(
+    module: nn.Module, groups: Sequence[ChannelGroup], inputs: tuple[Tensor, ...]
+) -> set[str]:
+    """Return the groups whose readers have a gradient: a removal that changes nothing is no proof.
+
+    Some channel of each half must have one; others may be silent on a few examples.
+    """
+    probe = copy.deepcopy(module).requires_grad_(True)
+    generator = torch.Generator().manual_seed(0)
+    with torch.enable_grad():
+        total = torch.zeros(())
+        for out in _outputs(probe, inputs):
+            if out.requires_grad:
+                drawn = torch.randn(out.shape, generator=generator)
+                total = total + (out * drawn.to(out)).sum()
+        if not total.requires_grad:
+            return set()
+        total.backward()  # type: ignore[no-untyped-call]
+    parameters, found = dict(probe.named_parameters()), set()
+    for group in groups:
+        heard = torch.zeros(group.size, dtype=torch.bool)
+        for member in group.members:
+            gradient = getattr(parameters.get(member.tensor), "grad", None)
+            if gradient is not None and is_consumed(probe, member):
+                rows = gradient.transpose(0, member.axis).reshape(gradient.shape[member.axis], -1)
+                by_entry = rows.ne(0).any(dim=1).cpu()
+                every = member.entries(torch.arange(group.size), group.size)
+                channels = torch.arange(group.size).repeat_interleave(member.repeat)
+                heard[channels.repeat(member.blocks)[by_entry[every]]] = True
+        if bool(heard[::2].any()) and bool(heard[1::2].any() or group.size == 1):
+            found.add(group.name)
     return found
 
 

@@ -18,16 +18,25 @@ _FLAT = frozenset(
     }
 )
 _SLOPE = 0.5
+_CHOICES = ("where", "maximum", "minimum", "fmax", "fmin")
 
 _RANDOM_OR_EMPTY = ("rand", "bernoulli", "multinomial", "native_dropout", "new_", "empty")
 
 
 def soft(operator: Operator, values: Callable[[int], Tensor]) -> tuple[Tensor, ...]:
-    """Run ``operator``; a flat activation function is replaced by one that rises everywhere."""
-    if operator.name in _FLAT:
-        data = values(operator.inputs[0])
-        if data.is_floating_point():
-            return (torch.nn.functional.leaky_relu(data, _SLOPE),)
+    """Run ``operator``; what is flat or a choice somewhere is replaced by what never is.
+
+    A flat activation function rises everywhere, and a choice between two tensors is their sum.
+    """
+    floating = [v for v in map(values, operator.inputs) if v.is_floating_point()]
+    if operator.name in _FLAT and floating:
+        return (torch.nn.functional.leaky_relu(floating[0], _SLOPE),)
+    if operator.name == "_prelu_kernel":
+        return (floating[0] * floating[1],)
+    if operator.name in _CHOICES and len(floating) == 2:
+        one, other = (each.nan_to_num(0.0, 0.0, 0.0) for each in floating)
+        size = operator(values)[0].shape
+        return ((one + other).expand(size),)
     return operator(values)
 
 

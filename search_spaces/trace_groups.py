@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -20,6 +21,7 @@ from search_spaces.channel_gates import gated_group
 from search_spaces.channel_groups import ChannelGroup, channel_groups, named_tensors, resize
 from search_spaces.channel_removal import closed_by_norms, removable
 from search_spaces.errors import SearchSpaceError
+from search_spaces.network_probe import network_probe
 from search_spaces.operator_record import record_operators, tensors_of
 
 _SEED = 0
@@ -58,12 +60,9 @@ def trace_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> Trace
         SearchSpaceError: if the network cannot be traced.
     """
     generator = torch.Generator().manual_seed(_SEED)
-    # What the network draws at random, and what building a probe draws, must not move a seed.
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        torch.manual_seed(_SEED)
-        warnings.simplefilter("ignore")
+    with _undisturbed():
         try:
-            probe, inputs = _probe(module, example_inputs, generator)
+            probe, inputs = network_probe(module, example_inputs, generator)
             record = record_operators(probe, inputs)
             found = discover_groups(probe, record, generator)
         except Exception as error:  # whatever the module or torch raises, the cause is kept
@@ -72,21 +71,14 @@ def trace_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> Trace
             ) from error
         gated = [gated_group(probe, record, each) for each in found if each.group is not None]
         resizable = _resizable(probe, gated, inputs)
-        exact = removable(probe, resizable, inputs)
-    names = {group.name for group in resizable}
+        groups = _proven(module, resizable, example_inputs, generator)
+    names = {group.name for group in groups}
     reasons = {
         each.name: each.reason or "its code or its other layers rely on its width"
         for each in found
         if each.name not in names
     }
-    return TracedGroups(
-        groups=tuple(
-            group if group.name in exact else replace(group, kept=group.kept or _MIXING)
-            for group in resizable
-        ),
-        fixed=tuple(reasons),
-        reasons=reasons,
-    )
+    return TracedGroups(groups=groups, fixed=tuple(reasons), reasons=reasons)
 
 
 def prove_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> TracedGroups:
@@ -98,28 +90,52 @@ def prove_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> Trace
     Raises:
         SearchSpaceError: if a declaration does not fit the module's tensors.
     """
-    groups = channel_groups(module)
+    declared = channel_groups(module)
     generator = torch.Generator().manual_seed(_SEED)
+    with _undisturbed():
+        probe, inputs = network_probe(module, example_inputs, generator)
+        closed = closed_by_norms(probe, declared, inputs)
+        gated = [g if g.name in closed else replace(g, gate="readers") for g in declared]
+        groups = _proven(module, gated, example_inputs, generator)
+    return TracedGroups(groups=groups, fixed=())
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Keep seeds where they are, and what the network warns of while it is tried to itself."""
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         torch.manual_seed(_SEED)
         warnings.simplefilter("ignore")
-        probe, inputs = _probe(module, example_inputs, generator)
-        exact = removable(probe, groups, inputs)
-        closed = closed_by_norms(probe, groups, inputs)
-    return TracedGroups(
-        groups=tuple(
-            replace(
-                group,
-                gate=group.gate if group.name in closed else "readers",
-                kept="" if group.name in exact else group.kept or _MIXING,
-            )
-            for group in groups
-        ),
-        fixed=(),
+        yield
+
+
+def _proven(
+    module: nn.Module,
+    groups: Sequence[ChannelGroup],
+    example_inputs: tuple[Tensor, ...],
+    generator: torch.Generator,
+) -> tuple[ChannelGroup, ...]:
+    """Return the groups, those of which no channel can be removed exactly as ``kept``."""
+    whole: set[str] = set()
+    mixing: set[str] = set()
+    for _ in range(_PROBES):
+        # On another one a layer may be heard that was silent on this.
+        probe, inputs = network_probe(module, example_inputs, generator)
+        one, other = removable(probe, groups, inputs)
+        whole, mixing = whole | one, mixing | other
+        if len(whole | mixing) == len(groups):
+            break
+    return tuple(
+        group
+        if group.name in whole - mixing
+        else replace(group, kept=group.kept or (_MIXING if group.name in mixing else _SILENT))
+        for group in groups
     )
 
 
+_PROBES = 4
 _MIXING = "without some of its channels the others change (a norm or a scale over channels)"
+_SILENT = "the outputs do not depend on its channels, so that nothing can be proven of them"
 
 
 def declare_traced_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> TracedGroups:
@@ -166,51 +182,6 @@ def declare_groups(module: nn.Module, groups: tuple[ChannelGroup, ...]) -> None:
 def _size(group: ChannelGroup, tensors: dict[str, Tensor]) -> int:
     first = group.members[0]
     return tensors[first.tensor].shape[first.axis] // first.entries_per_channel
-
-
-@torch.no_grad()
-def _probe(
-    module: nn.Module, inputs: tuple[Tensor, ...], generator: torch.Generator
-) -> tuple[nn.Module, tuple[Tensor, ...]]:
-    """Return a copy in which every channel matters, and inputs with values that differ.
-
-    Both are of double precision where the network can be run so.
-    """
-    drawn = tuple(
-        torch.randn(each.shape, generator=generator).to(each) if each.is_floating_point() else each
-        for each in inputs
-    )
-    plain = copy.deepcopy(module).eval()
-    expected = _finite(plain, drawn)
-    probe = copy.deepcopy(plain)
-    _stir(probe, generator)
-    doubled = tuple(each.double() if each.is_floating_point() else each for each in drawn)
-    for candidate, given in ((copy.deepcopy(probe).double(), doubled), (probe, drawn)):
-        try:
-            if _finite(candidate, given) >= expected:
-                return candidate, given
-        except (RuntimeError, TypeError, ValueError):
-            continue  # its code asks for single precision
-    return plain, drawn
-
-
-def _finite(module: nn.Module, inputs: tuple[Tensor, ...]) -> bool:
-    return all(bool(each.isfinite().all()) for each in tensors_of(module(*inputs)))
-
-
-def _stir(module: nn.Module, generator: torch.Generator) -> None:
-    """Shift all values a little, so that no weight is 0 and no two channels are alike."""
-    for parameter in module.parameters():
-        if parameter.is_floating_point():
-            size = float(parameter.float().square().mean().sqrt()) or 0.1
-            drawn = torch.randn(parameter.shape, generator=generator).to(parameter)
-            parameter.add_(0.3 * size * drawn)
-    for layer in module.modules():
-        if isinstance(layer, nn.modules.batchnorm._NormBase) and layer.running_mean is not None:
-            assert layer.running_var is not None
-            drawn = torch.rand(layer.running_mean.shape, generator=generator)
-            layer.running_mean.add_(drawn.to(layer.running_mean))
-            layer.running_var.mul_((0.5 + drawn).to(layer.running_var))
 
 
 def _resizable(

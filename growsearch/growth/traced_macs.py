@@ -7,9 +7,11 @@ are read off traces of the network, whose widths change one by one.
 from __future__ import annotations
 
 import copy
+import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +26,8 @@ from search_spaces.units import detach
 
 # A width is a factor of one operator's MACs this often at most (a Gram matrix has it twice).
 _MOST_OFTEN = 3
+# How many widths the MACs of one operator may be a sum of products of.
+_MOST_TOGETHER = 4
 # Shares of the full widths at which a network is traced beside its full widths.
 _SHARES = ((0.35, 0.65), (0.55, 0.9))
 
@@ -81,7 +85,7 @@ class _Sketcher:
     ) -> None:
         self._module, self._groups, self._inputs, self._units = module, groups, inputs, units
         self._full = (*(group.size for group in groups), *(1 for _ in units))
-        self._alone: dict[int, _Traced] = {}
+        self._narrowed_networks: dict[tuple[int, ...], _Traced] = {}
 
     def samples(self) -> Iterator[tuple[int, ...]]:
         """Yield sizes: the full ones, two smaller ones, and the full ones without units."""
@@ -136,10 +140,10 @@ class _Sketcher:
         for place, work in enumerate(full.layers):
             if work.name not in right:
                 constant = all(each.layers[place].dense_macs == work.dense_macs for each in others)
-                factors = () if constant else self._factors(full, place)
-                coefficient = work.dense_macs // math.prod(self._full[f] for f in factors)
-                key = (*factors, *self._units_around(work.name))
-                merged[key] = merged.get(key, 0) + coefficient
+                found = [(work.dense_macs, ())] if constant else self._products(full, place)
+                for coefficient, factors in found:
+                    key = (*factors, *self._units_around(work.name))
+                    merged[key] = merged.get(key, 0) + coefficient
         names = (*(g.name for g in self._groups), *(unit.name for unit in self._units))
         return CostTerms(names=names, terms=tuple((c, key) for key, c in merged.items()))
 
@@ -159,31 +163,72 @@ class _Sketcher:
                 found[path] = terms
         return found
 
-    def _factors(self, full: _Traced, place: int) -> tuple[int, ...]:
-        """Return the groups whose widths are factors of one operator's MACs, each as often."""
-        macs = full.layers[place].dense_macs
-        found: list[int] = []
-        for number, group in enumerate(self._groups):
-            alone = self._narrowed_alone(number)
-            if _kinds(alone) != _kinds(full):
-                raise self.refused("layers that run at some widths only")
-            size, there = alone.sizes[number], alone.layers[place].dense_macs
-            powers = [
-                power
-                for power in range(_MOST_OFTEN + 1)
-                if macs * size**power == there * group.size**power
-            ]
-            if not powers:
-                raise self.refused(full.layers[place].name or "its own products")
-            found += [number] * powers[0]
-        return tuple(found)
+    def _products(self, full: _Traced, place: int) -> list[tuple[int, tuple[int, ...]]]:
+        """Return one operator's MACs as coefficients and factors: one product, or a sum of some.
 
-    def _narrowed_alone(self, number: int) -> _Traced:
-        if number not in self._alone:
-            size = _narrower(self._groups[number], 0.5)
-            sizes = (*self._full[:number], size, *self._full[number + 1 :])
-            self._alone[number] = self.traced(sizes)
-        return self._alone[number]
+        As a sum (scores and values of attention) they are linear in each width: they follow from
+        those with every choice of widths narrowed.
+        """
+        macs = full.layers[place].dense_macs
+        powers = {number: self._powers(place, macs, number) for number in range(len(self._groups))}
+        if all(powers.values()):
+            factors = tuple(n for n, power in powers.items() for _ in range(power[0]))
+            return [(macs // math.prod(self._full[f] for f in factors), factors)]
+        followed = [number for number, power in powers.items() if 0 not in power]
+        if len(followed) > _MOST_TOGETHER:
+            raise self.refused(full.layers[place].name or "its own products")
+        corners = {
+            chosen: self._narrowed(chosen).layers[place].dense_macs
+            for count in range(len(followed) + 1)
+            for chosen in itertools.combinations(followed, count)
+        }
+        return list(self._linear(followed, corners))
+
+    def _linear(
+        self, followed: Sequence[int], corners: Mapping[tuple[int, ...], int]
+    ) -> Iterator[tuple[int, tuple[int, ...]]]:
+        """Yield the products of a function that is linear in each width, from its corners."""
+        weights: dict[tuple[int, ...], Fraction] = {}
+        for chosen, macs in corners.items():
+            # The corner's weight is 1 there and 0 at all others: a product of linear functions.
+            terms = {(): Fraction(macs)}
+            for number in followed:
+                full, narrow = self._full[number], self._narrow(number)
+                here, there = (narrow, full) if number in chosen else (full, narrow)
+                slope = Fraction(1, here - there)
+                terms = {
+                    key: value
+                    for factors, old in terms.items()
+                    for key, value in (
+                        ((*factors, number), old * slope),
+                        (factors, -old * slope * there),
+                    )
+                }
+            for factors, value in terms.items():
+                weights[factors] = weights.get(factors, Fraction()) + value
+        for factors, value in weights.items():
+            if value.denominator != 1:
+                raise self.refused("its own products")
+            if value:
+                yield int(value), factors
+
+    def _powers(self, place: int, macs: int, number: int) -> list[int]:
+        """Return how often a group's width may be a factor of one operator's MACs."""
+        size, there = self._narrow(number), self._narrowed((number,)).layers[place].dense_macs
+        full = self._groups[number].size
+        return [p for p in range(_MOST_OFTEN + 1) if macs * size**p == there * full**p]
+
+    def _narrow(self, number: int) -> int:
+        return _narrower(self._groups[number], 0.5)
+
+    def _narrowed(self, numbers: tuple[int, ...]) -> _Traced:
+        if numbers not in self._narrowed_networks:
+            sizes = [self._narrow(n) if n in numbers else s for n, s in enumerate(self._full)]
+            traced = self.traced(tuple(sizes))
+            if _kinds(traced) != _kinds(self.traced(self._full)):
+                raise self.refused("layers that run at some widths only")
+            self._narrowed_networks[numbers] = traced
+        return self._narrowed_networks[numbers]
 
     def _units_around(self, layer: str) -> list[int]:
         return [
@@ -196,7 +241,7 @@ class _Sketcher:
         """Return the error that names what no budget can follow."""
         return UsageError(
             f"space: {type(self._module).__name__} cannot be grown: the MACs of {what} are no "
-            "product of widths, so that no budget could be kept; declare channel groups without "
+            "sum of products of widths, so that no budget could be kept; declare channel groups without "
             "the widths that they follow (channel_groups())"
         )
 
