@@ -54,6 +54,8 @@ class Operator:
         positional, named = [], {}
         for argument in self.function._schema.arguments:
             value = _filled(self.arguments[argument.name], values)
+            if _is_written(argument) and isinstance(value, Tensor):
+                value = value.clone()
             if argument.kwarg_only:
                 named[argument.name] = value
             else:
@@ -173,10 +175,24 @@ def record_operators(module: nn.Module, inputs: tuple[Tensor, ...]) -> OperatorR
     """Run ``module`` once and write down all its operators; it is not changed.
 
     Fused kernels (attention) are taken apart, so that every product of matrices is seen.
+
+    Raises:
+        RuntimeError: whatever the module or torch raises.
     """
+
+    def run(*given: Tensor) -> tuple[Tensor, ...]:
+        return tensors_of(module(*given))
+
     recorder = _Recorder(module, inputs)
-    with _unfused(), recorder:
-        out = torch.func.functionalize(lambda *given: tensors_of(module(*given)))(*inputs)
+    with _unfused():
+        try:
+            with recorder:
+                out = torch.func.functionalize(run)(*inputs)
+        except RuntimeError:
+            # Functions with a backward pass of their own may not be made functional.
+            recorder = _Recorder(module, inputs)
+            with recorder:
+                out = run(*inputs)
     return recorder.finished(out)
 
 
@@ -223,12 +239,12 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         args: Any = (),
         kwargs: Any = None,
     ) -> Any:
-        kwargs = kwargs or {}
-        out = func(*args, **kwargs)
-        arguments = {
-            argument.name: self._referred(given)
-            for argument, given in _bound(func._schema.arguments, args, kwargs)
-        }
+        bound = list(_bound(func._schema.arguments, args, kwargs or {}))
+        arguments = {argument.name: self._referred(given) for argument, given in bound}
+        for argument, given in bound:
+            if _is_written(argument) and isinstance(given, Tensor):
+                self._keep(given)
+        out = func(*args, **(kwargs or {}))
         record = self._record
         inputs = tuple(refs(arguments.values()))
         outputs = tuple(self._add(tensor) for tensor in tensors_of(out))
@@ -246,6 +262,21 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def finished(self, out: tuple[Tensor, ...]) -> OperatorRecord:
         self._record.outputs = tuple(self._place(tensor) for tensor in out)
         return self._record
+
+    def _keep(self, tensor: Tensor) -> None:
+        """Keep a copy of what will be written over; afterwards the tensor is another value.
+
+        Raises:
+            RuntimeError: if another tensor looks at the same memory, and would change with it.
+        """
+        place = self._place(tensor)
+        memory = tensor.untyped_storage().data_ptr()
+        if any(
+            each is not tensor and each.untyped_storage().data_ptr() == memory
+            for each in self._record.values
+        ):
+            raise RuntimeError("a part of a tensor is written in place, or one with other views")
+        self._record.values[place] = tensor.clone()
 
     def _add(self, tensor: Tensor) -> int:
         place = self._places[id(tensor)] = len(self._record.values)
@@ -269,6 +300,10 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 def _memory(tensor: Tensor) -> tuple[object, ...]:
     return (tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
+
+
+def _is_written(argument: Any) -> bool:
+    return argument.alias_info is not None and argument.alias_info.is_write
 
 
 def _bound(schema: Any, args: Any, kwargs: Any) -> Iterator[tuple[Any, Any]]:

@@ -44,8 +44,8 @@ def traced_mac_terms(
     the full widths, at smaller ones and without units, and gives what the trace gives.
 
     Raises:
-        UsageError: if the network cannot be traced, or the MACs of a layer are no product of
-            widths; it is named.
+        UsageError: if the network cannot be traced, or the MACs of a layer are no sum of
+            products of widths; it is named.
     """
     sketcher = _Sketcher(module, groups, example_inputs, units)
     terms = mac_terms(module, groups, example_inputs, units)
@@ -191,18 +191,14 @@ class _Sketcher:
         weights: dict[tuple[int, ...], Fraction] = {}
         for chosen, macs in corners.items():
             # The corner's weight is 1 there and 0 at all others: a product of linear functions.
-            terms = {(): Fraction(macs)}
+            terms: dict[tuple[int, ...], Fraction] = {(): Fraction(macs)}
             for number in followed:
                 full, narrow = self._full[number], self._narrow(number)
                 here, there = (narrow, full) if number in chosen else (full, narrow)
                 slope = Fraction(1, here - there)
                 terms = {
-                    key: value
-                    for factors, old in terms.items()
-                    for key, value in (
-                        ((*factors, number), old * slope),
-                        (factors, -old * slope * there),
-                    )
+                    **{(*factors, number): old * slope for factors, old in terms.items()},
+                    **{factors: -old * slope * there for factors, old in terms.items()},
                 }
             for factors, value in terms.items():
                 weights[factors] = weights.get(factors, Fraction()) + value
@@ -241,8 +237,8 @@ class _Sketcher:
         """Return the error that names what no budget can follow."""
         return UsageError(
             f"space: {type(self._module).__name__} cannot be grown: the MACs of {what} are no "
-            "sum of products of widths, so that no budget could be kept; declare channel groups without "
-            "the widths that they follow (channel_groups())"
+            "sum of products of widths, so that no budget could be kept; declare channel groups "
+            "without the widths that they follow (channel_groups())"
         )
 
 
