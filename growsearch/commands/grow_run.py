@@ -173,6 +173,7 @@ def summary(
         f"  budget         {metric} at most {format_quantity(result.limit, metric)}, "
         f"{100 * result.cost / result.limit:.1f} % used",
         *_granularity_lines(result, run.config.width_multiple),
+        *(f"  kept whole     {name}: {reason}" for name, reason in result.kept.items()),
         f"  training MACs  {result.training_saving:.2f} times fewer than training all of it",
         *_latency_lines(result),
         f"Exported, read back and compared (difference {exported.max_difference:.1g}):",

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +28,6 @@ from growsearch.growth.surgery import Surgeon
 from growsearch.training import EpochRecord, Task, TrainingOptions, train
 from search_spaces import SearchSpace
 
-_LOG = logging.getLogger(__name__)
 # Apart from the loop's own stream, so that every policy sees the same batches at the same seed.
 _GROWTH_STREAM = 0x67726F77
 
@@ -90,7 +87,7 @@ def _grow(
         space, model, budget, grow_layers=config.grow_layers, latencies=_latencies(options)
     )
     costs.growing.check(model)
-    _tell(space.name, costs.growing.kept)
+    costs.growing.tell(space.name)
     gates = insert_gates(model, costs.growing.groups, costs.growing_units)
     hook = _make_hook(model, gates, task, costs, config, seed)
     seed_network = hook.policy.start()
@@ -199,17 +196,6 @@ def _live(costs: Costs, mask: Tensor) -> dict[str, tuple[int, ...]]:
     """Return `_positions`, and all channels of the groups that keep theirs."""
     whole = {group.name: tuple(range(group.size)) for group in costs.growing.whole}
     return {**_positions(costs, mask), **whole}
-
-
-@functools.cache
-def _told(space: str, layer: str, reason: str) -> None:
-    """Say once a process that a layer does not grow; a study grows the same space many times."""
-    _LOG.warning("%s: %s keeps its width: %s", space, layer, reason)
-
-
-def _tell(space: str, kept: Mapping[str, str]) -> None:
-    for layer, reason in kept.items():
-        _told(space, layer, reason)
 
 
 def _by_name(structures: Structures, values: Tensor) -> dict[str, tuple[float, ...]]:

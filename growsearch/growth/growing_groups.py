@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,6 +13,8 @@ from growsearch.errors import UsageError
 from search_spaces import ChannelGroup, SearchSpace, Unit, channel_groups
 from search_spaces.channel_groups import frozen_member
 from search_spaces.own_space import OwnSpace
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +39,11 @@ class GrowingGroups:
                 "sparse trials only"
             )
 
+    def tell(self, space: str) -> None:
+        """Log once a process which layers of ``space`` do not grow, and why."""
+        for layer, reason in self.kept.items():
+            _told(space, layer, reason)
+
     def of_units(self, units: tuple[Unit, ...]) -> tuple[Unit, ...]:
         """Return those of ``units`` whose channels may all go."""
         whole = {group.name for group in self.whole}
@@ -58,6 +67,11 @@ def growing_groups(space: SearchSpace, module: nn.Module) -> GrowingGroups:
             kept[group.name] = reason
         (whole if reason else growing).append(group)
     return GrowingGroups(groups=tuple(growing), whole=tuple(whole), kept=kept)
+
+
+@functools.cache
+def _told(space: str, layer: str, reason: str) -> None:
+    _LOG.warning("%s: %s keeps its width: %s", space, layer, reason)
 
 
 def _reason(group: ChannelGroup, frozen: frozenset[str]) -> str:

@@ -32,6 +32,7 @@ def check_spaces(config: StudyConfig, dataset: Dataset) -> None:
             if grown and is_own(name):
                 growing = growing_groups(space, module)
                 growing.check(module)
+                growing.tell(space.name)
                 insert_gates(module, growing.groups, growing.of_units(units(module)))
         except (SearchSpaceError, UsageError) as error:
             raise UsageError(f"trials.{key}: {error}") from error

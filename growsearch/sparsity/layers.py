@@ -16,11 +16,16 @@ _ConvTranspose = nn.modules.conv._ConvTransposeNd
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrunableLayer:
-    """One prunable weight: its parameter name, its shape (out, in, ...) and its kind of layer."""
+    """One prunable weight: its parameter name, its shape and its kind of layer.
+
+    The shape is (out, in / groups, ...), and (in, out / groups, ...) where ``is_transposed``.
+    """
 
     name: str
     shape: tuple[int, ...]
     is_linear: bool
+    is_transposed: bool = False
+    groups: int = 1
 
     @property
     def weights(self) -> int:
@@ -29,6 +34,14 @@ class PrunableLayer:
         for size in self.shape:
             count *= size
         return count
+
+    @property
+    def fans(self) -> tuple[int, int]:
+        """The channels that the layer puts out, and those that each of them is made of."""
+        first, second = self.shape[:2]
+        if self.is_transposed:
+            return second * self.groups, first // self.groups
+        return first, second
 
 
 def prunable_layers(module: nn.Module) -> tuple[PrunableLayer, ...]:
@@ -42,7 +55,13 @@ def prunable_layers(module: nn.Module) -> tuple[PrunableLayer, ...]:
         UsageError: if there is no such layer.
     """
     layers = tuple(
-        PrunableLayer(name=name, shape=tuple(weight.shape), is_linear=isinstance(layer, nn.Linear))
+        PrunableLayer(
+            name=name,
+            shape=tuple(weight.shape),
+            is_linear=isinstance(layer, nn.Linear),
+            is_transposed=isinstance(layer, _ConvTranspose),
+            groups=getattr(layer, "groups", 1),
+        )
         for name, layer, weight in _named_weights(module)
     )
     if not layers:
@@ -87,6 +106,15 @@ def check_excluded(layers: Iterable[PrunableLayer], exclude: Iterable[str]) -> f
     for name in sorted(excluded - set(known)):
         raise UsageError(f"exclude: no prunable parameter {name!r}; valid: {', '.join(known)}")
     return excluded
+
+
+def check_rows(layer: PrunableLayer) -> None:
+    """Raise UsageError unless the rows of the weight's matrix are outputs, as patterns need it."""
+    if layer.is_transposed:
+        raise UsageError(
+            "patterns lie along what makes one output, and the weight of a transposed convolution "
+            "is (in, out, ...); exclude that layer"
+        )
 
 
 def masked_sparsity(module: nn.Module, sparsity: float, exclude: Iterable[str] = ()) -> float:

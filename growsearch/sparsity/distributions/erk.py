@@ -9,7 +9,9 @@ from growsearch.sparsity.layers import PrunableLayer
 
 def erk_proportions(layers: tuple[PrunableLayer, ...]) -> dict[str, float]:
     """Return the sum of every weight's axes over their product, by parameter name."""
-    return {layer.name: sum(layer.shape) / layer.weights for layer in layers}
+    return {
+        layer.name: (sum(layer.fans) + sum(layer.shape[2:])) / layer.weights for layer in layers
+    }
 
 
 def erk(request: SparsityRequest) -> dict[str, float]:
