@@ -14,6 +14,7 @@ from growsearch.growth.costs import Costs
 from growsearch.growth.direct_design import growing_options, train_directly
 from growsearch.growth.gate import Gate, insert_gates
 from growsearch.growth.gate_bank import GateBank
+from growsearch.growth.growing_groups import growing_groups
 from growsearch.growth.hook import Change, GrowthHook
 from growsearch.growth.latency import Latencies
 from growsearch.growth.layers import architecture_of, units_a_stage
@@ -83,10 +84,10 @@ def _grow(
 ) -> GrowthResult:
     model = build_full(space, seed)
     task = task_for(space, dataset, model)
+    growing_groups(space, model).check(model)
     costs = Costs.of(
         space, model, budget, grow_layers=config.grow_layers, latencies=_latencies(options)
     )
-    costs.growing.check(model)
     costs.growing.tell(space.name)
     gates = insert_gates(model, costs.growing.groups, costs.growing_units)
     hook = _make_hook(model, gates, task, costs, config, seed)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from growsearch.errors import UsageError
+from growsearch.growth.gate import can_be_gated
 from search_spaces import ChannelGroup, SearchSpace, Unit, channel_groups
 from search_spaces.channel_groups import frozen_member
 from search_spaces.own_space import OwnSpace
@@ -62,7 +63,7 @@ def growing_groups(space: SearchSpace, module: nn.Module) -> GrowingGroups:
     growing: list[ChannelGroup] = []
     whole: list[ChannelGroup] = []
     for group in channel_groups(module):
-        reason = _reason(group, frozen)
+        reason = _reason(module, group, frozen)
         if reason:
             kept[group.name] = reason
         (whole if reason else growing).append(group)
@@ -74,10 +75,10 @@ def _told(space: str, layer: str, reason: str) -> None:
     _LOG.warning("%s: %s keeps its width: %s", space, layer, reason)
 
 
-def _reason(group: ChannelGroup, frozen: frozenset[str]) -> str:
+def _reason(module: nn.Module, group: ChannelGroup, frozen: frozenset[str]) -> str:
     held = frozen_member(group, frozen)
     if held is not None:
         return f"{held} is frozen (requires_grad is False)"
     if group.multiple > 1:
         return f"its width must stay a multiple of {group.multiple}"
-    return group.kept
+    return group.kept or ("" if can_be_gated(module, group) else "it has no BatchNorm to gate")
