@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -292,8 +292,15 @@ class _Discovery:
             owner = each.name if each.name in self._paths else each.name.rpartition(".")[0]
             return self._paths.get(owner, 0), each.name
 
-        unique = {each.name: each for each in sorted(found, key=rank)}
-        return list(unique.values())
+        named: dict[str, Found] = {}
+        for each in sorted(found, key=rank):
+            name, number = each.name, 1
+            while name in named:
+                number += 1
+                name = f"{each.name}#{number}"
+            group = None if each.group is None else replace(each.group, name=name)
+            named[name] = replace(each, name=name, group=group)
+        return list(named.values())
 
 
 def _axis_of(source: Source) -> Axis:
@@ -312,7 +319,10 @@ def _layer(tensor: str) -> str:
 
 
 # The weight of a layer, and what it is computed from where it is normalised.
-_WEIGHTS = ("weight", "weight_g", "weight_v", "weight_orig")
+_WEIGHTS = (
+    *("weight", "weight_g", "weight_v", "weight_orig"),
+    *("weight_ih", "weight_ih_l0", "in_proj_weight"),
+)
 
 
 def _all_names(module: nn.Module) -> dict[str, list[str]]:

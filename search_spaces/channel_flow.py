@@ -178,6 +178,8 @@ class ChannelFlow:
         drawn_leaves = {p: values[p] for p in record.leaves.values()}
 
         def rule(operator: Operator, changed: Mapping[int, Tensor]) -> tuple[Tensor, ...]:
+            if self._is_choice(operator):
+                return record.recorded(operator)
             out = soft(operator, lambda place: changed.get(place, values[place]))
             if operator.place in self.sources.contractions:
                 out = (self._lively(operator.place, out[0]), *out[1:])
@@ -232,12 +234,18 @@ class ChannelFlow:
         recorded = self._soft.recorded(operator)
         if operator.place in self.sources.contractions:
             out = self._product(self.sources.contractions[operator.place], changed)
-        elif is_random_or_empty(operator):
+        elif is_random_or_empty(operator) or self._is_choice(operator):
             return recorded
         else:
             out = self._elsewhere(operator, changed)
         noise = self._noise.get(operator.place)
         return out if noise is None else (out[0] + noise, *out[1:])
+
+    def _is_choice(self, operator: Operator) -> bool:
+        """Tell whether only whole numbers or truth values come out: positions and masks stay."""
+        return all(
+            not self.record.values[place].dtype.is_floating_point for place in operator.outputs
+        )
 
     def _elsewhere(self, operator: Operator, changed: Mapping[int, Tensor]) -> tuple[Tensor, ...]:
         """Run what sums over no channels; statistics over channels stay as recorded.

@@ -248,6 +248,9 @@ def sync_attributes(module: nn.Module) -> None:
             layer.num_embeddings, layer.embedding_dim = layer.weight.shape
         elif isinstance(layer, nn.RNNBase):
             _sync_recurrent(layer)
+        elif isinstance(layer, nn.RNNCellBase):
+            layer.input_size = layer.weight_ih.shape[1]
+            layer.hidden_size = layer.weight_hh.shape[1]
         elif isinstance(layer, nn.MultiheadAttention) and layer.in_proj_weight is not None:
             _sync_attention(layer)
 

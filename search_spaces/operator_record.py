@@ -172,7 +172,7 @@ def refs(value: Any) -> Iterator[int]:
 def record_operators(module: nn.Module, inputs: tuple[Tensor, ...]) -> OperatorRecord:
     """Run ``module`` once and write down all its operators; it is not changed.
 
-    Fused kernels (attention) are taken apart, so that every product of matrices is seen.
+    Fused kernels (attention, recurrent layers) are taken apart, so that all products are seen.
 
     Raises:
         RuntimeError: whatever the module or torch raises.
@@ -196,12 +196,13 @@ def record_operators(module: nn.Module, inputs: tuple[Tensor, ...]) -> OperatorR
 
 @contextmanager
 def _unfused() -> Iterator[None]:
-    """Keep attention off its fused kernels."""
+    """Keep attention and recurrent layers off their fused kernels."""
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
         with ExitStack() as stack:
             stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+            stack.enter_context(torch.backends.mkldnn.flags(enabled=False))
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
@@ -215,6 +216,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._record = OperatorRecord()
         # The tensors in `values` stay alive, so that an id means one tensor.
         self._places: dict[int, int] = {}
+        self._stale: dict[int, Tensor] = {}
         # A parameter's `.data` passes no dispatcher: it is known by the memory it shares.
         self._memory: dict[tuple[object, ...], int] = {}
         for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
@@ -239,10 +241,14 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         bound = list(_bound(func._schema.arguments, args, kwargs or {}))
         arguments = {argument.name: self._referred(given) for argument, given in bound}
-        for argument, given in bound:
-            if _is_written(argument) and isinstance(given, Tensor):
-                self._keep(given)
+        written = [
+            given
+            for argument, given in bound
+            if _is_written(argument) and isinstance(given, Tensor)
+        ]
+        before = self._copies(written)
         out = func(*args, **(kwargs or {}))
+        self._keep(written, before)
         record = self._record
         inputs = tuple(refs(arguments.values()))
         outputs = tuple(self._add(tensor) for tensor in tensors_of(out))
@@ -261,20 +267,24 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._record.outputs = tuple(self._place(tensor) for tensor in out)
         return self._record
 
-    def _keep(self, tensor: Tensor) -> None:
-        """Keep a copy of what will be written over; afterwards the tensor is another value.
+    def _copies(self, written: list[Tensor]) -> dict[int, Tensor]:
+        """Return, by place, what all tensors hold that share memory with ``written``."""
+        memory = {tensor.untyped_storage().data_ptr() for tensor in written}
+        return {
+            place: tensor.clone()
+            for place, tensor in (enumerate(self._record.values) if memory else ())
+            if tensor.untyped_storage().data_ptr() in memory
+        }
 
-        Raises:
-            RuntimeError: if another tensor looks at the same memory, and would change with it.
-        """
-        place = self._place(tensor)
-        memory = tensor.untyped_storage().data_ptr()
-        if any(
-            each is not tensor and each.untyped_storage().data_ptr() == memory
-            for each in self._record.values
-        ):
-            raise RuntimeError("a part of a tensor is written in place, or one with other views")
-        self._record.values[place] = tensor.clone()
+    def _keep(self, written: list[Tensor], before: Mapping[int, Tensor]) -> None:
+        """Record what was written over as it was; a tensor that is written is another value."""
+        for place, copy in before.items():
+            tensor = self._record.values[place]
+            if any(tensor is each for each in written):
+                self._record.values[place] = copy
+            elif not torch.equal(tensor, copy):
+                self._record.values[place] = copy
+                self._stale[id(tensor)] = tensor
 
     def _add(self, tensor: Tensor) -> int:
         place = self._places[id(tensor)] = len(self._record.values)
@@ -283,6 +293,8 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _place(self, tensor: Tensor) -> int:
         known = self._places.get(id(tensor))
+        if id(tensor) in self._stale:
+            raise RuntimeError("a tensor is read whose values were written through another one")
         if known is None:
             memory = _memory(tensor)
             known = self._input_memory.get(memory, self._memory.get(memory))
