@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -197,15 +197,16 @@ def record_operators(module: nn.Module, inputs: tuple[Tensor, ...]) -> OperatorR
 @contextmanager
 def _unfused() -> Iterator[None]:
     """Keep attention and recurrent layers off their fused kernels."""
-    fast = torch.backends.mha.get_fastpath_enabled()
+    fast, onednn = torch.backends.mha.get_fastpath_enabled(), torch._C._get_mkldnn_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
+    # Through torch.backends.mkldnn.flags it would warn of hardware that is not there.
+    torch._C._set_mkldnn_enabled(False)
     try:
-        with ExitStack() as stack:
-            stack.enter_context(sdpa_kernel(SDPBackend.MATH))
-            stack.enter_context(torch.backends.mkldnn.flags(enabled=False))
+        with sdpa_kernel(SDPBackend.MATH):
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
+        torch._C._set_mkldnn_enabled(onednn)
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
