@@ -249,7 +249,7 @@ class _Discovery:
                 continue
             form = layout(labels, channels)
             if form is None:
-                return None, f"{self._where(axis)} has its channels in another order"
+                return None, f"{self._where(axis)} has its channels in another order or number"
             reads = axis in self._reads
             if not (reads and axis in self._layers):
                 members.append(_member(axis, form, reads=reads))

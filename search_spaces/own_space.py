@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,11 @@ from torch import Tensor, nn
 
 from search_spaces.channel_discovery import OUTPUTS
 from search_spaces.channel_groups import (
+    ChannelGroup,
     DeclaresChannelGroups,
+    Member,
+    axes_by_tensor,
+    channel_groups,
     frozen_member,
     frozen_tensors,
     named_tensors,
@@ -45,7 +49,8 @@ class OwnSpace(WidthSpace):
     the batch axis) by name. Groups are what the network declares, or what `trace_groups` finds; the
     first layer's name is the group's. At its full widths the network is as it comes, its own
     initialisation included. At others every layer draws its weights with ``reset_parameters``, and
-    the network's own method of that name, if it has one, comes last. Frozen layers keep their
+    the network's own method of that name, if it has one, comes last. Parameters that nothing draws
+    have the values that the network gave their first channels. Frozen layers keep their
     values and shapes at any widths of the others.
     """
 
@@ -85,8 +90,7 @@ class OwnSpace(WidthSpace):
         """Build the network with fresh weights from torch's default generator.
 
         Raises:
-            SearchSpaceError: if it cannot be made, or a tensor that was resized has no initial
-                values.
+            SearchSpaceError: if it cannot be made.
         """
         module = self.fresh()
         # Also where it declares them itself: what has been proven of them goes with the module.
@@ -187,27 +191,35 @@ def _check_output(space: OwnSpace, module: nn.Module, inputs: tuple[Tensor, ...]
         )
 
 
+@torch.no_grad()
 def _resized(module: nn.Module, widths: Mapping[str, int]) -> None:
-    frozen = _frozen_values(module)
-    shapes = {name: tensor.shape for name, tensor in named_tensors(module).items()}
+    frozen, groups = _frozen_values(module), channel_groups(module)
+    before = {name: tensor.detach().clone() for name, tensor in named_tensors(module).items()}
     resize(module, widths)
-    changed = [n for n, tensor in named_tensors(module).items() if tensor.shape != shapes[n]]
     tensors = named_tensors(module)
+    changed = [name for name, tensor in tensors.items() if tensor.shape != before[name].shape]
     for name in changed:
         tensors[name].detach().fill_(float("nan"))
     reinitialise(module)
     own = getattr(module, "reset_parameters", None)
     if callable(own):
         own()
-    with torch.no_grad():
-        for name, value in frozen.items():
-            tensors[name].copy_(value)
-    empty = [name for name in changed if bool(tensors[name].isnan().any())]
-    if empty:
-        raise SearchSpaceError(
-            f"{type(module).__name__}: {empty[0]} changes its size and no reset_parameters() gives "
-            "it values; give the network such a method"
-        )
+    axes = axes_by_tensor(groups)
+    for name in changed:
+        if bool(tensors[name].isnan().any()):
+            tensors[name].copy_(_first_channels(before[name], axes[name], widths))
+    for name, value in frozen.items():
+        tensors[name].copy_(value)
+
+
+def _first_channels(
+    value: Tensor, axes: Iterable[tuple[int, ChannelGroup, Member]], widths: Mapping[str, int]
+) -> Tensor:
+    """Return what the network itself gave the first channels; behind the last, they repeat."""
+    for axis, group, member in axes:
+        channels = torch.arange(widths.get(group.name, group.size)) % group.size
+        value = value.index_select(axis, member.entries(channels, group.size))
+    return value
 
 
 def _frozen_values(module: nn.Module) -> dict[str, Tensor]:

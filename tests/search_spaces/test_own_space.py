@@ -51,7 +51,7 @@ class Scaled(nn.Module):
 class Part(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.scale = nn.Parameter(torch.ones(4))
+        self.scale = nn.Parameter(torch.arange(4.0))
 
     def forward(self, x):
         return x * self.scale
@@ -139,11 +139,12 @@ def test_data_that_the_network_does_not_take_is_refused():
         wrong.largest()
 
 
-def test_a_tensor_without_initial_values_is_named_rather_than_left_to_chance():
+def test_a_tensor_that_no_layer_draws_has_what_the_network_gave_its_first_channels():
     found = space("Scaled")
-    smaller = found.with_widths(found.largest(), {"inner": 2})
-    with pytest.raises(SearchSpaceError, match=r"part.scale changes its size and no reset_param"):
-        found.build(smaller)
+    for width, expected in ((2, [0.0, 1.0]), (6, [0.0, 1.0, 2.0, 3.0, 0.0, 1.0])):
+        module = found.build(found.with_widths(found.largest(), {"inner": width}))
+        assert module.part.scale.tolist() == expected
+        assert bool(torch.isfinite(module.inner.weight).all())
 
 
 def test_copies_of_a_built_network_have_its_groups():

@@ -6,11 +6,13 @@ import pickle
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from search_spaces import SEARCH_SPACES, SearchSpaceError, channel_groups, resize
 from search_spaces.fresh_weights import initialise_network
 from search_spaces.gpt import GPT
-from search_spaces.trace_groups import declare_traced_groups, trace_groups
+from search_spaces.group_builder import GroupBuilder
+from search_spaces.trace_groups import declare_traced_groups, prove_groups, trace_groups
 
 
 def as_sets(groups) -> set[frozenset]:
@@ -132,3 +134,346 @@ def test_a_network_without_hidden_channels_cannot_declare_any():
 def test_a_network_that_does_not_run_cannot_be_traced():
     with pytest.raises(SearchSpaceError, match="cannot be traced"):
         trace_groups(nn.Linear(4, 2), (torch.zeros(1, 3),))
+
+
+class Middle(nn.Module):
+    """``inner`` of eight channels, then ``between``, then ``outer`` and a head."""
+
+    def __init__(self, between, width=8, norm=True) -> None:
+        super().__init__()
+        self.inner = nn.Conv2d(1, 8, 3, padding=1)
+        self.norm = nn.BatchNorm2d(8) if norm else nn.Identity()
+        self.between, self.outer = between, nn.Conv2d(width, 5, 1)
+        self.head = nn.Linear(5, 2)
+
+    def forward(self, x):
+        x = self.outer(self.between(torch.relu(self.norm(self.inner(x)))))
+        return self.head(torch.relu(x).mean((2, 3)))
+
+
+def middle(between, width=8, **changes):
+    torch.manual_seed(0)
+    found = trace_groups(Middle(between, width, **changes), (torch.zeros(2, 1, 4, 4),))
+    return found, {group.name: group for group in found.groups}
+
+
+def shuffled(x):
+    n, c, h, w = x.shape
+    return x.view(n, 2, c // 2, h, w).transpose(1, 2).reshape(n, c, h, w)
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        lambda x: x.flip(1),
+        lambda x: torch.roll(x, 1, 1),
+        lambda x: torch.cat(x.chunk(2, 1)[::-1], 1),
+        lambda x: x[:, [1, 0, 3, 2, 5, 4, 7, 6]],
+        shuffled,
+        nn.ChannelShuffle(4),
+    ],
+)
+def test_channels_in_another_order_keep_their_width_and_the_layer_is_told(between):
+    found, groups = middle(between)
+    assert set(groups) == {"outer"}
+    assert found.fixed == ("inner", "head")
+    assert found.reasons["inner"] == "outer has its channels in another order or number"
+
+
+@pytest.mark.parametrize(
+    ("between", "width", "reason"),
+    [
+        (lambda x: torch.cat([x, x[:, :2]], 1), 10, "outer has its channels in another order or"),
+        (lambda x: x[:, :4], 4, "outer has more channels than it, or fewer"),
+        (lambda x: x + x.flip(1), 8, "between it and outer channels are mixed"),
+        (nn.Conv2d(8, 8, 1, groups=2), 8, "between reads it in groups of channels or"),
+        (nn.GroupNorm(2, 8), 8, "its code or its other layers rely on its width"),
+        (lambda x: x.view(-1, 8, 4, 4), 8, "its code or its other layers rely on its width"),
+    ],
+)
+def test_what_does_not_agree_keeps_its_width_with_a_reason(between, width, reason):
+    found, groups = middle(between, width)
+    assert "inner" not in groups
+    assert found.reasons["inner"].startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("between", "width", "layout"),
+    [
+        (lambda x: torch.cat([x, -x], 1), 16, (1, 2)),
+        (lambda x: x.repeat_interleave(2, 1), 16, (2, 1)),
+        (lambda x: torch.roll(x, 1, 2).flip(3).transpose(2, 3), 8, (1, 1)),
+        (lambda x: F.pixel_unshuffle(x, 2), 32, (4, 1)),
+    ],
+)
+def test_a_reader_of_several_entries_a_channel_knows_which(between, width, layout):
+    _, groups = middle(between, width)
+    (reader,) = [member for member in groups["inner"].members if member.reads]
+    assert (reader.tensor, reader.axis, (reader.repeat, reader.blocks)) == (
+        "outer.weight",
+        1,
+        layout,
+    )
+
+
+@pytest.mark.parametrize(
+    ("order", "repeat", "blocks"),
+    [((1, 2, 3), 16, 1), ((2, 3, 1), 1, 16), ((2, 1, 3), 4, 4), ((3, 2, 1), 1, 16)],
+)
+def test_flattened_feature_maps_are_read_in_the_order_of_their_axes(order, repeat, blocks):
+    class Flattened(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner, self.head = nn.Conv2d(1, 5, 3, padding=1), nn.Linear(80, 2)
+
+        def forward(self, x):
+            return self.head(self.inner(x).permute(0, *order).flatten(1))
+
+    (group,) = trace_groups(Flattened(), (torch.zeros(2, 1, 4, 4),)).groups
+    assert group.size == 5
+    (reader,) = [member for member in group.members if member.reads]
+    assert (reader.repeat, reader.blocks) == (repeat, blocks)
+
+
+@pytest.mark.parametrize(
+    ("between", "size", "layout"),
+    [(nn.GLU(1), 4, (1, 2)), (nn.PixelShuffle(2), 2, (4, 1))],
+)
+def test_entries_that_make_one_channel_together_go_together(between, size, layout):
+    _, groups = middle(between, size)
+    assert groups["inner"].size == size
+    makers = [member for member in groups["inner"].members if not member.reads]
+    assert {(member.repeat, member.blocks) for member in makers} == {layout}
+
+
+NORMS = (
+    nn.GroupNorm(1, 8),
+    lambda x: F.layer_norm(x.permute(0, 2, 3, 1), (x.shape[1],)).permute(0, 3, 1, 2),
+    lambda x: F.normalize(x, dim=1),
+    lambda x: x.softmax(1),
+    lambda x: x - x.mean(1, keepdim=True),
+    lambda x: x * torch.rsqrt(x.square().mean(1, keepdim=True) + 1e-6),
+    lambda x: x * x.shape[1] ** -0.5,
+    lambda x: x * x.amax(1, keepdim=True).sigmoid(),
+)
+
+
+@pytest.mark.parametrize("between", NORMS)
+def test_channels_of_a_norm_or_scale_over_them_may_be_of_any_number_but_none_can_go(between):
+    _, groups = middle(between)
+    assert groups["inner"].kept.startswith("without some of its channels the others change")
+    assert not groups["outer"].kept
+
+
+@pytest.mark.parametrize(
+    ("between", "gate"),
+    [
+        *((act, "norms") for act in (torch.relu, F.gelu, F.hardswish, F.silu, torch.tanh)),
+        *((act, "readers") for act in (torch.sigmoid, F.softplus, F.hardsigmoid, torch.cos)),
+        (nn.BatchNorm2d(8), "norms"),
+        (nn.InstanceNorm2d(8), "norms"),
+        (nn.InstanceNorm2d(8, affine=True), "readers"),
+        (lambda x: x + 1, "readers"),
+        (nn.Dropout2d(), "norms"),
+        (nn.PReLU(8), "norms"),
+    ],
+)
+def test_gates_are_where_zero_closes_a_channel(between, gate):
+    _, groups = middle(between)
+    assert (groups["inner"].gate, groups["inner"].kept) == (gate, "")
+    assert groups["outer"].gate == "readers"
+
+
+def test_a_norm_that_does_more_than_torchs_own_is_not_gated():
+    class NormAct(nn.BatchNorm2d):
+        def forward(self, x):
+            return F.silu(super().forward(x))
+
+    _, groups = middle(NormAct(8), norm=False)
+    assert groups["inner"].gate == "readers"
+
+
+class Stream(nn.Module):
+    """A residual stream with a bare projection or a shortcut from before the norm."""
+
+    def __init__(self, kind) -> None:
+        super().__init__()
+        self.kind = kind
+        self.inner, self.norm = nn.Conv2d(1, 6, 1), nn.BatchNorm2d(6)
+        self.conv, self.norm2 = nn.Conv2d(6, 6, 1), nn.BatchNorm2d(6)
+        self.side, self.head = nn.Conv2d(1, 6, 1), nn.Linear(6, 2)
+
+    def forward(self, x):
+        raw = self.inner(x)
+        y = self.norm2(self.conv(torch.relu(self.norm(raw))))
+        short = {"bare": self.side(x), "raw": raw, "normed": self.norm(raw)}[self.kind]
+        return self.head(torch.relu(y + short).mean((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "gate"), [("bare", "readers"), ("raw", "readers"), ("normed", "norms")]
+)
+def test_a_shortcut_past_the_norms_moves_the_gate_to_the_readers(kind, gate):
+    found = trace_groups(Stream(kind), (torch.zeros(2, 1, 4, 4),))
+    gates = {tensor: group.gate for group in found.groups for tensor in tensors_of(group)}
+    assert gates["norm2.weight"] == gate
+
+
+def tensors_of(group):
+    return [member.tensor for member in group.members]
+
+
+def test_heads_of_torchs_attention_are_a_group_by_whole_heads():
+    class Attends(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner, self.norm = nn.Linear(5, 12), nn.LayerNorm(12)
+            self.attention = nn.MultiheadAttention(12, 3, batch_first=True)
+            self.head = nn.Linear(12, 2)
+
+        def forward(self, x):
+            x = self.inner(x)
+            return self.head(x + self.attention(x, x, x, need_weights=False)[0]).mean(1)
+
+    (group,) = trace_groups(Attends(), (torch.zeros(2, 4, 5),)).groups
+    assert (group.size, group.gate, group.kept) == (3, "readers", "")
+    layouts = {(m.tensor, m.axis): (m.repeat, m.blocks) for m in group.members}
+    assert layouts["attention.in_proj_weight", 0] == (4, 3)
+    assert layouts["attention.in_proj_weight", 1] == (4, 1)
+    assert layouts["attention.out_proj.weight", 1] == (4, 1)
+
+
+def test_queries_and_keys_are_a_group_that_only_their_product_reads():
+    class NonLocal(nn.Module):
+        def __init__(self, scaled) -> None:
+            super().__init__()
+            self.query, self.key, self.value = (nn.Linear(5, 4) for _ in range(3))
+            self.head, self.scaled = nn.Linear(4, 2), scaled
+
+        def forward(self, x):
+            query, key = self.query(x), self.key(x)
+            scores = query @ key.transpose(1, 2)
+            scores = scores * query.shape[-1] ** -0.5 if self.scaled else scores
+            return self.head(scores.softmax(-1) @ self.value(x)).mean(1)
+
+    for scaled in (False, True):
+        found = trace_groups(NonLocal(scaled), (torch.zeros(2, 4, 5),))
+        groups = {group.name: group for group in found.groups}
+        assert set(groups) == {"query", "value"}
+        assert {m.tensor for m in groups["query"].members if m.reads} == {"key.weight", "key.bias"}
+        assert groups["query"].gate == "readers"
+        # With scaled scores a narrower product has another scale.
+        assert bool(groups["query"].kept) is scaled
+
+
+@pytest.mark.parametrize(
+    ("weight", "between"),
+    [
+        ((6, 8), lambda x, w: F.conv2d(x, w[:, :, None, None])),
+        ((6, 8), lambda x, w: F.linear(x.permute(0, 2, 3, 1), w).permute(0, 3, 1, 2)),
+        ((8, 6), lambda x, w: (x.permute(0, 2, 3, 1) @ w).permute(0, 3, 1, 2)),
+        ((6, 8), lambda x, w: (w @ x.flatten(2)).unflatten(2, x.shape[2:])),
+        ((8, 6), lambda x, w: torch.einsum("nchw,co->nohw", x, w)),
+        ((8, 6), lambda x, w: F.conv_transpose2d(x, w[:, :, None, None])),
+    ],
+)
+def test_functions_with_parameters_make_and_read_channels_as_layers_do(weight, between):
+    class Written(Middle):
+        def __init__(self) -> None:
+            super().__init__(None, 6)
+            self.matrix = nn.Parameter(torch.randn(weight))
+
+        def forward(self, x):
+            x = between(torch.relu(self.norm(self.inner(x))), self.matrix)
+            return self.head(torch.relu(self.outer(x)).mean((2, 3)))
+
+    found = trace_groups(Written(), (torch.zeros(2, 1, 4, 4),))
+    groups = {group.name: group for group in found.groups}
+    assert {name: group.size for name, group in groups.items()} == {
+        "matrix": 6,
+        "inner": 8,
+        "outer": 5,
+    }
+    (reader,) = [member for member in groups["inner"].members if member.reads]
+    assert (reader.tensor, weight[reader.axis]) == ("matrix", 8)
+
+
+def test_a_weight_that_is_computed_at_every_call_keeps_its_width_by_the_layers_name():
+    from torch.nn.utils import parametrizations
+
+    found, _ = middle(parametrizations.weight_norm(nn.Conv2d(8, 8, 1)))
+    assert found.reasons["between"].startswith("its weight is computed at every call from")
+    assert found.reasons["inner"].startswith("between reads it")
+
+
+def test_a_mask_of_one_channel_leaves_what_it_masks_free():
+    class Masked(Middle):
+        def __init__(self) -> None:
+            super().__init__(None)
+            self.mask = nn.Conv2d(8, 1, 1)
+
+        def forward(self, x):
+            x = torch.relu(self.norm(self.inner(x)))
+            x = self.outer(x * torch.sigmoid(self.mask(x)))
+            return self.head(x.mean((2, 3)))
+
+    found = trace_groups(Masked(), (torch.zeros(2, 1, 4, 4),))
+    assert {group.name for group in found.groups} == {"inner", "outer"}
+    assert found.reasons["mask"] == "its one channel acts on many"
+
+
+def test_tokens_positions_and_a_class_token_follow_the_channels_of_their_stream():
+    class Tokens(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.patch = nn.Conv2d(1, 6, 2, 2)
+            self.token = nn.Parameter(torch.zeros(1, 1, 6))
+            self.places = nn.Parameter(torch.zeros(1, 5, 6))
+            self.expand, self.contract = nn.Linear(6, 7), nn.Linear(7, 6)
+            self.scale, self.head = nn.Parameter(torch.full((6,), 1e-6)), nn.Linear(6, 2)
+
+        def forward(self, x):
+            x = self.patch(x).flatten(2).transpose(1, 2)
+            x = torch.cat([self.token.expand(len(x), -1, -1), x], 1) + self.places
+            return self.head((x + self.scale * self.contract(F.gelu(self.expand(x))))[:, 0])
+
+    found = trace_groups(Tokens(), (torch.zeros(2, 1, 4, 4),))
+    stream = next(group for group in found.groups if group.size == 6)
+    axes = {(member.tensor, member.axis) for member in stream.members}
+    assert {("token", 2), ("places", 2), ("scale", 0), ("patch.weight", 0)} <= axes
+
+
+def test_tracing_moves_no_seed_and_changes_no_network():
+    module = Middle(nn.Identity())
+    before = copy.deepcopy(module.state_dict())
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    trace_groups(module, (torch.zeros(2, 1, 4, 4),))
+    assert torch.equal(torch.rand(2), expected)
+    assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
+    assert module.training
+
+
+class Declared(Middle):
+    """It declares its groups itself, and wrongly where ``between`` turns their order."""
+
+    def channel_groups(self):
+        builder = GroupBuilder(self)
+        builder.produced_by("inner", self.inner, self.norm)
+        builder.consumed_by("inner", self.outer)
+        builder.produced_by("outer", self.outer)
+        builder.consumed_by("outer", self.head)
+        return builder.groups()
+
+
+def test_groups_that_a_network_declares_are_tried_as_well():
+    x = (torch.zeros(2, 1, 4, 4),)
+    right = {g.name: g for g in prove_groups(Declared(nn.Identity()), x).groups}
+    assert (right["inner"].gate, right["outer"].gate) == ("norms", "readers")
+    assert not any(group.kept for group in right.values())
+    wrong = {g.name: g for g in prove_groups(Declared(lambda x: x.flip(1)), x).groups}
+    assert wrong["inner"].kept
+    assert not wrong["outer"].kept
+    open_gate = {g.name: g for g in prove_groups(Declared(torch.sigmoid), x).groups}
+    assert (open_gate["inner"].gate, open_gate["inner"].kept) == ("readers", "")
