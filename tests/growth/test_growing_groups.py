@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 import cost_models
 from growsearch.errors import UsageError
-from growsearch.growth import Budget, GrowthConfig, grow
+from growsearch.growth import Budget, GrowthConfig, GrowthOptions, grow
 from growsearch.growth.growing_groups import growing_groups
 from growsearch.training import Recipe
 from search_spaces import SearchSpaceError, channel_groups, search_space
@@ -228,6 +228,90 @@ def test_norms_without_statistics_and_layers_without_norms_grow_within_the_budge
     space = space_of(network)
     space.build(result.architecture).load_state_dict(result.model.state_dict())
     assert {g.name: g.size for g in channel_groups(result.model)} == result.history[-1].widths
+
+
+class StoppedError(Exception):
+    """Stands for a kill at the end of an epoch."""
+
+
+@pytest.mark.parametrize("stop", [2, 5])
+def test_a_stopped_run_of_layers_without_norms_goes_on_to_the_bit(stop, dataset, tmp_path):
+    space = space_of(WithoutNorms)
+    config = GrowthConfig(recipe=Recipe(epochs=6, batch_size=16), freeze_at=0.67)
+
+    def run(**options):
+        options = GrowthOptions(**options)
+        return grow(space, dataset, budget=Budget(macs=0.4), config=config, options=options)
+
+    def end(epoch):
+        if epoch.epoch == stop:
+            raise StoppedError
+
+    whole = run()
+    with pytest.raises(StoppedError):
+        run(checkpoint=tmp_path / "c", on_epoch=end)
+    again = run(checkpoint=tmp_path / "c")
+    assert again.history == whole.history
+    for name, tensor in whole.model.state_dict().items():
+        assert torch.equal(tensor, again.model.state_dict()[name]), name
+
+
+class Up(Chain):
+    def change(self):
+        self.up, self.norm = nn.ConvTranspose2d(8, 6, 2, 2), nn.BatchNorm2d(6)
+        self.each = nn.ConvTranspose2d(6, 6, 2, 1, groups=6)
+        self.c = layer(6, 10)
+
+    def middle(self, x):
+        return self.each(torch.relu(self.norm(self.up(x))))
+
+
+class ChannelsLast(Chain):
+    def change(self):
+        self.head = nn.Linear(10 * 36, CLASSES)
+
+    def forward(self, x):
+        return self.head(self.c(self.b(self.a(x))).permute(0, 2, 3, 1).flatten(1))
+
+
+class Attends(Chain):
+    def change(self):
+        self.attention = nn.MultiheadAttention(8, 4, batch_first=True)
+
+    def middle(self, x):
+        tokens = x.flatten(2).transpose(1, 2)
+        mixed = self.attention(tokens, tokens, tokens, need_weights=False)[0]
+        return (tokens + mixed).transpose(1, 2).unflatten(2, x.shape[2:])
+
+
+class NonLocal(Chain):
+    def change(self):
+        self.query, self.key = layer(8, 6), layer(8, 6)
+
+    def middle(self, x):
+        query, key, value = self.query(x).flatten(2), self.key(x).flatten(2), x.flatten(2)
+        weights = (query.transpose(1, 2) @ key).softmax(-1)
+        return (value @ weights.transpose(1, 2)).unflatten(2, x.shape[2:])
+
+
+class OwnWeight(Chain):
+    def change(self):
+        self.weight = nn.Parameter(0.1 * torch.randn(8, 8, 3, 3))
+
+    def middle(self, x):
+        return torch.sigmoid(F.conv2d(x, self.weight, padding=1))
+
+
+@pytest.mark.parametrize("network", [Up, ChannelsLast, Attends, NonLocal, OwnWeight])
+def test_a_budget_of_macs_is_kept_by_the_trace_whatever_does_them(network, dataset):
+    result = grown(network, dataset, Budget(macs=0.4))
+    space = space_of(network)
+    full = cost_models.trace(space.build(space.largest()), space.example_inputs()).dense_macs
+    work = cost_models.trace(result.model, space.example_inputs())
+    assert (result.full_macs, result.macs) == (full, work.dense_macs)
+    assert result.macs <= 0.4 * full
+    assert result.parameters == work.parameters
+    space.build(result.architecture).load_state_dict(result.model.state_dict())
 
 
 def test_groups_of_the_registrys_spaces_all_grow(space):

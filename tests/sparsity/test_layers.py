@@ -1,14 +1,21 @@
+import copy
+
 import pytest
 import torch
 from torch import nn
 
 from growsearch.errors import UsageError
 from growsearch.sparsity import (
+    Blocks,
+    NOfM,
     first_and_last,
+    layer_sparsities,
     macs_per_weight,
     masked_sparsity,
     prunable_layers,
     prunable_parameters,
+    sparsify_blocks,
+    sparsify_n_of_m,
 )
 
 
@@ -76,3 +83,41 @@ def test_masked_sparsity_pays_for_excluded_layers(tiny):
     assert masked_sparsity(tiny(), 0.5, ("conv1.weight",)) == pytest.approx(96 / 156)
     with pytest.raises(UsageError, match="excluded layers"):
         masked_sparsity(tiny(), 0.9, ("conv2.weight",))
+
+
+def test_what_a_layer_puts_out_and_takes_in_is_read_off_its_own_layout():
+    model = nn.Sequential(
+        nn.Conv2d(4, 6, 3, groups=2),
+        nn.ConvTranspose2d(6, 8, 3, groups=2),
+        nn.ConvTranspose2d(8, 8, 3, groups=8),
+        nn.ConvTranspose1d(8, 3, 2),
+        nn.Linear(3, 5),
+    )
+    layers = prunable_layers(model)
+    assert [layer.shape for layer in layers[1:4]] == [(6, 4, 3, 3), (8, 1, 3, 3), (8, 3, 2)]
+    assert [layer.fans for layer in layers] == [(6, 2), (8, 3), (8, 1), (3, 8), (5, 3)]
+
+
+def test_densities_of_a_transposed_convolution_are_those_of_its_mirror_image():
+    plain = nn.Sequential(nn.Conv2d(8, 4, 3, groups=2), nn.Linear(9, 9))
+    turned = nn.Sequential(nn.ConvTranspose2d(8, 4, 3, groups=2), nn.Linear(9, 9))
+    for distribution in ("er", "erk", "uniform"):
+        assert layer_sparsities(plain, 0.6, distribution) == layer_sparsities(
+            turned, 0.6, distribution
+        )
+
+
+def test_patterns_along_inputs_are_refused_for_a_transposed_convolution(generator):
+    model = nn.Sequential(nn.ConvTranspose2d(4, 8, 2), nn.Conv2d(8, 4, 2))
+    for sparsify, pattern in ((sparsify_n_of_m, NOfM(2, 4)), (sparsify_blocks, Blocks(2, 2))):
+        more = {} if sparsify is sparsify_n_of_m else {"sparsity": 0.5}
+        with pytest.raises(UsageError, match=r"0.weight: patterns lie along what makes one output"):
+            sparsify(copy.deepcopy(model), pattern, generator=generator, **more)
+        masks = sparsify(
+            copy.deepcopy(model),
+            pattern,
+            generator=generator,
+            exclude=("0.weight",),
+            **(more and {"sparsity": 0.25}),
+        )
+        assert tuple(masks) == ("1.weight",)

@@ -2,11 +2,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from growsearch.errors import UsageError
 from growsearch.tickets.granularity import (
     GRANULARITIES,
     check_granularity,
+    check_layers,
     choose_units,
     expanded,
     pooled,
@@ -24,6 +26,15 @@ def test_units_are_weights_rows_kernels_and_channels() -> None:
 def test_an_unknown_granularity_lists_the_valid_ones() -> None:
     with pytest.raises(UsageError, match="valid: unstructured, row, kernel, channel"):
         check_granularity("column")
+
+
+def test_whole_output_channels_of_a_transposed_convolution_cannot_be_had() -> None:
+    model = nn.Sequential(nn.Conv2d(2, 4, 3), nn.ConvTranspose2d(4, 2, 3))
+    for granularity in ("unstructured", "row", "kernel"):
+        check_layers(model, ["0.weight", "1.weight"], granularity)
+    check_layers(model, ["0.weight"], "channel")
+    with pytest.raises(UsageError, match=r"cannot be had for 1.weight, a transposed convolution"):
+        check_layers(model, ["0.weight", "1.weight"], "channel")
 
 
 @pytest.mark.parametrize("granularity", GRANULARITIES)

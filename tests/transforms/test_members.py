@@ -1,14 +1,22 @@
 """What each member of the family computes, against formulas written out by hand."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+import cost_models
 from growsearch.errors import UsageError
+from growsearch.sparsity import NOfM, prunable_layers
 from growsearch.sparsity.masks import Masks
 from growsearch.transforms import apply, expand, transform
+from growsearch.transforms.applying import fitting
+from growsearch.transforms.expansion import ExpansionRequest
+from growsearch.transforms.sparse_wide import sparse_wide
 from search_spaces.mlp import MLP
+from search_spaces.trace_groups import declare_traced_groups
 
 
 def randomise_norms(module: nn.Module) -> None:
@@ -226,3 +234,57 @@ def test_low_rank_whose_ends_cost_more_than_the_dense_network_is_refused():
             sparsity=0.75,
             example_inputs=(torch.zeros(1, 90),),
         )
+
+
+class Upwards(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.up = nn.Conv2d(1, 8, 3, padding=1), nn.ConvTranspose2d(8, 12, 2, 2)
+        self.each = nn.ConvTranspose2d(12, 12, 3, groups=12)
+        self.join, self.last = nn.ConvTranspose2d(12, 10, 3, 2), nn.Conv2d(10, 3, 1)
+
+    def forward(self, x):
+        x = F.relu(self.each(F.relu(self.up(F.relu(self.first(x))))))
+        return self.last(F.relu(self.join(x))).mean((2, 3))
+
+
+def test_wide_transposed_convolutions_do_exactly_the_macs_that_are_reported():
+    inputs = (torch.randn(2, 1, 6, 6),)
+    dense = Upwards()
+    target = cost_models.trace(dense, inputs).dense_macs
+    done = transform(dense, "sparse_wide", sparsity=0.75, example_inputs=inputs)
+    assert done.module.up.weight.shape[:2] == (16, 24)
+    assert (done.module.up.in_channels, done.module.up.out_channels) == (16, 24)
+    assert (done.module.each.groups, done.module.each.in_channels) == (24, 24)
+    counted = cost_models.trace(done.module, inputs).effective_macs
+    assert counted == done.match.macs
+    assert done.match.target_macs == target
+    assert abs(counted / target - 1) < 1e-3
+
+
+def test_no_pattern_fits_a_transposed_convolution():
+    module = Upwards()
+    names = [layer.name for layer in prunable_layers(module)]
+    assert fitting(module, names, NOfM(1, 2)) == ("last.weight",)
+    with pytest.raises(UsageError, match="no layer of Upwards falls into whole units"):
+        fitting(module, ("up.weight", "join.weight"), NOfM(1, 2))
+
+
+def test_wide_leaves_frozen_layers_their_values_and_shapes():
+    dense = nn.Sequential(
+        nn.Conv2d(1, 8, 3),
+        nn.ReLU(),
+        nn.Conv2d(8, 8, 3),
+        nn.ReLU(),
+        nn.Conv2d(8, 8, 3),
+        nn.ReLU(),
+        nn.Conv2d(8, 6, 3),
+        nn.ReLU(),
+        nn.Conv2d(6, 3, 1),
+    )
+    dense[2].weight.requires_grad = False
+    request = ExpansionRequest(module=copy.deepcopy(dense), sparsity=0.75)
+    declare_traced_groups(request.module, (torch.randn(1, 1, 10, 10),))
+    wide = sparse_wide(request).module
+    assert torch.equal(wide[2].weight, dense[2].weight)
+    assert (wide[0].out_channels, wide[4].in_channels, wide[4].out_channels) == (8, 8, 16)
