@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from search_spaces.channel_groups import (
 )
 from search_spaces.operator_record import tensors_of
 
+_BOTH = frozenset({0, 1})
 # Of the largest output, in double and in single precision.
 _TOLERANCES = {torch.float64: 1e-8, torch.float32: 1e-4}
 
@@ -56,28 +58,40 @@ def silence_channels(
                 tensors[name].index_fill_(axis, entries, 0.0)
 
 
-def removable(
-    module: nn.Module, groups: Sequence[ChannelGroup], inputs: tuple[Tensor, ...]
-) -> tuple[set[str], set[str]]:
-    """Return the names of groups whose channels can, and of those whose channels cannot be removed.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """What came of removing every other channel of some groups, and then the others.
 
-    Every other channel of a group goes, then the others; each time the small network must put out
-    what the full one does when all that reads these channels is zero there. Groups that the outputs
-    do not depend on here are in neither set.
+    ``proven`` are the halves (0, 1) whose removal the outputs would have heard and was right, by
+    the names of groups; ``refuted`` the groups where it was not. A group that the outputs do not
+    depend on is in neither.
+    """
+
+    proven: Mapping[str, frozenset[int]]
+    refuted: frozenset[str]
+
+
+def try_removal(
+    module: nn.Module, groups: Sequence[ChannelGroup], inputs: tuple[Tensor, ...]
+) -> Removal:
+    """Remove one half of the channels of all ``groups``, then the other.
+
+    Each time the small network must put out what the full one does when all that reads these
+    channels is zero there.
 
     Args:
         module: in evaluation mode, with weights under which channels matter. It stays as it is.
-        groups: of ``module``; all are tried together, and one by one where that fails.
+        groups: of ``module``; all are tried together, and in parts where that fails.
         inputs: batch first, with values that differ.
     """
-    whole = {group.name for group in groups if group.size == 1}
-    heard = _heard(module, groups, inputs)
-    tried = [group for group in groups if group.name in heard - whole]
-    alone = _agreeing(module, groups, tried, inputs)
-    if not _agrees(module, groups, alone, inputs):
-        alone = []
-    found = {group.name for group in alone}
-    return whole | found, {group.name for group in tried} - found
+    whole = {group.name: _BOTH for group in groups if group.size == 1}
+    heard = {n: halves for n, halves in _heard(module, groups, inputs).items() if n not in whole}
+    tried = [group for group in groups if group.name in heard]
+    agreed = _agreeing(module, groups, tried, inputs)
+    if not _agrees(module, groups, agreed, inputs):
+        agreed = []
+    found = {group.name: heard[group.name] for group in agreed}
+    return Removal(proven=whole | found, refuted=frozenset(heard) - frozenset(found))
 
 
 def _agreeing(
@@ -98,10 +112,10 @@ def _agreeing(
 
 def _heard(
     module: nn.Module, groups: Sequence[ChannelGroup], inputs: tuple[Tensor, ...]
-) -> set[str]:
-    """Return the groups whose readers have a gradient: a removal that changes nothing is no proof.
+) -> dict[str, frozenset[int]]:
+    """Return the halves of each group whose readers have a gradient, where one has.
 
-    Some channel of each half must have one; others may be silent on a few examples.
+    A removal that changes nothing is no proof; single channels may be silent on a few examples.
     """
     probe = copy.deepcopy(module).requires_grad_(True)
     generator = torch.Generator().manual_seed(0)
@@ -112,9 +126,10 @@ def _heard(
                 drawn = torch.randn(out.shape, generator=generator)
                 total = total + (out * drawn.to(out)).sum()
         if not total.requires_grad:
-            return set()
+            return {}
         total.backward()  # type: ignore[no-untyped-call]
-    parameters, found = dict(probe.named_parameters()), set()
+    parameters = dict(probe.named_parameters())
+    found: dict[str, frozenset[int]] = {}
     for group in groups:
         heard = torch.zeros(group.size, dtype=torch.bool)
         for member in group.members:
@@ -125,8 +140,9 @@ def _heard(
                 every = member.entries(torch.arange(group.size), group.size)
                 channels = torch.arange(group.size).repeat_interleave(member.repeat)
                 heard[channels.repeat(member.blocks)[by_entry[every]]] = True
-        if bool(heard[::2].any()) and bool(heard[1::2].any() or group.size == 1):
-            found.add(group.name)
+        halves = frozenset(first for first in _BOTH if bool(heard[first::2].any()))
+        if halves:
+            found[group.name] = halves
     return found
 
 
@@ -159,7 +175,7 @@ def closed_by_norms(
 ) -> set[str]:
     """Return the names of groups that zeros behind their BatchNorms close, and recurrent ones.
 
-    The arguments are those of `removable`. A recurrent layer is gated at its own output.
+    The arguments are those of `try_removal`. A recurrent layer is gated at its own output.
     """
     found = set()
     for group in groups:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from search_spaces.channel_discovery import MIXING, discover_groups
 from search_spaces.channel_gates import gated_group
 from search_spaces.channel_groups import ChannelGroup, channel_groups, named_tensors, resize
-from search_spaces.channel_removal import closed_by_norms, removable
+from search_spaces.channel_removal import closed_by_norms, try_removal
 from search_spaces.errors import SearchSpaceError
 from search_spaces.network_probe import network_probe
 from search_spaces.operator_record import record_operators, tensors_of
@@ -117,24 +117,27 @@ def _proven(
 ) -> tuple[ChannelGroup, ...]:
     """Return the groups, those of which no channel can be removed exactly as ``kept``."""
     open_groups = [group for group in groups if not group.kept]
-    whole: set[str] = set()
-    mixing: set[str] = set()
+    proven: dict[str, frozenset[int]] = {}
+    refuted: set[str] = set()
     for _ in range(_PROBES):
         # On another one a layer may be heard that was silent on this.
         probe, inputs = network_probe(module, example_inputs, generator, double=True)
-        one, other = removable(probe, open_groups, inputs)
-        whole, mixing = whole | one, mixing | other
-        if len(whole | mixing) == len(open_groups):
+        found = try_removal(probe, open_groups, inputs)
+        refuted |= found.refuted
+        for name, halves in found.proven.items():
+            proven[name] = proven.get(name, frozenset()) | halves
+        if all(g.name in refuted or len(proven.get(g.name, ())) == 2 for g in open_groups):
             break
-    return tuple(
-        group
-        if group.name in whole - mixing
-        else replace(group, kept=group.kept or (MIXING if group.name in mixing else _SILENT))
-        for group in groups
-    )
+
+    def reason(group: ChannelGroup) -> str:
+        if group.kept or group.name in refuted:
+            return group.kept or MIXING
+        return "" if len(proven.get(group.name, ())) == 2 else _SILENT
+
+    return tuple(replace(group, kept=reason(group)) for group in groups)
 
 
-_PROBES = 4
+_PROBES = 8
 _SILENT = "the outputs do not depend on its channels, so that nothing can be proven of them"
 
 

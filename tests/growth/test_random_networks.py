@@ -13,7 +13,7 @@ from growsearch.growth.cost_terms import parameter_terms
 from growsearch.growth.gate import insert_gates
 from growsearch.growth.surgery import Surgeon
 from growsearch.growth.traced_macs import traced_mac_terms
-from search_spaces import channel_groups
+from search_spaces import ChannelGroup, Member, channel_groups
 from search_spaces.channel_groups import is_consumed, named_tensors
 from search_spaces.trace_groups import declare_groups, trace_groups
 
@@ -399,6 +399,26 @@ def test_parameters_and_macs_at_any_widths_are_those_of_the_network(seed):
         work = cost_models.trace(small, (x[:1],))
         assert macs.exact(sizes) == work.dense_macs
         assert parameters.exact(sizes) == work.parameters
+
+
+@torch.no_grad()
+def test_a_group_in_the_wrong_order_is_seen():
+    class Turned(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.Conv2d(1, 6, 3), nn.Conv2d(6, 3, 1)
+
+        def forward(self, x):
+            return self.second(self.first(x).flip(1)).mean((2, 3))
+
+    members = [Member(tensor=f"first.{leaf}", axis=0) for leaf in ("weight", "bias")]
+    members.append(Member(tensor="second.weight", axis=1))
+    wrong = ChannelGroup(name="wrong", size=6, members=tuple(members))
+    network, x = Turned(), torch.randn(4, 1, SIZE, SIZE)
+    declare_groups(network, (wrong,))
+    dead = half((wrong,), 0)
+    small, full = without(network, (wrong,), dead), silenced(network, (wrong,), dead)
+    assert not torch.allclose(small(x), full(x))
 
 
 def test_the_networks_hold_groups_gated_both_ways_and_groups_that_are_kept():
