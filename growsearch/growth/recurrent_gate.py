@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from growsearch.growth.reader_gate import spread
 from search_spaces import ChannelGroup
 from search_spaces.channel_groups import axes_by_tensor, channel_groups, is_consumed
 
@@ -158,7 +159,7 @@ def reader_factors(module: nn.Module) -> dict[str, Tensor]:
     for name, axes in axes_by_tensor(groups).items():
         for axis, group, member in axes:
             if group.name in gates and is_consumed(module, member):
-                gate = gates[group.name].repeat_interleave(member.repeat)
+                gate = spread(gates[group.name], member)
                 weight = module.get_parameter(name)
                 factors[name] = gate.view([-1 if a == axis else 1 for a in range(weight.ndim)])
     return factors

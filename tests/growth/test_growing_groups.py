@@ -314,6 +314,14 @@ def test_a_budget_of_macs_is_kept_by_the_trace_whatever_does_them(network, datas
     space.build(result.architecture).load_state_dict(result.model.state_dict())
 
 
+@pytest.mark.parametrize("network", [ChannelsLast, WithoutNorms, Attends, NonLocal])
+def test_births_by_gradient_grow_such_networks_too(network, dataset):
+    recipe = Recipe(epochs=3, batch_size=16)
+    config = GrowthConfig(recipe=recipe, birth="gradient")
+    result = grow(space_of(network), dataset, budget=Budget(macs=0.4), config=config, seed=0)
+    assert result.cost <= result.limit
+
+
 def test_groups_of_the_registrys_spaces_all_grow(space):
     found = growing_groups(space, space.build(space.largest()))
     assert len(found.groups) == 4

@@ -8,7 +8,7 @@ from torch import nn
 
 from growsearch.growth.gate import insert_gates
 from growsearch.growth.reader_gate import reader_gates
-from growsearch.growth.surgery import fold_gates
+from growsearch.growth.surgery import Surgeon, fold_gates
 from growsearch.training import Recipe, make_optimizer
 from search_spaces import channel_groups
 from search_spaces.trace_groups import declare_traced_groups
@@ -115,3 +115,32 @@ def test_copies_have_gates_of_their_own():
     assert not torch.equal(twin.eval()(x), module.eval()(x))
     gates["inner"].set(torch.zeros(5))
     assert torch.equal(twin(x), module(x))
+
+
+class Flattened(nn.Module):
+    def __init__(self, order):
+        super().__init__()
+        self.inner, self.norm = nn.Conv2d(1, 5, 3), nn.BatchNorm2d(5)
+        self.head, self.order = nn.Linear(20, 3), order
+
+    def forward(self, x):
+        x = torch.relu(self.norm(self.inner(x.view(-1, 1, 4, 4))))
+        return self.head(x.permute(0, *self.order).flatten(1))
+
+
+def test_the_gradients_of_a_channels_readers_do_not_depend_on_the_order_of_flattening():
+    x, found = torch.randn(8, 16), []
+    for order in ((1, 2, 3), (2, 3, 1)):
+        torch.manual_seed(0)
+        module = Flattened(order)
+        with torch.no_grad():  # the same function: column (channel, row, column) of the first
+            columns = torch.arange(20).view(5, 2, 2).permute([axis - 1 for axis in order])
+            module.head.weight.copy_(module.head.weight[:, columns.flatten()])
+        declare_traced_groups(module, (x,))
+        surgeon = Surgeon(module, channel_groups(module))
+        full = surgeon.full_copy(insert_gates(module, channel_groups(module)))
+        full(x).square().sum().backward()
+        ((channels, gradients),) = surgeon.consumer_gradients(full)
+        assert channels.tolist() == [0, 1, 2, 3, 4]
+        found.append(gradients.square().sum(1))
+    torch.testing.assert_close(*found)
