@@ -25,7 +25,8 @@ class Found:
     """The outputs of one layer or more: a group that can be resized, or why there is none.
 
     ``reached`` says for each axis of a tensor that makes or follows the channels where they are
-    read; ``products`` are those of the readings where data is multiplied by data.
+    read; ``products`` are those of the readings where data is multiplied by data. ``makers`` are
+    the places of the operators that put the channels out.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Found:
     reason: str = ""
     reached: Mapping[Axis, tuple[Reading, ...]] = field(default_factory=dict)
     products: tuple[Reading, ...] = ()
+    makers: tuple[int, ...] = ()
 
 
 def discover_groups(
@@ -229,7 +231,16 @@ class _Discovery:
             products = tuple(r for axis in cluster for r in self._products.get(axis, ()))
         if group is not None:
             reached = {axis: self._reached[axis] for axis in cluster if axis in self._reached}
-            return [Found(name=group.name, group=group, reached=reached, products=products)]
+            makers = tuple(place for axis in layers for place, *_ in self._layers[axis].makers)
+            return [
+                Found(
+                    name=group.name,
+                    group=group,
+                    reached=reached,
+                    products=products,
+                    makers=makers,
+                )
+            ]
         # Concatenated layers share a reader but no channel: each is told by its own name.
         return [
             Found(name=self._name(part[0]), reason=self._problems.get(part[0]) or problem or "")

@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from search_spaces.channel_discovery import Found
 from search_spaces.channel_flow import Reading
 from search_spaces.channel_groups import BatchNorm, ChannelGroup, is_plain_norm
 from search_spaces.contractions import contraction
-from search_spaces.operator_record import OperatorRecord
+from search_spaces.operator_record import Operator, OperatorRecord
 
 
-def gated_group(module: nn.Module, record: OperatorRecord, found: Found) -> ChannelGroup:
+def gated_group(
+    module: nn.Module, record: OperatorRecord, found: Found, generator: torch.Generator
+) -> ChannelGroup:
     """Return the group of ``found`` with its `ChannelGroup.gate`, seen on a run of ``module``.
 
     Its BatchNorms are the place if what reads the channels takes in zeros once they put out zeros.
     A Sigmoid in between, or a shortcut past them, lets something through: then the readers are.
     Where products of data by data read the channels and no weight does, the weights that make one
     of the two factors zero are the readers.
+
+    Whatever else makes the channels is perturbed meanwhile: a shortcut behind a ReLU that happens
+    to be closed would not be seen.
     """
     group = found.group
     assert group is not None
+    sites = _Sites(record, found, generator)
     if not any(member.reads for member in group.members):
-        group = _with_readers(module, record, found, group)
+        group = _with_readers(module, sites, found, group)
     norms = _norms(module, group, (member.tensor for member in group.members))
     everywhere = {reading for readings in found.reached.values() for reading in readings}
-    if norms and _closes(record, norms, everywhere):
+    if norms and sites.closed_by(norms, everywhere):
         return group
     if any(member.reads for member in group.members):
         return replace(group, gate="readers")
@@ -37,14 +43,14 @@ def gated_group(module: nn.Module, record: OperatorRecord, found: Found) -> Chan
 
 
 def _with_readers(
-    module: nn.Module, record: OperatorRecord, found: Found, group: ChannelGroup
+    module: nn.Module, sites: _Sites, found: Found, group: ChannelGroup
 ) -> ChannelGroup:
     for side in (1, 0):
         factors = {reading for reading in found.products if reading.side == side}
         makers = [name for (name, _), where in found.reached.items() if factors & set(where)]
         layers = [name for name in makers if name.rpartition(".")[2] in ("weight", "bias")]
         for names in (_norms(module, group, makers), layers):
-            if names and factors and _closes(record, names, factors):
+            if names and factors and sites.closed_by(names, factors):
                 members = tuple(
                     replace(member, reads=True) if member.tensor in names else member
                     for member in group.members
@@ -66,18 +72,55 @@ def _norms(module: nn.Module, group: ChannelGroup, tensors: Iterable[str]) -> li
     return found
 
 
-def _closes(record: OperatorRecord, names: list[str], readings: Iterable[Reading]) -> bool:
-    """Tell whether zeros in these tensors make zeros of all that is read."""
-    changed = {record.leaves[name]: torch.zeros_like(_leaf(record, name)) for name in names}
-    result = record.run_again(changed, record.plainly)
-    for reading in readings:
-        product = contraction(record.operators[reading.place], record)
+class _Sites:
+    """Tries which tensors of a group close its channels when they are zero."""
+
+    def __init__(self, record: OperatorRecord, found: Found, generator: torch.Generator) -> None:
+        self._record, self._makers, self._generator = record, set(found.makers), generator
+        self._followers = [
+            name
+            for name, _ in found.reached
+            if self._leaf(name).ndim and not name.endswith("running_var")
+        ]
+
+    def closed_by(self, names: list[str], readings: set[Reading]) -> bool:
+        """Tell whether zeros in these tensors make zeros of all that is read."""
+        record = self._record
+        for sign in (1.0, -1.0, None):
+            changed = {
+                record.leaves[name]: self._leaf(name) + self._kick(self._leaf(name), sign)
+                for name in self._followers
+                if record.leaves[name] in record.readers
+            }
+            zeros = {record.leaves[name]: torch.zeros_like(self._leaf(name)) for name in names}
+            result = record.run_again(
+                changed | zeros,
+                lambda operator, values, sign=sign: self._run(operator, values, sign),  # type: ignore[misc]
+                tuple(self._makers),
+            )
+            if any(bool(self._read(reading, result).any()) for reading in readings):
+                return False
+        return True
+
+    def _run(
+        self, operator: Operator, values: Mapping[int, Tensor], sign: float | None
+    ) -> tuple[Tensor, ...]:
+        out = self._record.plainly(operator, values)
+        if operator.place not in self._makers:
+            return out
+        return (out[0] + self._kick(out[0], sign) * out[0].ne(0), *out[1:])
+
+    def _kick(self, value: Tensor, sign: float | None) -> Tensor:
+        """Return a perturbation of several deviations, up, down, or either for each entry."""
+        drawn = torch.rand(value.shape, generator=self._generator).to(value)
+        size = 5 * float(value.float().square().mean().sqrt()) + 1
+        return size * ((drawn - 0.5).sign() if sign is None else sign) * (0.5 + drawn)
+
+    def _read(self, reading: Reading, values: Mapping[int, Tensor]) -> Tensor:
+        product = contraction(self._record.operators[reading.place], self._record)
         assert product is not None
         factor = product.left if reading.side == 0 else product.right
-        if bool(record.value(factor.place, result).any()):
-            return False
-    return True
+        return self._record.value(factor.place, values)
 
-
-def _leaf(record: OperatorRecord, name: str) -> torch.Tensor:
-    return record.values[record.leaves[name]]
+    def _leaf(self, name: str) -> Tensor:
+        return self._record.values[self._record.leaves[name]]

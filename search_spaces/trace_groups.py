@@ -69,7 +69,9 @@ def trace_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> Trace
             raise SearchSpaceError(
                 f"{type(module).__name__} cannot be traced: {type(error).__name__}: {error}"
             ) from error
-        gated = [gated_group(probe, record, each) for each in found if each.group is not None]
+        gated = [
+            gated_group(probe, record, each, generator) for each in found if each.group is not None
+        ]
         resizable = _resizable(probe, gated, inputs)
         groups = _proven(module, resizable, example_inputs, generator)
     names = {group.name for group in groups}

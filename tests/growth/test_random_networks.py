@@ -350,7 +350,8 @@ def assert_same(one, other):
     torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
 
 
-SEEDS = range(20)
+# The last one has a bare shortcut that happens to be closed on the examples of a trace.
+SEEDS = (*range(20), 704)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

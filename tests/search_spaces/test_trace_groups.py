@@ -304,14 +304,16 @@ class Stream(nn.Module):
         self.side, self.head = nn.Conv2d(1, 6, 1), nn.Linear(6, 2)
 
     def forward(self, x):
-        raw = self.inner(x)
+        raw = self.inner(x) - 10 if self.kind == "closed" else self.inner(x)
         y = self.norm2(self.conv(torch.relu(self.norm(raw))))
-        short = {"bare": self.side(x), "raw": raw, "normed": self.norm(raw)}[self.kind]
+        kinds = {"bare": self.side(x), "raw": raw, "closed": raw, "normed": self.norm(raw)}
+        short = kinds[self.kind]
         return self.head(torch.relu(y + short).mean((2, 3)))
 
 
 @pytest.mark.parametrize(
-    ("kind", "gate"), [("bare", "readers"), ("raw", "readers"), ("normed", "norms")]
+    ("kind", "gate"),
+    [("bare", "readers"), ("raw", "readers"), ("closed", "readers"), ("normed", "norms")],
 )
 def test_a_shortcut_past_the_norms_moves_the_gate_to_the_readers(kind, gate):
     found = trace_groups(Stream(kind), (torch.zeros(2, 1, 4, 4),))
@@ -453,6 +455,23 @@ def test_tracing_moves_no_seed_and_changes_no_network():
     assert torch.equal(torch.rand(2), expected)
     assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
     assert module.training
+
+
+class DeclaredStream(Stream):
+    def channel_groups(self):
+        builder = GroupBuilder(self)
+        builder.produced_by("stream", self.inner, self.norm, self.conv, self.norm2, self.side)
+        builder.consumed_by("stream", self.conv)
+        builder.consumed_by("stream", self.head)
+        return builder.groups()
+
+
+def test_a_declared_shortcut_behind_a_closed_relu_is_found():
+    module = DeclaredStream("bare")
+    with torch.no_grad():
+        module.side.bias.fill_(-10)
+    (group,) = prove_groups(module, (torch.zeros(2, 1, 4, 4),)).groups
+    assert (group.gate, group.kept) == ("readers", "")
 
 
 class Declared(Middle):
