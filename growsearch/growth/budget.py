@@ -18,7 +18,7 @@ class Budget:
 
     A float in (0, 1] is the share of the full configuration; for parameters and macs, an integer is
     an absolute count, and ``latency_s`` is an absolute time in seconds. MACs are those of one
-    example in convolutions, linear and recurrent layers. A latency is that of one inference pass of
+    example as `cost_models.trace` counts them. A latency is that of one inference pass of
     ``batch_size`` examples on ``device``, a name in `cost_models.DEVICES`; processors are timed on
     one thread.
 
