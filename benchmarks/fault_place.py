@@ -20,7 +20,7 @@ from typing import Any
 from fault_strikes import PATIENCE_S, Strike, noted
 from ray.cluster_utils import Cluster
 
-from growsearch.search.study import Study, StudyOptions
+from growsearch.search.study.study import Study, StudyOptions
 from growsearch.trial.attempts import train_and_score
 from growsearch.trial.config import config_from_json
 from growsearch.trial.record import read_ledger

@@ -35,11 +35,11 @@ from resumable import Record, RunTable, run_parallel
 from rich.console import Console
 from rich.table import Table
 from syne_tune_sampler import SyneTuneSampler
+from tabular.nasbench201 import load_nasbench201
+from tabular.simulation import Outcome, simulate
+from tabular.table import ResultTable
 
-from growsearch.search.gp_ehvi import Foresight, GPEHVISampler, GPEHVISettings
-from growsearch.search.table import ResultTable
-from growsearch.search.table_nasbench201 import load_nasbench201
-from growsearch.search.table_simulation import Outcome, simulate
+from growsearch.search.samplers.gp_ehvi.sampler import Foresight, GPEHVISampler, GPEHVISettings
 
 RESULTS = Path(__file__).parent / "results" / "search_nasbench201.json"
 SHARES = (0.90, 0.95, 0.99)

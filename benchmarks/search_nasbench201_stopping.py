@@ -23,9 +23,9 @@ from resumable import Record, RunTable, run_parallel
 from rich.console import Console
 from rich.table import Table
 from search_nasbench201 import MACS_A_SECOND, SAMPLERS, Problem, Progress, quantile, table_in
+from tabular.simulation import Outcome, Rung, simulate
 
-from growsearch.search.mo_asha import MultiObjectiveAsha
-from growsearch.search.table_simulation import Outcome, Rung, simulate
+from growsearch.search.fidelity.mo_asha import MultiObjectiveAsha
 
 RESULTS = Path(__file__).parent / "results" / "search_nasbench201_stopping.json"
 SHARES = (0.90, 0.95)

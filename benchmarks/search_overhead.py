@@ -27,10 +27,10 @@ from rich.table import Table
 from cost_models import Cost, estimate, trace
 from growsearch.files import write_json
 from growsearch.growth import build_full
-from growsearch.search.batches import in_batches
-from growsearch.search.ray_session import ray_session
-from growsearch.search.recorder import Recorder
-from growsearch.search.study import Study, StudyOptions
+from growsearch.search.backends.ray.map_batches import in_batches
+from growsearch.search.cluster.session import ray_session
+from growsearch.search.ledger.recorder import Recorder
+from growsearch.search.study.study import Study, StudyOptions
 from growsearch.trial.config import TrialConfig, trial_id, trial_seed
 from growsearch.trial.record import Trial
 from growsearch.trial.run import Report

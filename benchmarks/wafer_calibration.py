@@ -18,8 +18,7 @@ from cost_models import (
     training_macs,
     transformer_workload,
 )
-from cost_models.cost import CalibrationPoint
-from cost_models.wafer import (
+from cost_models.analytic.wafer import (
     NOTE,
     REFERENCE,
     REFERENCE_ASSUMPTION,
@@ -28,6 +27,7 @@ from cost_models.wafer import (
     calibrate,
     relative_time,
 )
+from cost_models.cost import CalibrationPoint
 from growsearch.files import write_json
 
 RESULTS = Path(__file__).parent / "results" / "wafer_calibration.json"

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from cost_models.counting.sparsity_pattern import NOfM
+from cost_models.counting.workload import Workload
 from cost_models.errors import CostModelError
-from cost_models.sparsity_pattern import NOfM
-from cost_models.workload import Workload
 
 Phase = Literal["inference", "training"]
 PHASES: tuple[Phase, ...] = ("inference", "training")

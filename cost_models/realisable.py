@@ -1,11 +1,12 @@
 """How many MACs does a device really do, when only some zeros can be skipped?"""
 
 from cost_models.cost import Device
+from cost_models.counting.sparsity_pattern import NOfM
+from cost_models.counting.workload import LayerWork, Workload
 from cost_models.errors import CostModelError
+from cost_models.estimating import estimate
 from cost_models.measurement import Measurement
-from cost_models.registry import device_named, estimate
-from cost_models.sparsity_pattern import NOfM
-from cost_models.workload import LayerWork, Workload
+from cost_models.registry import device_named
 
 _DENSE = "dense"
 

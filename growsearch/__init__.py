@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from growsearch.datasets import Dataset, from_tensors
     from growsearch.pareto import Front
-    from growsearch.search.study import Study, StudyOptions
+    from growsearch.search.study.study import Study, StudyOptions
 
 __version__ = "0.1.0"
 
@@ -16,8 +16,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "Dataset": "growsearch.datasets",
     "Front": "growsearch.pareto",
-    "Study": "growsearch.search.study",
-    "StudyOptions": "growsearch.search.study",
+    "Study": "growsearch.search.study.study",
+    "StudyOptions": "growsearch.search.study.study",
     "from_tensors": "growsearch.datasets",
 }
 

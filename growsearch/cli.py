@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from growsearch.pareto import Front
-    from growsearch.search.recorder import Recorder
-    from growsearch.search.study import Study, StudyOptions
-    from growsearch.search.study_config import StudyConfig
+    from growsearch.search.config.study import StudyConfig
+    from growsearch.search.ledger.recorder import Recorder
+    from growsearch.search.study.study import Study, StudyOptions
 
 app = typer.Typer(
     name="growsearch",
@@ -66,9 +66,9 @@ def search(
     """Search for the best networks; an existing run resumes. Ends with a Pareto report."""
     from rich.console import Console
 
-    from growsearch.search.run_folder import fresh_folder
-    from growsearch.search.study import Study, StudyOptions
-    from growsearch.search.study_file import load_study
+    from growsearch.search.config.file import load_study
+    from growsearch.search.ledger.run_folder import fresh_folder
+    from growsearch.search.study.study import Study, StudyOptions
 
     config = _override(load_study(study), backend, trials)
     folder = out or Path("runs") / config.name
@@ -84,7 +84,7 @@ def search(
 
 
 def _override(config: StudyConfig, backend: str | None, trials: int | None) -> StudyConfig:
-    from growsearch.search.study_file import parse_study
+    from growsearch.search.config.file import parse_study
 
     data = config.to_plain()
     data["search"] |= {k: v for k, v in (("backend", backend), ("trials", trials)) if v}
@@ -94,7 +94,7 @@ def _override(config: StudyConfig, backend: str | None, trials: int | None) -> S
 def _progress(
     console: Console, config: StudyConfig, recorder: Recorder
 ) -> AbstractContextManager[None]:
-    from growsearch.search.progress import ProgressLine, live_progress
+    from growsearch.search.study.progress import ProgressLine, live_progress
 
     if recorder.resumed:
         left = config.search.trials - recorder.resumed
@@ -218,7 +218,7 @@ def report(
     for path in write_report(run, tuple(f for f in wanted if f != OPTUNA)).values():
         typer.echo(path)
     if OPTUNA in wanted:
-        from growsearch.search.optuna_storage import write_optuna_storage
+        from growsearch.search.samplers.optuna_storage import write_optuna_storage
 
         _find_code(code)
         path = write_optuna_storage(run)
@@ -296,7 +296,7 @@ def select(
 
 def _find_code(folder: Path | None) -> None:
     if folder is not None:
-        from search_spaces.own_code import add_code_folder
+        from search_spaces.user_code import add_code_folder
 
         add_code_folder(folder)
 
@@ -367,7 +367,7 @@ def _listing(what: str) -> dict[str, str]:
 
         return dict(DATASET_DESCRIPTIONS)
     if what == "samplers":
-        from growsearch.search.sampler import AUTO, SAMPLERS
+        from growsearch.search.samplers.registry import AUTO, SAMPLERS
 
         return dict.fromkeys((AUTO, *SAMPLERS), "")
     raise UsageError(f"list: unknown {what!r}; valid: {_LISTS}")

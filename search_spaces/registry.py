@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from typing import cast
 
-from search_spaces import mobilenet_v1
-from search_spaces.botnet import BotNetSpace
-from search_spaces.deeplab import DeepLabSpace
 from search_spaces.errors import SearchSpaceError
-from search_spaces.gpt import GPTSpace
-from search_spaces.mlp import MLPSpace
-from search_spaces.mobilenet_v1 import MobileNetV1Space
-from search_spaces.mobilenet_v2 import CIFAR_STRIDES, MobileNetV2Space
-from search_spaces.mobilevit import CIFAR_STRIDES as MOBILEVIT_CIFAR_STRIDES
-from search_spaces.mobilevit import MobileViTSpace
-from search_spaces.own_code import is_own
-from search_spaces.own_space import own_space
-from search_spaces.plain_net import PlainNetSpace
-from search_spaces.recurrent import CELLS, RecurrentSpace
-from search_spaces.residual_units import BasicResNetSpace, BottleneckResNetSpace
-from search_spaces.resnet_cifar import ResNetCifarSpace
-from search_spaces.resnet_imagenet import ResNetImageNetSpace
+from search_spaces.families import mobilenet_v1
+from search_spaces.families.botnet import BotNetSpace
+from search_spaces.families.deeplab import DeepLabSpace
+from search_spaces.families.gpt import GPTSpace
+from search_spaces.families.mlp import MLPSpace
+from search_spaces.families.mobilenet_v1 import MobileNetV1Space
+from search_spaces.families.mobilenet_v2 import CIFAR_STRIDES, MobileNetV2Space
+from search_spaces.families.mobilevit import CIFAR_STRIDES as MOBILEVIT_CIFAR_STRIDES
+from search_spaces.families.mobilevit import MobileViTSpace
+from search_spaces.families.plain_net import PlainNetSpace
+from search_spaces.families.recurrent import CELLS, RecurrentSpace
+from search_spaces.families.residual_units import BasicResNetSpace, BottleneckResNetSpace
+from search_spaces.families.resnet_cifar import ResNetCifarSpace
+from search_spaces.families.resnet_imagenet import ResNetImageNetSpace
+from search_spaces.families.vgg import VGG_STAGES, VGGSpace
+from search_spaces.families.wide_resnet import WideResNetSpace
 from search_spaces.space import SearchSpace
-from search_spaces.vgg import VGG_STAGES, VGGSpace
-from search_spaces.wide_resnet import WideResNetSpace
+from search_spaces.traced_space import own_space
+from search_spaces.user_code import is_own
 
 _DIGITS = (1, 8, 8)
 _CIFAR = (3, 32, 32)

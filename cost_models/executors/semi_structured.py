@@ -5,7 +5,7 @@ import warnings
 import torch
 from torch import Tensor, nn
 
-from cost_models.sparsity_pattern import NOfM, holds
+from cost_models.counting.sparsity_pattern import NOfM, holds
 
 TWO_OF_FOUR = NOfM(2, 4)
 # What torch asks of a float16 weight, for whichever of its two backends is present.

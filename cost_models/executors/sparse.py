@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize, prune
 
+from cost_models.counting.module_state import untouched
 from cost_models.errors import CostModelError
 from cost_models.executors.agreement import check_same, torch_outputs
 from cost_models.executors.choosing import fastest
@@ -23,7 +24,6 @@ from cost_models.executors.csr_layers import (
     CsrTapsConv2d,
 )
 from cost_models.executors.executor import Prepared
-from cost_models.module_state import untouched
 
 DENSE = "dense"
 _TOLERANCE = 1e-5

@@ -10,16 +10,17 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from cost_models.availability import check_available
+from cost_models.counting.operator_call import Operator
+from cost_models.counting.tracing import trace
+from cost_models.counting.workload import Workload
 from cost_models.errors import ProfileError
 from cost_models.executors import EXECUTORS
 from cost_models.executors.executor import Prepared
-from cost_models.operator_call import Operator
+from cost_models.measuring.availability import check_available
 from cost_models.profiling.choosing import choose_operators
 from cost_models.profiling.chosen_forms import forms_of
 from cost_models.profiling.host import host_facts
 from cost_models.profiling.latency_profile import LatencyProfile, as_device_sees
-from cost_models.profiling.lows import Lows
 from cost_models.profiling.records import (
     Conditions,
     ProfileRecord,
@@ -27,10 +28,9 @@ from cost_models.profiling.records import (
     TimedNetwork,
     TimedOperator,
 )
+from cost_models.profiling.running_minima import Lows
 from cost_models.profiling.timing import Timer
 from cost_models.registry import DEVICES, device_named
-from cost_models.tracing import trace
-from cost_models.workload import Workload
 
 # The executors that run operator by operator, so that each has a time.
 _BY_OPERATOR = ("eager", "sparse")

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LinearRegression
 
+from cost_models.counting.operator_call import Operator
 from cost_models.errors import CostModelError
-from cost_models.operator_call import Operator
 
 Array = NDArray[np.float64]
 _MICROSECOND = 1e-6  # the unit of c, so that a, b and c are of one size

@@ -4,7 +4,7 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from cost_models.operator_call import Operator
+from cost_models.counting.operator_call import Operator
 from cost_models.profiling.features import bytes_moved, kind_of
 
 # Of each kind at least so many, where there are: sums, activations and pooling vary little.

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from cost_models.counting.operator_call import Operator
 from cost_models.errors import UnsupportedLayerError
-from cost_models.operator_call import Operator
 from cost_models.profiling.calibration import nonnegative_fit
 from cost_models.profiling.features import bytes_moved, kind_of, padded_macs
 from cost_models.profiling.network_model import NetworkTime

@@ -8,8 +8,9 @@ from functools import cached_property
 import numpy as np
 
 from cost_models.cost import Cost, Device, Phase
+from cost_models.counting.operator_call import Operator
+from cost_models.counting.workload import Workload
 from cost_models.errors import ProfileError
-from cost_models.operator_call import Operator
 from cost_models.profiling.accuracy import Accuracy, accuracy
 from cost_models.profiling.calibration import FEWEST, nonnegative_fit
 from cost_models.profiling.counted_work import FEWEST_NETWORKS, CountedWork
@@ -18,7 +19,6 @@ from cost_models.profiling.network_model import NetworkModel, NetworkTime
 from cost_models.profiling.operator_sum import OperatorSum
 from cost_models.profiling.records import ProfileRecord, Role, TimedNetwork
 from cost_models.registry import DEVICES
-from cost_models.workload import Workload
 
 FEWEST_VALIDATION = 5
 # Above this disagreement between the halves of the run, the file itself is called noisy.

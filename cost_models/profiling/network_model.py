@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from cost_models.operator_call import Operator
+from cost_models.counting.operator_call import Operator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,8 +19,8 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Kernel, Matern, WhiteKernel
 from sklearn.linear_model import Ridge
 
+from cost_models.counting.operator_call import Operator
 from cost_models.errors import UnsupportedLayerError
-from cost_models.operator_call import Operator
 from cost_models.profiling.features import features, kind_of
 
 Array = NDArray[np.float64]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from cost_models.operator_call import Operator
+from cost_models.counting.operator_call import Operator
 from cost_models.profiling.calibration import Calibration, calibrate, network_parts
 from cost_models.profiling.chosen_forms import ChosenForm, chosen_forms
 from cost_models.profiling.network_model import NetworkTime

@@ -6,8 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from cost_models.counting.operator_call import Operator
 from cost_models.errors import CostModelError, ProfileError
-from cost_models.operator_call import Operator
 from cost_models.profiling.latency_profile import LatencyProfile, Validation
 from cost_models.profiling.records import (
     ROLES,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from cost_models.operator_call import Operator
+from cost_models.counting.operator_call import Operator
 
 Role = Literal["calibration", "validation"]
 ROLES: tuple[Role, ...] = ("calibration", "validation")

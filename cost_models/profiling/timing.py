@@ -13,11 +13,11 @@ from contextlib import contextmanager
 
 import torch
 
+from cost_models.counting.operator_call import Operator
+from cost_models.counting.replay import replay
 from cost_models.executors.csr_operators import csr_call
 from cost_models.executors.executor import Call, Clock
-from cost_models.operator_call import Operator
-from cost_models.profiling.lows import KEPT, Lows
-from cost_models.replay import replay
+from cost_models.profiling.running_minima import KEPT, Lows
 
 _GROUP = 40  # operators: about as many as a network has, so that caches are as full
 _TURNS = 5

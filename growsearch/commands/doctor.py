@@ -168,7 +168,7 @@ def _ray() -> Finding:
 
 
 def _ray_task() -> Finding:
-    from growsearch.search.ray_check import seconds_to_first_task
+    from growsearch.search.cluster.check import seconds_to_first_task
 
     return Finding(
         name="ray",

@@ -47,7 +47,7 @@ def evaluate(
 ) -> None:
     """Take measures beyond accuracy of a trial's network, and keep them in its folder."""
     from growsearch.report import read_run
-    from search_spaces.own_code import add_code_folder
+    from search_spaces.user_code import add_code_folder
 
     if code is not None:
         add_code_folder(code)
@@ -82,7 +82,7 @@ def evaluation(
     from growsearch.export import load_trained
     from growsearch.files import write_json
     from growsearch.report.evaluations import read_evaluation
-    from growsearch.search.study_file import load_study
+    from growsearch.search.config.file import load_study
     from growsearch.trial.network import Network
 
     study, folder = load_study(run / "study.yaml", run=True), run / "trials" / trial.id

@@ -176,7 +176,7 @@ def _pinned(space: str, data: str, data_dir: Path | None) -> tuple[str, str]:
     """Give own code and data the hash of what they are, so that a run goes on with the same."""
     if ":" in space + data:
         from search_spaces import SearchSpaceError
-        from search_spaces.own_code import add_code_folder, is_own, pinned
+        from search_spaces.user_code import add_code_folder, is_own, pinned
 
         add_code_folder(Path.cwd())
         try:

@@ -11,7 +11,7 @@ from growsearch.datasets.normalisation import IDENTITY, Normalisation
 from growsearch.export import CardFacts, DeviceCost
 from growsearch.growth import GrowthResult
 from growsearch.pareto import format_quantity
-from growsearch.search.run_folder import provenance
+from growsearch.search.ledger.run_folder import provenance
 from growsearch.trial.network import Network
 
 _RESULTS = {

@@ -17,7 +17,7 @@ from growsearch.export.network_export import DrawInputs
 from growsearch.growth.fits import check_fits
 from growsearch.training import CarriesState, Examples, LanguageModelling, Segmentation, task_of
 from search_spaces import SearchSpace, SearchSpaceError
-from search_spaces.own_code import is_own
+from search_spaces.user_code import is_own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from typing import Any
 from growsearch.errors import GrowsearchError, UsageError
 from growsearch.files import append_line, write_json, write_text
 from growsearch.growth import STRUCTURES, GrowthRecord, structure_line
-from growsearch.search.run_folder import RunFolder, provenance
+from growsearch.search.ledger.run_folder import RunFolder, provenance
 from growsearch.training import differences
 
 _DURATION = "duration_s"

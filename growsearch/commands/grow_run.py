@@ -22,7 +22,7 @@ from growsearch.export.network_export import DrawInputs
 from growsearch.files import write_bytes, write_json
 from growsearch.growth import Budget, GrowthConfig, GrowthOptions, GrowthResult
 from growsearch.growth import grow as grow_network
-from growsearch.growth.allowance import NEAR
+from growsearch.growth.budget.projection import NEAR
 from growsearch.pareto import format_quantity
 from growsearch.training import plain
 from growsearch.trial.network import Network

@@ -24,7 +24,7 @@ from growsearch.datasets.stratified import subset
 from growsearch.datasets.text_windows import load_ptb, text_windows
 from growsearch.datasets.tokens import TokenDataset, TokenLoader, streams, windows
 from growsearch.errors import UsageError
-from search_spaces.own_code import is_own
+from search_spaces.user_code import is_own
 
 DATASETS: dict[str, Loader] = {
     "digits": digits.load,

@@ -9,7 +9,7 @@ from growsearch.datasets.dataset import Dataset
 from growsearch.datasets.from_tensors import from_tensors
 from growsearch.errors import UsageError
 from search_spaces import SearchSpaceError
-from search_spaces.own_code import arguments_for, find
+from search_spaces.user_code import arguments_for, find
 
 _PAIR = 2
 

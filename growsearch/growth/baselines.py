@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from growsearch.growth.budget import Budget
-from growsearch.growth.cost_terms import mac_terms, parameter_terms
+from growsearch.growth.budget.budget import Budget
+from growsearch.growth.budget.cost_terms import mac_terms, parameter_terms
 from growsearch.growth.costs import Costs
 from growsearch.growth.learning_task import Data, task_for
+from growsearch.growth.policies.uniform_width import widest_uniform
 from growsearch.growth.seeding import build_full, seeded
-from growsearch.growth.uniform_width import widest_uniform
 from growsearch.training import EpochRecord, Recipe, TrainingOptions, train
 from search_spaces import Architecture, SearchSpace, channel_groups
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from growsearch.errors import UsageError
-from growsearch.growth.relaxation import RELAXATIONS
-from growsearch.growth.steering import STEERINGS
+from growsearch.growth.indicators.relaxation import RELAXATIONS
+from growsearch.growth.indicators.steering import STEERINGS
 from growsearch.training import Recipe
 
 BIRTHS = ("chance", "gradient")

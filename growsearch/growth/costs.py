@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from growsearch.growth.allowance import Allowance
-from growsearch.growth.budget import Budget
-from growsearch.growth.cost_terms import CostTerms, mac_terms, parameter_terms
-from growsearch.growth.latency import Latencies, LatencyModel, latency_model
+from growsearch.growth.budget.budget import Budget
+from growsearch.growth.budget.cost_terms import CostTerms, mac_terms, parameter_terms
+from growsearch.growth.budget.projection import Allowance
+from growsearch.growth.budget.structures import Structures
+from growsearch.growth.latency.model import Latencies, LatencyModel, latency_model
 from growsearch.growth.layers import declared_units
-from growsearch.growth.structures import Structures
 from growsearch.training import TRAINING_PASSES, Recipe, Task
 from search_spaces import SearchSpace, Unit, channel_groups
 

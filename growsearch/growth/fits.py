@@ -10,7 +10,7 @@ from growsearch.errors import UsageError
 from growsearch.growth.seeding import build_full
 from growsearch.metrics import evaluating
 from search_spaces import SearchSpace
-from search_spaces.own_code import is_own
+from search_spaces.user_code import is_own
 
 # Examples that a network is fed with to see what comes out.
 _FED = 2

@@ -8,23 +8,24 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from growsearch.growth.budget import Budget
+from growsearch.growth.budget.budget import Budget
+from growsearch.growth.budget.structures import Structures
 from growsearch.growth.config import GrowthConfig
 from growsearch.growth.costs import Costs
 from growsearch.growth.direct_design import growing_options, train_directly
-from growsearch.growth.gate import Gate, insert_gates
-from growsearch.growth.gate_bank import GateBank
+from growsearch.growth.gates.bank import GateBank
+from growsearch.growth.gates.gate import Gate
+from growsearch.growth.gates.insertion import insert_gates
 from growsearch.growth.hook import Change, GrowthHook
-from growsearch.growth.latency import Latencies
+from growsearch.growth.latency.model import Latencies
 from growsearch.growth.layers import architecture_of, units_a_stage
 from growsearch.growth.learning_task import Data, task_for
 from growsearch.growth.options import GrowthOptions
-from growsearch.growth.policies import make_policy
-from growsearch.growth.policy import GrowthTask
+from growsearch.growth.policies.policy import GrowthTask
+from growsearch.growth.policies.registry import make_policy
 from growsearch.growth.result import GrowthRecord, GrowthResult
 from growsearch.growth.seeding import build_full, seeded
-from growsearch.growth.structures import Structures
-from growsearch.growth.surgery import Surgeon
+from growsearch.growth.surgery.surgeon import Surgeon
 from growsearch.training import EpochRecord, Task, TrainingOptions, train
 from search_spaces import SearchSpace, channel_groups
 

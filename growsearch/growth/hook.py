@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from growsearch.growth.allowance import Allowance
-from growsearch.growth.birth import birth_scores
-from growsearch.growth.checkpoint import growth_state, ledger, load_growth_state
+from growsearch.growth.budget.cost_terms import CostTerms
+from growsearch.growth.budget.projection import Allowance
+from growsearch.growth.budget.width_rounding import in_multiples
 from growsearch.growth.config import GrowthConfig
-from growsearch.growth.cost_terms import CostTerms
-from growsearch.growth.gate import Gate
-from growsearch.growth.gate_bank import GateBank
-from growsearch.growth.identity_start import become_identities
-from growsearch.growth.latency import LatencyModel
-from growsearch.growth.policy import GrowthPolicy
-from growsearch.growth.surgery import Surgeon, fold_gates, has_statistics, recalibrate
-from growsearch.growth.whole_multiples import in_multiples
-from growsearch.training import TRAINING_PASSES, Hook, Task, TrainingState
+from growsearch.growth.gates.bank import GateBank
+from growsearch.growth.gates.gate import Gate
+from growsearch.growth.latency.model import LatencyModel
+from growsearch.growth.policies.birth import birth_scores
+from growsearch.growth.policies.policy import GrowthPolicy
+from growsearch.growth.surgery.identity_init import become_identities
+from growsearch.growth.surgery.surgeon import (
+    Surgeon,
+    fold_gates,
+    has_statistics,
+    rebuild_optimizer,
+    recalibrate,
+)
+from growsearch.training import TRAINING_PASSES, Hook, Task, TrainingState, tensors_under
+
+# Prefixes of a checkpoint's tensors.
+_SURGEON, _POLICY, _CHANGES = "surgeon/", "policy/", "changes/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,13 +113,34 @@ class GrowthHook(Hook):
         return {"limit": self.allowance.limit, "config": self.config}
 
     def state(self) -> Mapping[str, Tensor]:
-        """Return what a checkpoint needs (see `growth_state`)."""
-        return growth_state(self)
+        """Return the full-size values and momenta, the policy's state, the stream and the ledger.
+
+        Once the structure is frozen, values of channels that do not run are of no use any more.
+        """
+        return {
+            **_with(_SURGEON, self.surgeon.state(values=not self.frozen)),
+            **_with(_POLICY, self.policy.state()),
+            **_with(_CHANGES, _columns(self.changes)),
+            "generator": self.generator.get_state(),
+            **({} if self.latency is None else {"latency": self.latency.state()}),
+        }
 
     def load_state(self, tensors: Mapping[str, Tensor], training: TrainingState) -> None:
-        """Take back what `state` returned."""
-        self.changes[:] = [Change(**fields) for fields in ledger(tensors)]
-        load_growth_state(self, tensors, training)
+        """Take back what `state` returned.
+
+        The module gets the shape that it had; frozen, it has no gates any more.
+        """
+        self.changes[:] = [Change(**fields) for fields in _rows(tensors_under(_CHANGES, tensors))]
+        self.surgeon.load_state(tensors_under(_SURGEON, tensors))
+        self.policy.load_state(tensors_under(_POLICY, tensors))
+        self.generator.set_state(tensors["generator"])
+        if self.latency is not None:
+            self.latency.load_state(tensors["latency"])
+        self.on_start(training)
+        if self.frozen:
+            fold_gates(training.model, training.optimizer, training.recipe)
+        else:
+            rebuild_optimizer(training.model, training.optimizer, training.recipe, {})
 
     @property
     def frozen(self) -> bool:
@@ -188,3 +219,37 @@ class GrowthHook(Hook):
 
 def _or_empty(values: Tensor | None) -> Tensor:
     return torch.empty(0) if values is None else values.clone()
+
+
+def _rows(columns: Mapping[str, Tensor]) -> list[dict[str, Any]]:
+    """Return the fields of every `Change` that `_columns` wrote down."""
+    return [
+        {
+            name: entry if entry.ndim else entry.item()
+            for name, entry in zip(columns, row, strict=True)
+        }
+        for row in zip(*columns.values(), strict=True)
+    ]
+
+
+def _with(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {prefix + name: tensor for name, tensor in tensors.items()}
+
+
+def _columns(changes: Sequence[Change]) -> dict[str, Tensor]:
+    """Return one tensor (epochs, ...) a field."""
+    if not changes:
+        return {}
+    names = [field.name for field in dataclasses.fields(changes[0])]
+    return {
+        name: torch.stack([_tensor(getattr(change, name)) for change in changes]) for name in names
+    }
+
+
+def _tensor(value: Tensor | float) -> Tensor:
+    # A Python float has 64 bits; torch would keep half of them.
+    return (
+        torch.tensor(value, dtype=torch.float64)
+        if isinstance(value, float)
+        else torch.as_tensor(value)
+    )

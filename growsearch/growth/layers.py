@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from growsearch.growth.structures import Structures
+from growsearch.growth.budget.structures import Structures
 from search_spaces import Architecture, ChoosesUnits, SearchSpace, Unit, channel_groups, units
 from search_spaces.units import count_units
 

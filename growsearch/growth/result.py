@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from growsearch.growth.budget import Budget
-from growsearch.growth.latency import LatencyReport
+from growsearch.growth.budget.budget import Budget
+from growsearch.growth.latency.model import LatencyReport
 from search_spaces import Architecture
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from growsearch.errors import UsageError
+from growsearch.pareto.point import Bound, Sense
 from growsearch.pareto.quantities import format_quantity, parse_quantity
-from growsearch.pareto.selection import Bound, Sense
 
 SENSES: tuple[Sense, ...] = ("max", "min")
 

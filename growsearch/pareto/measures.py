@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from growsearch.pareto.front import Direction
+from growsearch.pareto.point import Direction
 
 Labels = Literal["one an example", "one a word", "one a pixel"]
 

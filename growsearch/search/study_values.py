@@ -13,7 +13,7 @@ from growsearch.errors import UsageError
 from growsearch.pareto.quantities import parse_quantity, parse_share
 from growsearch.search.decisions import Decision, Scalar, decision_to_plain, parse_decision
 from search_spaces import SearchSpaceError
-from search_spaces.own_code import is_own, pinned
+from search_spaces.user_code import is_own, pinned
 
 NO_PATTERN = "none"
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from growsearch.datasets.dataset import Dataset
-from growsearch.errors import DivergedError, UsageError
+from growsearch.errors import DivergedError
 from growsearch.training.layout import (
     check_channels_last,
     lay_channels_last,
@@ -20,91 +20,12 @@ from growsearch.training.layout import (
 )
 from growsearch.training.recipe import Recipe
 from growsearch.training.resume import Keeper
+from growsearch.training.state import EpochRecord, Hook, TrainingState
 from growsearch.training.task import Batch, Forward, Task, mean_loss
 from growsearch.training.task_of import task_of
 
 # Forward once, backward twice: gradients of the inputs and of the weights (spec/cost_models.md).
 TRAINING_PASSES = 3
-
-
-@dataclass(slots=True, kw_only=True)
-class TrainingState:
-    """What hooks see and may change while training goes on.
-
-    ``forward_macs`` are the MACs of one example through the network as it is now (masked or grown);
-    ``training_macs`` is the integral over steps so far. ``batch_examples`` is the size of the
-    batch that the step in progress sees.
-    """
-
-    model: nn.Module
-    optimizer: torch.optim.Optimizer
-    recipe: Recipe
-    steps_per_epoch: int
-    forward_macs: int
-    generator: torch.Generator
-    epoch: int = 0
-    step: int = 0
-    training_macs: int = 0
-    batch_examples: int = 0
-
-    @property
-    def total_steps(self) -> int:
-        """Steps of the whole run."""
-        return self.steps_per_epoch * self.recipe.epochs
-
-
-class Hook:
-    """Takes part in training; every method does nothing unless a subclass says otherwise."""
-
-    def on_start(self, state: TrainingState) -> None:
-        """Run once before the first step."""
-
-    def before_forward(self, state: TrainingState, batch: Batch) -> Batch:  # noqa: ARG002
-        """Return the batch that the network shall learn in the place of ``batch``."""
-        return batch
-
-    def before_update(self, state: TrainingState) -> bool:  # noqa: ARG002
-        """Run when gradients are there; False replaces this step's weight update."""
-        return True
-
-    def after_update(self, state: TrainingState) -> None:
-        """Run after every step, also one whose update was replaced."""
-
-    def on_epoch_end(self, state: TrainingState) -> None:
-        """Run after the last step of every epoch, before the evaluation."""
-
-    def settings(self) -> Mapping[str, object]:
-        """Return what must be the same when a run goes on from a checkpoint."""
-        return {}
-
-    def state(self) -> Mapping[str, Tensor]:
-        """Return all that changes while the hook takes part; asked for at the end of an epoch.
-
-        Raises:
-            UsageError: by default, as an incomplete checkpoint would resume another run.
-        """
-        raise UsageError(
-            f"{type(self).__name__} cannot be kept in a checkpoint; give it the methods state() "
-            "and load_state(), or train without a checkpoint"
-        )
-
-    def load_state(self, tensors: Mapping[str, Tensor], training: TrainingState) -> None:
-        """Take back what `state` returned; give the model the shape that it had then.
-
-        The loop puts the model's own values, the optimizer's and the random streams in afterwards.
-        """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EpochRecord:
-    """One line of a training history; ``perplexity`` is of language models only."""
-
-    epoch: int
-    loss: float
-    accuracy: float
-    training_macs: int
-    forward_macs: int
-    perplexity: float | None = None
 
 
 Guard = Callable[[], AbstractContextManager[object]]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from growsearch.datasets.normalisation import PIXELS, Normalisation
 from growsearch.errors import UsageError
 from growsearch.metrics.adversarial import Attack, pgd
-from growsearch.training.loop import Hook, TrainingState
+from growsearch.training.state import Hook, TrainingState
 from growsearch.training.task import Batch
 
 # A step of an attack runs forward and then backward to the inputs; the weights get no gradient.

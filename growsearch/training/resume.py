@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,9 +23,7 @@ from growsearch.training.checkpoint import (
     write_checkpoint,
 )
 from growsearch.training.settings import differences, plain
-
-if TYPE_CHECKING:
-    from growsearch.training.loop import EpochRecord, Hook, TrainingState
+from growsearch.training.state import EpochRecord, Hook, TrainingState
 
 _MODEL, _OPTIMIZER, _RANDOM, _HOOK = "model/", "optimizer/", "random/", "hook/"
 _COUNTERS = ("epoch", "step", "training_macs", "forward_macs")

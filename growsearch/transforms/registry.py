@@ -12,7 +12,7 @@ from growsearch.transforms.sparse_factorized import sparse_factorized
 from growsearch.transforms.sparse_parallel import sparse_parallel
 from growsearch.transforms.sparse_wide import sparse_wide
 from search_spaces import SearchSpaceError
-from search_spaces.own_code import find, is_own
+from search_spaces.user_code import find, is_own
 
 TRANSFORMS: dict[str, Transform] = {
     "sparse_wide": sparse_wide,

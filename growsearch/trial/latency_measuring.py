@@ -17,7 +17,7 @@ from cost_models import (
     measure_interleaved,
     unavailable,
 )
-from cost_models.profiling.lows import low_of
+from cost_models.profiling.running_minima import low_of
 from growsearch.trial.record import Latency
 
 Network = tuple[nn.Module, tuple[torch.Tensor, ...]]

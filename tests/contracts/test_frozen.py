@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from growsearch import Study
-from growsearch.search.answers import candidate_of
+from growsearch.search.samplers.replay import candidate_of
 from growsearch.search.suggest import suggest_candidate
 from growsearch.search.trial_kinds import TrialKinds
 from growsearch.trial.config import config_from_json, trial_id, trial_seed

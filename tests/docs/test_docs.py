@@ -70,7 +70,7 @@ def test_scripts_that_pages_show_are_there():
 
 
 def test_studies_in_pages_have_known_keys_only():
-    from growsearch.search.study_config import SearchSettings, StudyConfig
+    from growsearch.search.config.study import SearchSettings, StudyConfig
     from growsearch.search.trial_kinds import GrowthKind, SparseKind, TicketKind
 
     for page in DOCS.rglob("*.md"):

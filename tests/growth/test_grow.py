@@ -9,7 +9,7 @@ from growsearch.growth import POLICIES, Budget, GrowthConfig, grow, train_fixed
 from growsearch.metrics import accuracy, predict
 from growsearch.training import Hook, Recipe, TrainingOptions
 from search_spaces import SEARCH_SPACES
-from search_spaces.gpt import GPTSpace
+from search_spaces.families.gpt import GPTSpace
 
 RECIPE = Recipe(epochs=6, batch_size=16, learning_rate=0.05)
 BUDGETS = [Budget(parameters=0.4), Budget(macs=0.4), Budget(parameters=500)]

@@ -17,8 +17,8 @@ from growsearch.growth import (
 )
 from growsearch.training import SGD, Hook, LanguageModelling, Recipe, TrainingOptions
 from search_spaces import SEARCH_SPACES, channel_groups
-from search_spaces.gpt import GPTSpace
-from search_spaces.recurrent import CELLS, RecurrentSpace
+from search_spaces.families.gpt import GPTSpace
+from search_spaces.families.recurrent import CELLS, RecurrentSpace
 
 WORDS, WINDOW = 11, 10
 RECIPE = Recipe(

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from search_spaces import SEARCH_SPACES, SearchSpaceError, channel_groups, resize
+from search_spaces.families.gpt import GPT
 from search_spaces.fresh_weights import initialise_network
-from search_spaces.gpt import GPT
 from search_spaces.trace_groups import declare_traced_groups, trace_groups
 
 

@@ -17,8 +17,7 @@ from growsearch.tickets import (
 )
 from growsearch.tickets.learnable import LearnedMask
 from growsearch.tickets.on_target import start_of
-from growsearch.training import Recipe, TrainingOptions
-from growsearch.training.loop import TrainingState, make_optimizer
+from growsearch.training import Recipe, TrainingOptions, TrainingState, make_optimizer
 from growsearch.transforms import MacProfile
 
 RECIPE = Recipe(epochs=1, batch_size=40)

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from growsearch.errors import UsageError
 from growsearch.sparsity.masks import Masks
 from growsearch.transforms import apply, expand, transform
-from search_spaces.mlp import MLP
+from search_spaces.families.mlp import MLP
 
 
 def randomise_norms(module: nn.Module) -> None:

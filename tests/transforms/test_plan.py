@@ -27,8 +27,8 @@ from growsearch.transforms import (
     expand,
     sparse_plan,
 )
-from search_spaces.mlp import MLP
-from search_spaces.resnet_cifar import ResNetCifar
+from search_spaces.families.mlp import MLP
+from search_spaces.families.resnet_cifar import ResNetCifar
 
 BATCH = 8
 EPOCHS = 5

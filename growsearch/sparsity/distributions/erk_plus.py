@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from growsearch.sparsity.allocation import solve_densities
 from growsearch.sparsity.distributions.distribution import SparsityRequest, last_linear
-from growsearch.sparsity.distributions.erk import erk_proportions
+from growsearch.sparsity.distributions.ratios import erk_proportions
 
 
 def erk_plus(request: SparsityRequest) -> dict[str, float]:

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cost_models.profiling.lows import KEPT, Lows
+from cost_models.profiling.running_minima import KEPT, Lows
 
 
 def filled(*halves: list[float]) -> Lows:

@@ -1,0 +1,191 @@
+"""What does a study know of a candidate before it trains? Costs, constraints and descriptors."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from growsearch.datasets import Dataset, load_dataset
+from growsearch.pareto import Bound
+from growsearch.search.config.study import StudyConfig
+from growsearch.search.decisions import Range
+from growsearch.search.samplers.gp_ehvi.candidates import Foresight
+from growsearch.search.samplers.replay import candidate_of
+from growsearch.sparsity import NOfM
+from growsearch.transforms import SCHEDULED
+from growsearch.trial.config import (
+    GrowthTrial,
+    RecipeChoice,
+    SparseTrial,
+    TicketTrial,
+    TrialConfig,
+    trial_seed,
+)
+from growsearch.trial.forecast import LIVE_NUMBERS, Forecast, forecast
+from growsearch.trial.task import TrialTask
+
+# A sampler looks at hundreds of candidates a suggestion: along the sparsity, or growth's budget,
+# only so many networks are built, and between two of them costs are interpolated.
+_PLACES = 9
+# And no more than so many for one study; what lies beyond is unknown beforehand, and is learned.
+_MOST_NETWORKS = 200
+_UNKNOWN = Forecast()
+# How long and how fast it trains does not change a network.
+_RECIPE = RecipeChoice(epochs=10)
+
+
+class StudyForesight:
+    """Forecasts of one study's candidates: exact for one that is asked about, quick for many.
+
+    Args:
+        config: the study.
+        task: its data and devices.
+    """
+
+    def __init__(self, config: StudyConfig, task: TrialTask) -> None:
+        self._config, self._task = config, task
+        self._dataset: Dataset | None = None
+        self._devices: Mapping[str, Path | None] = {
+            device: task.profiles.get(device) for device in task.devices
+        }
+        self._networks: dict[TrialConfig, Forecast] = {}
+        self._bounds = config.bounds()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the data and the networks out: they come again when they are asked for."""
+        return self.__dict__ | {"_dataset": None, "_networks": {}}
+
+    def exact(self, candidate: TrialConfig) -> Forecast:
+        """Return the forecast of one candidate, from the network that it would train."""
+        found = forecast(
+            candidate,
+            self._data(),
+            self._devices,
+            trial_seed(candidate, self._config.search.seed),
+        )
+        return _UNKNOWN if found is None else found
+
+    def broken(self, candidate: TrialConfig) -> dict[Bound, float]:
+        """Return the hard constraints that a candidate is certain to break, each with its value."""
+        if not self._bounds:
+            return {}
+        return _broken(self.exact(candidate), self._bounds)
+
+    def quick(self, candidate: TrialConfig) -> Forecast:
+        """Return the forecast between two built networks; all but one number is equal.
+
+        The number is the sparsity, or growth's budget.
+        """
+        plain = _plain(candidate)
+        ends, at = self._line(plain)
+        if ends is None:
+            return self._built(plain)
+        place = (at - ends[0]) / (ends[1] - ends[0]) * (_PLACES - 1)
+        below = min(max(int(place), 0), _PLACES - 2)
+        step = (ends[1] - ends[0]) / (_PLACES - 1)
+        low, high = (self._built(_moved(plain, ends[0] + k * step)) for k in (below, below + 1))
+        return _between(low, high, place - below)
+
+    def _line(self, candidate: TrialConfig) -> tuple[tuple[float, float] | None, float]:
+        """Return the range of the candidate's number in this study, if any, and its value."""
+        kinds = self._config.trials
+        if isinstance(candidate, GrowthTrial):
+            decision = None if kinds.growth is None else kinds.growth.budget.decision
+            at = float(candidate.budget)
+        elif isinstance(candidate, TicketTrial):
+            decision = None if kinds.tickets is None else kinds.tickets.sparsity
+            at = candidate.sparsity
+        else:
+            fixed = kinds.sparse is None or isinstance(candidate.pattern, NOfM)
+            decision = None if fixed or kinds.sparse is None else kinds.sparse.sparsity
+            at = candidate.sparsity
+        if not isinstance(decision, Range):
+            return None, at
+        return (float(decision.low), float(decision.high)), at
+
+    def for_sampler(self) -> Foresight:
+        """Return what GP-EHVI asks: costs in the objectives' order, descriptors, constraints."""
+        return Foresight(
+            costs=self._costs, descriptors=self._descriptors, feasible=self._feasible, choices=True
+        )
+
+    def _costs(self, params: Mapping[str, Any]) -> Sequence[float]:
+        known = self._quick_of(params).metrics
+        names = (name for name in self._config.objectives if name != "accuracy")
+        return [known.get(name, math.nan) for name in names]
+
+    def _descriptors(self, params: Mapping[str, Any]) -> Sequence[float]:
+        return self._quick_of(params).live or (0.0,) * LIVE_NUMBERS
+
+    def _feasible(self, params: Mapping[str, Any]) -> bool:
+        return not self._bounds or not _broken(self._quick_of(params), self._bounds)
+
+    def _quick_of(self, params: Mapping[str, Any]) -> Forecast:
+        return self.quick(candidate_of(params, self._config.trials))
+
+    def _built(self, candidate: TrialConfig) -> Forecast:
+        found = self._networks.get(candidate)
+        if found is None:
+            full = len(self._networks) >= _MOST_NETWORKS
+            found = _UNKNOWN if full else self.exact(candidate)
+            if not full:
+                self._networks[candidate] = found
+        return found
+
+    def _data(self) -> Dataset:
+        if self._dataset is None:
+            self._dataset = load_dataset(self._task.dataset, self._task.data_dir)
+        return self._dataset
+
+
+def _plain(candidate: TrialConfig) -> TrialConfig:
+    """Return the candidate of the same network with a plain recipe and updater."""
+    if isinstance(candidate, GrowthTrial):
+        return dataclasses.replace(candidate, training=_RECIPE)
+    if isinstance(candidate, TicketTrial):
+        return TicketTrial(
+            space=candidate.space,
+            scheme="omp",
+            sparsity=candidate.sparsity,
+            granularity=candidate.granularity,
+            source=candidate.source,
+            training=_RECIPE,
+        )
+    updater = candidate.updater if candidate.updater in SCHEDULED else "static"
+    return dataclasses.replace(candidate, training=_RECIPE, updater=updater, record=())
+
+
+def _moved(candidate: TrialConfig, number: float) -> TrialConfig:
+    """Return the candidate with another sparsity, or another budget of the same unit."""
+    if isinstance(candidate, SparseTrial | TicketTrial):
+        return dataclasses.replace(candidate, sparsity=number)
+    whole = isinstance(candidate.budget, int)
+    return dataclasses.replace(candidate, budget=round(number) if whole else number)
+
+
+def _broken(found: Forecast, bounds: Sequence[Bound]) -> dict[Bound, float]:
+    broken: dict[Bound, float] = {}
+    for bound in bounds:
+        known = found.least if bound.sense == "max" else found.metrics
+        value = known.get(bound.objective)
+        if value is not None and _excess(bound, value) > 0:
+            broken[bound] = value
+    return broken
+
+
+def _excess(bound: Bound, value: float) -> float:
+    return value - bound.value if bound.sense == "max" else bound.value - value
+
+
+def _between(low: Forecast, high: Forecast, share: float) -> Forecast:
+    def mixed(a: Mapping[str, float], b: Mapping[str, float]) -> dict[str, float]:
+        return {name: (1 - share) * a[name] + share * b[name] for name in a if name in b}
+
+    return Forecast(
+        metrics=mixed(low.metrics, high.metrics),
+        least=mixed(low.least, high.least),
+        live=tuple((1 - share) * a + share * b for a, b in zip(low.live, high.live, strict=False)),
+    )

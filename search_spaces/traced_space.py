@@ -1,0 +1,159 @@
+"""A person's own network as a search space: its channel groups are found by tracing it."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from search_spaces.channel_groups import (
+    ChannelGroup,
+    DeclaresChannelGroups,
+    channel_groups,
+    named_tensors,
+    reinitialise,
+    resize,
+)
+from search_spaces.errors import SearchSpaceError
+from search_spaces.trace_groups import declare_groups, trace_groups
+from search_spaces.user_code import arguments_for, find, pinned
+from search_spaces.width_space import WidthSpace
+
+# BatchNorm wants more than one example where it trains; what is traced is not trained.
+_TRACED_BATCH = 2
+_TRACES = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnSpace(WidthSpace):
+    """All widths of a network that ``name``, "module:attribute@hash", makes.
+
+    The attribute is a class or function; it may take ``num_classes`` and ``input_shape`` (without
+    the batch axis) by name. Groups are what the network declares, or what `trace_groups` finds; the
+    first layer's name is the group's. At its full widths the network is as it comes, its own
+    initialisation included. At others every layer draws its weights with ``reset_parameters``, and
+    the network's own method of that name, if it has one, comes last.
+    """
+
+    def full_widths(self) -> dict[str, int]:
+        """Return the channels by group of the network as it comes."""
+        return {group.name: group.size for group in _groups(self)}
+
+    def network(self, widths: Mapping[str, int]) -> nn.Module:
+        """Build the network with fresh weights from torch's default generator.
+
+        Raises:
+            SearchSpaceError: if it cannot be made, or a tensor that was resized has no initial
+                values.
+        """
+        groups = _groups(self)
+        module = self.fresh()
+        if not isinstance(module, DeclaresChannelGroups):
+            declare_groups(module, groups)
+        if any(widths[group.name] != group.size for group in groups):
+            _resized(module, widths)
+        return module
+
+    def fresh(self) -> nn.Module:
+        """Return the network as it comes.
+
+        Raises:
+            SearchSpaceError: if it cannot be made.
+        """
+        make = find(self.name)
+        offered = {"num_classes": self.num_classes, "input_shape": self.input_shape}
+        given = arguments_for(make, offered)
+        try:
+            module = make(**given)
+        except Exception as error:
+            raise SearchSpaceError(
+                f"{self.name}: making it fails: {type(error).__name__}: {error}"
+            ) from error
+        if not isinstance(module, nn.Module):
+            raise SearchSpaceError(f"{self.name} makes a {type(module).__name__}, no nn.Module")
+        return module
+
+
+def own_space(name: str) -> Any:
+    """Return the space of own code: a `SearchSpace` object, or the widths of a network.
+
+    Raises:
+        SearchSpaceError: if it is not found, has changed, or is something else.
+    """
+    name, found = pinned(name), find(name)
+    if all(hasattr(found, part) for part in ("build", "for_data", "with_widths", "largest")):
+        if not dataclasses.is_dataclass(found) or isinstance(found, type):
+            raise SearchSpaceError(f"{name}: make the space an object of a dataclass, as ours are")
+        # Architectures are found again by this name.
+        return dataclasses.replace(found, name=name)
+    if isinstance(found, nn.Module):
+        raise SearchSpaceError(
+            f"{name} is a network that exists; name the class or function that makes it, so that "
+            "every trial starts from fresh weights"
+        )
+    if not callable(found):
+        raise SearchSpaceError(f"{name} is a {type(found).__name__}; name a class or function")
+    return OwnSpace(name=name, description="your own network", input_shape=())
+
+
+@functools.lru_cache(maxsize=_TRACES)
+def _groups(space: OwnSpace) -> tuple[ChannelGroup, ...]:
+    """Trace the network once for a data set, and check that it fits the data."""
+    # A trace must not move the seed of the trial that asks for it.
+    with torch.random.fork_rng(devices=[]):
+        module = space.fresh()
+        inputs = space.example_inputs(_TRACED_BATCH)
+        _check_output(space, module, inputs)
+        if isinstance(module, DeclaresChannelGroups):
+            return channel_groups(module)
+        found = trace_groups(module, inputs)
+    if not found.groups:
+        raise SearchSpaceError(
+            f"{space.name} has no channels that can be resized; all layers are fixed: "
+            f"{', '.join(found.fixed)}. Give it a method channel_groups()"
+        )
+    return found.groups
+
+
+def _check_output(space: OwnSpace, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    shape = tuple(space.input_shape)
+    try:
+        with torch.no_grad():
+            out = module.eval()(*inputs)
+    except Exception as error:
+        raise SearchSpaceError(
+            f"{space.name} does not take inputs of shape {shape}: {type(error).__name__}: {error}"
+        ) from error
+    wanted = (_TRACED_BATCH, space.num_classes)
+    got = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
+    # Between the two there may be a score a pixel.
+    if not isinstance(got, tuple) or len(got) < len(wanted) or (got[0], got[-1]) != wanted:
+        raise SearchSpaceError(
+            f"{space.name} gives {got} for a batch of {_TRACED_BATCH}, but the data has "
+            f"{space.num_classes} classes, so that {wanted} is expected; "
+            "let it take num_classes by name"
+        )
+
+
+def _resized(module: nn.Module, widths: Mapping[str, int]) -> None:
+    shapes = {name: tensor.shape for name, tensor in named_tensors(module).items()}
+    resize(module, widths)
+    changed = [n for n, tensor in named_tensors(module).items() if tensor.shape != shapes[n]]
+    tensors = named_tensors(module)
+    for name in changed:
+        tensors[name].detach().fill_(float("nan"))
+    reinitialise(module)
+    own = getattr(module, "reset_parameters", None)
+    if callable(own):
+        own()
+    empty = [name for name in changed if bool(tensors[name].isnan().any())]
+    if empty:
+        raise SearchSpaceError(
+            f"{type(module).__name__}: {empty[0]} changes its size and no reset_parameters() gives "
+            "it values; give the network such a method"
+        )
