@@ -167,9 +167,7 @@ def _show_devices(console: Console, run: Study, front: Front) -> None:
     from growsearch.pareto.quantities import format_quantity
 
     kinds = {trial.id: trial.kind for trial in run.trials}
-    words = [("growth", "grown"), ("sparse", "sparse")]
-    if run.config.trials.tickets is not None:
-        words.append(("tickets", "from tickets"))
+    words = [(kind.name, kind.title) for kind, _ in run.config.trials.items()]
     fronts = {"all objectives": front}
     if "accuracy" in front.directions:
         for device in run.config.devices:
@@ -305,8 +303,8 @@ def _export(run: Path, name: str, out: Path | None, onnx: bool) -> None:
     from growsearch.commands.export_lines import export_lines
     from growsearch.commands.trial_card import trial_card
     from growsearch.export import export_network, normal_inputs, token_inputs, write_card
+    from growsearch.kinds import Network
     from growsearch.report import read_run
-    from growsearch.trial.network import Network
 
     found = read_run(run)
     trial = found.trial(name)

@@ -14,6 +14,7 @@ from growsearch.errors import UsageError
 
 if TYPE_CHECKING:
     from growsearch.datasets import Split
+    from growsearch.kinds.learning import SplitName
     from growsearch.trial.record import Trial
 
 EPILOG = examples(
@@ -22,6 +23,7 @@ EPILOG = examples(
     "growsearch evaluate runs/cifar 3f2a91c0de --metrics ood_auroc --against cifar100",
 )
 ALL = "all"
+_SPLITS: dict[str, SplitName] = {"test": "test", "validation": "validation"}
 
 
 def evaluate(
@@ -51,10 +53,12 @@ def evaluate(
 
     if code is not None:
         add_code_folder(code)
-    if split not in ("test", "validation"):
-        raise UsageError(f"--split: unknown {split!r}; valid: test, validation")
+    if split not in _SPLITS:
+        raise UsageError(f"--split: unknown {split!r}; valid: {', '.join(_SPLITS)}")
     found = _trial(read_run(run).trials, trial)
-    data = evaluation(run, found, metrics=metrics, split=split, against=against, data_dir=data_dir)
+    data = evaluation(
+        run, found, metrics=metrics, split=_SPLITS[split], against=against, data_dir=data_dir
+    )
     if as_json:
         typer.echo(json.dumps(data, indent=2))
         return
@@ -67,7 +71,7 @@ def evaluation(
     trial: Trial,
     *,
     metrics: str,
-    split: str,
+    split: SplitName,
     against: str | None,
     data_dir: Path | None,
 ) -> dict[str, Any]:
@@ -78,17 +82,19 @@ def evaluation(
     Raises:
         UsageError: for an unknown metric or data, or files that are missing or of another network.
     """
-    from growsearch.datasets import load_dataset
+    import dataclasses
+
     from growsearch.export import load_trained
     from growsearch.files import write_json
+    from growsearch.kinds import Network
     from growsearch.report.evaluations import read_evaluation
     from growsearch.search.config.file import load_study
-    from growsearch.trial.network import Network
 
     study, folder = load_study(run / "study.yaml", run=True), run / "trials" / trial.id
     where = data_dir or study.data_dir
-    dataset = load_dataset(study.dataset, where)
-    examples: Split = getattr(dataset, split)
+    learning = dataclasses.replace(study.data, folder=where).load()
+    dataset = learning.dataset
+    examples = dataset.split(split)
     options = study.metrics
     if against is not None:
         changed = options.ood_auroc.model_copy(update={"against": against})
@@ -96,7 +102,7 @@ def evaluation(
     quality = options.quality(_names(metrics, examples))
     quality.check(dataset, where)
     model = load_trained(folder, lambda data: Network.from_json(data).build())
-    values = quality.take(model, examples, dataset, where)
+    values = quality.take(model, learning, where, split)
     content = {
         "data": dataset.name,
         "split": split,

@@ -10,9 +10,9 @@ from growsearch.commands.trial_card import limits, provenance_rows
 from growsearch.datasets.normalisation import IDENTITY, Normalisation
 from growsearch.export import CardFacts, DeviceCost
 from growsearch.growth import GrowthResult
+from growsearch.kinds import Network
 from growsearch.pareto import format_quantity
 from growsearch.search.ledger.run_folder import provenance
-from growsearch.trial.network import Network
 
 _RESULTS = {
     "accuracy": "Accuracy (validation)",

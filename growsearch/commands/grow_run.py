@@ -23,9 +23,9 @@ from growsearch.files import write_bytes, write_json
 from growsearch.growth import Budget, GrowthConfig, GrowthOptions, GrowthResult
 from growsearch.growth import grow as grow_network
 from growsearch.growth.budget.projection import NEAR
+from growsearch.kinds import Network
 from growsearch.pareto import format_quantity
 from growsearch.training import plain
-from growsearch.trial.network import Network
 from growsearch.trial.task import machine_lock
 from search_spaces import SearchSpaceError, search_space
 

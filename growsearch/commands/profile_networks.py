@@ -12,9 +12,10 @@ from torch import nn
 
 from cost_models.profiling.building import DrawnNetwork
 from growsearch.errors import UsageError
+from growsearch.kinds import Network
+from growsearch.kinds.network import AppliedTransform
 from growsearch.sparsity import sparsify
 from growsearch.transforms import TRANSFORMS
-from growsearch.trial.network import AppliedTransform, Network
 from search_spaces import Architecture, SearchSpace, SearchSpaceError, channel_groups, search_space
 
 # A space draws its widths evenly, which makes networks of nearly one size. Scaling each network

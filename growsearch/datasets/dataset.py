@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -51,6 +51,10 @@ class Dataset:
     def input_shape(self) -> tuple[int, ...]:
         """One example's shape, without the batch axis."""
         return tuple(self.train.inputs.shape[1:])
+
+    def split(self, name: Literal["train", "validation", "test"]) -> Split:
+        """Return a split by name."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}[name]
 
     def zeros(self, batch: int) -> Tensor:
         """Return zeros (batch, *input_shape) of the inputs' type: a network can be called on it."""

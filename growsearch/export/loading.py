@@ -10,7 +10,7 @@ from torch import nn
 
 from growsearch.errors import UsageError
 from growsearch.export.sparse_weights import read_weights
-from growsearch.trial.network import Network
+from growsearch.kinds import Network
 
 
 def load_network(folder: Path | str) -> nn.Module:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from growsearch.kinds import KINDS
 from growsearch.pareto import Direction, Front
 from growsearch.pareto.quantities import SHARE, quantity_of
-from growsearch.report.describe import direction_of, latency_devices, title
+from growsearch.report.describe import direction_of, kind_title, latency_devices, title
 from growsearch.report.device_choice import device_choices
 from growsearch.report.figure_file import axis_unit, figure_file
 from growsearch.report.page_data import metric_names
@@ -18,13 +19,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, and a shape a kind, so that neither is needed alone.
-_LOOKS = {
-    "growth": ("#0072B2", "o", "grown"),
-    "sparse": ("#D55E00", "^", "sparse"),
-    "tickets": ("#009E73", "s", "ticket"),
-}
-_OTHER = ("#009E73", "s")
+# Okabe and Ito's colours, and a shape a kind in the order of KINDS, so that neither is needed
+# alone. Beyond them, and for kinds of a newer version, the last again.
+_LOOKS = (
+    ("#0072B2", "o"),
+    ("#D55E00", "^"),
+    ("#009E73", "s"),
+    ("#CC79A7", "D"),
+    ("#E69F00", "v"),
+    ("#56B4E9", "P"),
+)
 _OUTSIDE = ("#8b95a1", "x", "outside constraints")
 _PANEL_INCHES = (4.6, 3.8)
 
@@ -84,9 +88,7 @@ def _draw_panel(panel: Axes, run: Run, cost: str, *, first: bool) -> None:
     inside = {point.id for point in compared}
     for kind in dict.fromkeys(trial.kind for trial in points):
         chosen = [t for t in points if t.kind == kind and t.id in inside]
-        _draw_kind(
-            panel, chosen, _LOOKS.get(kind, (*_OTHER, kind)), (cost, factor), (quality, high)
-        )
+        _draw_kind(panel, chosen, _look(kind), (cost, factor), (quality, high))
     outside = [t for t in points if t.id not in inside]
     _draw_kind(panel, outside, _OUTSIDE, (cost, factor), (quality, high))
     directions: dict[str, Direction] = {
@@ -105,6 +107,12 @@ def _draw_panel(panel: Axes, run: Run, cost: str, *, first: bool) -> None:
     panel.grid(color="#e6e6e6", linewidth=0.6)
     panel.set_axisbelow(True)
     panel.spines[["top", "right"]].set_visible(False)
+
+
+def _look(kind: str) -> tuple[str, str, str]:
+    """Return a kind's colour, marker and title."""
+    place = list(KINDS).index(kind) if kind in KINDS else len(_LOOKS)
+    return (*_LOOKS[min(place, len(_LOOKS) - 1)], kind_title(kind))
 
 
 def _draw_kind(

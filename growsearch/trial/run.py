@@ -16,19 +16,22 @@ import torch
 from safetensors.torch import save
 
 from cost_models import CostModelError
-from growsearch.datasets import load_dataset
 from growsearch.errors import DivergedError, GrowsearchError, TimeLimitError, UsageError
 from growsearch.files import write_bytes, write_json, write_text
+from growsearch.kinds import (
+    CandidateConfig,
+    TrainedCandidate,
+    TrainingContext,
+    kind_of,
+    trial_id,
+    trial_seed,
+)
 from growsearch.tickets import write_ticket
 from growsearch.training import EpochRecord, TrainingOptions
 from growsearch.training.checkpoint import read_checkpoint
-from growsearch.trial.candidates import Candidate, train_candidate
-from growsearch.trial.config import TrialConfig, trial_id, trial_seed
-from growsearch.trial.grow_first import growing_checkpoint
 from growsearch.trial.record import Trial
 from growsearch.trial.score import score
 from growsearch.trial.task import TrialTask, machine_lock
-from growsearch.trial.ticket_work import TicketPlaces
 from growsearch.trial.time_limit import limited
 from search_spaces import SearchSpaceError
 
@@ -56,7 +59,7 @@ class StopTrialError(Exception):
 
 
 def run_trial(
-    config: TrialConfig, task: TrialTask, *, number: int, study_seed: int, report: Report
+    config: CandidateConfig, task: TrialTask, *, number: int, study_seed: int, report: Report
 ) -> Trial:
     """Run one candidate to its end and return its ledger entry.
 
@@ -74,7 +77,7 @@ def run_trial(
             back as stopped, with what its last epoch told. A `Listener` hears of the epochs of an
             earlier attempt, too, and may end the trial then.
     """
-    torch.set_num_threads(1)
+    torch.set_num_threads(task.threads)
     started = time.monotonic()
     seed = trial_seed(config, study_seed)
     name = trial_id(config, study_seed)
@@ -124,9 +127,9 @@ def stopped_trial(trial: Trial, record: EpochRecord) -> Trial:
 
 
 def _train_and_score(
-    config: TrialConfig, task: TrialTask, trial: Trial, listener: Listener
+    config: CandidateConfig, task: TrialTask, trial: Trial, listener: Listener
 ) -> Trial:
-    dataset = load_dataset(task.dataset, task.data_dir)
+    learning = task.data.load()
     lock = machine_lock()
     folder = task.folder / "trials" / trial.id
     options = TrainingOptions(
@@ -135,25 +138,27 @@ def _train_and_score(
         on_resume=listener.resumed,
         checkpoint=_usable(folder),
     )
-    candidate = train_candidate(
-        config,
-        dataset,
-        trial.seed,
-        options,
-        TicketPlaces(run=task.folder, source_dir=task.source_dir or task.data_dir),
+    context = TrainingContext(
+        learning=learning,
+        seed=trial.seed,
+        run=task.folder,
+        data_dir=task.data.folder,
+        space=None if task.kinds is None else task.kinds.get(config.kind),
+        lock=lock,
     )
+    candidate = kind_of(config).train(config, context, options)
     check_finite(candidate)
     devices = {device: task.profiles.get(device) for device in task.devices}
     found = score(
         candidate.model,
-        dataset,
+        learning,
         devices,
         lock,
         training_macs=candidate.training_macs,
         measure_latency=task.measure,
     )
     with lock.shared():
-        quality = task.quality.take(candidate.model, dataset.validation, dataset, task.data_dir)
+        quality = task.quality.take(candidate.model, learning, task.data.folder)
     check_metrics(quality)
     write_files(folder, candidate)
     return dataclasses.replace(
@@ -167,24 +172,23 @@ def _train_and_score(
     )
 
 
-def checkpoints(folder: Path) -> tuple[Path, Path]:
-    """Return where a trial with this folder keeps its last epoch, and that of growing first."""
-    file = folder / CHECKPOINT
-    return file, growing_checkpoint(file)
+def checkpoints(folder: Path) -> tuple[Path, ...]:
+    """Return what a trial with this folder keeps of its epochs: of each of its parts a file."""
+    stem, _, suffix = CHECKPOINT.partition(".")
+    return tuple(sorted(folder.glob(f"{stem}*.{suffix}")))
 
 
 def _usable(folder: Path) -> Path:
     """Return the checkpoint's path; files that were damaged are removed: that part starts again."""
     for file in checkpoints(folder):
         try:
-            if file.exists():
-                read_checkpoint(file)
+            read_checkpoint(file)
         except GrowsearchError:
             file.unlink()
     return folder / CHECKPOINT
 
 
-def check_finite(candidate: Candidate) -> None:
+def check_finite(candidate: TrainedCandidate) -> None:
     """Refuse a network that the last update broke: no loss was computed after it.
 
     Raises:
@@ -209,7 +213,7 @@ def check_metrics(found: Mapping[str, float]) -> None:
             raise DivergedError(f"{name} is {value}: the logits overflow; lower the learning rate")
 
 
-def _training_metrics(candidate: Candidate) -> dict[str, float]:
+def _training_metrics(candidate: TrainedCandidate) -> dict[str, float]:
     """Return what training cost beside the dense network, and how near a transform came to it."""
     metrics: dict[str, float] = {
         "dense_training_macs": candidate.dense_training_macs,
@@ -217,10 +221,10 @@ def _training_metrics(candidate: Candidate) -> dict[str, float]:
     }
     if candidate.mac_error is not None:
         metrics["mac_error"] = candidate.mac_error
-    return metrics
+    return {**metrics, **candidate.metrics}
 
 
-def write_files(folder: Path, candidate: Candidate) -> None:
+def write_files(folder: Path, candidate: TrainedCandidate) -> None:
     """Write architecture.json, weights.safetensors and history.csv of a trained candidate.
 
     What it recorded goes into one file of JSON lines each, such as spectra.jsonl, and the ticket
@@ -238,7 +242,7 @@ def write_files(folder: Path, candidate: Candidate) -> None:
     write_json(folder / "architecture.json", candidate.network.to_json())
 
 
-def history_csv(candidate: Candidate) -> str:
+def history_csv(candidate: TrainedCandidate) -> str:
     """Return one line an epoch; a grown network has a column "width.<group>" a channel group.
 
     What no epoch has, such as the perplexity of an image classifier, has no column.

@@ -1,4 +1,4 @@
-"""What does every trial of a study share? Data, devices and the place for its files."""
+"""Trial task: what every trial of a study shares, data, devices and the place for its files."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from cost_models import MachineLock
+from growsearch.kinds import DataChoice, TrialKinds
 from growsearch.trial.quality import Quality
 from growsearch.trial.record import Latency
 
@@ -26,20 +27,20 @@ class TrialTask:
     the files to predict a device's latency from; a device without one is measured or estimated.
     ``time_limit_s`` is what one attempt at a trial may take; None is no limit. ``measure`` takes
     the place of `growsearch.trial.score.measured_latency` where latencies are measured elsewhere.
-    ``code_dir`` is where a worker finds own code. ``source_dir`` is the folder of the data that
-    tickets are pretrained on; None is ``data_dir``.
+    ``code_dir`` is where a worker finds own code. ``kinds`` is what the study says of each kind of
+    trial; ``threads`` are a trial's to train with.
     ``quality`` are the measures beyond accuracy that a finished trial has.
     """
 
-    dataset: str
-    data_dir: Path | None
+    data: DataChoice
     devices: tuple[str, ...]
     folder: Path
     profiles: Mapping[str, Path] = field(default_factory=dict)
     time_limit_s: float | None = None
     measure: Measure | None = None
     code_dir: Path | None = None
-    source_dir: Path | None = None
+    kinds: TrialKinds | None = None
+    threads: int = 1
     quality: Quality = field(default_factory=Quality)
 
 

@@ -16,8 +16,8 @@ from growsearch.cli import app
 from growsearch.commands.grow_run import _granularity_lines
 from growsearch.errors import GrowsearchError, UsageError
 from growsearch.growth import Budget
+from growsearch.kinds import Network
 from growsearch.training import plain
-from growsearch.trial.network import Network
 
 ARGUMENTS = [
     "grow",

@@ -16,10 +16,14 @@ import pytest
 import torch
 
 from growsearch import Study
+from growsearch.kinds import (
+    TrialKinds,
+    candidate_from_json,
+    suggest_candidate,
+    trial_id,
+    trial_seed,
+)
 from growsearch.search.samplers.replay import candidate_of
-from growsearch.search.suggest import suggest_candidate
-from growsearch.search.trial_kinds import TrialKinds
-from growsearch.trial.config import config_from_json, trial_id, trial_seed
 from growsearch.trial.record import read_ledger
 
 FROZEN = Path(__file__).with_name("frozen")
@@ -127,7 +131,7 @@ def test_the_same_answers_give_the_same_candidate_with_the_same_id_and_seed(kind
 @pytest.mark.parametrize("kind", WIDE)
 def test_a_candidate_is_read_and_written_again_byte_for_byte(kind: str) -> None:
     for line in frozen_candidates(kind):
-        candidate = config_from_json(line["config"])
+        candidate = candidate_from_json(line["config"])
         assert json.dumps(candidate.to_json()) == json.dumps(line["config"])
         assert trial_id(candidate, STUDY_SEED) == line["id"]
 
@@ -137,7 +141,7 @@ def test_a_ledger_is_read_and_written_again_byte_for_byte(kind: str) -> None:
     path = FROZEN / kind / "trials.jsonl"
     ledger = read_ledger(path)
     assert "".join(f"{trial.to_line()}\n" for trial in ledger.trials) == path.read_text()
-    assert [trial_id(config_from_json(t.config), STUDY_SEED) for t in ledger.trials] == [
+    assert [trial_id(candidate_from_json(t.config), STUDY_SEED) for t in ledger.trials] == [
         trial.id for trial in ledger.trials
     ]
 

@@ -70,8 +70,8 @@ def test_scripts_that_pages_show_are_there():
 
 
 def test_studies_in_pages_have_known_keys_only():
+    from growsearch.kinds import KINDS
     from growsearch.search.config.study import SearchSettings, StudyConfig
-    from growsearch.search.trial_kinds import GrowthKind, SparseKind, TicketKind
 
     for page in DOCS.rglob("*.md"):
         for block in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL):
@@ -80,9 +80,8 @@ def test_studies_in_pages_have_known_keys_only():
             study = yaml.safe_load(block)
             assert set(study) <= set(StudyConfig.model_fields), block
             assert set(study.get("search", {})) <= set(SearchSettings.model_fields)
-            kinds = {"growth": GrowthKind, "sparse": SparseKind, "tickets": TicketKind}
             for kind, values in study.get("trials", {}).items():
-                assert set(values) <= set(kinds[kind].model_fields)
+                assert set(values) <= set(KINDS[kind].space.model_fields)
 
 
 def test_every_result_is_on_the_benchmarks_page_with_the_question_of_its_script(tables):

@@ -18,7 +18,7 @@ from growsearch.export import (
     render_card,
     write_card,
 )
-from growsearch.trial.network import Network
+from growsearch.kinds import Network
 from search_spaces import SEARCH_SPACES
 
 NETWORK = Network(

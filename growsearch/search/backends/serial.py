@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import optuna
 
+from growsearch.kinds import suggest_candidate
 from growsearch.search.config.study import StudyConfig
 from growsearch.search.fidelity.early_stopping import EarlyStopping, early_stopping, epoch_values
 from growsearch.search.fidelity.prescreening import Asked, FirstFidelity, score_here
@@ -15,9 +16,8 @@ from growsearch.search.samplers.constraint_filter import Gate
 from growsearch.search.samplers.history import create_study, prepare, tell
 from growsearch.search.samplers.known_costs import StudyForesight
 from growsearch.search.samplers.registry import make_sampler
-from growsearch.search.suggest import suggest_candidate
 from growsearch.training import EpochRecord
-from growsearch.trial.attempts import Run, run_to_its_end
+from growsearch.trial.retries import Run, run_to_its_end
 from growsearch.trial.run import Listener, Report, StopTrialError
 from growsearch.trial.task import TrialTask
 from growsearch.trial.time_limit import interrupted_after

@@ -180,12 +180,10 @@ def node_problem(task: TrialTask) -> str:
             f"{task.folder} is not there: a run on a cluster needs a folder that all nodes share; "
             "give one with --out"
         )
-    if task.data_dir is not None and not task.data_dir.exists():
-        return f"{task.data_dir} (data_dir) is not there: put the data on every node, at one path"
-    if task.source_dir is not None and not task.source_dir.exists():
-        return (
-            f"{task.source_dir} (source_dir) is not there: put the data on every node, at one path"
-        )
+    folders = {} if task.kinds is None else task.kinds.places
+    for key, folder in {"data_dir": task.data.folder, **folders}.items():
+        if folder is not None and not folder.exists():
+            return f"{folder} ({key}) is not there: put the data on every node, at one path"
     return ""
 
 

@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from growsearch.errors import UsageError
+from growsearch.kinds.trial_kinds import kinds_model
 from growsearch.search.config.study import StudyConfig
 from search_spaces.user_code import add_code_folder, is_own
 
@@ -49,22 +50,12 @@ def load_study(path: Path, *, run: bool = False) -> StudyConfig:
         # A relative path is meant from the study file, wherever the command is run.
         resolved = (path.parent / config.data_dir).resolve()
         config = config.model_copy(update={"data_dir": resolved})
-    config = _with_source_dir(config, path.parent)
+    config = config.model_copy(update={"trials": config.trials.resolved(path.parent)})
     if config.search.warm_start:
         folders = tuple((path.parent / folder).resolve() for folder in config.search.warm_start)
         search = config.search.model_copy(update={"warm_start": folders})
         config = config.model_copy(update={"search": search})
     return config
-
-
-def _with_source_dir(config: StudyConfig, folder: Path) -> StudyConfig:
-    tickets = config.trials.tickets
-    if tickets is None or tickets.source_dir is None:
-        return config
-    # An absolute path stays what it is.
-    resolved = tickets.model_copy(update={"source_dir": (folder / tickets.source_dir).resolve()})
-    trials = config.trials.model_copy(update={"tickets": resolved})
-    return config.model_copy(update={"trials": trials})
 
 
 def parse_study(data: Mapping[str, Any], *, source: str = "study") -> StudyConfig:
@@ -134,6 +125,9 @@ def _siblings(location: tuple[str | int, ...]) -> list[str]:
     """Return the valid keys beside the unknown one, found by walking down the models."""
     model: type[BaseModel] | None = StudyConfig
     for part in location[:-1]:
+        if model is StudyConfig and part == "trials":
+            model = kinds_model()
+            continue
         field = model.model_fields.get(str(part)) if model is not None else None
         if field is None:
             # Inside a dictionary of limits, such as constraints.parameters.

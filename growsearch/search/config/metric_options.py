@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from growsearch.search.trial_kinds import Strict
+from growsearch.kinds import Strict
 
 if TYPE_CHECKING:
     from growsearch.trial.quality import Quality

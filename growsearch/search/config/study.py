@@ -1,4 +1,4 @@
-"""What is a study? The YAML that a person writes, checked key by key."""
+"""Study configuration: the YAML that a person writes, checked key by key."""
 
 from __future__ import annotations
 
@@ -10,23 +10,20 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from growsearch.errors import UsageError
+from growsearch.kinds import DataChoice, Strict, TrialKinds
+from growsearch.kinds.values import Duration, Share
 from growsearch.pareto import MEASURES, Bound, Direction, Preference
 from growsearch.pareto.quantities import parse_quantity
 from growsearch.search.config.metric_options import MetricOptions
-from growsearch.search.study_values import Duration, Share
-from growsearch.search.trial_kinds import GrowthKind, SparseKind, Strict, TrialKinds
 
 __all__ = [
     "PLAIN_OBJECTIVES",
     "FirstFidelitySettings",
-    "GrowthKind",
     "Limits",
     "SearchSettings",
     "SelectSettings",
-    "SparseKind",
     "StopEarly",
     "StudyConfig",
-    "TrialKinds",
 ]
 
 PLAIN_OBJECTIVES = ("accuracy", "macs", "dense_macs", "parameters", "training_macs")
@@ -193,7 +190,7 @@ class StudyConfig(Strict):
 
     @model_validator(mode="after")
     def _rungs_before_the_end(self) -> StudyConfig:
-        stop, most = self.search.stop_early, self.trials.most_epochs
+        stop, most = self.search.stop_early, self.trials.max_epochs
         if stop is not None and stop.first >= most:
             raise ValueError(
                 f"search.stop_early: first = {stop.first} is not before the end of the longest "
@@ -210,11 +207,11 @@ class StudyConfig(Strict):
                 "search.first_fidelity: proxies stand for the accuracy; add accuracy: maximize to "
                 "the objectives, or remove the key"
             )
-        if self.trials.sparse is None or self.trials.sparse.grow is not None:
+        if not any(kind.fixed_network(space) for kind, space in self.trials.items()):
             raise ValueError(
-                "search.first_fidelity: only sparse trials that start with their network can be "
-                "scored before training; growth decides on it later. Add trials.sparse without "
-                "grow, or remove the key"
+                "search.first_fidelity: only trials that start with their network (sparse, without "
+                "grow) can be scored before training; growth decides on it later. Add such, or "
+                "remove the key"
             )
         return self
 
@@ -258,10 +255,9 @@ class StudyConfig(Strict):
         return tuple(name for name in asked if name in known)
 
     @property
-    def ticket_source_dir(self) -> Path | None:
-        """The folder of the data that tickets are pretrained on."""
-        tickets = self.trials.tickets
-        return None if tickets is None else tickets.source_dir or self.data_dir
+    def data(self) -> DataChoice:
+        """The data of the study, ready to be loaded."""
+        return DataChoice(name=self.dataset, folder=self.data_dir)
 
     def bounds(self) -> tuple[Bound, ...]:
         """Return the study's hard constraints."""

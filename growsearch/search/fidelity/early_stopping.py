@@ -7,11 +7,11 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from growsearch.kinds import CandidateConfig, trial_id, trial_seed
 from growsearch.pareto import MEASURES, Direction
 from growsearch.search.config.study import StudyConfig
 from growsearch.search.fidelity.mo_asha import MultiObjectiveAsha, RungRecord, rung_steps
 from growsearch.training import EpochRecord
-from growsearch.trial.config import TrialConfig, trial_id, trial_seed
 from growsearch.trial.record import RungResult, Trial
 
 # The keys of a worker's report of a rung. The epochs are the trial's own count; the values are one
@@ -56,7 +56,7 @@ class EarlyStopping:
     def __init__(self, config: StudyConfig, trials: Iterable[Trial]) -> None:
         settings = config.search.stop_early
         assert settings is not None
-        most = config.trials.most_epochs
+        most = config.trials.max_epochs
         self._stopped: set[str] = set()
         self.rungs = rung_steps(settings.first, most, settings.eta)
         self._directions = rung_directions(config.objectives)
@@ -115,7 +115,9 @@ class EarlyStopping:
         return dataclasses.replace(trial, rungs=tuple(self._results.get(trial.id, ())))
 
 
-def stopped_at_rung(candidate: TrialConfig, study_seed: int, result: Mapping[str, Any]) -> Trial:
+def stopped_at_rung(
+    candidate: CandidateConfig, study_seed: int, result: Mapping[str, Any]
+) -> Trial:
     """Return the entry of a trial that was stopped from outside, after a rung's report."""
     values: dict[str, float] = json.loads(result[VALUES])
     return Trial(

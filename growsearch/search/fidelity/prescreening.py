@@ -20,14 +20,13 @@ import optuna
 from optuna.trial import TrialState
 
 from growsearch.files import append_line
+from growsearch.kinds import CandidateConfig, suggest_candidate, trial_id
 from growsearch.search.config.study import StudyConfig
 from growsearch.search.fidelity.proxy_ranking import better_share
 from growsearch.search.ledger.recorder import Recorder
 from growsearch.search.samplers.constraint_filter import Gate, Rejected
 from growsearch.search.samplers.history import QUEUED, tell
 from growsearch.search.samplers.replay import candidate_of
-from growsearch.search.suggest import suggest_candidate
-from growsearch.trial.config import TrialConfig, trial_id
 from growsearch.trial.proxies import Scored, can_score, score_candidate
 from growsearch.trial.task import TrialTask
 
@@ -36,9 +35,9 @@ POOLS_FILE = "first_fidelity.jsonl"
 # dry: a resumed sampler starts with what it had said before.
 _REPEATS = 100
 
-Asked = tuple[optuna.Trial, TrialConfig]
+Asked = tuple[optuna.Trial, CandidateConfig]
 # Scores candidates in their order.
-Score = Callable[[Sequence[TrialConfig]], list[Scored]]
+Score = Callable[[Sequence[CandidateConfig]], list[Scored]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,13 +51,13 @@ class PoolEntry:
 
 
 def score_here(
-    candidates: Sequence[TrialConfig], *, config: StudyConfig, task: TrialTask
+    candidates: Sequence[CandidateConfig], *, config: StudyConfig, task: TrialTask
 ) -> list[Scored]:
     """Score candidates in this process."""
     return [scoring(config, task)(candidate) for candidate in candidates]
 
 
-def scoring(config: StudyConfig, task: TrialTask) -> Callable[[TrialConfig], Scored]:
+def scoring(config: StudyConfig, task: TrialTask) -> Callable[[CandidateConfig], Scored]:
     """Return what scores one candidate of a study, small enough to be sent to a worker."""
     settings = config.search.first_fidelity
     assert settings is not None
@@ -131,7 +130,7 @@ class FirstFidelity:
         return list(pool.values())
 
     def _repeated(
-        self, name: str, asked: optuna.Trial, candidate: TrialConfig, pool: Mapping[str, Asked]
+        self, name: str, asked: optuna.Trial, candidate: CandidateConfig, pool: Mapping[str, Asked]
     ) -> bool:
         """Tell the sampler at once what is known of a candidate, if anything is."""
         known = self._recorder.known(candidate)
@@ -179,7 +178,7 @@ class FirstFidelity:
         data = {"proxy": self._settings.proxy, "pool": lines}
         append_line(self._file, json.dumps(data, allow_nan=False, separators=(",", ":")))
 
-    def _reject(self, entry: PoolEntry, candidate: TrialConfig) -> None:
+    def _reject(self, entry: PoolEntry, candidate: CandidateConfig) -> None:
         assert entry.score is not None
         proxy: dict[str, float] = {self._settings.proxy: entry.score}
         self._gate.reject(Rejected(id=entry.id, candidate=candidate.to_json(), proxy=proxy))

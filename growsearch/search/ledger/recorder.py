@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from growsearch.files import append_line
+from growsearch.kinds import CandidateConfig, trial_id
 from growsearch.search.ledger.run_folder import RunFolder, Start
-from growsearch.trial.attempts import forget_attempts, kept_outcome
-from growsearch.trial.config import TrialConfig, trial_id
 from growsearch.trial.record import Trial, read_ledger
+from growsearch.trial.retries import forget_attempts, kept_outcome
 
 
 class Recorder:
@@ -51,7 +51,7 @@ class Recorder:
         """Leave the listeners out: Tune pickles a copy that nobody listens to."""
         return self.__dict__ | {"listeners": []}
 
-    def known(self, candidate: TrialConfig) -> Trial | None:
+    def known(self, candidate: CandidateConfig) -> Trial | None:
         """Return the ledger's entry of a candidate, if it has run already."""
         return self.trials.get(trial_id(candidate, self._seed))
 
@@ -60,7 +60,7 @@ class Recorder:
         open_starts = [s for s in self.starts.values() if s.id not in self.trials]
         return sorted(open_starts, key=lambda start: start.number)
 
-    def begin(self, candidate: TrialConfig, params: Mapping[str, Any]) -> Start:
+    def begin(self, candidate: CandidateConfig, params: Mapping[str, Any]) -> Start:
         """Write down that a trial starts; one that was started before keeps its number."""
         name = trial_id(candidate, self._seed)
         start = self.starts.get(name)

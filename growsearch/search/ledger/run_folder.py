@@ -21,9 +21,9 @@ import yaml
 from growsearch import __version__
 from growsearch.errors import GrowsearchError, UsageError
 from growsearch.files import append_line, storage_error, write_text
+from growsearch.kinds import KINDS, CandidateConfig, candidate_from_json
 from growsearch.search.config.file import PROVENANCE, load_study
 from growsearch.search.config.study import StudyConfig
-from growsearch.trial.config import TrialConfig, config_from_json
 
 _VERSIONS_OF = ("torch", "ray", "optuna", "numpy", "fvcore", "moocore")
 # A search needs room for weights and ledger; below this it would fail in the middle.
@@ -40,7 +40,8 @@ _MAY_CHANGE = (
     "code_dir",
     "trackers",
     "mirror",
-    "trials.tickets.source_dir",
+    # Where files of a kind of trial lie.
+    *(f"trials.{kind.name}.{key}" for kind in KINDS.values() for key in kind.space.whereabouts),
 )
 
 
@@ -50,7 +51,7 @@ class Start:
 
     id: str
     number: int
-    candidate: TrialConfig
+    candidate: CandidateConfig
     params: Mapping[str, Any]
 
 
@@ -169,7 +170,7 @@ class RunFolder:
                 start = Start(
                     id=str(data["id"]),
                     number=int(data["number"]),
-                    candidate=config_from_json(data["candidate"]),
+                    candidate=candidate_from_json(data["candidate"]),
                     params=dict(data["params"]),
                 )
             except (ValueError, KeyError, TypeError, UsageError):

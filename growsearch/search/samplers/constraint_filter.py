@@ -17,13 +17,12 @@ from optuna.trial import TrialState
 
 from growsearch.errors import UsageError
 from growsearch.files import append_line
+from growsearch.kinds import CandidateConfig, suggest_candidate, trial_id
 from growsearch.pareto import Bound
 from growsearch.report.run_data import REJECTED_FILE
 from growsearch.search.config.study import StudyConfig
 from growsearch.search.samplers.known_costs import StudyForesight
 from growsearch.search.samplers.replay import params_of
-from growsearch.search.suggest import suggest_candidate
-from growsearch.trial.config import TrialConfig, trial_id
 
 # Optuna keeps a constraint under this prefix of a trial's system attributes.
 CONSTRAINT_KEY = "constraints"
@@ -76,7 +75,7 @@ class Gate:
         self._in_a_row = 0
 
     def refuses(
-        self, study: optuna.study.Study, asked: optuna.Trial, candidate: TrialConfig
+        self, study: optuna.study.Study, asked: optuna.Trial, candidate: CandidateConfig
     ) -> bool:
         """Tell whether ``candidate`` is rejected; Optuna's trial has then ended.
 
@@ -113,7 +112,7 @@ class Gate:
             params = params_of(found.candidate, self._config.trials)
             add_trial(study, params, self._config, TrialState.PRUNED, constraints=found.excess)
 
-    def _look(self, name: str, candidate: TrialConfig) -> Rejected | None:
+    def _look(self, name: str, candidate: CandidateConfig) -> Rejected | None:
         broken = self._foresight.broken(candidate)
         if not broken:
             return None

@@ -2,39 +2,33 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from growsearch.datasets import Dataset, load_dataset
-from growsearch.pareto import Bound
-from growsearch.search.config.study import StudyConfig
-from growsearch.search.decisions import Range
-from growsearch.search.samplers.gp_ehvi.candidates import Foresight
-from growsearch.search.samplers.replay import candidate_of
-from growsearch.sparsity import NOfM
-from growsearch.transforms import SCHEDULED
-from growsearch.trial.config import (
-    GrowthTrial,
-    RecipeChoice,
-    SparseTrial,
-    TicketTrial,
-    TrialConfig,
+from growsearch.datasets import Dataset
+from growsearch.kinds import (
+    CandidateConfig,
+    Forecast,
+    ForecastContext,
+    forecast,
+    kind_of,
     trial_seed,
 )
-from growsearch.trial.forecast import LIVE_NUMBERS, Forecast, forecast
+from growsearch.kinds.forecast import LIVE_NUMBERS
+from growsearch.pareto import Bound
+from growsearch.search.config.study import StudyConfig
+from growsearch.search.samplers.gp_ehvi.candidates import Foresight
+from growsearch.search.samplers.replay import candidate_of
 from growsearch.trial.task import TrialTask
 
 # A sampler looks at hundreds of candidates a suggestion: along the sparsity, or growth's budget,
 # only so many networks are built, and between two of them costs are interpolated.
 _PLACES = 9
 # And no more than so many for one study; what lies beyond is unknown beforehand, and is learned.
-_MOST_NETWORKS = 200
+_MAX_NETWORKS = 200
 _UNKNOWN = Forecast()
-# How long and how fast it trains does not change a network.
-_RECIPE = RecipeChoice(epochs=10)
 
 
 class StudyForesight:
@@ -51,60 +45,45 @@ class StudyForesight:
         self._devices: Mapping[str, Path | None] = {
             device: task.profiles.get(device) for device in task.devices
         }
-        self._networks: dict[TrialConfig, Forecast] = {}
+        self._networks: dict[CandidateConfig, Forecast] = {}
         self._bounds = config.bounds()
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the data and the networks out: they come again when they are asked for."""
         return self.__dict__ | {"_dataset": None, "_networks": {}}
 
-    def exact(self, candidate: TrialConfig) -> Forecast:
+    def exact(self, candidate: CandidateConfig) -> Forecast:
         """Return the forecast of one candidate, from the network that it would train."""
-        found = forecast(
-            candidate,
-            self._data(),
-            self._devices,
-            trial_seed(candidate, self._config.search.seed),
+        context = ForecastContext(
+            dataset=self._data(),
+            seed=trial_seed(candidate, self._config.search.seed),
+            devices=self._devices,
         )
+        found = forecast(candidate, context)
         return _UNKNOWN if found is None else found
 
-    def broken(self, candidate: TrialConfig) -> dict[Bound, float]:
+    def broken(self, candidate: CandidateConfig) -> dict[Bound, float]:
         """Return the hard constraints that a candidate is certain to break, each with its value."""
         if not self._bounds:
             return {}
         return _broken(self.exact(candidate), self._bounds)
 
-    def quick(self, candidate: TrialConfig) -> Forecast:
+    def quick(self, candidate: CandidateConfig) -> Forecast:
         """Return the forecast between two built networks; all but one number is equal.
 
         The number is the sparsity, or growth's budget.
         """
-        plain = _plain(candidate)
-        ends, at = self._line(plain)
-        if ends is None:
+        kind = kind_of(candidate)
+        plain = kind.same_network(candidate)
+        axis = kind.axis(self._config.trials[kind.name], plain)
+        if axis is None:
             return self._built(plain)
-        place = (at - ends[0]) / (ends[1] - ends[0]) * (_PLACES - 1)
+        low_end, high_end = float(axis.domain.low), float(axis.domain.high)
+        place = (axis.value - low_end) / (high_end - low_end) * (_PLACES - 1)
         below = min(max(int(place), 0), _PLACES - 2)
-        step = (ends[1] - ends[0]) / (_PLACES - 1)
-        low, high = (self._built(_moved(plain, ends[0] + k * step)) for k in (below, below + 1))
+        step = (high_end - low_end) / (_PLACES - 1)
+        low, high = (self._built(axis.at(low_end + k * step)) for k in (below, below + 1))
         return _between(low, high, place - below)
-
-    def _line(self, candidate: TrialConfig) -> tuple[tuple[float, float] | None, float]:
-        """Return the range of the candidate's number in this study, if any, and its value."""
-        kinds = self._config.trials
-        if isinstance(candidate, GrowthTrial):
-            decision = None if kinds.growth is None else kinds.growth.budget.decision
-            at = float(candidate.budget)
-        elif isinstance(candidate, TicketTrial):
-            decision = None if kinds.tickets is None else kinds.tickets.sparsity
-            at = candidate.sparsity
-        else:
-            fixed = kinds.sparse is None or isinstance(candidate.pattern, NOfM)
-            decision = None if fixed or kinds.sparse is None else kinds.sparse.sparsity
-            at = candidate.sparsity
-        if not isinstance(decision, Range):
-            return None, at
-        return (float(decision.low), float(decision.high)), at
 
     def for_sampler(self) -> Foresight:
         """Return what GP-EHVI asks: costs in the objectives' order, descriptors, constraints."""
@@ -126,10 +105,10 @@ class StudyForesight:
     def _quick_of(self, params: Mapping[str, Any]) -> Forecast:
         return self.quick(candidate_of(params, self._config.trials))
 
-    def _built(self, candidate: TrialConfig) -> Forecast:
+    def _built(self, candidate: CandidateConfig) -> Forecast:
         found = self._networks.get(candidate)
         if found is None:
-            full = len(self._networks) >= _MOST_NETWORKS
+            full = len(self._networks) >= _MAX_NETWORKS
             found = _UNKNOWN if full else self.exact(candidate)
             if not full:
                 self._networks[candidate] = found
@@ -137,33 +116,8 @@ class StudyForesight:
 
     def _data(self) -> Dataset:
         if self._dataset is None:
-            self._dataset = load_dataset(self._task.dataset, self._task.data_dir)
+            self._dataset = self._task.data.load().dataset
         return self._dataset
-
-
-def _plain(candidate: TrialConfig) -> TrialConfig:
-    """Return the candidate of the same network with a plain recipe and updater."""
-    if isinstance(candidate, GrowthTrial):
-        return dataclasses.replace(candidate, training=_RECIPE)
-    if isinstance(candidate, TicketTrial):
-        return TicketTrial(
-            space=candidate.space,
-            scheme="omp",
-            sparsity=candidate.sparsity,
-            granularity=candidate.granularity,
-            source=candidate.source,
-            training=_RECIPE,
-        )
-    updater = candidate.updater if candidate.updater in SCHEDULED else "static"
-    return dataclasses.replace(candidate, training=_RECIPE, updater=updater, record=())
-
-
-def _moved(candidate: TrialConfig, number: float) -> TrialConfig:
-    """Return the candidate with another sparsity, or another budget of the same unit."""
-    if isinstance(candidate, SparseTrial | TicketTrial):
-        return dataclasses.replace(candidate, sparsity=number)
-    whole = isinstance(candidate.budget, int)
-    return dataclasses.replace(candidate, budget=round(number) if whole else number)
 
 
 def _broken(found: Forecast, bounds: Sequence[Bound]) -> dict[Bound, float]:

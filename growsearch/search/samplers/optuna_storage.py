@@ -12,12 +12,12 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FixedTrial, TrialState, create_trial
 
 from growsearch.files import write_bytes
+from growsearch.kinds import suggest_candidate
 from growsearch.report.run_data import read_run
 from growsearch.search.config.file import load_study
 from growsearch.search.config.study import StudyConfig
 from growsearch.search.ledger.run_folder import RunFolder
 from growsearch.search.samplers.replay import params_of
-from growsearch.search.suggest import suggest_candidate
 from growsearch.trial.record import Trial
 
 OPTUNA_FILE = "optuna.log"

@@ -10,13 +10,11 @@ import optuna
 
 from cost_models import DEVICES
 from growsearch.errors import UsageError
+from growsearch.kinds import suggest_candidate
+from growsearch.kinds.latency import latency_metric
 from growsearch.search.config.study import StudyConfig
-from growsearch.search.decisions import values_of
 from growsearch.search.samplers.gp_ehvi.sampler import GPEHVISampler, GPEHVISettings
 from growsearch.search.samplers.known_costs import StudyForesight
-from growsearch.search.suggest import suggest_candidate
-from growsearch.transforms import SCHEDULED
-from growsearch.trial.score import latency_metric
 
 Make = Callable[[StudyConfig, StudyForesight], optuna.samplers.BaseSampler]
 
@@ -107,10 +105,8 @@ def costs_are_known(config: StudyConfig) -> bool:
     Growth decides on a network while it trains, and so do updaters that make it sparser; a measured
     latency is known once it is measured.
     """
-    sparse = config.trials.sparse
-    if config.objectives.get(_LEARNED) != "maximize" or config.trials.growth or sparse is None:
-        return False
-    if set(SCHEDULED) & set(values_of(sparse.updater)):
+    known = all(kind.costs_are_known(space) for kind, space in config.trials.items())
+    if config.objectives.get(_LEARNED) != "maximize" or not known:
         return False
     estimated = {
         latency_metric(device)

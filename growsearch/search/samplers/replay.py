@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from growsearch.errors import UsageError
-from growsearch.search.suggest import suggest_candidate
-from growsearch.search.trial_kinds import TrialKinds
-from growsearch.trial.config import TrialConfig
+from growsearch.kinds import KINDS, CandidateConfig, TrialKinds, suggest_candidate
+from growsearch.kinds.questions import VARIANT
 
 Params = dict[str, Any]
 
@@ -32,7 +31,7 @@ class Answers:
         return float(self._params[name])
 
 
-def candidate_of(params: Mapping[str, Any], kinds: TrialKinds) -> TrialConfig:
+def candidate_of(params: Mapping[str, Any], kinds: TrialKinds) -> CandidateConfig:
     """Return the candidate that a sampler's parameters mean.
 
     Raises:
@@ -83,21 +82,12 @@ class _Written:
 
 
 def _key(name: str) -> str:
-    """Return a decision's name in a file: "sparse.updater[pattern]" is "updater"."""
-    return name.partition("[")[0].partition(".")[2] or name
+    """Return a choice's name in a file: "sparse.updater[pattern]" is "updater"."""
+    return name.removesuffix(VARIANT).partition(".")[2] or name
 
 
 def _listed(choices: Sequence[Any]) -> str:
     return ", ".join(map(str, choices))
-
-
-# What files leave out where it is as usual; see `TrialConfig.to_json`.
-_USUAL: dict[str, Any] = {
-    "positions": "random",
-    "pattern": "none",
-    "activation": True,
-    "recipe": "default",
-}
 
 
 def params_of(written: Mapping[str, Any], kinds: TrialKinds) -> Params:
@@ -111,6 +101,6 @@ def params_of(written: Mapping[str, Any], kinds: TrialKinds) -> Params:
     kind = written.get("kind", kinds.names[0] if len(kinds.names) == 1 else None)
     if kind not in kinds.names:
         raise UsageError(f"kind = {kind!r}; this study has: {', '.join(kinds.names)}")
-    asked = _Written({**_USUAL, **written, "kind": kind})
+    asked = _Written({**KINDS[kind].usual(), **written, "kind": kind})
     suggest_candidate(asked, kinds)
     return asked.params

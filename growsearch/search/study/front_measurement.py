@@ -11,11 +11,11 @@ from safetensors.torch import load_file
 
 from cost_models import DEVICES, CostModelError, load_profile
 from cost_models.profiling.host import host_facts, machine_name
+from growsearch.kinds.latency import LATENCY_BATCH
+from growsearch.kinds.network import Network as TrialNetwork
 from growsearch.search.ledger.recorder import Recorder
 from growsearch.trial.latency_measuring import Network, measure_latencies
-from growsearch.trial.network import Network as TrialNetwork
 from growsearch.trial.record import Latency, Trial
-from growsearch.trial.score import LATENCY_BATCH
 from growsearch.trial.task import machine_lock
 
 # So many networks take turns; more would have to be kept in memory at once.

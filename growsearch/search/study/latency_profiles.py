@@ -8,9 +8,9 @@ from pathlib import Path
 from cost_models import DEVICES, CostModelError, load_profile, unavailable
 from growsearch.errors import UsageError
 from growsearch.files import write_bytes
+from growsearch.kinds.latency import LATENCY_BATCH
 from growsearch.search.config.study import StudyConfig
 from growsearch.search.ledger.run_folder import RunFolder
-from growsearch.trial.score import LATENCY_BATCH
 
 
 def kept_profile(folder: RunFolder, device: str) -> Path:

@@ -23,7 +23,7 @@ from growsearch.search.ledger.recorder import Recorder
 from growsearch.search.ledger.run_folder import RunFolder, check_local
 from growsearch.search.samplers.initial_points import points_to_evaluate
 from growsearch.search.samplers.warm_start import earlier_trials
-from growsearch.search.study.checks import check_budgets, check_source, check_spaces
+from growsearch.search.study.checks import check_kinds
 from growsearch.search.study.front_measurement import measure_front
 from growsearch.search.study.latency_profiles import (
     check_devices,
@@ -33,8 +33,8 @@ from growsearch.search.study.latency_profiles import (
 )
 from growsearch.search.trackers import followed
 from growsearch.training import EpochRecord
-from growsearch.trial.attempts import Run, train_and_score
 from growsearch.trial.record import Trial
+from growsearch.trial.retries import Run, train_and_score
 from growsearch.trial.task import TrialTask
 
 # In a run's folder: the data that a study was given in memory.
@@ -114,9 +114,7 @@ class Study:
             dataset = load_dataset(self.config.dataset, self.config.data_dir)
         pinned = pinned_dataset(self.config.dataset, dataset)
         self.config = self.config.model_copy(update={"dataset": pinned})
-        check_spaces(self.config, dataset)
-        check_budgets(self.config, dataset)
-        check_source(self.config, dataset)
+        check_kinds(self.config, dataset)
         quality = self.config.metrics.quality(self.config.quality_names)
         quality.check(dataset, self.config.data_dir)
         check_profiles(self.config, self.folder)
@@ -158,14 +156,13 @@ class Study:
         self, recorder: Recorder, options: StudyOptions, profiles: Mapping[str, Path]
     ) -> None:
         task = TrialTask(
-            dataset=self.config.dataset,
-            data_dir=self.config.data_dir,
+            data=self.config.data,
             devices=self.config.devices,
             folder=self.folder.path,
             profiles=profiles,
             time_limit_s=self.config.search.time_limit,
             code_dir=self.config.code_dir,
-            source_dir=self.config.ticket_source_dir,
+            kinds=self.config.trials,
             quality=self.config.metrics.quality(self.config.quality_names),
         )
         if len(recorder.trials) >= self.config.search.trials:

@@ -8,12 +8,15 @@ import pytest
 import ray
 
 from growsearch.errors import GrowsearchError
+from growsearch.kinds import DataChoice
 from growsearch.search.cluster.measuring_node import resource_of, with_measuring_nodes
 from growsearch.search.cluster.session import check_gpus, node_problem
 from growsearch.trial.task import TrialTask
 
 TASK = TrialTask(
-    dataset="digits", data_dir=None, devices=("cpu", "wafer-cs2"), folder=Path("/shared/run")
+    data=DataChoice(name="digits", folder=None),
+    devices=("cpu", "wafer-cs2"),
+    folder=Path("/shared/run"),
 )
 TRAINS = {"CPU": 4.0}
 MEASURES = {resource_of("cpu"): 1.0}

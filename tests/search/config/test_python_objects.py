@@ -11,7 +11,7 @@ import yaml
 from growsearch import Study, from_tensors
 from growsearch.errors import UsageError
 from growsearch.export import export_network
-from growsearch.trial.network import Network
+from growsearch.kinds import Network
 
 SOURCE = """
 import torch

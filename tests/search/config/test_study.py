@@ -7,14 +7,12 @@ import pytest
 import yaml
 
 from growsearch.errors import UsageError
+from growsearch.kinds import candidate_from_json, suggest_candidate
+from growsearch.kinds.domain import Categorical, Range, parse_domain
 from growsearch.metrics import MetricSettings
 from growsearch.search.config.file import load_study, parse_study
-from growsearch.search.decisions import Options, Range, parse_decision
-from growsearch.search.suggest import suggest_candidate
-from growsearch.search.trial_kinds import SparseKind
 from growsearch.sparsity import MASK_UPDATERS, SPARSITY_DISTRIBUTIONS, NOfM
 from growsearch.transforms import TRANSFORMS
-from growsearch.trial.config import config_from_json
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "digits.yaml"
 
@@ -119,15 +117,15 @@ def test_a_file_that_is_no_study_is_refused_in_one_line(
 
 
 def test_a_list_is_a_choice_and_low_and_high_are_a_range() -> None:
-    assert parse_decision([1, 2], int) == Options(values=(1, 2))
-    assert parse_decision(7, int) == Options(values=(7,))
-    assert parse_decision({"low": 1, "high": 3}, int) == Range(low=1, high=3)
+    assert parse_domain([1, 2], int) == Categorical(values=(1, 2))
+    assert parse_domain(7, int) == Categorical(values=(7,))
+    assert parse_domain({"low": 1, "high": 3}, int) == Range(low=1, high=3)
 
 
 @pytest.mark.parametrize("raw", [[], [1, 1], {"low": 2, "high": 2}, {"low": 1}, {"min": 1}])
 def test_a_decision_without_a_real_choice_is_refused(raw: Any) -> None:
     with pytest.raises(ValueError, match=r"stands twice|empty list|not below|low and high"):
-        parse_decision(raw, int)
+        parse_domain(raw, int)
 
 
 def _sparse(tiny: dict[str, Any], **settings: Any) -> dict[str, Any]:
@@ -148,9 +146,9 @@ def test_an_unquoted_pattern_is_read_as_it_was_meant(tmp_path: Path, tiny: dict[
     text = yaml.safe_dump(_sparse(tiny, pattern="PATTERN"))
     # YAML 1.1 makes 124 of 2:4.
     path.write_text(text.replace("PATTERN", "[2:4, 4:8-t, 16x16, none]"))
-    sparse = load_study(path).trials.sparse
+    sparse = load_study(path).trials["sparse"]
     assert sparse is not None
-    assert sparse.pattern == Options(values=("2:4", "4:8-t", "16x16", "none"))
+    assert sparse.pattern == Categorical(values=("2:4", "4:8-t", "16x16", "none"))
 
 
 def test_a_study_of_n_of_m_patterns_alone_needs_no_sparsity(tiny: dict[str, Any]) -> None:
@@ -162,15 +160,15 @@ def test_a_study_of_n_of_m_patterns_alone_needs_no_sparsity(tiny: dict[str, Any]
 def test_a_recipes_own_values_are_written_down_where_the_study_has_none(
     tiny: dict[str, Any],
 ) -> None:
-    def kind(**settings: Any) -> SparseKind:
-        found = parse_study(_sparse(tiny, **settings)).trials.sparse
+    def kind(**settings: Any) -> Any:
+        found = parse_study(_sparse(tiny, **settings)).trials["sparse"]
         assert found is not None
         return found
 
     preset = kind(recipe="gpt3-small", batch_size=16)
-    assert preset.batch_size == Options(values=(16,))
-    assert preset.learning_rate == Options(values=(6e-4,))
-    assert kind().batch_size == Options(values=(64,))
+    assert preset.batch_size == Categorical(values=(16,))
+    assert preset.learning_rate == Categorical(values=(6e-4,))
+    assert kind().batch_size == Categorical(values=(64,))
     # Several recipes: each its own, so that nothing is written down.
     assert kind(recipe=["default", "gpt3-small"]).batch_size is None
 
@@ -222,7 +220,7 @@ def test_every_candidate_of_the_widest_study_is_legal(tiny: dict[str, Any]) -> N
     asked: dict[str, Any] = {}
     found = [suggest_candidate(_Dice(seed, asked), kinds) for seed in range(400)]
     # A candidate that cannot be would have raised.
-    assert all(config_from_json(config.to_json()) == config for config in found)
+    assert all(candidate_from_json(config.to_json()) == config for config in found)
     for name in ("transform", "distribution", "positions", "pattern", "updater", "activation"):
         seen = {getattr(config, name) for config in found}
         wanted = everything["trials"]["sparse"][name]
@@ -245,11 +243,12 @@ def test_sparse_trials_may_grow_first_with_a_searched_budget() -> None:
     found = []
     for seed in range(20):
         candidate = suggest_candidate(_Dice(seed, {}), study.trials)
-        assert config_from_json(candidate.to_json()) == candidate
+        assert candidate_from_json(candidate.to_json()) == candidate
         if candidate.kind == "sparse":
             assert candidate.grow is not None
             assert candidate.grow.epochs == 4
-            found.append(candidate.grow.budget)
+            assert candidate.grow.budget.metric == "parameters"
+            found.append(candidate.grow.budget.value)
     assert len(set(found)) > 1
     assert all(0.1 <= budget <= 0.6 for budget in found)
 

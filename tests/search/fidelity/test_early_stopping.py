@@ -8,6 +8,7 @@ import optuna
 import pytest
 
 from growsearch.errors import UsageError
+from growsearch.kinds import suggest_candidate, trial_id
 from growsearch.report import read_run
 from growsearch.report.json_export import render_json
 from growsearch.search.backends.ray import early_stopping as ray_stopping
@@ -20,9 +21,7 @@ from growsearch.search.fidelity.early_stopping import (
 )
 from growsearch.search.samplers.history import create_study, tell, warm_start
 from growsearch.search.study.study import Study, StudyOptions
-from growsearch.search.suggest import suggest_candidate
 from growsearch.training import EpochRecord
-from growsearch.trial.config import trial_id
 from growsearch.trial.record import Trial, read_ledger
 
 

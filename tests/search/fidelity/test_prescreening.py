@@ -10,6 +10,7 @@ import optuna
 import pytest
 
 from growsearch.errors import UsageError
+from growsearch.kinds import CandidateConfig, DataChoice
 from growsearch.report import read_run
 from growsearch.report.markdown import render_markdown
 from growsearch.search.backends import serial as serial_backend
@@ -22,7 +23,6 @@ from growsearch.search.samplers.constraint_filter import Gate, read_rejected
 from growsearch.search.samplers.history import create_study, prepare
 from growsearch.search.samplers.known_costs import StudyForesight
 from growsearch.search.study.study import Study
-from growsearch.trial.config import TrialConfig
 from growsearch.trial.proxies import PROXIES, Scored
 from growsearch.trial.task import TrialTask
 
@@ -116,7 +116,7 @@ def test_an_equal_search_chooses_equally_and_a_resumed_one_scores_nothing_twice(
     counted: list[int] = []
     score = serial_backend.score_here
 
-    def counting(candidates: Sequence[TrialConfig], **rest: Any) -> list[Scored]:
+    def counting(candidates: Sequence[CandidateConfig], **rest: Any) -> list[Scored]:
         counted.append(len(candidates))
         return score(candidates, **rest)
 
@@ -136,13 +136,13 @@ def _rung_zero(pools: dict[str, Any], folder: Path) -> tuple[FirstFidelity, optu
     config = parse_study(pools)
     run = RunFolder(folder)
     run.open(config)
-    task = TrialTask(dataset="digits", data_dir=None, devices=(), folder=folder)
+    task = TrialTask(data=DataChoice(name="digits", folder=None), devices=(), folder=folder)
     study = create_study(config, optuna.samplers.RandomSampler(seed=1))
     gate = Gate(config, StudyForesight(config, task), folder)
     recorder = Recorder(run, config.search.seed)
     prepare(study, config, recorder, gate)
 
-    def score(candidates: Sequence[TrialConfig]) -> list[Scored]:
+    def score(candidates: Sequence[CandidateConfig]) -> list[Scored]:
         return [Scored(score=c.to_json()["sparsity"], costs={"macs": 1.0}) for c in candidates]
 
     return FirstFidelity(config, study, recorder, gate, score), study

@@ -8,13 +8,12 @@ import pytest
 from optuna.samplers import RandomSampler
 
 from growsearch.errors import GrowsearchError
+from growsearch.kinds import CandidateConfig, suggest_candidate
 from growsearch.search.ledger import run_folder as run_folder_module
 from growsearch.search.ledger.recorder import Recorder
 from growsearch.search.samplers.history import create_study
 from growsearch.search.study.study import Study
-from growsearch.search.suggest import suggest_candidate
-from growsearch.trial.attempts import failed_trial, keep_outcome
-from growsearch.trial.config import TrialConfig
+from growsearch.trial.retries import failed_trial, keep_outcome
 from growsearch.trial.task import TrialTask
 
 
@@ -33,7 +32,7 @@ def _task(study: Study) -> TrialTask:
     )
 
 
-def _candidates(study: Study, count: int) -> list[tuple[TrialConfig, dict[str, Any]]]:
+def _candidates(study: Study, count: int) -> list[tuple[CandidateConfig, dict[str, Any]]]:
     sampler = create_study(study.config, RandomSampler(seed=5))
     asked = [sampler.ask() for _ in range(count)]
     return [(suggest_candidate(one, study.config.trials), one.params) for one in asked]

@@ -5,20 +5,21 @@ from typing import Any
 
 import optuna
 
+from growsearch.kinds import DataChoice, suggest_candidate, trial_id
 from growsearch.report import read_run
 from growsearch.report.json_export import render_json
 from growsearch.search.samplers.constraint_filter import Gate, read_rejected
 from growsearch.search.samplers.history import create_study
 from growsearch.search.samplers.known_costs import StudyForesight
 from growsearch.search.study.study import Study
-from growsearch.search.suggest import suggest_candidate
-from growsearch.trial.config import trial_id
 from growsearch.trial.task import TrialTask
 
 
 def _task(study: Study) -> TrialTask:
     return TrialTask(
-        dataset="digits", data_dir=None, devices=study.config.devices, folder=study.folder.path
+        data=DataChoice(name="digits", folder=None),
+        devices=study.config.devices,
+        folder=study.folder.path,
     )
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import optuna
 
+from growsearch.kinds import suggest_candidate
 from growsearch.report import front_of_trials
 from growsearch.search.config.study import StudyConfig
 from growsearch.search.ledger.recorder import Recorder
@@ -12,7 +13,6 @@ from growsearch.search.samplers.known_costs import StudyForesight
 from growsearch.search.samplers.registry import SAMPLERS, make_sampler
 from growsearch.search.study.progress import ProgressLine
 from growsearch.search.study.study import Study
-from growsearch.search.suggest import suggest_candidate
 from growsearch.trial.record import Trial
 from growsearch.trial.task import TrialTask
 

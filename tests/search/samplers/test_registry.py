@@ -9,6 +9,7 @@ import optuna
 import pytest
 
 from growsearch.errors import UsageError
+from growsearch.kinds import suggest_candidate
 from growsearch.search.config.file import parse_study
 from growsearch.search.config.study import Sampler, StudyConfig
 from growsearch.search.samplers.gp_ehvi.sampler import GPEHVISampler
@@ -16,7 +17,6 @@ from growsearch.search.samplers.history import create_study
 from growsearch.search.samplers.known_costs import StudyForesight
 from growsearch.search.samplers.registry import AUTO, SAMPLERS, chosen_sampler, make_sampler
 from growsearch.search.study.study import Study
-from growsearch.search.suggest import suggest_candidate
 from growsearch.trial.task import TrialTask
 
 

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from growsearch.errors import UsageError
+from growsearch.kinds import DataChoice
 from growsearch.search.config.file import load_study, parse_study
 from growsearch.search.ledger.recorder import Recorder
 from growsearch.search.samplers.constraint_filter import Gate
@@ -38,7 +39,7 @@ def test_a_sampler_starts_with_every_metric_of_an_earlier_run(
     owner = Study(tiny, run_folder)
     config = owner.config
     owner.folder.open(config)
-    task = TrialTask(dataset="digits", data_dir=None, devices=(), folder=run_folder)
+    task = TrialTask(data=DataChoice(name="digits", folder=None), devices=(), folder=run_folder)
     foresight = StudyForesight(config, task)
     study = create_study(config, make_sampler(config, foresight))
     prepare(study, config, Recorder(owner.folder, 9), Gate(config, foresight, run_folder))

@@ -9,12 +9,11 @@ import pytest
 import yaml
 
 from growsearch.errors import UsageError
+from growsearch.kinds import Network, candidate_from_json, trial_id
 from growsearch.report import read_run
 from growsearch.report.markdown import render_markdown
 from growsearch.search.backends import serial as serial_backend
 from growsearch.search.study.study import Study
-from growsearch.trial.config import config_from_json, trial_id
-from growsearch.trial.network import Network
 from growsearch.trial.record import read_ledger
 
 
@@ -45,7 +44,7 @@ def test_a_run_folder_explains_itself_and_every_network_in_it_builds(
         network = Network.from_json(json.loads((folder / "architecture.json").read_text()))
         assert network.hash == trial.network_hash
         network.build().load_state_dict(load_file(folder / "weights.safetensors"))
-        assert trial.id == trial_id(config_from_json(trial.config), 3)
+        assert trial.id == trial_id(candidate_from_json(trial.config), 3)
         assert (folder / "history.csv").read_text().startswith("epoch,loss,accuracy")
 
 

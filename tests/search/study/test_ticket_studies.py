@@ -9,17 +9,23 @@ from safetensors.torch import load_file
 
 from growsearch.datasets import load_dataset
 from growsearch.errors import UsageError
+from growsearch.kinds import (
+    DataChoice,
+    ForecastContext,
+    RecipeChoice,
+    TicketCandidate,
+    candidate_from_json,
+    forecast,
+    suggest_candidate,
+)
+from growsearch.kinds.tickets.artifact_cache import cached
 from growsearch.report import describe
 from growsearch.search.config.file import parse_study
 from growsearch.search.samplers.replay import params_of
 from growsearch.search.study.study import Study
-from growsearch.search.suggest import suggest_candidate
 from growsearch.tickets import read_pretrained, read_ticket
-from growsearch.trial.config import RecipeChoice, TicketTrial, config_from_json
-from growsearch.trial.forecast import forecast
 from growsearch.trial.record import read_ledger
 from growsearch.trial.run import run_trial
-from growsearch.trial.shared_work import made_once
 from growsearch.trial.task import TrialTask
 
 TICKETS = {
@@ -43,7 +49,7 @@ STUDY = {
     "objectives": {"accuracy": "maximize", "macs": "minimize"},
     "search": {"sampler": "random", "trials": 4, "seed": 1, "backend": "serial"},
 }
-TRIAL = TicketTrial(
+TRIAL = TicketCandidate(
     space="mlp-digits",
     scheme="lmp",
     sparsity=0.8,
@@ -84,7 +90,9 @@ def test_a_trial_leaves_a_ticket_that_lies_on_the_run_s_pretrained_weights(tmp_p
     backbone = 64 * 256 + 256 * 256
     assert trial.metrics["macs"] == backbone - ticket.zeros + 2560
     assert trial.metrics["dense_macs"] == backbone + 2560
-    found = forecast(TRIAL, load_dataset("digits"), {}, trial.seed)
+    found = forecast(
+        TRIAL, ForecastContext(dataset=load_dataset("digits"), devices={}, seed=trial.seed)
+    )
     assert found is not None
     assert found.metrics["parameters"] >= trial.metrics["parameters"]
     assert found.metrics["dense_macs"] == trial.metrics["dense_macs"]
@@ -116,7 +124,7 @@ def test_shared_work_that_is_there_is_not_done_again(tmp_path: Path) -> None:
         calls.append(checkpoint.name)
         (tmp_path / "thing.safetensors").write_text("made")
 
-    found = [made_once(tmp_path / "thing.safetensors", make, Path.read_text) for _ in range(2)]
+    found = [cached(tmp_path / "thing.safetensors", make, Path.read_text) for _ in range(2)]
     assert found == ["made", "made"]
     assert calls == ["thing.part.safetensors"]
 
@@ -132,9 +140,9 @@ def test_two_who_need_the_same_work_do_it_once(tmp_path: Path) -> None:
         path.write_text("made")
 
     with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(made_once, path, make, Path.read_text)
+        first = pool.submit(cached, path, make, Path.read_text)
         assert under_way.wait(60)
-        second = pool.submit(made_once, path, make, Path.read_text)
+        second = pool.submit(cached, path, make, Path.read_text)
         may_end.set()
         assert (first.result(60), second.result(60)) == ("made", "made")
     assert len(calls) == 1
@@ -150,10 +158,10 @@ def test_a_ticket_trial_survives_json_and_its_answers_lead_back_to_it() -> None:
     }
     params = params_of(written, kinds)
     candidate = suggest_candidate(_Fixed(params), kinds)
-    assert isinstance(candidate, TicketTrial)
+    assert isinstance(candidate, TicketCandidate)
     assert candidate.epsilon == pytest.approx(8 / 255)
     assert candidate.drawing().robustness.kind == "pgd"
-    assert config_from_json(json.loads(json.dumps(candidate.to_json()))) == candidate
+    assert candidate_from_json(json.loads(json.dumps(candidate.to_json()))) == candidate
     assert params_of(candidate.to_json(), kinds) == params
 
 
@@ -161,7 +169,7 @@ def test_what_a_scheme_does_not_use_does_not_make_another_trial() -> None:
     kinds = parse_study(STUDY).trials
     written = {"scheme": "omp", "sparsity": 0.7, "robustness": "natural", "mode": "finetune"}
     candidate = suggest_candidate(_Fixed(params_of(written, kinds)), kinds)
-    assert isinstance(candidate, TicketTrial)
+    assert isinstance(candidate, TicketCandidate)
     assert (candidate.epsilon, candidate.draw_epochs, candidate.rounds) == (0, 0, 0)
 
 
@@ -214,6 +222,6 @@ class _Fixed:
         return self._params[name]
 
 
-def _run(config: TicketTrial, folder: Path):
-    task = TrialTask(dataset="digits", data_dir=None, devices=(), folder=folder)
+def _run(config: TicketCandidate, folder: Path):
+    task = TrialTask(data=DataChoice(name="digits", folder=None), devices=(), folder=folder)
     return run_trial(config, task, number=0, study_seed=0, report=lambda _: None)

@@ -19,6 +19,8 @@ from ray.tune.search.optuna import OptunaSearch
 
 from growsearch.errors import GrowsearchError
 from growsearch.files import storage_error
+from growsearch.kinds import CandidateConfig, candidate_from_json, trial_id
+from growsearch.kinds.trial_kinds import suggest_for_ray
 from growsearch.search.backends.ray.early_stopping import RungScheduler, rung_reports
 from growsearch.search.backends.ray.prescreening import rung_zero
 from growsearch.search.backends.serial import SUGGESTIONS_A_TRIAL
@@ -37,8 +39,8 @@ from growsearch.search.samplers.history import prepare, tell
 from growsearch.search.samplers.known_costs import StudyForesight
 from growsearch.search.samplers.registry import make_sampler
 from growsearch.search.samplers.replay import candidate_of
-from growsearch.search.suggest import suggest_for_ray
-from growsearch.trial.attempts import (
+from growsearch.trial.record import Trial
+from growsearch.trial.retries import (
     MOST_FAILURES,
     Run,
     failed_trial,
@@ -47,8 +49,6 @@ from growsearch.trial.attempts import (
     run_to_its_end,
     train_and_score,
 )
-from growsearch.trial.config import TrialConfig, config_from_json, trial_id
-from growsearch.trial.record import Trial
 from growsearch.trial.task import TrialTask
 from growsearch.trial.time_limit import watchdog
 from search_spaces.user_code import add_code_folder
@@ -96,7 +96,7 @@ def trainable(
         return
     if task.code_dir is not None:
         add_code_folder(task.code_dir)
-    candidate = config_from_json(config["candidate"])
+    candidate = candidate_from_json(config["candidate"])
     try:
         check_here(task)
         with watchdog(task.time_limit_s, _last_words(candidate, task, study_seed)):
@@ -114,7 +114,7 @@ def trainable(
     tune.report({_LINE: trial.to_line()})
 
 
-def _last_words(candidate: TrialConfig, task: TrialTask, seed: int) -> Callable[[str], None]:
+def _last_words(candidate: CandidateConfig, task: TrialTask, seed: int) -> Callable[[str], None]:
     """Return what writes a hanging trial's outcome down and ends its process.
 
     A thread that waits inside C cannot be stopped, its process can. The trial comes back with the
@@ -183,7 +183,7 @@ class LedgerSearch(OptunaSearch):  # type: ignore[misc]
             return OptunaSearch.FINISHED
         return {"candidate": candidate.to_json(), "known": ""}
 
-    def _next(self, trial_id: str) -> TrialConfig | None:
+    def _next(self, trial_id: str) -> CandidateConfig | None:
         """Return the next candidate, whose Optuna trial is this one's; None if there is no other.
 
         It may be known already.
@@ -195,7 +195,7 @@ class LedgerSearch(OptunaSearch):  # type: ignore[misc]
             return None if chosen is None else chosen[1]
         while True:
             suggestion = super().suggest(trial_id)
-            candidate = config_from_json(suggestion["candidate"])
+            candidate = candidate_from_json(suggestion["candidate"])
             asked = self._ot_trials[trial_id]
             if self._recorder.known(candidate) is not None or not self._gate.refuses(
                 self._ot_study, asked, candidate
@@ -259,7 +259,7 @@ class _Watch(tune.Callback):  # type: ignore[misc]
 
     def on_trial_recover(self, *, trial: Any, **_: Any) -> None:
         """Say that a worker died and what becomes of its trial."""
-        name = trial_id(config_from_json(trial.config["candidate"]), self._seed)
+        name = trial_id(candidate_from_json(trial.config["candidate"]), self._seed)
         self._recorder.incidents.append(
             f"trial {name}: its worker died ({trial.num_failures} of at most "
             f"{MOST_FAILURES} times); it was taken up again where it had been"
@@ -270,7 +270,7 @@ class _Watch(tune.Callback):  # type: ignore[misc]
 
         One that never came to run stays unfinished.
         """
-        candidate = config_from_json(trial.config["candidate"])
+        candidate = candidate_from_json(trial.config["candidate"])
         failures = trial.num_failures
         if failures <= MOST_FAILURES:
             self._recorder.abandon(trial_id(candidate, self._seed))

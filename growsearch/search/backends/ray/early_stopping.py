@@ -9,6 +9,7 @@ from typing import Any
 from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from growsearch.kinds import candidate_from_json, trial_id
 from growsearch.search.fidelity.early_stopping import (
     EPOCH,
     PASSED,
@@ -17,7 +18,6 @@ from growsearch.search.fidelity.early_stopping import (
     epoch_values,
 )
 from growsearch.training import EpochRecord
-from growsearch.trial.config import config_from_json, trial_id
 from growsearch.trial.run import Listener
 
 
@@ -60,7 +60,7 @@ class RungScheduler(FIFOScheduler):  # type: ignore[misc]
         """Judge a trial that reports a rung; other reports change nothing."""
         if EPOCH not in result:
             return str(TrialScheduler.CONTINUE)
-        name = trial_id(config_from_json(trial.config["candidate"]), self._seed)
+        name = trial_id(candidate_from_json(trial.config["candidate"]), self._seed)
         values = json.loads(result[VALUES])
         if result.get(PASSED):
             self._stopping.passed(name, int(result[EPOCH]), values)

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 import optuna
 
+from growsearch.kinds import CandidateConfig
 from growsearch.search.backends.ray.map_batches import in_batches
 from growsearch.search.config.study import StudyConfig
 from growsearch.search.fidelity.prescreening import FirstFidelity, scoring
 from growsearch.search.ledger.recorder import Recorder
 from growsearch.search.samplers.constraint_filter import Gate
-from growsearch.trial.config import TrialConfig
 from growsearch.trial.proxies import Scored
 from growsearch.trial.task import TrialTask
 
@@ -33,7 +33,7 @@ def rung_zero(
 
 
 def score_on_ray(
-    candidates: Sequence[TrialConfig], *, config: StudyConfig, task: TrialTask
+    candidates: Sequence[CandidateConfig], *, config: StudyConfig, task: TrialTask
 ) -> list[Scored]:
     """Score candidates in order, in as many tasks as the study has trials at a time."""
     workers = config.search.parallel

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from growsearch.kinds import DataChoice
 from growsearch.search.study.study import Study
 
 pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
@@ -55,7 +56,7 @@ def test_a_node_that_dies_before_it_answers_is_left_out(
     from growsearch.search.cluster.session import check_nodes, ray_session
     from growsearch.trial.task import TrialTask
 
-    task = TrialTask(dataset="digits", data_dir=None, devices=(), folder=tmp_path)
+    task = TrialTask(data=DataChoice(name="digits", folder=None), devices=(), folder=tmp_path)
     (tmp_path / "study.yaml").write_text("")
     with ray_session(1, 0, None):
         there = ray.nodes()

@@ -1,4 +1,4 @@
-"""How is each value of a study written? Parsers that say what is wrong and how to put it right."""
+"""Values of a study: parsers that say what is wrong with one and how to put it right."""
 
 from __future__ import annotations
 
@@ -9,10 +9,23 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer
 
+from growsearch.datasets import DATASETS
 from growsearch.errors import UsageError
+from growsearch.growth import BIRTHS, POLICIES, RELAXATIONS, STEERINGS, TEMPERATURES
+from growsearch.kinds.domain import Domain, Scalar, domain_to_plain, parse_domain
+from growsearch.kinds.recipe_choice import OPTIMIZERS, RECIPE_NAMES
+from growsearch.metrics.adversarial import NORMS
 from growsearch.pareto.quantities import parse_quantity, parse_share
-from growsearch.search.decisions import Decision, Scalar, decision_to_plain, parse_decision
-from search_spaces import SearchSpaceError
+from growsearch.sparsity import (
+    MASK_UPDATERS,
+    SPARSITY_DISTRIBUTIONS,
+    parse_pattern,
+    pattern_name,
+)
+from growsearch.tickets import GRANULARITIES, MODES, ROBUSTNESS, TICKET_SCHEMES
+from growsearch.training.recipe import PRECISIONS
+from growsearch.transforms import NO_TRANSFORM, POSITIONS, TRANSFORMS
+from search_spaces import SEARCH_SPACES, SearchSpaceError
 from search_spaces.user_code import is_own, pinned
 
 NO_PATTERN = "none"
@@ -20,27 +33,28 @@ NO_PATTERN = "none"
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
 
-def _decision(parse: Callable[[Any], Scalar]) -> BeforeValidator:
-    """Return a validator of decisions; what a study leaves out stays None where it may be."""
-    return BeforeValidator(lambda raw: None if raw is None else parse_decision(raw, parse))
+def _domain(parse: Callable[[Any], Scalar]) -> BeforeValidator:
+    """Return a validator of domains; what a study leaves out stays None where it may be."""
+    return BeforeValidator(lambda raw: None if raw is None else parse_domain(raw, parse))
 
 
-def _one_of(key: str, valid: Callable[[], Iterable[str]], *, own: bool = False) -> BeforeValidator:
-    """Return a validator of the names that ``valid`` lists; it is asked once a study is read.
+def _one_of(key: str, registry: Iterable[str], *before: str, own: bool = False) -> BeforeValidator:
+    """Return a validator of the names in ``registry``, as it is when a study is read.
 
-    With ``own`` names of own code, "module:attribute", are valid, and get the hash of the code.
+    Names ``before`` it are valid, too. With ``own`` names of own code, "module:attribute", are
+    valid, and get the hash of the code.
     """
 
     def parse(value: Any) -> Scalar:
         if own and isinstance(value, str) and is_own(value):
             return _pinned(value)
-        names = tuple(valid())
+        names = (*before, *registry)
         if value not in names:
             more = ", or your own as MODULE:ATTRIBUTE" if own else ""
             raise ValueError(f"unknown {key} {value!r}; valid: {', '.join(names)}{more}")
         return str(value)
 
-    return _decision(parse)
+    return _domain(parse)
 
 
 def _pinned(value: str) -> str:
@@ -102,6 +116,16 @@ def _parse_budget(value: Any) -> int | float:
     return round(number)
 
 
+def _parse_share_of_epochs(value: Any) -> float:
+    try:
+        share = parse_share(value, "share")
+    except (UsageError, TypeError) as error:
+        raise ValueError(str(error)) from error
+    if not 0 < share <= 1:
+        raise ValueError(f"{value} is not in (0, 1]; write for example 0.5 or 50%")
+    return share
+
+
 def _parse_count(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(f"{value!r} is no whole number above 0")
@@ -132,8 +156,6 @@ def _parse_seed(value: Any) -> int:
 
 def _parse_norm(value: Any) -> str:
     """Return the name of a norm; YAML reads 2 and .inf as numbers."""
-    from growsearch.metrics.adversarial import NORMS
-
     name = {2: "2", math.inf: "inf"}.get(value, value)
     if name not in NORMS:
         raise ValueError(f"unknown norm {value!r}; valid: {', '.join(NORMS)}")
@@ -148,8 +170,6 @@ def _parse_truth(value: Any) -> bool:
 
 def _parse_pattern(value: Any) -> str:
     """Return the usual spelling of a pattern, or "none"."""
-    from growsearch.sparsity import parse_pattern, pattern_name
-
     if value == NO_PATTERN:
         return NO_PATTERN
     try:
@@ -158,99 +178,44 @@ def _parse_pattern(value: Any) -> str:
         raise ValueError(str(error).removeprefix("pattern: ")) from error
 
 
-def _spaces() -> Iterable[str]:
-    from search_spaces import SEARCH_SPACES
-
-    return SEARCH_SPACES
-
-
-def _transforms() -> Iterable[str]:
-    from growsearch.transforms import NO_TRANSFORM, TRANSFORMS
-
-    return (NO_TRANSFORM, *TRANSFORMS)
-
-
-def _distributions() -> Iterable[str]:
-    from growsearch.sparsity import SPARSITY_DISTRIBUTIONS
-
-    return SPARSITY_DISTRIBUTIONS
-
-
-def _positions() -> Iterable[str]:
-    from growsearch.transforms import POSITIONS
-
-    return POSITIONS
-
-
-def _updaters() -> Iterable[str]:
-    from growsearch.sparsity import MASK_UPDATERS
-
-    return MASK_UPDATERS
-
-
-def _recipes() -> Iterable[str]:
-    from growsearch.trial.recipe_choice import RECIPE_NAMES
-
-    return RECIPE_NAMES
-
-
-def _schemes() -> Iterable[str]:
-    from growsearch.tickets import TICKET_SCHEMES
-
-    return TICKET_SCHEMES
-
-
-def _granularities() -> Iterable[str]:
-    from growsearch.tickets import GRANULARITIES
-
-    return GRANULARITIES
-
-
-def _robustness() -> Iterable[str]:
-    from growsearch.tickets import ROBUSTNESS
-
-    return ROBUSTNESS
-
-
-def _modes() -> Iterable[str]:
-    from growsearch.tickets import MODES
-
-    return MODES
-
-
-def _datasets() -> Iterable[str]:
-    from growsearch.datasets import DATASETS
-
-    return DATASETS
-
-
-def _to_plain(decision: Decision | None) -> Any:
-    return None if decision is None else decision_to_plain(decision)
+def _to_plain(domain: Domain | None) -> Any:
+    return None if domain is None else domain_to_plain(domain)
 
 
 _plain = PlainSerializer(_to_plain)
-Count = Annotated[Decision, _decision(_parse_count), _plain]
-Rate = Annotated[Decision, _decision(_parse_rate), _plain]
-OptionalCount = Annotated[Decision | None, _decision(_parse_count), _plain]
-OptionalRate = Annotated[Decision | None, _decision(_parse_rate), _plain]
-OptionalSparsity = Annotated[Decision | None, _decision(_parse_sparsity), _plain]
+_count, _rate, _sparsity = (_domain(f) for f in (_parse_count, _parse_rate, _parse_sparsity))
+Count = Annotated[Domain, _count, _plain]
+Rate = Annotated[Domain, _rate, _plain]
+Sparsity = Annotated[Domain, _sparsity, _plain]
+OptionalCount = Annotated[Domain | None, _count, _plain]
+OptionalRate = Annotated[Domain | None, _rate, _plain]
+OptionalSparsity = Annotated[Domain | None, _sparsity, _plain]
+Strength = Annotated[Domain | None, _domain(_parse_strength), _plain]
+Seed = Annotated[Domain, _domain(_parse_seed), _plain]
+Truth = Annotated[Domain, _domain(_parse_truth), _plain]
+BudgetRange = Annotated[Domain, _domain(_parse_budget), _plain]
+ShareOfEpochs = Annotated[Domain, _domain(_parse_share_of_epochs), _plain]
+PatternName = Annotated[Domain, _domain(_parse_pattern), _plain]
+NormName = Annotated[Domain, _domain(_parse_norm), _plain]
 Share = Annotated[float | None, BeforeValidator(_parse_confidence)]
 Duration = Annotated[float | None, BeforeValidator(_parse_duration)]
-BudgetRange = Annotated[Decision, _decision(_parse_budget), _plain]
-Truth = Annotated[Decision, _decision(_parse_truth), _plain]
-Space = Annotated[Decision, _one_of("space", _spaces, own=True), _plain]
-TransformName = Annotated[Decision, _one_of("transform", _transforms, own=True), _plain]
-DistributionName = Annotated[Decision, _one_of("distribution", _distributions), _plain]
-PositionsName = Annotated[Decision, _one_of("positions", _positions), _plain]
-UpdaterName = Annotated[Decision, _one_of("updater", _updaters), _plain]
-Strength = Annotated[Decision | None, _decision(_parse_strength), _plain]
-Seed = Annotated[Decision, _decision(_parse_seed), _plain]
-SchemeName = Annotated[Decision, _one_of("scheme", _schemes), _plain]
-GranularityName = Annotated[Decision, _one_of("granularity", _granularities), _plain]
-RobustnessName = Annotated[Decision, _one_of("robustness", _robustness), _plain]
-ModeName = Annotated[Decision, _one_of("mode", _modes), _plain]
-NormName = Annotated[Decision, _decision(_parse_norm), _plain]
-SourceName = Annotated[Decision, _one_of("data set", _datasets), _plain]
-Sparsity = Annotated[Decision, _decision(_parse_sparsity), _plain]
-PatternName = Annotated[Decision, _decision(_parse_pattern), _plain]
-RecipeName = Annotated[Decision, _one_of("recipe", _recipes), _plain]
+
+# Names of registries.
+Space = Annotated[Domain, _one_of("space", SEARCH_SPACES, own=True), _plain]
+TransformName = Annotated[Domain, _one_of("transform", TRANSFORMS, NO_TRANSFORM, own=True), _plain]
+DistributionName = Annotated[Domain, _one_of("distribution", SPARSITY_DISTRIBUTIONS), _plain]
+PositionsName = Annotated[Domain, _one_of("positions", POSITIONS), _plain]
+UpdaterName = Annotated[Domain, _one_of("updater", MASK_UPDATERS), _plain]
+SchemeName = Annotated[Domain, _one_of("scheme", TICKET_SCHEMES), _plain]
+GranularityName = Annotated[Domain, _one_of("granularity", GRANULARITIES), _plain]
+RobustnessName = Annotated[Domain, _one_of("robustness", ROBUSTNESS), _plain]
+ModeName = Annotated[Domain, _one_of("mode", MODES), _plain]
+SourceName = Annotated[Domain, _one_of("data set", DATASETS), _plain]
+RecipeName = Annotated[Domain, _one_of("recipe", RECIPE_NAMES), _plain]
+OptimizerName = Annotated[Domain | None, _one_of("optimizer", OPTIMIZERS), _plain]
+PrecisionName = Annotated[Domain | None, _one_of("precision", PRECISIONS), _plain]
+PolicyName = Annotated[Domain, _one_of("policy", POLICIES), _plain]
+SteeringName = Annotated[Domain, _one_of("steering", STEERINGS), _plain]
+BirthName = Annotated[Domain, _one_of("birth", BIRTHS), _plain]
+RelaxationName = Annotated[Domain, _one_of("relaxation", RELAXATIONS), _plain]
+TemperatureName = Annotated[Domain, _one_of("temperature", TEMPERATURES), _plain]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from growsearch.errors import GrowsearchError, TimeLimitError
 from growsearch.files import write_text
-from growsearch.trial.config import TrialConfig, trial_id, trial_seed
+from growsearch.kinds import CandidateConfig, trial_id, trial_seed
 from growsearch.trial.record import Trial
 from growsearch.trial.run import Report, checkpoints, run_trial
 from growsearch.trial.task import TrialTask
@@ -24,16 +24,16 @@ MOST_FAILURES = 3
 _OUTCOME = "outcome.json"
 
 # `run_trial`, or what takes its place: (config, task, study seed, report) -> outcome.
-Run = Callable[[TrialConfig, TrialTask, int, Report], Trial]
+Run = Callable[[CandidateConfig, TrialTask, int, Report], Trial]
 
 
-def train_and_score(config: TrialConfig, task: TrialTask, seed: int, report: Report) -> Trial:
+def train_and_score(config: CandidateConfig, task: TrialTask, seed: int, report: Report) -> Trial:
     """Run a candidate as `run_trial` does; its number is the ledger's."""
     return run_trial(config, task, number=0, study_seed=seed, report=report)
 
 
 def run_to_its_end(
-    config: TrialConfig,
+    config: CandidateConfig,
     task: TrialTask,
     *,
     study_seed: int,
@@ -77,7 +77,7 @@ def forget_attempts(folder: Path) -> None:
             file.unlink()
 
 
-def failed_trial(config: TrialConfig, study_seed: int, error: str) -> Trial:
+def failed_trial(config: CandidateConfig, study_seed: int, error: str) -> Trial:
     """Return the ledger entry of a candidate that came to nothing."""
     return Trial(
         id=trial_id(config, study_seed),
@@ -91,7 +91,7 @@ def failed_trial(config: TrialConfig, study_seed: int, error: str) -> Trial:
 
 
 def _with_retries(
-    config: TrialConfig, task: TrialTask, seed: int, report: Report, run: Run
+    config: CandidateConfig, task: TrialTask, seed: int, report: Report, run: Run
 ) -> Trial:
     problem = ""
     for _ in range(1 + MOST_FAILURES):

@@ -1,20 +1,25 @@
-"""How is a trial of kind "tickets" trained? Pretraining and drawing are shared in its run."""
+"""Training of ticket candidates; pretraining and drawing are shared in their run."""
 
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from pathlib import Path
 
-from growsearch.datasets import Dataset, load_beside
+from growsearch.datasets import load_beside
 from growsearch.errors import GrowsearchError
 from growsearch.growth import build_full
+from growsearch.kinds.network import Network
+from growsearch.kinds.space import KindSpace
+from growsearch.kinds.tickets.artifact_cache import cached, shared_file
+from growsearch.kinds.tickets.candidate import TicketCandidate
+from growsearch.kinds.tickets.space import TicketSpace
+from growsearch.kinds.trained import TrainedCandidate, TrainingContext
+from growsearch.sparsity import Masks
 from growsearch.tickets import (
     SOURCE,
     TARGET,
     Drawn,
     Pretrained,
-    Ticket,
     Transferred,
     draw,
     pretrain,
@@ -26,40 +31,20 @@ from growsearch.tickets import (
 )
 from growsearch.training import TRAINING_PASSES, EpochRecord, TrainingOptions, read_checkpoint
 from growsearch.transforms import MacProfile
-from growsearch.trial.shared_work import made_once, shared_file
-from growsearch.trial.ticket_trial import TicketTrial
 from search_spaces import search_space
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TicketPlaces:
-    """Where the trials of a run share their work, and where the source's files are."""
-
-    run: Path
-    source_dir: Path | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TicketWork:
-    """A ticket on its task, and what all three parts of the trial took together."""
-
-    transferred: Transferred
-    ticket: Ticket
-    history: tuple[EpochRecord, ...]
-    training_macs: int
-    dense_training_macs: int
-
-
 def train_ticket(
-    config: TicketTrial, dataset: Dataset, seed: int, options: TrainingOptions, places: TicketPlaces
-) -> TicketWork:
+    config: TicketCandidate, context: TrainingContext, options: TrainingOptions
+) -> TrainedCandidate:
     """Pretrain, draw and transfer; what the run has of it already is taken from there.
 
     The MACs of pretraining and drawing are the trial's whether it did the work or found it done.
     ``options`` hear of the epochs of the transfer.
     """
-    pretrained = _pretrained(config, options, places)
-    drawn = _drawn(config, pretrained, dataset, options, places)
+    dataset = context.dataset
+    pretrained = _pretrained(config, options, context)
+    drawn = _drawn(config, pretrained, options, context)
     before = pretrained.training_macs + drawn.training_macs
     listen = options.on_epoch
     transferred = transfer(
@@ -67,31 +52,45 @@ def train_ticket(
         drawn.ticket,
         dataset,
         config.transferring(),
-        seed=seed,
+        seed=context.seed,
         options=options
         if listen is None
         else dataclasses.replace(options, on_epoch=lambda epoch: listen(_behind(epoch, before))),
     )
-    return TicketWork(
-        transferred=transferred,
-        ticket=drawn.ticket,
+    Masks.of(transferred.model).detach()
+    return TrainedCandidate(
+        model=transferred.model,
+        network=Network(
+            architecture=transferred.space.largest(),
+            input_shape=dataset.input_shape,
+            num_classes=dataset.num_classes,
+        ),
         history=tuple(_behind(epoch, before) for epoch in transferred.history),
         training_macs=before + transferred.training_macs,
         dense_training_macs=_dense_macs(config, pretrained, drawn, transferred),
+        ticket=drawn.ticket,
     )
+
+
+def source_dir(space: KindSpace | None, data_dir: Path | None) -> Path | None:
+    """Return the folder of the source's data: the study's, if none is named."""
+    named = space.source_dir if isinstance(space, TicketSpace) else None
+    return named or data_dir
 
 
 def _behind(epoch: EpochRecord, macs: int) -> EpochRecord:
     return dataclasses.replace(epoch, training_macs=macs + epoch.training_macs)
 
 
-def _pretrained(config: TicketTrial, options: TrainingOptions, places: TicketPlaces) -> Pretrained:
-    path = shared_file(places.run, "pretrained", config.pretraining_key())
+def _pretrained(
+    config: TicketCandidate, options: TrainingOptions, context: TrainingContext
+) -> Pretrained:
+    path = shared_file(context.run, "pretrained", config.pretraining_key())
 
     def make(checkpoint: Path) -> None:
         made = pretrain(
             search_space(config.space),
-            load_beside(config.source, places.source_dir),
+            load_beside(config.source, source_dir(context.space, context.data_dir)),
             config.recipe(config.pretrain_epochs).recipe(),
             robustness=config.pretraining(),
             seed=config.pretrain_seed,
@@ -99,22 +98,22 @@ def _pretrained(config: TicketTrial, options: TrainingOptions, places: TicketPla
         )
         write_pretrained(path, made)
 
-    return made_once(path, make, read_pretrained)
+    return cached(path, make, read_pretrained)
 
 
 def _drawn(
-    config: TicketTrial,
+    config: TicketCandidate,
     pretrained: Pretrained,
-    dataset: Dataset,
     options: TrainingOptions,
-    places: TicketPlaces,
+    context: TrainingContext,
 ) -> Drawn:
-    path = shared_file(places.run, "ticket", config.drawing_key(dataset.name))
+    dataset = context.dataset
+    path = shared_file(context.run, "ticket", config.drawing_key(dataset.name))
 
     def make(checkpoint: Path) -> None:
         data = None
         if config.draws_on == SOURCE:
-            data = load_beside(config.source, places.source_dir)
+            data = load_beside(config.source, source_dir(context.space, context.data_dir))
         elif config.draws_on == TARGET:
             data = dataset
         made = draw(
@@ -127,7 +126,7 @@ def _drawn(
         )
         write_drawn(path, made)
 
-    return made_once(path, make, read_drawn)
+    return cached(path, make, read_drawn)
 
 
 def _quiet(options: TrainingOptions, checkpoint: Path) -> TrainingOptions:
@@ -143,7 +142,7 @@ def _quiet(options: TrainingOptions, checkpoint: Path) -> TrainingOptions:
 
 
 def _dense_macs(
-    config: TicketTrial, pretrained: Pretrained, drawn: Drawn, transferred: Transferred
+    config: TicketCandidate, pretrained: Pretrained, drawn: Drawn, transferred: Transferred
 ) -> int:
     """Return what as many examples take in the dense network, trained naturally as a whole."""
     space = pretrained.space

@@ -1,4 +1,4 @@
-"""What is written down of a sparse network's inside, epoch by epoch, when a trial asks for it?"""
+"""Diagnostics of a sparse network: spectra and gradient flow, written down epoch by epoch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Recorded = Literal["spectra", "gradient_flow"]
 RECORDED: tuple[Recorded, ...] = get_args(Recorded)
 
 # One line of a record: the epoch (0 is before training), figures by layer, and over all layers.
-Line = dict[str, Any]
+_Line = dict[str, Any]
 
 
 def check_recorded(names: Iterable[str]) -> None:
@@ -54,10 +54,10 @@ class Recording(Hook):
         """
         self._masks = masks
         self._batch = batch
-        self._lines: dict[str, list[Line]] = {name: [] for name in names}
+        self._lines: dict[str, list[_Line]] = {name: [] for name in names}
 
     @property
-    def records(self) -> Mapping[str, list[Line]]:
+    def records(self) -> Mapping[str, list[_Line]]:
         """The lines so far, by what they record."""
         return self._lines
 
@@ -97,7 +97,7 @@ class Recording(Hook):
         weights = prunable_parameters(state.model)
         return {name: torch.ones_like(w, dtype=torch.bool) for name, w in weights.items()}
 
-    def _spectra(self, state: TrainingState) -> Line:
+    def _spectra(self, state: TrainingState) -> _Line:
         layers = {
             name: layer_spectra(mask, state.model.get_parameter(name))
             for name, mask in self._layers(state).items()
@@ -107,7 +107,7 @@ class Recording(Hook):
             "mean": dataclasses.asdict(mean_spectra(layers)),
         }
 
-    def _gradient_flow(self, state: TrainingState) -> Line:
+    def _gradient_flow(self, state: TrainingState) -> _Line:
         with undisturbed(state.model):
             norms = layer_gradient_norms(state.model, *self._batch, self._layers(state))
         return {
@@ -117,7 +117,7 @@ class Recording(Hook):
         }
 
 
-_MEASURES: dict[str, Callable[[Recording, TrainingState], Line]] = {
+_MEASURES: dict[str, Callable[[Recording, TrainingState], _Line]] = {
     "spectra": Recording._spectra,
     "gradient_flow": Recording._gradient_flow,
 }

@@ -1,4 +1,4 @@
-"""How do the trials of a run share what several of them need? It is made once, under a lock."""
+"""Artifact cache of a run: what several trials need is made once, under a lock."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def shared_file(run: Path, kind: str, key: Mapping[str, Any]) -> Path:
     return run / FOLDER / f"{kind}-{name}.safetensors"
 
 
-def made_once(path: Path, make: Callable[[Path], None], read: Callable[[Path], Made]) -> Made:
+def cached(path: Path, make: Callable[[Path], None], read: Callable[[Path], Made]) -> Made:
     """Return the content of ``path``; who comes first makes it, and others wait.
 
     A file that cannot be read is made again. Whoever dies while making it leaves a checkpoint, from

@@ -6,15 +6,20 @@ from pathlib import Path
 import pytest
 
 from growsearch.datasets import load_dataset
-from growsearch.trial.config import (
+from growsearch.kinds import (
+    CandidateConfig,
+    DataChoice,
+    Forecast,
+    ForecastContext,
     GrowFirst,
-    GrowthTrial,
+    GrowthBound,
+    GrowthCandidate,
     RecipeChoice,
-    SparseTrial,
-    TrialConfig,
+    SparseCandidate,
+    forecast,
     trial_seed,
 )
-from growsearch.trial.forecast import LIVE_NUMBERS, Forecast, forecast
+from growsearch.kinds.forecast import LIVE_NUMBERS
 from growsearch.trial.record import Trial
 from growsearch.trial.run import run_trial
 from growsearch.trial.task import TrialTask
@@ -22,19 +27,23 @@ from growsearch.trial.task import TrialTask
 SEED = 3
 
 
-def _both(config: TrialConfig, folder: Path) -> tuple[Forecast, Trial]:
+def _both(config: CandidateConfig, folder: Path) -> tuple[Forecast, Trial]:
     dataset = load_dataset("digits", None)
     devices = {"wafer-cs2": None, "cpu": None}
-    found = forecast(config, dataset, devices, trial_seed(config, SEED))
+    found = forecast(
+        config, ForecastContext(dataset=dataset, devices=devices, seed=trial_seed(config, SEED))
+    )
     assert found is not None
-    task = TrialTask(dataset="digits", data_dir=None, devices=("wafer-cs2",), folder=folder)
+    task = TrialTask(
+        data=DataChoice(name="digits", folder=None), devices=("wafer-cs2",), folder=folder
+    )
     trial = run_trial(config, task, number=0, study_seed=SEED, report=lambda _: None)
     assert trial.finished, trial.error
     return found, trial
 
 
-def _sparse(transform: str, updater: str, distribution: str = "erk") -> SparseTrial:
-    return SparseTrial(
+def _sparse(transform: str, updater: str, distribution: str = "erk") -> SparseCandidate:
+    return SparseCandidate(
         space="mlp-digits",
         transform=transform,
         sparsity=0.8,
@@ -74,10 +83,9 @@ def test_masks_that_get_sparser_tell_the_dense_macs_alone(tmp_path: Path) -> Non
 def test_growth_spends_its_budget_up_to_less_than_a_channel(
     metric: str, budget: float, tmp_path: Path
 ) -> None:
-    config = GrowthTrial(
+    config = GrowthCandidate(
         space="mlp-digits",
-        budget_metric=metric,  # type: ignore[arg-type]
-        budget=budget,
+        budget=GrowthBound(metric, budget),
         training=RecipeChoice(epochs=2),
     )
     found, trial = _both(config, tmp_path)
@@ -87,7 +95,7 @@ def test_growth_spends_its_budget_up_to_less_than_a_channel(
 
 
 def test_what_cannot_be_built_is_not_foretold() -> None:
-    config = SparseTrial(
+    config = SparseCandidate(
         space="mlp-digits",
         transform="none",
         sparsity=0.9999,
@@ -96,11 +104,19 @@ def test_what_cannot_be_built_is_not_foretold() -> None:
         training=RecipeChoice(epochs=1),
     )
     dataset = load_dataset("digits", None)
-    found = forecast(config, dataset, {"cpu": None}, 0)
+    found = forecast(config, ForecastContext(dataset=dataset, devices={"cpu": None}, seed=0))
     assert found is None or "latency[cpu]" not in found.metrics
 
 
 def test_nothing_is_foretold_of_a_trial_that_grows_first() -> None:
-    first = GrowFirst(budget_metric="macs", budget=0.5, epochs=2)
+    first = GrowFirst(budget=GrowthBound("macs", 0.5), epochs=2)
     config = dataclasses.replace(_sparse("none", "static"), grow=first)
-    assert forecast(config, load_dataset("digits", None), {"wafer-cs2": None}, SEED) is None
+    assert (
+        forecast(
+            config,
+            ForecastContext(
+                dataset=load_dataset("digits", None), devices={"wafer-cs2": None}, seed=SEED
+            ),
+        )
+        == Forecast()
+    )

@@ -1,13 +1,16 @@
-"""What does a trial consist of that starts from a ticket? Its typed settings, JSON in and out."""
+"""Ticket candidate: pretraining, drawing and transfer of one trial."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from growsearch.errors import UsageError
+from growsearch.kinds import codec
+from growsearch.kinds.candidate import CandidateConfig
+from growsearch.kinds.codec import added, inline
+from growsearch.kinds.recipe_choice import RecipeChoice
 from growsearch.metrics.adversarial import Norm
 from growsearch.tickets import (
     NATURAL,
@@ -21,7 +24,6 @@ from growsearch.tickets import (
 )
 from growsearch.tickets.robustness import RobustnessKind
 from growsearch.tickets.transfer import Mode
-from growsearch.trial.recipe_choice import RecipeChoice
 from search_spaces import SearchSpace, search_space
 
 # What a setting has that its trial makes no use of, so that equal trials are equal.
@@ -29,7 +31,7 @@ _UNUSED = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TicketTrial:
+class TicketCandidate(CandidateConfig):
     """Pretrain the full configuration of ``space``, draw a ticket, and transfer it to the data.
 
     Attributes:
@@ -52,11 +54,12 @@ class TicketTrial:
         training: of the transfer; its other values are those of pretraining and drawing, too.
     """
 
+    kind: ClassVar[str] = "tickets"
+
     space: str
     scheme: str
     sparsity: float
     source: str
-    training: RecipeChoice
     granularity: Granularity = "unstructured"
     mode: Mode = "finetune"
     robustness: RobustnessKind = "natural"
@@ -67,17 +70,13 @@ class TicketTrial:
     pretrain_seed: int = 0
     draw_epochs: int = _UNUSED
     rounds: int = _UNUSED
-    target_space: str | None = None
+    target_space: str | None = added(None)
+    training: RecipeChoice = inline()
 
     def __post_init__(self) -> None:
         self.pretraining()
         self.drawing()
         self.transferring()
-
-    @property
-    def kind(self) -> str:
-        """The trial kind's name in files and reports."""
-        return "tickets"
 
     @property
     def draws_on(self) -> str | None:
@@ -132,7 +131,7 @@ class TicketTrial:
             "source": self.source,
             "robustness": self.pretraining().to_json(),
             "seed": self.pretrain_seed,
-            **self.recipe(self.pretrain_epochs).to_json(),
+            **codec.to_json(self.recipe(self.pretrain_epochs)),
         }
 
     def drawing_key(self, dataset: str) -> dict[str, Any]:
@@ -147,36 +146,3 @@ class TicketTrial:
     def _target(self) -> dict[str, str]:
         """Return the target's space where there is one: trials without one keep their names."""
         return {} if self.target_space is None else {"target_space": self.target_space}
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON data."""
-        apart = ("training", "target_space")
-        names = [f.name for f in dataclasses.fields(self) if f.name not in apart]
-        return {
-            "kind": self.kind,
-            **{name: getattr(self, name) for name in names},
-            **self._target(),
-            **self.training.to_json(),
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> TicketTrial:
-        """Read what ``to_json`` wrote."""
-        return cls(
-            space=data["space"],
-            scheme=data["scheme"],
-            sparsity=float(data["sparsity"]),
-            source=data["source"],
-            training=RecipeChoice.from_json(data),
-            granularity=data["granularity"],
-            mode=data["mode"],
-            robustness=data["robustness"],
-            epsilon=float(data["epsilon"]),
-            norm=data["norm"],
-            attack_steps=int(data["attack_steps"]),
-            pretrain_epochs=int(data["pretrain_epochs"]),
-            pretrain_seed=int(data["pretrain_seed"]),
-            draw_epochs=int(data["draw_epochs"]),
-            rounds=int(data["rounds"]),
-            target_space=data.get("target_space"),
-        )

@@ -1,18 +1,22 @@
-"""With which hyper-parameters does a trial train: a published recipe or the plain one, adjusted?"""
+"""Recipe of a trial: a published one or the plain one, with what a study sets or searches."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
+
+from pydantic import Field
 
 from growsearch.errors import UsageError
-from growsearch.training import RECIPES, Recipe, published_recipe
+from growsearch.kinds.codec import added
+from growsearch.training import RECIPES, SGD, AdamW, OptimizerRule, Recipe, published_recipe
+from growsearch.training.recipe import Precision
 
 # Nesterov's momentum and a cosine; see `Recipe`.
 DEFAULT_RECIPE = "default"
 RECIPE_NAMES = (DEFAULT_RECIPE, *RECIPES)
+OPTIMIZERS: dict[str, type[OptimizerRule]] = {"sgd": SGD, "adamw": AdamW}
 
 _DEFAULT_BATCH_SIZE = 64
 _DEFAULT_LEARNING_RATE = 0.1
@@ -23,13 +27,16 @@ class RecipeChoice:
     """The hyper-parameters of training that a study may set or search.
 
     ``name`` is "default" or a key of RECIPES, whose schedule and warm-up are stretched to
-    ``epochs``. Batch size and learning rate take the place of the recipe's own.
+    ``epochs``. Batch size and learning rate take the place of the recipe's own, and so do an
+    ``optimizer`` (a key of OPTIMIZERS) and a ``precision`` where they are given.
     """
 
     epochs: int
     batch_size: int = _DEFAULT_BATCH_SIZE
     learning_rate: float = _DEFAULT_LEARNING_RATE
-    name: str = DEFAULT_RECIPE
+    name: Annotated[str, Field(alias="recipe")] = added(DEFAULT_RECIPE)
+    optimizer: str | None = added(None)
+    precision: Precision | None = added(None)
 
     def recipe(self) -> Recipe:
         """Return the full recipe.
@@ -38,32 +45,21 @@ class RecipeChoice:
             UsageError: for an unknown name, or values with which no run is possible.
         """
         if self.name == DEFAULT_RECIPE:
-            return Recipe(
-                epochs=self.epochs, batch_size=self.batch_size, learning_rate=self.learning_rate
+            recipe = Recipe(epochs=self.epochs)
+        else:
+            recipe = published_recipe(self.name, epochs=self.epochs)
+        if self.optimizer is not None and self.optimizer not in OPTIMIZERS:
+            raise UsageError(
+                f"optimizer: unknown {self.optimizer!r}; valid: {', '.join(OPTIMIZERS)}"
             )
         return dataclasses.replace(
-            published_recipe(self.name, epochs=self.epochs),
+            recipe,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON data; the plain recipe is not named, as in earlier versions."""
-        data: dict[str, Any] = {
-            "epochs": self.epochs,
-            "batch_size": self.batch_size,
-            "learning_rate": self.learning_rate,
-        }
-        return data if self.name == DEFAULT_RECIPE else {**data, "recipe": self.name}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> RecipeChoice:
-        """Read what ``to_json`` wrote, beside other keys."""
-        return cls(
-            epochs=int(data["epochs"]),
-            batch_size=int(data["batch_size"]),
-            learning_rate=float(data["learning_rate"]),
-            name=str(data.get("recipe", DEFAULT_RECIPE)),
+            optimizer=(
+                recipe.optimizer if self.optimizer is None else OPTIMIZERS[self.optimizer]()
+            ),
+            precision=recipe.precision if self.precision is None else self.precision,
         )
 
 

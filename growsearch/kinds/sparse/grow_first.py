@@ -1,4 +1,4 @@
-"""How does a sparse trial get a grown network to start from, and what does the whole run cost?"""
+"""Growing before sparse training: where a trial starts from, and what the whole run costs."""
 
 from __future__ import annotations
 
@@ -9,20 +9,12 @@ from pathlib import Path
 
 from torch import nn
 
-from growsearch.datasets import Dataset
-from growsearch.growth import (
-    STRUCTURES,
-    Budget,
-    GrowthConfig,
-    GrowthResult,
-    build_full,
-    grow,
-    structure_line,
-)
+from growsearch.growth import GrowthConfig, build_full, grow
+from growsearch.kinds.growth.training import plain_history, structure_lines
+from growsearch.kinds.sparse.candidate import SparseCandidate
+from growsearch.kinds.trained import Line, TrainingContext
 from growsearch.training import TRAINING_PASSES, EpochRecord, TrainingOptions
 from growsearch.transforms import MacProfile
-from growsearch.trial.config import SparseTrial
-from growsearch.trial.recording import Line
 from search_spaces import Architecture, SearchSpace
 
 
@@ -76,7 +68,10 @@ class Base:
 
 
 def base_of(
-    config: SparseTrial, space: SearchSpace, dataset: Dataset, seed: int, options: TrainingOptions
+    config: SparseCandidate,
+    space: SearchSpace,
+    context: TrainingContext,
+    options: TrainingOptions,
 ) -> Base:
     """Return the full configuration, or grow a network under the trial's budget.
 
@@ -86,18 +81,18 @@ def base_of(
     """
     if config.grow is None:
         with options.guard():
-            full = build_full(space, seed)
+            full = build_full(space, context.seed)
             macs = MacProfile.of(full, space.example_inputs()).dense_macs
         return Base(model=full, architecture=space.largest(), full_macs=macs)
     training = dataclasses.replace(config.training, epochs=config.grow.epochs)
     result = grow(
         space,
-        dataset,
-        budget=make_budget(config.grow.budget_metric, config.grow.budget),
+        context.data_for(space),
+        budget=config.grow.budget.budget(),
         config=GrowthConfig(recipe=training.recipe()),
-        seed=seed,
+        seed=context.seed,
         options=dataclasses.replace(
-            options, checkpoint=options.checkpoint and growing_checkpoint(options.checkpoint)
+            options, checkpoint=options.checkpoint and _growing_checkpoint(options.checkpoint)
         ),
     )
     return Base(
@@ -112,30 +107,6 @@ def base_of(
     )
 
 
-def growing_checkpoint(checkpoint: Path) -> Path:
+def _growing_checkpoint(checkpoint: Path) -> Path:
     """Return where the growing part of a trial with ``checkpoint`` keeps its own."""
     return checkpoint.with_name(f"{checkpoint.stem}.grown{checkpoint.suffix}")
-
-
-def make_budget(metric: str, value: float | int) -> Budget:
-    """Return the bound ``value`` on ``metric``."""
-    return Budget(parameters=value) if metric == "parameters" else Budget(macs=value)
-
-
-def structure_lines(result: GrowthResult) -> dict[str, Sequence[Line]]:
-    """Return what a trial keeps of its structures, epoch by epoch, by the name of its file."""
-    return {STRUCTURES: [structure_line(record) for record in result.history]}
-
-
-def plain_history(result: GrowthResult) -> tuple[EpochRecord, ...]:
-    """Return what every training run says of its epochs."""
-    return tuple(
-        EpochRecord(
-            epoch=record.epoch,
-            loss=record.loss,
-            accuracy=record.accuracy,
-            training_macs=record.training_macs,
-            forward_macs=record.forward_macs,
-        )
-        for record in result.history
-    )

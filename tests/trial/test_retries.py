@@ -5,7 +5,18 @@ from typing import Any
 import pytest
 
 from growsearch.errors import GrowsearchError, TimeLimitError
-from growsearch.trial.attempts import (
+from growsearch.kinds import (
+    CandidateConfig,
+    DataChoice,
+    GrowFirst,
+    GrowthBound,
+    GrowthCandidate,
+    RecipeChoice,
+    SparseCandidate,
+    trial_id,
+)
+from growsearch.trial.record import Trial
+from growsearch.trial.retries import (
     failed_trial,
     forget_attempts,
     keep_outcome,
@@ -13,19 +24,15 @@ from growsearch.trial.attempts import (
     run_to_its_end,
     train_and_score,
 )
-from growsearch.trial.config import GrowFirst, GrowthTrial, SparseTrial, TrialConfig, trial_id
-from growsearch.trial.recipe_choice import RecipeChoice
-from growsearch.trial.record import Trial
 from growsearch.trial.run import CHECKPOINT, checkpoints
 from growsearch.trial.task import TrialTask
 
-GROWTH = GrowthTrial(
+GROWTH = GrowthCandidate(
     space="mlp-digits",
-    budget_metric="parameters",
-    budget=0.2,
+    budget=GrowthBound("parameters", 0.2),
     training=RecipeChoice(epochs=3),
 )
-SPARSE = SparseTrial(
+SPARSE = SparseCandidate(
     space="mlp-digits",
     transform="sparse_wide",
     sparsity=0.6,
@@ -37,10 +44,12 @@ SPARSE = SparseTrial(
 
 
 def _task(folder: Path) -> TrialTask:
-    return TrialTask(dataset="digits", data_dir=None, devices=("wafer-cs2",), folder=folder)
+    return TrialTask(
+        data=DataChoice(name="digits", folder=None), devices=("wafer-cs2",), folder=folder
+    )
 
 
-def _run(config: TrialConfig, folder: Path, run: Any = train_and_score) -> Trial:
+def _run(config: CandidateConfig, folder: Path, run: Any = train_and_score) -> Trial:
     return run_to_its_end(config, _task(folder), study_seed=3, report=lambda _: None, run=run)
 
 
@@ -62,7 +71,7 @@ class _FallsOnce:
 
 @pytest.mark.parametrize("config", [GROWTH, SPARSE], ids=["growth", "sparse"])
 def test_a_trial_that_raises_goes_on_after_its_last_epoch_and_ends_the_same(
-    config: TrialConfig, tmp_path: Path
+    config: CandidateConfig, tmp_path: Path
 ) -> None:
     falls = _FallsOnce()
     found, expected = _run(config, tmp_path / "a", falls), _run(config, tmp_path / "b")
@@ -77,7 +86,7 @@ def test_a_trial_that_raises_goes_on_after_its_last_epoch_and_ends_the_same(
 
 @pytest.mark.parametrize("after", [1, 2, 3])
 def test_a_trial_that_grows_first_goes_on_in_either_part(after: int, tmp_path: Path) -> None:
-    first = GrowFirst(budget_metric="macs", budget=0.5, epochs=2)
+    first = GrowFirst(budget=GrowthBound("macs", 0.5), epochs=2)
     config = dataclasses.replace(SPARSE, transform="none", record=(), grow=first)
     falls = _FallsOnce(after)
     found, expected = _run(config, tmp_path / "a", falls), _run(config, tmp_path / "b")
@@ -103,7 +112,7 @@ def test_a_trial_that_always_raises_is_a_failed_one_with_the_place_and_the_count
     trial = _run(SPARSE, tmp_path, broken)
     assert trial.status == "failed"
     assert trial.error is not None
-    assert trial.error.startswith("ValueError: shapes do not fit at test_attempts.py:")
+    assert trial.error.startswith("ValueError: shapes do not fit at test_retries.py:")
     assert trial.error.endswith(", 4 times")
     assert trial.id == trial_id(SPARSE, 3)
 

@@ -1,0 +1,128 @@
+"""Training of growth candidates, and what a network that is to grow will cost."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from cost_models import MachineLock, trace
+from growsearch.growth import (
+    STRUCTURES,
+    GrowthOptions,
+    GrowthResult,
+    build_full,
+    grow,
+    structure_line,
+)
+from growsearch.growth.costs import Costs
+from growsearch.kinds.forecast import Forecast, live_numbers
+from growsearch.kinds.growth.bound import GrowthBound
+from growsearch.kinds.growth.candidate import GrowthCandidate
+from growsearch.kinds.network import Network
+from growsearch.kinds.trained import Line, TrainedCandidate, TrainingContext
+from growsearch.training import EpochRecord, TrainingOptions
+from search_spaces import SearchSpace, search_space
+
+
+def train_growth(
+    config: GrowthCandidate, context: TrainingContext, options: TrainingOptions
+) -> TrainedCandidate:
+    """Grow the candidate's network; see `growsearch.growth.grow`."""
+    dataset = context.dataset
+    space = search_space(config.space).for_data(dataset.input_shape, dataset.num_classes)
+    result = grow(
+        space,
+        context.data_for(space),
+        budget=config.budget.budget(config.device_batch),
+        config=config.config(),
+        seed=context.seed,
+        options=_with_lock(options, context.lock),
+    )
+    return TrainedCandidate(
+        model=result.model,
+        network=Network(
+            architecture=result.architecture,
+            input_shape=dataset.input_shape,
+            num_classes=dataset.num_classes,
+        ),
+        history=plain_history(result),
+        training_macs=result.training_macs,
+        dense_training_macs=result.dense_training_macs,
+        widths=tuple(record.widths for record in result.history),
+        records=structure_lines(result),
+        metrics=_budget_figures(result),
+    )
+
+
+def _with_lock(options: TrainingOptions, lock: MachineLock | None) -> GrowthOptions:
+    """Let growth measure its device alone; a listener hears of structures as before."""
+    if isinstance(options, GrowthOptions):
+        return dataclasses.replace(options, lock=lock)
+    fields = {f.name: getattr(options, f.name) for f in dataclasses.fields(options)}
+    return GrowthOptions(**fields, lock=lock)
+
+
+def _budget_figures(result: GrowthResult) -> dict[str, float]:
+    """Return what a latency budget came to; counts are among every trial's metrics."""
+    found = result.latency
+    if found is None:
+        return {}
+    return {
+        "budget_latency_s": found.checked_s,
+        "budget_limit_s": result.limit,
+        "budget_fit_error": found.fit_error,
+    }
+
+
+def forecast_growth(config: GrowthCandidate, space: SearchSpace) -> Forecast:
+    """Tell what growth spends: of a count that is bounded, all but the dearest structure."""
+    module = build_full(space, seed=0)
+    work = trace(module, space.example_inputs())
+    if not config.budget.is_count:
+        # A device says what a network costs there once it is asked.
+        share = config.budget.value if config.budget.metric.startswith("latency[") else 1.0
+        return Forecast(live=live_numbers(work, work.dense_macs * share))
+    costs = Costs.of(space, module, config.budget.budget())
+    terms = costs.parameters if config.budget.metric == "parameters" else costs.macs
+    sizes, limit = list(costs.structures.sizes), costs.allowance.limit
+    full = terms.exact(sizes)
+    # What one structure costs at most: in the full network, where all that it meets is there.
+    dearest = max(
+        full - terms.exact([*sizes[:place], size - 1, *sizes[place + 1 :]])
+        for place, size in enumerate(sizes)
+    )
+    return Forecast(
+        metrics={config.budget.metric: float(limit)},
+        least={config.budget.metric: float(limit - dearest)},
+        live=live_numbers(work, work.dense_macs * min(1.0, limit / full)),
+    )
+
+
+def check_budget(space: SearchSpace, bound: GrowthBound) -> None:
+    """Refuse a count that no network of the space can meet.
+
+    Raises:
+        UsageError: naming the value and the least budget.
+    """
+    if bound.is_count:
+        Costs.of(space, build_full(space, seed=0), bound.budget())
+
+
+def structure_lines(result: GrowthResult) -> dict[str, Sequence[Line]]:
+    """Return what a trial keeps of its structures, epoch by epoch, by the name of its file."""
+    return {STRUCTURES: [structure_line(record) for record in result.history]}
+
+
+def plain_history(result: GrowthResult) -> tuple[EpochRecord, ...]:
+    """Return what every training run says of its epochs."""
+    return tuple(
+        EpochRecord(
+            epoch=record.epoch,
+            loss=record.loss,
+            accuracy=record.accuracy,
+            training_macs=record.training_macs,
+            forward_macs=record.forward_macs,
+            perplexity=record.perplexity,
+        )
+        for record in result.history
+    )
