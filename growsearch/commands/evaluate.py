@@ -84,9 +84,8 @@ def evaluation(
     """
     import dataclasses
 
-    from growsearch.export import load_trained
+    from growsearch.export import load_network
     from growsearch.files import write_json
-    from growsearch.kinds import Network
     from growsearch.report.evaluations import read_evaluation
     from growsearch.search.config.file import load_study
 
@@ -101,7 +100,7 @@ def evaluation(
         options = options.model_copy(update={"ood_auroc": changed})
     quality = options.quality(_names(metrics, examples))
     quality.check(dataset, where)
-    model = load_trained(folder, lambda data: Network.from_json(data).build())
+    model = load_network(folder)
     values = quality.take(model, learning, where, split)
     content = {
         "data": dataset.name,

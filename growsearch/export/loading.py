@@ -1,39 +1,55 @@
-"""How is an exported network loaded again: with torch alone, or to be trained on?"""
+"""Loading of exported networks: to be trained on, or with torch alone."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from growsearch.errors import UsageError
 from growsearch.export.sparse_weights import read_weights
 from growsearch.kinds import Network
 
+ARCHITECTURE_FILE, WEIGHTS_FILE = "architecture.json", "weights.safetensors"
+
 
 def load_network(folder: Path | str) -> nn.Module:
-    """Return the module of an export's folder, in eval mode, its zeros in place.
+    """Return the module of an export's or a trial's folder, in eval mode, its zeros in place.
 
     Raises:
         UsageError: if a file is missing, cannot be read or is of another network.
     """
     folder = Path(folder)
+    path, weights = folder / ARCHITECTURE_FILE, folder / WEIGHTS_FILE
     try:
-        network = json.loads((folder / "architecture.json").read_text(encoding="utf-8"))
+        network = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(f"{path} is missing; run the trial again to get its network") from error
     except (OSError, ValueError) as error:
-        raise UsageError(f"{folder / 'architecture.json'} cannot be read ({error})") from error
-    module = Network.from_json(network).build()
+        raise UsageError(f"{path} cannot be read ({error}); run the trial again") from error
+    if not isinstance(network, dict):
+        raise UsageError(f"{path} holds no network; run the trial again")
+    return load_weights(Network.from_json(network).build(), read_weights(weights), weights)
+
+
+def load_weights(module: nn.Module, state: Mapping[str, Tensor], source: Path) -> nn.Module:
+    """Put the weights of ``source`` into a module, in evaluation mode.
+
+    Raises:
+        UsageError: if they are of another network.
+    """
     try:
-        module.load_state_dict(read_weights(folder / "weights.safetensors"))
+        module.load_state_dict(state)
     except RuntimeError as error:
-        raise UsageError(f"{folder}: weights of another network: {error}") from error
+        first = " ".join(str(error).split())[:300]
+        raise UsageError(f"{source} holds the weights of another network: {first}") from error
     return module.eval()
 
 
 def loader_script(input_shape: Sequence[int], *, tokens: bool = False) -> str:
-    """return a script of at most ten lines that runs the program of the folder that it lies in."""
+    """Return a script of at most ten lines that runs the program of the folder that it lies in."""
     shape = ", ".join(map(str, (1, *input_shape)))
     inputs = f"torch.zeros({shape}, dtype=torch.long)" if tokens else f"torch.randn({shape})"
     return f'''"""Run this network with torch alone: python load.py"""

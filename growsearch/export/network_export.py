@@ -1,4 +1,4 @@
-"""How is a chosen network written so that others can run it, and is what was written the same?"""
+"""Network export: architecture, weights, program and loader, each read back and proven equal."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ import io
 import json
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from growsearch.errors import GrowsearchError, UsageError
-from growsearch.export.loading import loader_script
+from growsearch.errors import GrowsearchError
+from growsearch.export.loading import (
+    ARCHITECTURE_FILE,
+    WEIGHTS_FILE,
+    load_network,
+    load_weights,
+    loader_script,
+)
 from growsearch.export.onnx_file import onnx_program, onnx_runner
 from growsearch.export.sparse_weights import (
     plain_bytes,
@@ -24,17 +29,11 @@ from growsearch.export.sparse_weights import (
     without_negative_zeros,
 )
 from growsearch.files import write_bytes
+from growsearch.kinds import Network
 
-ARCHITECTURE_FILE, WEIGHTS_FILE, PROGRAM_FILE, ONNX_FILE, LOADER_FILE = (
-    "architecture.json",
-    "weights.safetensors",
-    "program.pt2",
-    "model.onnx",
-    "load.py",
-)
+PROGRAM_FILE, ONNX_FILE, LOADER_FILE = "program.pt2", "model.onnx", "load.py"
 
-Build = Callable[[Mapping[str, Any]], nn.Module]
-DrawInputs = Callable[[tuple[int, ...], torch.Generator], Tensor]
+_Draw = Callable[[int], Tensor]
 
 # Batches of one and of sizes that were not traced: the program's batch dimension is dynamic.
 _BATCHES = (1, 2, 5)
@@ -76,27 +75,8 @@ class ExportResult:
         return (self.architecture, self.weights, self.program, *onnx, loader)
 
 
-def normal_inputs(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """Draw inputs of ``shape`` from the standard normal distribution."""
-    return torch.randn(*shape, generator=generator)
-
-
-def token_inputs(vocabulary: int) -> DrawInputs:
-    """Return what draws tokens in [0, vocabulary): the inputs of a language model."""
-
-    def draw(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-        return torch.randint(vocabulary, shape, generator=generator)
-
-    return draw
-
-
 def export_network(
-    network: Mapping[str, Any],
-    weights: Path,
-    folder: Path,
-    build: Build,
-    draw_inputs: DrawInputs = normal_inputs,
-    onnx: bool = False,
+    network: Network, weights: Path, folder: Path, *, onnx: bool = False
 ) -> ExportResult:
     """Write one network to ``folder``: architecture, weights, program and a script that loads it.
 
@@ -104,11 +84,9 @@ def export_network(
     network on random inputs. Only then it replaces what ``folder`` holds, file by file.
 
     Args:
-        network: plain JSON data with "input_shape", one example's shape without the batch axis.
-        weights: a safetensors file with the state of the module that ``build`` returns.
+        network: what the weights are of; random inputs are words where it reads words.
+        weights: a safetensors file with the state of the module that ``network`` builds.
         folder: is made if it is not there.
-        build: makes the module, weights free to choose, from what architecture.json holds.
-        draw_inputs: draws a batch of random inputs (batch, *input_shape) from a generator.
         onnx: write model.onnx, too.
 
     Raises:
@@ -117,17 +95,14 @@ def export_network(
         ExportError: if a file that was read back computes something else.
         GrowsearchError: if the folder cannot be written.
     """
-    shape = _input_shape(network)
+    shape = network.input_shape
     state = without_negative_zeros(read_weights(weights))
-    module = _load(build(network), state, weights)
-    generator = torch.Generator().manual_seed(_SEED)
-
-    def draw(batch: int) -> Tensor:
-        return draw_inputs((batch, *shape), generator)
-
+    module = load_weights(network.build(), state, weights)
+    draw = _drawing(network)
     example = draw(_TRACED_BATCH)
+    written = json.dumps(network.to_json(), indent=2, allow_nan=False)
     contents = {
-        ARCHITECTURE_FILE: (json.dumps(dict(network), indent=2, allow_nan=False) + "\n").encode(),
+        ARCHITECTURE_FILE: f"{written}\n".encode(),
         WEIGHTS_FILE: save(module.state_dict()),
         PROGRAM_FILE: _export_program(module, example),
         LOADER_FILE: loader_script(shape, tokens=not example.is_floating_point()).encode(),
@@ -138,7 +113,7 @@ def export_network(
         staged = Path(place)
         for name, content in contents.items():
             write_bytes(staged / name, content)
-        differences = _prove(staged, module, build, draw)
+        differences = _prove(staged, module, draw)
     for name, content in contents.items():
         write_bytes(folder / name, content)
     return ExportResult(
@@ -154,47 +129,22 @@ def export_network(
     )
 
 
-def load_trained(folder: Path, build: Build) -> nn.Module:
-    """Return the network that a trial left in ``folder``, in evaluation mode.
+def _drawing(network: Network) -> _Draw:
+    """Return what draws a batch of random inputs: words, or from the normal distribution."""
+    generator = torch.Generator().manual_seed(_SEED)
+    words, shape = network.reads_words, network.input_shape
 
-    Args:
-        folder: holds architecture.json and weights.safetensors.
-        build: makes the module, weights free to choose, from what architecture.json holds.
+    def draw(batch: int) -> Tensor:
+        if words:
+            return torch.randint(network.num_classes, (batch, *shape), generator=generator)
+        return torch.randn(batch, *shape, generator=generator)
 
-    Raises:
-        UsageError: if a file is missing, not readable, or of another network.
-    """
-    path, weights = folder / ARCHITECTURE_FILE, folder / WEIGHTS_FILE
-    try:
-        network = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UsageError(f"{path} is missing; run the trial again to get its network") from error
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read ({error}); run the trial again") from error
-    if not isinstance(network, dict):
-        raise UsageError(f"{path} holds no network; run the trial again")
-    return _load(build(network), read_weights(weights), weights)
+    return draw
 
 
 @torch.no_grad()
 def _output_shape(module: nn.Module, example: Tensor) -> tuple[int, ...]:
     return tuple(module(example).shape[1:])
-
-
-def _input_shape(network: Mapping[str, Any]) -> tuple[int, ...]:
-    shape = network.get("input_shape")
-    if not isinstance(shape, (list, tuple)) or not all(isinstance(n, int) and n > 0 for n in shape):
-        raise UsageError(f"architecture: input_shape = {shape!r} is no list of sizes")
-    return tuple(shape)
-
-
-def _load(module: nn.Module, state: Mapping[str, Tensor], source: Path) -> nn.Module:
-    try:
-        module.load_state_dict(state)
-    except RuntimeError as error:
-        first = " ".join(str(error).split())[:300]
-        raise UsageError(f"{source} holds the weights of another network: {first}") from error
-    return module.eval()
 
 
 def _export_program(module: nn.Module, example: Tensor) -> bytes:
@@ -208,13 +158,9 @@ def _export_program(module: nn.Module, example: Tensor) -> bytes:
     return buffer.getvalue()
 
 
-def _prove(
-    folder: Path, module: nn.Module, build: Build, draw: Callable[[int], Tensor]
-) -> dict[str, float]:
+def _prove(folder: Path, module: nn.Module, draw: _Draw) -> dict[str, float]:
     """Read everything back, run it, and return the largest difference of each program's outputs."""
-    network = json.loads((folder / ARCHITECTURE_FILE).read_text(encoding="utf-8"))
-    state = read_weights(folder / WEIGHTS_FILE)
-    rebuilt = _load(build(network), state, folder / WEIGHTS_FILE)
+    rebuilt = load_network(folder)
     # Loading a program runs code that it holds; this one was written by us a moment ago.
     programs: dict[str, Callable[[Tensor], Tensor]] = {
         PROGRAM_FILE: torch.export.load(folder / PROGRAM_FILE).module()

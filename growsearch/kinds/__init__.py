@@ -5,6 +5,8 @@ from growsearch.kinds.check import CheckContext
 from growsearch.kinds.forecast import Forecast
 from growsearch.kinds.growth.bound import GrowthBound
 from growsearch.kinds.growth.candidate import GrowthCandidate
+from growsearch.kinds.growth.space import GrowthSpace
+from growsearch.kinds.growth.training import GrowthEpoch
 from growsearch.kinds.kind import Axis, ForecastContext, TrialKind
 from growsearch.kinds.learning import DataChoice, Learning, TextReading
 from growsearch.kinds.network import Network
@@ -27,6 +29,8 @@ __all__ = [
     "GrowFirst",
     "GrowthBound",
     "GrowthCandidate",
+    "GrowthEpoch",
+    "GrowthSpace",
     "KindSpace",
     "Learning",
     "Network",

@@ -56,7 +56,14 @@ class DataChoice:
                 text = _first_tokens(text, self.subset)
             windows = text_windows(text, self.text.window)
             return Learning(dataset=windows, text=text, reading=self.text)
-        dataset = load_dataset(self.name, self.folder)
+        return self.of(load_dataset(self.name, self.folder))
+
+    def of(self, dataset: Dataset) -> Learning:
+        """Return the choice's part of data that is loaded already.
+
+        Raises:
+            UsageError: for a subset that is larger than the data.
+        """
         if self.subset is not None:
             if self.subset > len(dataset.train):
                 raise UsageError(

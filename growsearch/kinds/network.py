@@ -1,4 +1,4 @@
-"""How is a trial's network written down and built again?"""
+"""Network of a trial: its description in files, and the module built again from it."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class Network:
             transform = data["transform"]
             network = cls(
                 architecture=Architecture.from_json(data),
-                input_shape=tuple(int(size) for size in data["input_shape"]),
+                input_shape=_shape(data["input_shape"]),
                 num_classes=int(data["num_classes"]),
                 transform=None if transform is None else _applied(transform),
             )
@@ -112,6 +112,13 @@ class Network:
         except (KeyError, TypeError, ValueError, SearchSpaceError) as error:
             raise UsageError(f"network: {error} in {str(dict(data))[:120]}") from error
         return network
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    sizes = value if isinstance(value, list | tuple) else ()
+    if not sizes or any(type(size) is not int or size < 1 for size in sizes):
+        raise ValueError(f"input_shape = {value!r} is no list of sizes")
+    return tuple(sizes)
 
 
 def _applied(data: Mapping[str, Any]) -> AppliedTransform:

@@ -105,7 +105,10 @@ def _parse_budget(value: Any) -> int | float:
     """A percentage or a float in (0, 1] is a share of the full configuration, else a count."""
     try:
         if isinstance(value, str) and value.strip().endswith("%"):
-            return parse_share(value, "budget")
+            share = parse_share(value, "budget")
+            if share > 0:
+                return share
+            value = share
         number = parse_quantity(value, "parameters") if isinstance(value, str) else value
     except UsageError as error:
         raise ValueError(str(error)) from error
@@ -113,6 +116,11 @@ def _parse_budget(value: Any) -> int | float:
         raise ValueError(f"{value!r} is no budget; write a share (10%) or a count (20k)")
     if isinstance(value, float) and number <= 1:
         return number
+    if number != round(number):
+        raise ValueError(
+            f"{value!r}: a count is a whole number above 0 such as 20M, a share has a per cent "
+            "sign such as 36%"
+        )
     return round(number)
 
 

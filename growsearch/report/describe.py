@@ -18,6 +18,14 @@ _TITLES = {
     "dense_training_macs": "Training MACs, dense network",
     "dense_gradient_macs": "MACs for masked gradients",
     "mac_error": "Off the dense MACs by",
+    "test_perplexity": "Test perplexity",
+    "full_parameters": "Parameters of the full network",
+    "full_macs": "MACs of the full network",
+    "budget_cost": "Budget spent",
+    "budget_limit": "Budget",
+    "budget_latency_s": "Latency under the budget's conditions",
+    "budget_noise": "Noise of the budget's latency",
+    "budget_fit_error": "Miss of the latency fit",
 }
 
 

@@ -16,7 +16,7 @@ from growsearch.errors import GrowsearchError, TimeLimitError
 from growsearch.files import write_text
 from growsearch.kinds import CandidateConfig, trial_id, trial_seed
 from growsearch.trial.record import Trial
-from growsearch.trial.run import Report, checkpoints, run_trial
+from growsearch.trial.run import CHECKPOINT, Report, run_trial
 from growsearch.trial.task import TrialTask
 
 # A trial that raises is taken up again so often; one whose worker dies, too.
@@ -72,7 +72,8 @@ def kept_outcome(folder: Path) -> Trial | None:
 
 def forget_attempts(folder: Path) -> None:
     """Remove what only served to take the trial of ``folder`` up again."""
-    for file in (folder / _OUTCOME, *checkpoints(folder)):
+    stem = CHECKPOINT.partition(".")[0]
+    for file in (folder / _OUTCOME, *folder.glob(f"{stem}.*")):
         with contextlib.suppress(OSError):
             file.unlink()
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save
+from torch import Tensor
 
 from cost_models import CostModelError
 from growsearch.errors import DivergedError, GrowsearchError, TimeLimitError, UsageError
@@ -27,7 +28,7 @@ from growsearch.kinds import (
     trial_seed,
 )
 from growsearch.tickets import write_ticket
-from growsearch.training import EpochRecord, TrainingOptions
+from growsearch.training import EpochRecord, Hook, TrainingOptions, TrainingState
 from growsearch.training.checkpoint import read_checkpoint
 from growsearch.trial.record import Trial
 from growsearch.trial.score import score
@@ -37,6 +38,7 @@ from search_spaces import SearchSpaceError
 
 Report = Callable[[EpochRecord], None]
 Resumed = Callable[[Sequence[EpochRecord]], None]
+Step = Callable[[int, int], None]
 
 # In a trial's folder while it trains: what it was like after its last epoch.
 CHECKPOINT = "checkpoint.safetensors"
@@ -44,10 +46,14 @@ CHECKPOINT = "checkpoint.safetensors"
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A report that also hears of the epochs which a trial had behind it when it was cut off."""
+    """A report that also hears of the epochs which a trial had behind it when it was cut off.
+
+    ``step`` hears of every step: how many of its epoch are done, and how many there are.
+    """
 
     epoch: Report
     resumed: Resumed
+    step: Step | None = None
 
     def __call__(self, record: EpochRecord) -> None:
         """Hear of an epoch that was just trained."""
@@ -101,7 +107,8 @@ def run_trial(
             report.resumed(records)
 
     try:
-        trial = _train_and_score(config, task, failed, Listener(listen, resumed))
+        step = report.step if isinstance(report, Listener) else None
+        trial = _train_and_score(config, task, failed, Listener(listen, resumed, step))
     except StopTrialError:
         trial = stopped_trial(failed, last[-1])
     except (
@@ -113,6 +120,19 @@ def run_trial(
     ) as error:
         trial = dataclasses.replace(failed, error=f"{type(error).__name__}: {error}")
     return dataclasses.replace(trial, duration_s=round(time.monotonic() - started, 3))
+
+
+class _Steps(Hook):
+    """Tells of every step; it takes no part in the run."""
+
+    def __init__(self, step: Step) -> None:
+        self._step = step
+
+    def after_update(self, state: TrainingState) -> None:
+        self._step(state.step - state.epoch * state.steps_per_epoch, state.steps_per_epoch)
+
+    def state(self) -> Mapping[str, Tensor]:
+        return {}
 
 
 def stopped_trial(trial: Trial, record: EpochRecord) -> Trial:
@@ -133,6 +153,7 @@ def _train_and_score(
     lock = machine_lock()
     folder = task.folder / "trials" / trial.id
     options = TrainingOptions(
+        hooks=() if listener.step is None else (_Steps(listener.step),),
         guard=limited(lock.shared, task.time_limit_s),
         on_epoch=listener.epoch,
         on_resume=listener.resumed,

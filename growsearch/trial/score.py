@@ -86,6 +86,8 @@ def score(
         "dense_parameters": work.parameters,
         "training_macs": training_macs,
     }
+    if test.perplexity is not None:
+        metrics["test_perplexity"] = test.perplexity
     metrics |= {latency_metric(device): found.value_s for device, found in latency.items()}
     return Score(metrics=metrics, latency=latency, layers=_layer_records(work, latency))
 

@@ -9,7 +9,8 @@ from torch import nn
 
 import growsearch.export.network_export as network_export
 from growsearch.errors import GrowsearchError, UsageError
-from growsearch.export import ExportError, export_network, read_weights, token_inputs
+from growsearch.export import ExportError, export_network, read_weights
+from growsearch.kinds import Network
 from search_spaces import SEARCH_SPACES, Architecture
 
 torch.set_num_threads(1)
@@ -54,7 +55,7 @@ def trained(network, folder):
 def test_a_network_of_a_space_exports_what_others_can_load_and_run(space, tmp_path):
     network = network_of(space)
     module, weights = trained(network, tmp_path)
-    result = export_network(network, weights, tmp_path / "out", build)
+    result = export_network(Network.from_json(network), weights, tmp_path / "out")
     inputs = torch.randn(4, *network["input_shape"], generator=torch.Generator().manual_seed(9))
     with torch.no_grad():
         expected = module(inputs)
@@ -75,112 +76,109 @@ def test_a_network_of_a_space_exports_what_others_can_load_and_run(space, tmp_pa
 
 @pytest.fixture
 def small(tmp_path):
-    network = {"input_shape": [3], "widths": [4]}
-
-    def make(_network) -> nn.Module:
-        return nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
-
+    network = Network.from_json(network_of("mlp-digits"))
     torch.manual_seed(0)
     weights = tmp_path / "weights.safetensors"
-    safetensors.torch.save_file(make(network).state_dict(), weights)
-    return network, weights, make
+    safetensors.torch.save_file(network.build().state_dict(), weights)
+    return network, weights
 
 
 def test_the_program_takes_any_batch(small, tmp_path):
-    network, weights, make = small
-    result = export_network(network, weights, tmp_path / "out", make)
+    network, weights = small
+    result = export_network(network, weights, tmp_path / "out")
     program = torch.export.load(result.program).module()
-    assert [len(program(torch.zeros(batch, 3))) for batch in (1, 2, 33)] == [1, 2, 33]
+    assert [len(program(torch.zeros(batch, 1, 8, 8))) for batch in (1, 2, 33)] == [1, 2, 33]
 
 
 def test_a_language_model_is_proven_with_tokens(tmp_path):
-    def make(_network) -> nn.Module:
-        return nn.Sequential(nn.Embedding(7, 4), nn.Flatten(), nn.Linear(12, 7))
-
+    data = network_of("lstm-ptb-small") | {"input_shape": [3], "num_classes": 7}
+    network = Network.from_json(data)
     weights = tmp_path / "weights.safetensors"
-    safetensors.torch.save_file(make({}).state_dict(), weights)
-    network = {"input_shape": [3]}
-    result = export_network(network, weights, tmp_path / "out", make, token_inputs(7))
+    safetensors.torch.save_file(network.build().state_dict(), weights)
+    result = export_network(network, weights, tmp_path / "out")
     program = torch.export.load(result.program).module()
-    assert program(torch.tensor([[0, 3, 6]])).shape == (1, 7)
+    assert program(torch.tensor([[0, 3, 6]])).shape == (1, 3, 7)
 
 
 def test_a_second_export_replaces_the_first(small, tmp_path):
-    network, weights, make = small
-    first = export_network(network, weights, tmp_path / "out", make)
+    network, weights = small
+    first = export_network(network, weights, tmp_path / "out")
     before = first.weights.read_bytes()
     doubled = {name: 2 * t for name, t in safetensors.torch.load_file(weights).items()}
     safetensors.torch.save_file(doubled, weights)
-    second = export_network(network, weights, tmp_path / "out", make)
+    second = export_network(network, weights, tmp_path / "out")
     assert second.weights == first.weights
     assert second.weights.read_bytes() != before
 
 
-def test_a_rebuilt_network_that_differs_is_not_exported(small, tmp_path):
-    network, weights, make = small
-    built = []
+def test_a_rebuilt_network_that_differs_is_not_exported(small, tmp_path, monkeypatch):
+    network, weights = small
+    build, built = Network.build, []
 
-    def changing(data) -> nn.Module:
+    def changing(self) -> nn.Module:
         # The second network built has another activation: the same weights, other outputs.
-        built.append(data)
-        return (
-            make(data)
-            if len(built) == 1
-            else nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
-        )
+        built.append(self)
+        module = build(self)
+        if len(built) > 1:
+            for name, part in module.named_modules():
+                if isinstance(part, nn.ReLU):
+                    module.set_submodule(name, nn.Tanh())
+        return module
 
+    monkeypatch.setattr(Network, "build", changing)
     with pytest.raises(ExportError, match="gives other outputs"):
-        export_network(network, weights, tmp_path / "out", changing)
+        export_network(network, weights, tmp_path / "out")
+    assert len(built) > 1
     assert not (tmp_path / "out").exists()
 
 
 def test_a_program_that_differs_is_not_exported(small, tmp_path, monkeypatch):
-    network, weights, make = small
+    network, weights = small
     export_program = network_export._export_program
 
     def of_other_weights(module, example):
-        other = make(network).eval()
+        other = network.build().eval()
         return export_program(other, example)
 
     monkeypatch.setattr(network_export, "_export_program", of_other_weights)
     with pytest.raises(ExportError, match=r"program\.pt2 was read back and differs by"):
-        export_network(network, weights, tmp_path / "out", make)
+        export_network(network, weights, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_a_network_that_gives_nan_is_not_exported(small, tmp_path):
-    network, weights, make = small
+    network, weights = small
     state = safetensors.torch.load_file(weights)
-    state["0.bias"][0] = torch.nan
+    next(tensor for name, tensor in state.items() if name.endswith("weight"))[0] = torch.nan
     safetensors.torch.save_file(state, weights)
     with pytest.raises(ExportError, match="not finite"):
-        export_network(network, weights, tmp_path / "out", make)
+        export_network(network, weights, tmp_path / "out")
 
 
 def test_weights_of_another_network_are_refused(small, tmp_path):
-    network, weights, _ = small
+    _, weights = small
+    other = Network.from_json(network_of("resnet-digits"))
     with pytest.raises(UsageError, match="weights of another network"):
-        export_network(network, weights, tmp_path / "out", lambda _: nn.Linear(3, 2))
+        export_network(other, weights, tmp_path / "out")
 
 
 def test_weights_that_cannot_be_read_are_refused(small, tmp_path):
-    network, weights, make = small
+    network, weights = small
     weights.write_bytes(weights.read_bytes()[:20])
     with pytest.raises(UsageError, match="cannot be read"):
-        export_network(network, weights, tmp_path / "out", make)
+        export_network(network, weights, tmp_path / "out")
     with pytest.raises(UsageError, match="is missing"):
-        export_network(network, tmp_path / "none", tmp_path / "out", make)
+        export_network(network, tmp_path / "none", tmp_path / "out")
 
 
 @pytest.mark.parametrize("shape", [None, "8", [0], [1.5]])
-def test_a_network_without_an_input_shape_is_refused(small, tmp_path, shape):
-    _, weights, make = small
+def test_a_network_without_an_input_shape_is_refused(shape):
     with pytest.raises(UsageError, match="input_shape"):
-        export_network({"input_shape": shape}, weights, tmp_path / "out", make)
+        Network.from_json(network_of("mlp-digits") | {"input_shape": shape})
 
 
 def test_a_folder_that_cannot_be_written_is_said_so(small, tmp_path):
-    network, weights, make = small
+    network, weights = small
     (tmp_path / "out").write_text("a file, not a folder")
     with pytest.raises(GrowsearchError, match="cannot write"):
-        export_network(network, weights, tmp_path / "out", make)
+        export_network(network, weights, tmp_path / "out")

@@ -48,10 +48,9 @@ def exported(tmp_path_factory):
         weight.mul_(torch.rand_like(weight) < 0.05)
     safetensors.torch.save_file(module.state_dict(), folder / "trained.safetensors")
     result = export_network(
-        NETWORK.to_json(),
+        NETWORK,
         folder / "trained.safetensors",
         folder / "out",
-        lambda data: Network.from_json(data).build(),
         onnx=True,
     )
     return module, result
@@ -107,10 +106,9 @@ def test_onnx_that_computes_something_else_is_not_exported(tmp_path, monkeypatch
     weights = exported[1].folder.parent / "trained.safetensors"
     with pytest.raises(ExportError, match=r"model.onnx was read back and differs by"):
         export_network(
-            NETWORK.to_json(),
+            NETWORK,
             weights,
             tmp_path / "out",
-            lambda data: Network.from_json(data).build(),
             onnx=True,
         )
     assert not (tmp_path / "out").exists()

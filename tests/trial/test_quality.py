@@ -8,8 +8,8 @@ from growsearch.datasets import Dataset, Normalisation, Split, load_dataset
 from growsearch.datasets import outside as outside_module
 from growsearch.datasets.outside import outside_inputs, renormalised
 from growsearch.errors import DivergedError, UsageError
-from growsearch.metrics import MetricSettings, evaluate
 from growsearch.kinds import Learning
+from growsearch.metrics import MetricSettings, evaluate
 from growsearch.trial.quality import Quality
 from growsearch.trial.run import check_metrics
 

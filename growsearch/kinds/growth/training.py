@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from cost_models import MachineLock, trace
 from growsearch.growth import (
     STRUCTURES,
     GrowthOptions,
+    GrowthRecord,
     GrowthResult,
     build_full,
     grow,
@@ -36,7 +38,7 @@ def train_growth(
         budget=config.budget.budget(config.device_batch),
         config=config.config(),
         seed=context.seed,
-        options=_with_lock(options, context.lock),
+        options=_growing(options, context.lock),
     )
     return TrainedCandidate(
         model=result.model,
@@ -54,22 +56,73 @@ def train_growth(
     )
 
 
-def _with_lock(options: TrainingOptions, lock: MachineLock | None) -> GrowthOptions:
-    """Let growth measure its device alone; a listener hears of structures as before."""
-    if isinstance(options, GrowthOptions):
-        return dataclasses.replace(options, lock=lock)
-    fields = {f.name: getattr(options, f.name) for f in dataclasses.fields(options)}
-    return GrowthOptions(**fields, lock=lock)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrowthEpoch(EpochRecord):
+    """An epoch of growth: what every epoch has, and where the structure stands.
+
+    ``cost`` is in the budget's unit and bounded by ``limit``; ``live_share`` the share of the full
+    network's channels that run, ``training_saving`` the full network's training MACs so far divided
+    by those spent.
+    """
+
+    cost: float
+    limit: float
+    live_share: float
+    training_saving: float
+
+
+class _Listener:
+    """Tells whoever follows a trial of every epoch, with what growth says of it."""
+
+    def __init__(self, options: TrainingOptions) -> None:
+        self._options = options
+
+    def epoch(self, record: GrowthRecord) -> None:
+        if self._options.on_epoch is not None:
+            self._options.on_epoch(_epoch(record))
+
+    def resumed(self, records: Sequence[GrowthRecord]) -> None:
+        if self._options.on_resume is not None:
+            self._options.on_resume([_epoch(record) for record in records])
+
+
+def _growing(options: TrainingOptions, lock: MachineLock | None) -> GrowthOptions:
+    """Let growth measure its device alone, and whoever follows the trial hear of its structure."""
+    silent = dataclasses.replace(options, on_epoch=None, on_resume=None)
+    fields = {f.name: getattr(silent, f.name) for f in dataclasses.fields(silent)}
+    return GrowthOptions(**fields, lock=lock, listener=_Listener(options))
+
+
+def _epoch(record: GrowthRecord) -> GrowthEpoch:
+    return GrowthEpoch(
+        epoch=record.epoch,
+        loss=record.loss,
+        accuracy=record.accuracy,
+        training_macs=record.training_macs,
+        forward_macs=record.forward_macs,
+        perplexity=record.perplexity,
+        cost=record.cost,
+        limit=record.limit,
+        live_share=record.live_share,
+        training_saving=record.training_saving,
+    )
 
 
 def _budget_figures(result: GrowthResult) -> dict[str, float]:
-    """Return what a latency budget came to; counts are among every trial's metrics."""
+    """Return what the budget came to, in its unit, and what the full network would be."""
+    figures: dict[str, float] = {
+        "full_parameters": result.full_parameters,
+        "full_macs": result.full_macs,
+        "budget_cost": result.cost,
+        "budget_limit": result.limit,
+    }
     found = result.latency
     if found is None:
-        return {}
+        return figures
     return {
+        **figures,
         "budget_latency_s": found.checked_s,
-        "budget_limit_s": result.limit,
+        "budget_noise": found.noise,
         "budget_fit_error": found.fit_error,
     }
 

@@ -83,4 +83,4 @@ def _judged(stopping: EarlyStopping, name: str, report: Report) -> Listener:
         # The crash may have come before this one's rung was asked.
         judge(records[-1])
 
-    return Listener(listen, resumed)
+    return Listener(listen, resumed, report.step if isinstance(report, Listener) else None)

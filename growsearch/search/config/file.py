@@ -110,10 +110,14 @@ def _say(problem: Mapping[str, Any]) -> str:
         return f"{key}: unknown key; valid here: {', '.join(_siblings(problem['loc']))}"
     if problem["type"] == "missing":
         return f"{key}: is missing; add it"
-    rule = str(problem["msg"]).removeprefix("Value error, ")
+    rule, value = str(problem["msg"]).removeprefix("Value error, "), problem["input"]
+    inner, _, rest = rule.partition(": ")
+    if isinstance(value, Mapping) and inner in value:
+        # Of keys that do not go together: the message names the one to change.
+        key, rule, value = f"{key}.{inner}" if key else inner, rest, value[inner]
     if not key:
         return rule
-    return f"{key} = {_short(problem['input'])}: {rule}"
+    return f"{key} = {_short(value)}: {rule}"
 
 
 def _short(value: Any) -> str:

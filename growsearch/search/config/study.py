@@ -9,8 +9,10 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from growsearch.datasets import TOKEN_DATASETS
+from growsearch.datasets.text_windows import WINDOW_WORDS
 from growsearch.errors import UsageError
-from growsearch.kinds import DataChoice, Strict, TrialKinds
+from growsearch.kinds import DataChoice, Strict, TextReading, TrialKinds
 from growsearch.kinds.values import Duration, Share
 from growsearch.pareto import MEASURES, Bound, Direction, Preference
 from growsearch.pareto.quantities import parse_quantity
@@ -117,12 +119,36 @@ class SelectSettings(Strict):
         return (*upper, *lower)
 
 
+class TextSettings(Strict):
+    """How a text is read: as a whole, in windows that follow one another.
+
+    ``carried`` lets recurrent networks read on from the state in which the last window left them;
+    without it each window is read alone. ``epoch_tokens`` makes an epoch a stretch of so many
+    tokens, from a random place each time.
+    """
+
+    carried: bool = True
+    window: int = Field(default=WINDOW_WORDS, ge=1)
+    epoch_tokens: int | None = Field(default=None, ge=2)
+
+
+class TrainingSettings(Strict):
+    """How trials compute: ``threads`` are the processor threads that each trains with."""
+
+    threads: int = Field(default=1, ge=1)
+
+
 class StudyConfig(Strict):
     """A whole study, every value resolved."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)
     dataset: str
     data_dir: Path | None = None
+    # Train on so many examples (tokens of a text) only.
+    subset: int | None = Field(default=None, ge=1)
+    # A text that is read as a whole; without it, in windows alone.
+    text: TextSettings | None = None
+    training: TrainingSettings = Field(default_factory=TrainingSettings)
     # Where own code, "module:attribute", is found, beside what is installed.
     code_dir: Path | None = None
     trials: TrialKinds
@@ -175,6 +201,15 @@ class StudyConfig(Strict):
         if missing:
             raise ValueError(
                 f"select: {missing[0]} is not measured in this study; add it to the objectives"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_text_is_one(self) -> StudyConfig:
+        if self.text is not None and self.dataset not in TOKEN_DATASETS:
+            raise ValueError(
+                f"text: {self.dataset} is no text; remove the key, or take one of: "
+                f"{', '.join(TOKEN_DATASETS)}"
             )
         return self
 
@@ -257,7 +292,17 @@ class StudyConfig(Strict):
     @property
     def data(self) -> DataChoice:
         """The data of the study, ready to be loaded."""
-        return DataChoice(name=self.dataset, folder=self.data_dir)
+        text = self.text
+        return DataChoice(
+            name=self.dataset,
+            folder=self.data_dir,
+            subset=self.subset,
+            text=None
+            if text is None
+            else TextReading(
+                carried=text.carried, window=text.window, epoch_tokens=text.epoch_tokens
+            ),
+        )
 
     def bounds(self) -> tuple[Bound, ...]:
         """Return the study's hard constraints."""

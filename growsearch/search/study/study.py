@@ -1,4 +1,4 @@
-"""What is a search from its first line to its front? `Study` owns the trials and the front."""
+"""Study: a search from its first line to its front; it owns the trials and the front."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from growsearch.datasets import Dataset, load_dataset, pinned_dataset
 from growsearch.datasets.arrays import write_dataset
 from growsearch.errors import UsageError
+from growsearch.export import ExportResult
 from growsearch.files import write_json
-from growsearch.pareto import Front
+from growsearch.kinds import Learning
+from growsearch.pareto import Front, Point
 from growsearch.report import front_of_trials
 from growsearch.search.backends.serial import run_serial
 from growsearch.search.config.file import load_study, parse_study
@@ -31,10 +35,11 @@ from growsearch.search.study.latency_profiles import (
     keep_profiles,
     measured_devices,
 )
+from growsearch.search.study.trial_export import export_trial, load_trial
 from growsearch.search.trackers import followed
-from growsearch.training import EpochRecord
 from growsearch.trial.record import Trial
 from growsearch.trial.retries import Run, train_and_score
+from growsearch.trial.run import Report
 from growsearch.trial.task import TrialTask
 
 # In a run's folder: the data that a study was given in memory.
@@ -47,16 +52,17 @@ Around = Callable[[Recorder], AbstractContextManager[None]]
 class StudyOptions:
     """How a study runs, beside what it searches.
 
-    ``around`` is entered for the time of the search (live progress); ``report`` receives every
-    epoch of the serial backend. ``retry_failed`` runs failed trials of an earlier session again.
-    ``address`` is of a running Ray cluster, "auto" or HOST:PORT. ``run`` is what runs a candidate.
+    ``around`` is entered for the time of the search (live progress). ``report`` receives every
+    epoch of the serial backend, and as a `Listener` its steps and what a resumed trial has behind
+    it. ``retry_failed`` runs failed trials of an earlier session again. ``address`` is of a running
+    Ray cluster, "auto" or HOST:PORT. ``run`` is what runs a candidate.
     """
 
     retry_failed: bool = False
     address: str | None = None
     run: Run = train_and_score
     around: Around = field(default=lambda _: nullcontext())
-    report: Callable[[EpochRecord], None] = field(default=lambda _: None)
+    report: Report = field(default=lambda _: None)
 
 
 class Study:
@@ -109,11 +115,8 @@ class Study:
         options = options or StudyOptions()
         if options.address is not None and self.config.search.backend == "serial":
             raise UsageError("--address: the serial backend uses no cluster; use --backend ray")
-        dataset = self._dataset
-        if dataset is None:
-            dataset = load_dataset(self.config.dataset, self.config.data_dir)
-        pinned = pinned_dataset(self.config.dataset, dataset)
-        self.config = self.config.model_copy(update={"dataset": pinned})
+        learning = self._learning()
+        dataset = learning.dataset
         check_kinds(self.config, dataset)
         quality = self.config.metrics.quality(self.config.quality_names)
         quality.check(dataset, self.config.data_dir)
@@ -147,6 +150,44 @@ class Study:
                 self.incidents = tuple(recorder.incidents)
             return front
 
+    def load(self, which: Point | str) -> nn.Module:
+        """Return the trained network of a trial, its zeros in place, in evaluation mode.
+
+        Args:
+            which: a point of the front, or a trial's id or its unique beginning.
+
+        Raises:
+            UsageError: if there is no such trial, or its files are missing or of another network.
+        """
+        return load_trial(self.folder.path, which)
+
+    def export(
+        self, which: Point | str, folder: Path | str | None = None, *, onnx: bool = False
+    ) -> ExportResult:
+        """Write a trial's network to ``folder``, ready to use and proven equal.
+
+        Args:
+            which: a point of the front, or a trial's id or its unique beginning.
+            folder: by default export/ID in the run's folder.
+            onnx: write model.onnx, too.
+
+        Raises:
+            UsageError: if there is no such trial.
+            GrowsearchError: if what was written is not equal, or cannot be written.
+        """
+        place = None if folder is None else Path(folder)
+        return export_trial(self.folder.path, which, place, onnx=onnx)
+
+    def _learning(self) -> Learning:
+        """Load the data; own data gets the hash of its content into its name."""
+        config = self.config
+        if config.text is not None:
+            return config.data.load()
+        whole = self._dataset or load_dataset(config.dataset, config.data_dir)
+        pinned = pinned_dataset(config.dataset, whole)
+        self.config = config.model_copy(update={"dataset": pinned})
+        return self.config.data.of(whole)
+
     def _check_front(self, recorder: Recorder, profiles: Mapping[str, Path]) -> None:
         self.trials = _in_order(recorder)
         members = [member.id for member in self.front.members]
@@ -163,6 +204,7 @@ class Study:
             time_limit_s=self.config.search.time_limit,
             code_dir=self.config.code_dir,
             kinds=self.config.trials,
+            threads=self.config.training.threads,
             quality=self.config.metrics.quality(self.config.quality_names),
         )
         if len(recorder.trials) >= self.config.search.trials:

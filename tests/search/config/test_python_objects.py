@@ -10,8 +10,7 @@ import yaml
 
 from growsearch import Study, from_tensors
 from growsearch.errors import UsageError
-from growsearch.export import export_network
-from growsearch.kinds import Network
+from growsearch.export import read_weights
 
 SOURCE = """
 import torch
@@ -82,11 +81,11 @@ def test_objects_are_searched_resumed_and_exported_again(module, tmp_path, run_f
     again = Study(study(module.Net, module.data), run_folder)
     again.run()
     assert again.resumed_trials == 1
-    weights = run_folder / "trials" / trial.id / "weights.safetensors"
-    done = export_network(
-        trial.network, weights, tmp_path / "out", lambda d: Network.from_json(d).build()
-    )
+    done = again.export(trial.id[:6], tmp_path / "out")
     assert done.max_difference < 1e-5
+    loaded = again.load(again.front.members[0])
+    state = read_weights(done.weights)
+    assert all(torch.equal(state[name], value) for name, value in loaded.state_dict().items())
 
 
 @pytest.mark.parametrize("kind", ["growth", "sparse"])
