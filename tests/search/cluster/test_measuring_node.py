@@ -80,7 +80,8 @@ def test_a_share_of_a_gpu_that_no_living_node_has_is_refused(
 
 
 def test_a_node_without_the_run_or_the_data_says_what_it_lacks(tmp_path: Path) -> None:
-    task = dataclasses.replace(TASK, folder=tmp_path / "run", data_dir=tmp_path / "data")
+    data = DataChoice(name="digits", folder=tmp_path / "data")
+    task = dataclasses.replace(TASK, folder=tmp_path / "run", data=data)
     assert "a folder that all nodes share" in node_problem(task)
     task.folder.mkdir()
     (task.folder / "study.yaml").touch()

@@ -213,7 +213,7 @@ def test_settings_that_cannot_work_are_refused(
 def test_growth_alone_is_refused(tiny: dict[str, Any]) -> None:
     del tiny["trials"]["sparse"]
     tiny["search"]["first_fidelity"] = {}
-    with pytest.raises(UsageError, match="only sparse trials that start with their network"):
+    with pytest.raises(UsageError, match="only trials that start with their network"):
         parse_study(tiny)
 
 

@@ -25,8 +25,7 @@ def _opened(tiny: dict[str, Any], folder: Path) -> Study:
 
 def _task(study: Study) -> TrialTask:
     return TrialTask(
-        dataset=study.config.dataset,
-        data_dir=study.config.data_dir,
+        data=study.config.data,
         devices=study.config.devices,
         folder=study.folder.path,
     )

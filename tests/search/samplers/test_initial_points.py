@@ -27,7 +27,7 @@ def _points(tiny: dict[str, Any], *points: Any) -> list[dict[str, Any]]:
 
 
 def test_named_points_are_the_dense_baseline_and_the_papers_settings(tiny: dict[str, Any]) -> None:
-    dense, rigl, wide, growth = _points(tiny, "dense", "papers")
+    dense, growth, rigl, wide = _points(tiny, "dense", "papers")
     assert dense["sparse.transform"] == "none"
     assert dense["sparse.sparsity"] == 0.5
     assert (rigl["sparse.updater"], rigl["sparse.distribution"]) == ("rigl", "erk")

@@ -21,9 +21,7 @@ from growsearch.trial.task import TrialTask
 
 
 def _foresight(config: StudyConfig, folder: Path) -> StudyForesight:
-    task = TrialTask(
-        dataset=config.dataset, data_dir=None, devices=config.devices, folder=folder, profiles={}
-    )
+    task = TrialTask(data=config.data, devices=config.devices, folder=folder, profiles={})
     return StudyForesight(config, task)
 
 
