@@ -1,4 +1,4 @@
-"""How does growsearch tell a person what went wrong? One message: what, value, rule, remedy."""
+"""Errors that a person can act on: what went wrong, the value, the rule, the remedy."""
 
 
 class GrowsearchError(Exception):

@@ -1,4 +1,4 @@
-"""How does a file get written so that nothing finished is ever lost?"""
+"""Files written so that nothing finished is ever lost: atomic, or append-only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens behind `growsearch compare`? Several runs under one reference."""
+"""Compare command: several runs under one reference point."""
 
 from __future__ import annotations
 

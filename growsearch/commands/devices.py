@@ -1,4 +1,4 @@
-"""What can be measured on this machine, and how far can its times be trusted right now?"""
+"""Devices command: what can be measured on this machine, and how far its times can be trusted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is this machine ready? `growsearch doctor` looks, and says what to do about what is not."""
+"""Doctor command: is this machine ready, and what to do about what is not."""
 
 from __future__ import annotations
 

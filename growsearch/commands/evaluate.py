@@ -1,4 +1,4 @@
-"""How good is one trial's network beyond its accuracy? Evaluates it from its run's folder."""
+"""Evaluate command: measures beyond accuracy of one trial's network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How is a device's latency model made from a terminal? `growsearch profile` measures and fits."""
+"""Profile command: a device's latency model, measured, fitted and validated."""
 
 from __future__ import annotations
 

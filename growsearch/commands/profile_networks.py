@@ -1,4 +1,4 @@
-"""Which networks is a device profiled with? Those of search spaces, narrow ones to widened ones."""
+"""Networks to profile a device with: those of search spaces, narrow ones to widened ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How is a search run on a cluster from outside? `growsearch submit` sends it as a Ray job."""
+"""Submit command: a search on a cluster from outside, sent as a Ray job."""
 
 from __future__ import annotations
 

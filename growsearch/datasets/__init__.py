@@ -1,4 +1,4 @@
-"""Which data can be trained on? One file a data set and one line here."""
+"""Data sets by name: one file a data set and one line here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How is a pickle of NumPy arrays read without running anything that it asks for?
+"""Pickles of NumPy arrays, read without running anything that they ask for.
 
 A pickle names the functions that rebuild its objects. Here the three names that an array needs
 lead to the small stand-ins below, and every other name is refused, so a hostile file can make

@@ -1,4 +1,4 @@
-"""How are the files of the CIFAR data sets read (Krizhevsky 2009), in both published layouts?"""
+"""CIFAR files in both published layouts (Krizhevsky 2009)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What does a data set hold? Tensors of three splits, with their shape and classes."""
+"""Data set: tensors of three splits, with their shape and classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Your own data as tensors: how do inputs and labels become the three splits of a data set?"""
+"""Own data as tensors: inputs and labels become the three splits of a data set."""
 
 from __future__ import annotations
 

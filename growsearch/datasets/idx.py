@@ -1,4 +1,4 @@
-"""How is a gzipped idx file of bytes read (LeCun's MNIST format)?"""
+"""Gzipped idx files of bytes (LeCun's MNIST format)."""
 
 from __future__ import annotations
 

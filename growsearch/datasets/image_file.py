@@ -1,4 +1,4 @@
-"""How is a picture file of any size read? As a square: shorter side resized, the middle cut out."""
+"""Picture files of any size, read as a square: shorter side resized, the middle cut out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where do a data set's official files lie, and what should a person do who has none yet?"""
+"""Official files of data sets: where they lie, and what to do without them."""
 
 from __future__ import annotations
 

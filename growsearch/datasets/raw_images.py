@@ -1,4 +1,4 @@
-"""How do official training and test images become the three splits of a data set?"""
+"""Official training and test images, made into the three splits of a data set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which examples stand for a data set when only some of them may be used?"""
+"""Stratified subsets: which examples stand for a data set when only some may be used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What does a text data set hold? One long sequence of tokens a split, and their vocabulary."""
+"""Token data sets: one long sequence a split, and its vocabulary."""
 
 from __future__ import annotations
 

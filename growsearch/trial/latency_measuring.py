@@ -1,4 +1,4 @@
-"""How long do several networks take on a device here, and is that good enough to keep?"""
+"""Latency measurements of several networks on a device here, good enough to keep or not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What does an untrained network promise? Proxies for its accuracy that cost a few passes.
+"""Proxies for the accuracy of untrained networks, which cost a few passes.
 
 Each is a number that is to be compared among networks of comparable cost only: all of them grow
 with the network (Abdelfattah et al., arXiv 2101.08134, on zero-cost proxies).

@@ -1,4 +1,4 @@
-"""Which measures beyond accuracy does a trial take of its trained network, and how?"""
+"""Quality measures of a trial beyond accuracy, and their conditions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What does one line of a run's ledger say? A finished trial, read and written as plain JSON."""
+"""Ledger record of a trial, read and written as plain JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How is a trial brought to its end when it raises, or its process dies in the middle?
+"""Retries: a trial that raises, or whose process dies in the middle, is brought to its end.
 
 Its folder holds what it has reached: a checkpoint of the last epoch, then its outcome, a ledger
 line. Whoever takes the trial up again goes on from there. Both files leave once the ledger has it.

@@ -1,4 +1,4 @@
-"""What does one trial do? Train a candidate, score it, keep its files: no Ray in here."""
+"""Run of one trial: train a candidate, score it, keep its files; no Ray in here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is a trained network worth on each device? Accuracy, MACs, parameters and latencies."""
+"""Score of a trained network: accuracy, MACs, parameters, and latencies by device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does a search run without Ray? One trial after the other, in this process."""
+"""Serial backend of a search: one trial after the other, in this process."""
 
 from __future__ import annotations
 

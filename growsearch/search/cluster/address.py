@@ -1,4 +1,4 @@
-"""Is anybody at a cluster's address? Asked before Ray is, which tries and warns for a minute."""
+"""Address of a cluster: is anybody there? Asked before Ray is, which tries for a minute."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does a Ray of this machine's start and run something?"""
+"""Check of Ray: does one of this machine's start and run something?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How is a search sent to a cluster? As a Ray job that brings its study and our packages along."""
+"""Jobs: a search sent to a cluster with its study and our packages."""
 
 from __future__ import annotations
 

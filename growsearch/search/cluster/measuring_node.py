@@ -1,4 +1,4 @@
-"""Where is a latency measured on a cluster? On the one node that is kept for it.
+"""Measuring nodes: latencies on a cluster are measured on the one node that is kept for it.
 
 Such a node is the target device itself, started with 0 CPUs and one `growsearch_measure_D`: no
 trial runs there, and one measurement at a time holds the resource.

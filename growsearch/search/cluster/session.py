@@ -1,4 +1,4 @@
-"""Which Ray does a search run on: one of its own on this machine, or a cluster that is there?"""
+"""Ray session of a search: one of its own on this machine, or a cluster that is there."""
 
 from __future__ import annotations
 

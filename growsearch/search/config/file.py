@@ -1,4 +1,4 @@
-"""How is a study read from YAML, and how is a mistake in it told?"""
+"""Study files: read from YAML, and mistakes in them told."""
 
 from __future__ import annotations
 

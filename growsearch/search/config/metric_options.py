@@ -1,4 +1,4 @@
-"""Under which conditions are a study's measures beyond accuracy taken? The key "metrics"."""
+"""Conditions of measures beyond accuracy: a study's key "metrics"."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How do a person's own objects get into a study? By the names under which workers import them."""
+"""Python objects in a study, by the names under which workers import them."""
 
 from __future__ import annotations
 

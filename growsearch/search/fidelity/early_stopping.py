@@ -1,4 +1,4 @@
-"""Should this trial go on training? Early stopping of a study, from what each epoch tells."""
+"""Early stopping of a study's trials, from what each epoch tells."""
 
 from __future__ import annotations
 

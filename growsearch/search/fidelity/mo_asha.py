@@ -1,4 +1,4 @@
-"""Which trials deserve to be trained further, when several objectives count?
+"""Multi-objective successive halving: which trials deserve to be trained further.
 
 Asynchronous successive halving (ASHA, Li et al., arXiv 1810.05934, algorithm 2): a trial that is
 among the best 1/eta of its rung is promoted to the next one as soon as a worker is free. What is

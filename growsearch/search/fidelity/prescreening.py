@@ -1,4 +1,4 @@
-"""Which candidates are worth training at all? Rung 0: pools that are scored at initialisation.
+"""Prescreening: pools of candidates, scored at initialisation, of which the better share trains.
 
 The sampler is asked for a pool of candidates; the better share of it trains, the rest is rejected.
 A pool's line is on disk before any of its candidates trains, so that a resumed search neither

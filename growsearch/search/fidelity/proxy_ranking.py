@@ -1,4 +1,4 @@
-"""Which of a pool of untrained candidates are trained? The better ones among those of like cost."""
+"""Proxy ranking: the better ones of a pool of untrained candidates of like cost."""
 
 from __future__ import annotations
 

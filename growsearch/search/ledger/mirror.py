@@ -1,4 +1,4 @@
-"""Where else does a run live? A copy on another file system, an object store too, kept up to date.
+"""Mirror of a run: a copy on another file system, an object store too, kept up to date.
 
 A run itself lives in a folder: its ledger is appended to and flushed, which an object store cannot
 do. A machine that may vanish loses its folder, though. What is copied is written whole: files of

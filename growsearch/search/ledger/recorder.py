@@ -1,4 +1,4 @@
-"""What is known of a run at this moment? The ledger's owner: it writes before anything counts."""
+"""Recorder of a run: the ledger's owner, which writes before anything counts."""
 
 from __future__ import annotations
 

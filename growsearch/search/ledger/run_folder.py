@@ -1,4 +1,4 @@
-"""Where does a run live, and who may write to it? A folder that explains itself."""
+"""Run folder: where a run lives, and who may write to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which candidates are not worth a second? Those that break a hard constraint for certain.
+"""Constraint filter: candidates that break a hard constraint for certain are not trained.
 
 What the first fidelity lets go is kept in the same file.
 """

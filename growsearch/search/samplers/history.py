@@ -1,4 +1,4 @@
-"""What does the sampler hear of a finished trial, now or from an earlier session?"""
+"""History of a sampler: what it hears of finished trials, now or from an earlier session."""
 
 from __future__ import annotations
 

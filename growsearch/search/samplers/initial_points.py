@@ -1,4 +1,4 @@
-"""Which candidates are tried before the sampler has its say? Baselines, and what a person names."""
+"""Initial points of a search: baselines, and what a person names."""
 
 from __future__ import annotations
 

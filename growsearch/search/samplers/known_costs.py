@@ -1,4 +1,4 @@
-"""What does a study know of a candidate before it trains? Costs, constraints and descriptors."""
+"""Known costs of a study's candidates before they train, with constraints and descriptors."""
 
 from __future__ import annotations
 

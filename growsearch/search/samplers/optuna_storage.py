@@ -1,4 +1,4 @@
-"""How does a run open in optuna-dashboard? As an Optuna study in a file, made from the ledger."""
+"""Optuna storage of a run, made from the ledger, for optuna-dashboard."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which algorithm proposes candidates? Samplers by the name that a study gives."""
+"""Samplers by the name that a study gives."""
 
 from __future__ import annotations
 

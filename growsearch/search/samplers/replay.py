@@ -1,4 +1,4 @@
-"""Which candidate do known answers make, and which answers does a written candidate give?"""
+"""Replay: the candidate that known answers make, and the answers that a written one gives."""
 
 from __future__ import annotations
 

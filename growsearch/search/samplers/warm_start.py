@@ -1,4 +1,4 @@
-"""What do earlier runs teach a search? Their finished trials that are candidates of this study."""
+"""Warm start: finished trials of earlier runs that are candidates of this study."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Were the front's latencies predicted well? Its networks are measured once the search is over."""
+"""Measurement of a predicted front: its networks are timed once the search is over."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which latency profiles does a study predict with? Checked first, and kept in the run's folder."""
+"""Latency profiles of a study: checked first, and kept in the run's folder."""
 
 from __future__ import annotations
 

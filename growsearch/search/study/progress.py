@@ -1,4 +1,4 @@
-"""What does a person see while a search runs? One line, always up to date."""
+"""Progress of a search: one line, always up to date."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What does the model card of a run's trial say? Facts from its study and its ledger line."""
+"""Model card of a trial: facts from its study and its ledger line."""
 
 from __future__ import annotations
 

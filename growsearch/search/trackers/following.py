@@ -1,4 +1,4 @@
-"""How do trackers follow a search? They hear of every ledger line, and can never stop it."""
+"""Following: trackers hear of every ledger line, and can never stop a search."""
 
 from __future__ import annotations
 

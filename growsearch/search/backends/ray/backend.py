@@ -1,4 +1,4 @@
-"""How does a search run on Ray? Tune schedules trials; the ledger is the record."""
+"""Ray backend of a search: Tune schedules trials; the ledger is the record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does early stopping work on Ray? The study's rungs as a scheduler of Tune."""
+"""Early stopping on Ray: a study's rungs as a scheduler of Tune."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How are thousands of cheap evaluations run on Ray? Many to a task, since a task has its price.
+"""Batched evaluations on Ray: many cheap ones to a task, since a task has its price.
 
 A trial of Tune costs a tenth of a second before it does anything. What takes milliseconds (an
 analytic cost, a table, a proxy at initialisation) goes a few hundred to a task instead.

@@ -1,4 +1,4 @@
-"""How are pools of candidates scored on Ray? A few tasks a pool, beside the trials that run."""
+"""Prescreening on Ray: pools of candidates scored by a few tasks beside the trials that run."""
 
 from __future__ import annotations
 

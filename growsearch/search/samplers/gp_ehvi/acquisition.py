@@ -1,4 +1,4 @@
-"""Which of many candidates is expected to add the most hypervolume?"""
+"""Acquisition: which of many candidates is expected to add the most hypervolume."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of a candidate before it trains: its costs, its descriptors, its feasibility?"""
+"""Candidates with what is known before they train: costs, descriptors, feasibility."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much hypervolume is an untried network expected to add, if its costs are known?
+"""Expected hypervolume improvement of an untried network whose costs are known.
 
 Minimised costs c and a minimised error e span the hypervolume up to a reference. Let F(x) be the
 least error of the front among its members of costs at most x, the reference error where there is

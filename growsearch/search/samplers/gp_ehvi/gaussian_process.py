@@ -1,4 +1,4 @@
-"""What will a network's error or cost be? A Gaussian process with one length scale.
+"""Gaussian-process surrogate of a network's error or cost, with one length scale.
 
 Rasmussen and Williams, Gaussian Processes for Machine Learning (2006): posterior (2.25) and (2.26),
 marginal likelihood (2.30) and its gradient (5.9), Matern 5/2 (4.17).

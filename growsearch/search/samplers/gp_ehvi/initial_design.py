@@ -1,4 +1,4 @@
-"""Where does a search begin, when costs are known before anything has trained?"""
+"""Initial design of a search whose costs are known before anything has trained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What does a sampler know of the trials so far? Results and running trials, all minimised."""
+"""Observations of the sampler: results and running trials, all minimised."""
 
 from __future__ import annotations
 

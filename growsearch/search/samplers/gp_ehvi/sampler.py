@@ -1,4 +1,4 @@
-"""Which network is worth training next, where its costs are known before it trains?"""
+"""GP-EHVI sampler: which network is worth training next, where its costs are known before."""
 
 from __future__ import annotations
 

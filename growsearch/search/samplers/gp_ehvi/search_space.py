@@ -1,4 +1,4 @@
-"""Which candidates does a space function admit, and which of them are near a given one?"""
+"""Search space of a function: the candidates that it admits, and those near a given one."""
 
 from __future__ import annotations
 
