@@ -265,7 +265,7 @@ def select(
 
 
 def _fits(point: Point, bounds: Sequence[Bound], confidence: float | None) -> bool:
-    if any(bound.excess(point) > 0 for bound in bounds):
+    if any(bound.missed_by(point) > 0 for bound in bounds):
         return False
     return confidence is None or probability(point, bounds) >= confidence
 
@@ -307,7 +307,7 @@ def _cost_of(
     place = next(index for index, p in enumerate(without) if _fits(p, bounds, confidence))
     chosen, better = without[place], without[:place]
     # Earlier in the ranking wins a tie: min keeps the first.
-    step = min(better, key=bound.excess) if better else None
+    step = min(better, key=bound.missed_by) if better else None
     return BoundCost(
         bound=bound,
         gain=_gain(front, without[0], chosen),
@@ -325,12 +325,12 @@ def _gain(front: Front, point: Point, chosen: Point) -> float:
 
 def _nearest(front: Front, bounds: Sequence[Bound], confidence: float | None) -> Selection:
     def excess(point: Point) -> float:
-        return max(bound.excess(point) for bound in bounds)
+        return max(bound.missed_by(point) for bound in bounds)
 
     nearest = min(front.points, key=lambda p: (excess(p), -probability(p, bounds), p.id))
     misses: dict[str, float] = {}
     for bound in bounds:
-        worst = max(misses.get(bound.objective, 0.0), bound.excess(nearest))
+        worst = max(misses.get(bound.objective, 0.0), bound.missed_by(nearest))
         if worst > 0:
             misses[bound.objective] = worst
     return Selection(

@@ -30,8 +30,15 @@ class Bound:
     sense: Sense
     value: float
 
-    def excess(self, point: Point) -> float:
-        """Return by how much ``point`` misses the bound, relative to it; 0 if it is met."""
-        actual = point.values[self.objective]
-        gap = actual - self.value if self.sense == "max" else self.value - actual
-        return max(0.0, gap / abs(self.value)) if self.value else max(0.0, gap)
+    def excess(self, actual: float) -> float:
+        """Return how far a value is from meeting the bound, in its unit: at most 0 if it does."""
+        return actual - self.value if self.sense == "max" else self.value - actual
+
+    def relative_excess(self, actual: float) -> float:
+        """Return by how much a value misses the bound, relative to it; 0 if it is met."""
+        gap = max(0.0, self.excess(actual))
+        return gap / abs(self.value) if self.value else gap
+
+    def missed_by(self, point: Point) -> float:
+        """Return the relative excess of a point's own value."""
+        return self.relative_excess(point.values[self.objective])

@@ -109,7 +109,7 @@ def eligible(trial: Trial, objectives: Mapping[str, Direction]) -> bool:
 def meets(metrics: Mapping[str, float], bounds: tuple[Bound, ...]) -> bool:
     """Tell whether ``metrics`` has every bounded value, inside its bound."""
     return all(
-        bound.objective in metrics and bound.excess(Point(id="", values=metrics)) == 0
+        bound.objective in metrics and bound.excess(metrics[bound.objective]) <= 0
         for bound in bounds
     )
 

@@ -28,15 +28,9 @@ def create_study(config: StudyConfig, sampler: optuna.samplers.BaseSampler) -> o
     return optuna.create_study(directions=list(config.objectives.values()), sampler=sampler)
 
 
-def excess(bound: Bound, trial: Trial) -> float:
-    """Return how far a trial is from meeting ``bound``, in its unit: at most 0 if it does."""
-    value = trial.metrics[bound.objective]
-    return value - bound.value if bound.sense == "max" else bound.value - value
-
-
 def is_feasible(trial: Trial, bounds: Sequence[Bound]) -> bool:
     """Tell whether a finished trial meets every hard constraint."""
-    return all(excess(bound, trial) <= 0 for bound in bounds)
+    return all(bound.excess(trial.metrics[bound.objective]) <= 0 for bound in bounds)
 
 
 def tell(
@@ -53,7 +47,7 @@ def tell(
         study.tell(asked, state=TrialState.PRUNED)
         return
     for bound in config.bounds():
-        asked.set_constraint(constraint_name(bound), excess(bound, trial))
+        asked.set_constraint(constraint_name(bound), bound.excess(trial.metrics[bound.objective]))
     study.tell(asked, [trial.metrics[name] for name in config.objectives])
 
 
@@ -98,7 +92,9 @@ def _add(
         config,
         TrialState.COMPLETE,
         values=[trial.metrics[name] for name in config.objectives],
-        constraints={constraint_name(b): excess(b, trial) for b in config.bounds()},
+        constraints={
+            constraint_name(b): b.excess(trial.metrics[b.objective]) for b in config.bounds()
+        },
     )
 
 

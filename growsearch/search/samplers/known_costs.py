@@ -125,13 +125,9 @@ def _broken(found: Forecast, bounds: Sequence[Bound]) -> dict[Bound, float]:
     for bound in bounds:
         known = found.least if bound.sense == "max" else found.metrics
         value = known.get(bound.objective)
-        if value is not None and _excess(bound, value) > 0:
+        if value is not None and bound.excess(value) > 0:
             broken[bound] = value
     return broken
-
-
-def _excess(bound: Bound, value: float) -> float:
-    return value - bound.value if bound.sense == "max" else bound.value - value
 
 
 def _between(low: Forecast, high: Forecast, share: float) -> Forecast:
