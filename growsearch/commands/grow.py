@@ -176,6 +176,9 @@ def grow(
     run = _study(settings, fresh_folder(out) if fresh else out)
     console = Console(highlight=False)
     progress = GrowProgress(console, run)
+    device = progress.device
+    if device is not None and not run.folder.study.exists():
+        console.print(f"Asking {device} how long networks of {space} take.", markup=False)
     with progress.shown():
         _run(run, StudyOptions(report=progress.listener(), retry_failed=True), run_study)
     (trial,) = run.trials

@@ -36,6 +36,7 @@ class GrowProgress:
         self._console = console
         self._epochs = run.config.trials.max_epochs * (1 + is_only(growth.direct_design, True))
         self._metric = growth.budget.metric.replace("latency_s[", "latency[")
+        self.device = growth.budget.device
         self._durations: list[float] = []
         self._step, self._steps = 0, 0
         self._epoch_started = time.monotonic()

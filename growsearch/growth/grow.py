@@ -116,7 +116,10 @@ def _grow(
 
 
 def _latencies(options: TrainingOptions) -> Latencies:
-    lock = options.lock if isinstance(options, GrowthOptions) else None
+    own = options if isinstance(options, GrowthOptions) else GrowthOptions()
+    lock = own.lock
+    if own.latency_file is not None:
+        return Latencies(lock=lock, file=own.latency_file, known=own.latency_file.exists())
     checkpoint = options.checkpoint
     if checkpoint is None:
         return Latencies(lock=lock)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from cost_models import MachineLock
@@ -27,9 +28,11 @@ class GrowthListener(Protocol):
 class GrowthOptions(TrainingOptions):
     """The loop's options, and who hears of every epoch's structure.
 
-    ``lock`` is held while a latency budget's device is timed; ``guard`` may hold it shared. With a
-    ``checkpoint``, the device's profile is kept beside it, in a file that ends in .latency.json.
+    ``lock`` is held while a latency budget's device is timed; ``guard`` may hold it shared. The
+    device's profile is kept in ``latency_file``, or taken from there if it exists; without one it
+    is kept beside a ``checkpoint``, in a file that ends in .latency.json.
     """
 
     listener: GrowthListener | None = None
     lock: MachineLock | None = None
+    latency_file: Path | None = None

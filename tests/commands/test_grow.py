@@ -295,6 +295,9 @@ def test_a_latency_budget_ends_with_what_the_device_says(tmp_path):
     out = tmp_path / "wafer"
     done = _grow(out, "--budget", "latency[wafer-cs2]=40%", "--epochs", "4")
     assert done.exit_code == 0, done.output
+    assert "Asking wafer-cs2 how long networks of mlp-digits take." in done.output
+    (profile,) = out.glob("shared/latency-*.json")
+    assert json.loads(profile.read_text())["device"] == "wafer-cs2"
     trial = _trial(out)
     result = trial.metrics
     assert result["budget_latency_s"] == pytest.approx(result["budget_cost"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from cost_models import MachineLock, trace
 from growsearch.growth import (
@@ -17,6 +18,8 @@ from growsearch.growth import (
     structure_line,
 )
 from growsearch.growth.costs import Costs
+from growsearch.growth.latency.model import Latencies
+from growsearch.kinds.artifact_cache import cached, shared_file
 from growsearch.kinds.forecast import Forecast, live_numbers
 from growsearch.kinds.growth.bound import GrowthBound
 from growsearch.kinds.growth.candidate import GrowthCandidate
@@ -38,7 +41,7 @@ def train_growth(
         budget=config.budget.budget(config.device_batch),
         config=config.config(),
         seed=context.seed,
-        options=_growing(options, context.lock),
+        options=_growing(options, context.lock, _shared_profile(config, space, context)),
     )
     return TrainedCandidate(
         model=result.model,
@@ -86,11 +89,38 @@ class _Listener:
             self._options.on_resume([_epoch(record) for record in records])
 
 
-def _growing(options: TrainingOptions, lock: MachineLock | None) -> GrowthOptions:
+def _shared_profile(
+    config: GrowthCandidate, space: SearchSpace, context: TrainingContext
+) -> Path | None:
+    """Return the file with a latency budget's device profile, measured once a run and space."""
+    budget = config.budget.budget(config.device_batch)
+    if budget.device is None:
+        return None
+    key = {
+        "space": config.space,
+        "shape": list(space.input_shape),
+        "classes": space.num_classes,
+        "device": budget.device,
+        "batch": config.device_batch,
+        "layers": config.layers,
+    }
+    path = shared_file(context.run, "latency", key, ".json")
+
+    def measure(_: Path) -> None:
+        latencies = Latencies(lock=context.lock, file=path)
+        model = build_full(space, seed=0)
+        Costs.of(space, model, budget, grow_layers=config.layers, latencies=latencies)
+
+    return cached(path, measure, lambda found: found)
+
+
+def _growing(
+    options: TrainingOptions, lock: MachineLock | None, profile: Path | None
+) -> GrowthOptions:
     """Let growth measure its device alone, and whoever follows the trial hear of its structure."""
     silent = dataclasses.replace(options, on_epoch=None, on_resume=None)
     fields = {f.name: getattr(silent, f.name) for f in dataclasses.fields(silent)}
-    return GrowthOptions(**fields, lock=lock, listener=_Listener(options))
+    return GrowthOptions(**fields, lock=lock, listener=_Listener(options), latency_file=profile)
 
 
 def _epoch(record: GrowthRecord) -> GrowthEpoch:

@@ -8,9 +8,9 @@ from pathlib import Path
 from growsearch.datasets import load_beside
 from growsearch.errors import GrowsearchError
 from growsearch.growth import build_full
+from growsearch.kinds.artifact_cache import cached, shared_file
 from growsearch.kinds.network import Network
 from growsearch.kinds.space import KindSpace
-from growsearch.kinds.tickets.artifact_cache import cached, shared_file
 from growsearch.kinds.tickets.candidate import TicketCandidate
 from growsearch.kinds.tickets.space import TicketSpace
 from growsearch.kinds.trained import TrainedCandidate, TrainingContext

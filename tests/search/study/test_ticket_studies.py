@@ -18,7 +18,7 @@ from growsearch.kinds import (
     forecast,
     suggest_candidate,
 )
-from growsearch.kinds.tickets.artifact_cache import cached
+from growsearch.kinds.artifact_cache import cached
 from growsearch.report import describe
 from growsearch.search.config.file import parse_study
 from growsearch.search.samplers.replay import params_of

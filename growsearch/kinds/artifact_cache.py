@@ -19,11 +19,11 @@ Made = TypeVar("Made")
 FOLDER = "shared"
 
 
-def shared_file(run: Path, kind: str, key: Mapping[str, Any]) -> Path:
+def shared_file(run: Path, kind: str, key: Mapping[str, Any], suffix: str = ".safetensors") -> Path:
     """Return the file of a run that holds what ``key`` determines, "shared/KIND-HASH..."."""
     text = json.dumps(key, sort_keys=True, separators=(",", ":"))
     name = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return run / FOLDER / f"{kind}-{name}.safetensors"
+    return run / FOLDER / f"{kind}-{name}{suffix}"
 
 
 def cached(path: Path, make: Callable[[Path], None], read: Callable[[Path], Made]) -> Made:
