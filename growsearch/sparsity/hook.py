@@ -12,7 +12,6 @@ from growsearch.errors import GrowsearchError, UsageError
 from growsearch.sparsity.dynamic.timetable import Timetable
 from growsearch.sparsity.dynamic.updater import Connections, MaskUpdater
 from growsearch.sparsity.masks import Masks, hide
-from growsearch.sparsity.optimizer_slots import clear_slots
 from growsearch.training import Hook, TrainingState
 
 
@@ -163,7 +162,18 @@ class SparseTraining(Hook):
         for name, mask in self._updater.update(layers, progress, state.generator).items():
             grown = mask & ~self._masks[name]
             self._masks.set(name, mask)
-            clear_slots(state.optimizer, self._masks.weight(name), grown)
+            _clear_slots(state.optimizer, self._masks.weight(name), grown)
         for name, count in self._masks.nonzeros().items():
             state.forward_macs += self._macs_per_weight[name] * (count - before[name])
         self.updates += 1
+
+
+@torch.no_grad()
+def _clear_slots(optimizer: torch.optim.Optimizer, parameter: Tensor, where: Tensor) -> None:
+    """Zero the per-weight slots (momentum, Adam's moments) of ``parameter`` where ``where`` holds.
+
+    Slots of another shape, such as Adam's step count, are not per weight and stay.
+    """
+    for slot in optimizer.state.get(parameter, {}).values():
+        if isinstance(slot, Tensor) and slot.shape == parameter.shape:
+            slot.masked_fill_(where, 0.0)

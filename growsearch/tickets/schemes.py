@@ -7,10 +7,18 @@ from dataclasses import dataclass
 
 from growsearch.datasets import Dataset
 from growsearch.errors import UsageError
-from growsearch.tickets.drawing import Draw, Drawn, DrawSettings
+from growsearch.tickets.backbone import backbone_weights
+from growsearch.tickets.drawing import (
+    Draw,
+    Drawn,
+    DrawSettings,
+    kept_weights,
+    largest_units,
+    ticket_of,
+)
+from growsearch.tickets.granularity import expanded
 from growsearch.tickets.iterative import adversarial_iterative, iterative
 from growsearch.tickets.learnable import learnable
-from growsearch.tickets.one_shot import one_shot
 from growsearch.tickets.pretraining import Pretrained
 from growsearch.training import TrainingOptions
 from search_spaces import SearchSpace
@@ -26,6 +34,16 @@ class Scheme:
     draw: Callable[[Draw], Drawn]
     description: str
     data: str | None
+
+
+def one_shot(draw: Draw) -> Drawn:
+    """Keep the weights of largest magnitude, all layers ranked together (arXiv 2304.11834, 2.2)."""
+    model, settings = draw.pretrained.model, draw.settings
+    units = largest_units(model, kept_weights(model, settings.sparsity), settings.granularity)
+    weights = backbone_weights(model)
+    return Drawn(
+        ticket=ticket_of(draw, {n: expanded(u, weights[n].shape) for n, u in units.items()})
+    )
 
 
 SOURCE, TARGET = "source", "target"

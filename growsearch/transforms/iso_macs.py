@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from growsearch.errors import UsageError
 from growsearch.sparsity.distributions import Batch
 from growsearch.sparsity.sparsify import layer_zero_counts
-from growsearch.transforms.fine_tuning import tune_zeros
+from growsearch.sparsity.whole_weights import Countable, tune_counts
 from growsearch.transforms.mac_profile import MacProfile
 
 TOLERANCE = 1e-6  # 0.0001 % (arXiv 2303.11525, appendix A.2)
@@ -148,3 +148,24 @@ def check_reach(profile: MacProfile, target_macs: int, sparse: list[str]) -> Non
             f"sparsity: the layers that stay dense cost {least:,} MACs in the larger network, more "
             f"than the {target_macs:,} of the dense one; choose a lower sparsity"
         )
+
+
+def tune_zeros(
+    profile: MacProfile, zeros: Mapping[str, int], target_macs: int, sparse: Sequence[str]
+) -> dict[str, int]:
+    """Return ``zeros`` with single weights of ``sparse`` layers added or removed.
+
+    They are those that bring the MACs closest to the target; see `tune_counts`. A layer keeps one
+    weight at least.
+    """
+    active = {
+        name: Countable(
+            count=profile.weights[name] - zeros[name],
+            least=1,
+            most=profile.weights[name],
+            cost=profile.per_weight[name],
+        )
+        for name in sparse
+    }
+    kept = tune_counts(active, target_macs - profile.macs(zeros))
+    return {**zeros, **{name: profile.weights[name] - kept[name] for name in sparse}}

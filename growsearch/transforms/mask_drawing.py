@@ -16,8 +16,7 @@ from growsearch.sparsity.layers import prunable_layers
 from growsearch.sparsity.n_of_m import NOfM
 from growsearch.sparsity.patterns import highest
 from growsearch.sparsity.sparsify import layer_zero_counts, random_mask
-from growsearch.transforms.fine_tuning import tune_zeros
-from growsearch.transforms.iso_macs import MacMatch, check_reach, solve_zeros
+from growsearch.transforms.iso_macs import MacMatch, check_reach, solve_zeros, tune_zeros
 from growsearch.transforms.mac_profile import MacProfile
 from growsearch.transforms.settings import SparseSettings
 

@@ -1,19 +1,21 @@
-"""Which layer-wise sparsity distributions are there? One file and one line here for each."""
+"""Layer-wise sparsity distributions by name: which are there? One line here for each."""
 
 from __future__ import annotations
 
 from growsearch.errors import UsageError
 from growsearch.sparsity.distributions.distribution import Batch, Distribution, SparsityRequest
-from growsearch.sparsity.distributions.er import er
-from growsearch.sparsity.distributions.erk_plus import erk_plus
 from growsearch.sparsity.distributions.force import force, force_masks, force_scores
 from growsearch.sparsity.distributions.grasp import grasp, grasp_masks, grasp_scores
-from growsearch.sparsity.distributions.ratios import erk
+from growsearch.sparsity.distributions.ratios import (
+    er,
+    erk,
+    erk_plus,
+    uniform,
+    uniform_plus,
+)
 from growsearch.sparsity.distributions.saliency import Saliency, Scores
 from growsearch.sparsity.distributions.snip import snip, snip_masks, snip_scores
 from growsearch.sparsity.distributions.synflow import synflow, synflow_masks, synflow_scores
-from growsearch.sparsity.distributions.uniform import uniform
-from growsearch.sparsity.distributions.uniform_plus import uniform_plus
 
 SPARSITY_DISTRIBUTIONS: dict[str, Distribution] = {
     "uniform": uniform,

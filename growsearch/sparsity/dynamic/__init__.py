@@ -7,12 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from growsearch.errors import UsageError
+from growsearch.sparsity.dynamic.drop_and_grow import rigl_updater, set_updater
 from growsearch.sparsity.dynamic.gmp import GradualMagnitudePruning
 from growsearch.sparsity.dynamic.granet import GraNet
 from growsearch.sparsity.dynamic.mac_schedule import MacSchedule
-from growsearch.sparsity.dynamic.rigl import rigl_updater
 from growsearch.sparsity.dynamic.schedule import CubicSchedule, PruningSchedule
-from growsearch.sparsity.dynamic.set import set_updater
 from growsearch.sparsity.dynamic.static import StaticMasks
 from growsearch.sparsity.dynamic.timetable import Timetable
 from growsearch.sparsity.dynamic.updater import Connections, MaskUpdater
