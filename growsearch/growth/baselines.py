@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from growsearch.growth.budget.budget import Budget
 from growsearch.growth.budget.cost_terms import mac_terms, parameter_terms
 from growsearch.growth.costs import Costs
+from growsearch.growth.full_network import build_full
 from growsearch.growth.learning_task import Data, task_for
 from growsearch.growth.policies.uniform_width import widest_uniform
-from growsearch.growth.seeding import build_full, seeded
 from growsearch.training import EpochRecord, Recipe, TrainingOptions, train
-from search_spaces import Architecture, SearchSpace, channel_groups
+from search_spaces import Architecture, SearchSpace, channel_groups, seeded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

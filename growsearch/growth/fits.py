@@ -7,7 +7,7 @@ from torch import nn
 
 from growsearch.datasets import Dataset
 from growsearch.errors import UsageError
-from growsearch.growth.seeding import build_full
+from growsearch.growth.full_network import build_full
 from growsearch.metrics import evaluating
 from search_spaces import SearchSpace
 from search_spaces.user_code import is_own

@@ -13,6 +13,7 @@ from growsearch.growth.budget.structures import Structures
 from growsearch.growth.config import GrowthConfig
 from growsearch.growth.costs import Costs
 from growsearch.growth.direct_design import growing_options, train_directly
+from growsearch.growth.full_network import build_full
 from growsearch.growth.gates.bank import GateBank
 from growsearch.growth.gates.gate import Gate
 from growsearch.growth.gates.insertion import insert_gates
@@ -24,10 +25,9 @@ from growsearch.growth.options import GrowthOptions
 from growsearch.growth.policies.policy import GrowthTask
 from growsearch.growth.policies.registry import make_policy
 from growsearch.growth.result import GrowthRecord, GrowthResult
-from growsearch.growth.seeding import build_full, seeded
 from growsearch.growth.surgery.surgeon import Surgeon
 from growsearch.training import EpochRecord, Task, TrainingOptions, train
-from search_spaces import SearchSpace, channel_groups
+from search_spaces import SearchSpace, channel_groups, seeded
 
 # Apart from the loop's own stream, so that every policy sees the same batches at the same seed.
 _GROWTH_STREAM = 0x67726F77

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from search_spaces.randomness import random_state_kept
+
 
 def layer_gradient_norms(
     model: nn.Module, inputs: Tensor, labels: Tensor, masks: Mapping[str, Tensor]
@@ -57,7 +59,7 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
     modes = [(part, part.training) for part in model.modules()]
     model.train()
     try:
-        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        with random_state_kept():
             yield
     finally:
         with torch.no_grad():

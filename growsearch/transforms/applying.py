@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -23,6 +22,7 @@ from growsearch.transforms.mask_drawing import MaskJob, draw_masks
 from growsearch.transforms.registry import DENSE, WIDENING, transform_called
 from growsearch.transforms.settings import SparseSettings
 from growsearch.transforms.single_layer import inputs_after, layer_inputs
+from search_spaces import seeded
 from search_spaces.channel_groups import DeclaresChannelGroups
 from search_spaces.trace_groups import declare_traced_groups
 
@@ -195,7 +195,7 @@ def _expansion(source: nn.Module, settings: SparseSettings, sizes: Sizes, seed: 
         dense_ends=settings.dense_ends,
         sizes=sizes,
     )
-    with _seeded(seed):
+    with seeded(seed):
         return transform_called(settings.transform)(request)
 
 
@@ -254,11 +254,3 @@ def _with_groups(module: nn.Module, name: str, inputs: tuple[Tensor, ...]) -> nn
 
 def _draw_seed(generator: torch.Generator) -> int:
     return int(torch.randint(2**62, (1,), generator=generator))
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Let torch's default generator start at ``seed`` inside, and leave it alone outside."""
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(seed)
-        yield

@@ -18,8 +18,7 @@ from cost_models import (
     trace,
 )
 from growsearch.errors import GrowsearchError
-from growsearch.growth.seeding import seeded
-from search_spaces import Architecture, SearchSpace
+from search_spaces import Architecture, SearchSpace, seeded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
