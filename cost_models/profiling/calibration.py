@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LinearRegression
 
 from cost_models.counting.operator_call import Operator
 from cost_models.errors import CostModelError
+from cost_models.profiling.nonnegative_least_squares import nonnegative_least_squares
 
 Array = NDArray[np.float64]
 _MICROSECOND = 1e-6  # the unit of c, so that a, b and c are of one size
@@ -54,9 +54,4 @@ def nonnegative_fit(columns: Array, seconds: Array) -> tuple[float, ...]:
         raise CostModelError(
             f"{len(seconds)} networks to calibrate on: need at least {FEWEST}; take 10"
         )
-    # Columns of one size: the solver stops at a tolerance that is not relative.
-    size = np.maximum(np.abs(columns).max(axis=0), 1e-300)
-    relative = columns / size / seconds[:, None] * seconds.mean()
-    fit = LinearRegression(positive=True, fit_intercept=False)
-    fit.fit(relative, np.full(len(seconds), seconds.mean()))
-    return tuple(float(value) for value in fit.coef_ / size)
+    return tuple(nonnegative_least_squares(columns, seconds).tolist())
