@@ -42,10 +42,10 @@ def uniform_architecture(space: SearchSpace, budget: Budget) -> Architecture:
         UsageError: if the budget is below one channel a group.
     """
     costs = Costs.of(space, build_full(space, seed=0), budget, grow_layers=False)
-    structures, allowance = costs.structures, costs.allowance
+    structures, projection = costs.structures, costs.projection
 
     def widest() -> Tensor:
-        return structures.first(widest_uniform(structures.sizes, allowance))
+        return structures.first(widest_uniform(structures.sizes, projection))
 
     live = widest()
     if costs.latency is not None:

@@ -83,7 +83,7 @@ class GrowthConfig:
     which of the channels that never lived come first: "chance", or "gradient" (see `birth_scores`;
     it runs the full configuration on one batch an epoch while structure may change).
     ``width_multiple`` keeps every group at a multiple of so many channels (8 for a processor with
-    AVX2, 16 with AVX-512, see `in_multiples`): less time for the same MACs, but a budget is met to
+    AVX2, 16 with AVX-512, see `round_widths`): less time for the same MACs, but a budget is met to
     whole blocks only. ``direct_design`` trains the network that was grown once more, from fresh
     weights and for as many epochs, and that is the result: growing then has found an architecture
     only.

@@ -134,7 +134,7 @@ def _make_hook(
 ) -> GrowthHook:
     generator = torch.Generator().manual_seed(seed ^ _GROWTH_STREAM)
     growth_task = GrowthTask(
-        allowance=costs.allowance,
+        projection=costs.projection,
         config=config,
         steps_per_epoch=task.steps_per_epoch(config.recipe.batch_size),
         generator=generator,
@@ -143,7 +143,7 @@ def _make_hook(
     return GrowthHook(
         config=config,
         policy=make_policy(growth_task),
-        allowance=costs.allowance,
+        projection=costs.projection,
         macs=costs.macs,
         gates=gates,
         bank=GateBank(gates, costs.structures),
@@ -178,7 +178,7 @@ def _record(
         detached=change.detached,
         frozen=change.frozen,
         cost=change.cost,
-        limit=costs.allowance.limit,
+        limit=costs.projection.limit,
         dense_training_macs=epoch.epoch * dense_macs_an_epoch,
         channels=structures.total - len(structures.inside),
     )
@@ -234,7 +234,7 @@ def make_result(
         architecture=architecture_of(space, model),
         history=history,
         budget=budget,
-        limit=costs.allowance.limit,
+        limit=costs.projection.limit,
         cost=last.cost,
         parameters=last.parameters,
         macs=last.forward_macs,

@@ -28,7 +28,8 @@ class GrowthOptions(TrainingOptions):
     """The loop's options, and who hears of every epoch's structure.
 
     ``lock`` is held while a latency budget's device is timed; ``guard`` may hold it shared. With a
-    ``checkpoint``, the device's profile is kept beside it, in a file that ends in .latency.json.
+    ``checkpoint``, the fit to the device's times is kept beside it, in a file that ends in
+    .latency.json.
     """
 
     listener: GrowthListener | None = None

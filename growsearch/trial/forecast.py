@@ -114,7 +114,7 @@ def _grown(config: GrowthTrial, space: SearchSpace) -> Forecast:
     module = build_full(space, seed=0)
     costs = Costs.of(space, module, budget)
     terms = costs.parameters if metric == "parameters" else costs.macs
-    sizes, limit = list(costs.structures.sizes), costs.allowance.limit
+    sizes, limit = list(costs.structures.sizes), costs.projection.limit
     full = terms.exact(sizes)
     # What one structure costs at most: in the full network, where all that it meets is there.
     dearest = max(

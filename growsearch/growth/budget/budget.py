@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cost_models import DEVICES
 from growsearch.errors import UsageError
-from growsearch.growth.budget.cost_terms import Metric
+from growsearch.growth.budget.cost_terms import CostName
 from growsearch.pareto import format_quantity
 
 _EXAMPLES = "for example parameters=0.36, macs=20_000_000, or latency_s=0.002 with device='cpu'"
@@ -76,7 +76,7 @@ class Budget:
             raise UsageError(f"budget.batch_size: {self.batch_size!r} is no whole number above 0")
 
     @property
-    def metric(self) -> Metric:
+    def metric(self) -> CostName:
         """What is bounded: "parameters", "macs" or "latency"."""
         (name,) = self._given()
         return "latency" if name == "latency_s" else name  # type: ignore[return-value]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from search_spaces import ChannelGroup, Unit
 from search_spaces.channel_groups import axes_by_tensor
 
-Metric = Literal["parameters", "macs", "latency"]
+CostName = Literal["parameters", "macs", "latency"]
 ForwardHook = Callable[[nn.Module, tuple[Tensor, ...], Any], None]
 
 

@@ -26,8 +26,8 @@ NEAR = 0.99
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Allowance:
-    """The bound ``limit`` on a cost, and the channels and units that it is spent on.
+class BudgetProjection:
+    """Brings any choice of channels and units to one whose cost is within ``limit``.
 
     All methods take and return flat masks (total,) and rank structures by ``scores`` (total,); none
     changes its arguments. What they return runs as it is: channels inside a unit that is not live
@@ -96,7 +96,7 @@ class Allowance:
     def cap(self, live: Tensor, scores: Tensor) -> Tensor:
         """Drop the lowest scores until the cost is within the limit, one a group staying."""
         live = self.with_one_each(live, scores)
-        left = _Ledger(self, live)
+        left = _LiveCounts(self, live)
         for structure in scores.argsort(stable=True).tolist():
             if left.cost() <= self.limit:
                 break
@@ -112,7 +112,7 @@ class Allowance:
         """
         live = self.structures.running(live)
         bound = self.limit - (1 - share) * self._free
-        held, ranks = _Ledger(self, live), scores.tolist()
+        held, ranks = _LiveCounts(self, live), scores.tolist()
         # Highest score first, and the first of equals.
         waiting = [(-ranks[structure], structure) for structure in held.could_wake()]
         heapq.heapify(waiting)
@@ -165,12 +165,12 @@ class Allowance:
         return result
 
 
-class _Ledger:
+class _LiveCounts:
     """Which structures live while some are dropped or woken, and the counts that they add up to."""
 
-    def __init__(self, allowance: Allowance, live: Tensor) -> None:
-        structures = allowance.structures
-        self._terms = allowance.terms
+    def __init__(self, projection: BudgetProjection, live: Tensor) -> None:
+        structures = projection.structures
+        self._terms = projection.terms
         self._live: list[bool] = live.tolist()
         self._counts = structures.counts(live)
         self._floors = structures.floors

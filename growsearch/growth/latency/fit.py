@@ -55,7 +55,7 @@ class LatencyTerms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LatencyFit:
+class FittedTerms:
     """Fitted terms, and how far they miss: ``error`` is the mean relative error of the networks
     that were fitted, each predicted by a fit to the others."""
 
@@ -66,7 +66,7 @@ class LatencyFit:
 
 def fit_latency(
     features: Sequence[Feature], sizes: Sequence[Sequence[int]], seconds: Sequence[float]
-) -> LatencyFit:
+) -> FittedTerms:
     """Fit ``seconds`` of the networks with ``sizes``."""
     amounts = np.array([[f.terms.exact(row) for f in features] for row in sizes], dtype=np.float64)
     times = np.array(seconds)
@@ -76,7 +76,7 @@ def fit_latency(
     for feature, each in zip(features, found.tolist(), strict=True):
         for coefficient, groups in feature.terms.terms:
             merged[groups] = merged.get(groups, 0.0) + each * coefficient
-    return LatencyFit(
+    return FittedTerms(
         terms=LatencyTerms(
             names=features[0].terms.names,
             terms=tuple((c, groups) for groups, c in merged.items() if c > 0),

@@ -35,7 +35,7 @@ class RandomOrder(OpenGates):
     def draw(self, live: Tensor) -> Tensor:
         """Return the live channels and the next ones that this epoch's share pays for."""
         share = (self._epochs + 1) / self._task.config.growing_epochs
-        return self._task.allowance.fill(live, self._scores, share=share)
+        return self._task.projection.fill(live, self._scores, share=share)
 
     def advance(self, live: Tensor) -> None:  # noqa: ARG002
         """Count the epochs."""

@@ -26,7 +26,7 @@ _READING_S = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LatencyProfile:
+class WidthLatencyFit:
     """Networks by their sizes (see `Structures.counts`), their seconds, and the fitted terms.
 
     The first network is the full configuration, the second the least. ``error`` is the fit's mean
@@ -94,7 +94,7 @@ class LatencyProfile:
         return min(range(len(self.seconds)), key=lambda i: abs(self.seconds[i] - seconds))
 
     def save(self, path: Path) -> None:
-        """Write the profile as JSON, every network with its measured and its predicted time."""
+        """Write the fit as JSON, every network with its measured and its predicted time."""
         networks = [
             {"sizes": list(row), "seconds": each, "predicted_s": self.terms.seconds(row)}
             for row, each in zip(self.sizes, self.seconds, strict=True)
