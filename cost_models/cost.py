@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from cost_models.counting.sparsity_pattern import NOfM
+from cost_models.counting.sparsity_pattern import NOfMWeight
 from cost_models.counting.workload import Workload
 from cost_models.errors import CostModelError
 
@@ -86,7 +86,7 @@ class SkippedZeros:
     """
 
     kinds: tuple[str, ...] = ()
-    pattern: NOfM | None = None
+    pattern: NOfMWeight | None = None
     timed: bool = False
 
 

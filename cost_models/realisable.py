@@ -1,7 +1,7 @@
 """How many MACs does a device really do, when only some zeros can be skipped?"""
 
 from cost_models.cost import Device
-from cost_models.counting.sparsity_pattern import NOfM
+from cost_models.counting.sparsity_pattern import NOfMWeight
 from cost_models.counting.workload import LayerWork, Workload
 from cost_models.errors import CostModelError
 from cost_models.estimating import estimate
@@ -53,7 +53,9 @@ def _layer_macs(layer: LayerWork, device: Device, skipping: frozenset[str]) -> f
         return layer.effective_macs if layer.name in skipping else layer.dense_macs
     pattern = layer.pattern
     fits = (
-        skips.pattern is not None and isinstance(pattern, NOfM) and pattern.implies(skips.pattern)
+        skips.pattern is not None
+        and isinstance(pattern, NOfMWeight)
+        and pattern.implies(skips.pattern)
     )
     return (
         layer.dense_macs * (1 - skips.pattern.sparsity)

@@ -7,7 +7,7 @@ from typing import Any
 
 from cost_models.counting.operator_call import Operator
 from cost_models.counting.sparsity_pattern import (
-    Dense,
+    DenseWeight,
     SparsityPattern,
     pattern_from_json,
     pattern_to_json,
@@ -43,7 +43,7 @@ class LayerWork:
     nonzero_parameters: int = 0
     weight_bytes: int = 0
     activation_bytes: int = 0
-    pattern: SparsityPattern = Dense()  # noqa: RUF009 - frozen and without state
+    pattern: SparsityPattern = DenseWeight()  # noqa: RUF009 - frozen and without state
 
     def __post_init__(self) -> None:
         if not 0 <= self.effective_macs <= self.dense_macs:

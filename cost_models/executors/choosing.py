@@ -11,8 +11,6 @@ _SAMPLE_S = 2e-4  # shorter samples would measure the clock
 _BUDGET_S = 0.03
 _FEWEST, _MOST = 5, 25
 
-Clock = Callable[[], float]
-
 
 def fastest(calls: Mapping[str, Callable[[], object]]) -> dict[str, float]:
     """Time calls turn by turn: the 20 % quantile of the seconds of each, by name.
@@ -33,12 +31,12 @@ def fastest(calls: Mapping[str, Callable[[], object]]) -> dict[str, float]:
     return {name: quantile(taken, LOW) for name, taken in samples.items()}
 
 
-def _repeats(call: Callable[[], object], clock: Clock) -> int:
+def _repeats(call: Callable[[], object], clock: Callable[[], float]) -> int:
     seconds = min(_seconds(call, 1, clock) for _ in range(2))
     return max(1, round(_SAMPLE_S / max(seconds, 1e-7)))
 
 
-def _seconds(call: Callable[[], object], repeats: int, clock: Clock) -> float:
+def _seconds(call: Callable[[], object], repeats: int, clock: Callable[[], float]) -> float:
     start = clock()
     for _ in range(repeats):
         call()

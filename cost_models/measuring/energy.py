@@ -12,17 +12,17 @@ from typing import Any, Protocol
 
 POWERCAP = Path("/sys/class/powercap")
 
-Reading = Mapping[str, int]
+CounterValues = Mapping[str, int]
 
 
 class EnergyMeter(Protocol):
     """A running counter of energy."""
 
-    def read(self) -> Reading:
+    def read(self) -> CounterValues:
         """Read the counters now, by name."""
         ...
 
-    def joules(self, before: Reading, after: Reading) -> float:
+    def joules(self, before: CounterValues, after: CounterValues) -> float:
         """Energy in joules that was used between two readings."""
         ...
 
@@ -53,11 +53,11 @@ class RaplMeter:
             files[domain.name] = domain / "energy_uj"
         return cls(files=files, ranges_uj=ranges) if files else None
 
-    def read(self) -> Reading:
+    def read(self) -> CounterValues:
         """Read each package's counter in microjoules."""
         return {name: int(path.read_text()) for name, path in self.files.items()}
 
-    def joules(self, before: Reading, after: Reading) -> float:
+    def joules(self, before: CounterValues, after: CounterValues) -> float:
         """Sum over packages; a counter that went down has passed its range once."""
         used = 0
         for name, start in before.items():
@@ -93,11 +93,11 @@ class NvmlMeter:
             return None
         return meter
 
-    def read(self) -> Reading:
+    def read(self) -> CounterValues:
         """Read the board's counter in millijoules."""
         return {"gpu": self.nvml.nvmlDeviceGetTotalEnergyConsumption(self.handle)}
 
-    def joules(self, before: Reading, after: Reading) -> float:
+    def joules(self, before: CounterValues, after: CounterValues) -> float:
         """Difference of the readings."""
         return (after["gpu"] - before["gpu"]) / 1e3
 

@@ -27,7 +27,7 @@ _SAMPLE_S = 1e-3  # shorter samples would measure the clock
 _FEWEST = 12
 _ATTEMPTS = 3
 
-Candidate = tuple[nn.Module, tuple[Tensor, ...]]
+ModuleAndInputs = tuple[nn.Module, tuple[Tensor, ...]]
 
 
 def measure(
@@ -47,7 +47,7 @@ def measure(
 
 
 def measure_interleaved(
-    candidates: Mapping[str, Candidate],
+    candidates: Mapping[str, ModuleAndInputs],
     *,
     device: str = "cpu",
     threads: int = 1,
@@ -106,7 +106,7 @@ def _measured_device(name: str) -> Device:
 
 
 def _check(
-    candidates: Mapping[str, Candidate],
+    candidates: Mapping[str, ModuleAndInputs],
     executor: Executor,
     device: str,
     threads: int,

@@ -28,7 +28,7 @@ from cost_models.profiling.records import (
     TimedNetwork,
     TimedOperator,
 )
-from cost_models.profiling.running_minima import Lows
+from cost_models.profiling.running_minima import RunningMinima
 from cost_models.profiling.timing import Timer
 from cost_models.registry import DEVICES, device_named
 
@@ -186,7 +186,7 @@ class ProfileRun:
         if any(state.get(key) != fresh[key] for key in ("subjects", "operators")):
             return False
         self.timer.resume(
-            _lows(state["networks_s"]), _lows(state["operators_s"]), int(state["passes"])
+            _minima(state["networks_s"]), _minima(state["operators_s"]), int(state["passes"])
         )
         return True
 
@@ -331,11 +331,11 @@ def run_until_settled(
             return
 
 
-def _finite(lows: Lows) -> list[Any]:
-    kept = lows.kept
+def _finite(minima: RunningMinima) -> list[Any]:
+    kept = minima.kept
     return [[[None if v == float("inf") else v for v in half] for half in item] for item in kept]
 
 
-def _lows(data: list[Any]) -> Lows:
+def _minima(data: list[Any]) -> RunningMinima:
     values = [[[float("inf") if v is None else v for v in half] for half in item] for item in data]
-    return Lows.of(torch.tensor(values, dtype=torch.float64).numpy())
+    return RunningMinima.of(torch.tensor(values, dtype=torch.float64).numpy())
