@@ -14,7 +14,7 @@ _MOST_STEPS = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class HypervolumeCurve:
     """Hypervolume by number of compared trials, as a share of the box that it lies in.
 
     The box spans ``reference``, the worst compared value of every objective, and ``ideal``, the
@@ -29,11 +29,11 @@ class Progress:
 
 # A report asks several times; the last runs are kept.
 @lru_cache(maxsize=2)
-def hypervolume_progress(run: Run) -> Progress:
+def hypervolume_progress(run: Run) -> HypervolumeCurve:
     """Return the progress of ``run`` in at most 200 steps, in the order trials finished."""
     final = run.front()
     if not final.points:
-        return Progress(steps=(), reference={}, ideal={})
+        return HypervolumeCurve(steps=(), reference={}, ideal={})
     reference = final.nadir()
     ideal = {
         name: (min if direction == "minimize" else max)(p.values[name] for p in final.points)
@@ -41,7 +41,7 @@ def hypervolume_progress(run: Run) -> Progress:
     }
     box = math.prod(abs(ideal[name] - reference[name]) for name in final.directions)
     steps = _steps(final, reference, box) if box > 0 else ()
-    return Progress(steps=steps, reference=reference, ideal=ideal)
+    return HypervolumeCurve(steps=steps, reference=reference, ideal=ideal)
 
 
 def _steps(

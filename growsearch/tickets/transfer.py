@@ -13,8 +13,8 @@ from growsearch.datasets import Dataset
 from growsearch.errors import UsageError
 from growsearch.sparsity import SparseTraining, make_updater
 from growsearch.tickets.frozen import FrozenBackbone, backward_macs, freeze
-from growsearch.tickets.on_target import start_of
 from growsearch.tickets.pretraining import Pretrained
+from growsearch.tickets.retargeting import retarget
 from growsearch.tickets.ticket import Ticket
 from growsearch.training import (
     EpochRecord,
@@ -91,8 +91,8 @@ def transfer(
     options = options or TrainingOptions()
     task = task_of(data)
     with options.guard():
-        start = start_of(pretrained, data, seed, settings.space)
-        model, example = start.model, start.space.example_inputs()
+        target = retarget(pretrained, data, seed, settings.space)
+        model, example = target.model, target.space.example_inputs()
         masks = ticket.apply(model)
         profile = MacProfile.of(model, example)
     zeros = {name: masks[name].numel() - kept for name, kept in masks.nonzeros().items()}
@@ -100,8 +100,8 @@ def transfer(
         SparseTraining(masks, make_updater("static"), macs_per_weight=profile.per_weight)
     ]
     if settings.mode == "linear":
-        freeze(model, but=start.new)
-        hooks.append(FrozenBackbone(backward_macs(model, example, start.new, profile)))
+        freeze(model, but=target.new)
+        hooks.append(FrozenBackbone(backward_macs(model, example, target.new, profile)))
     history, state = train(
         model,
         task,
@@ -114,7 +114,7 @@ def transfer(
     freeze(model, but=("",))
     return Transferred(
         model=model,
-        space=start.space,
+        space=target.space,
         history=history,
         training_macs=state.training_macs,
         examples=state.total_steps * task.batch_examples(settings.recipe.batch_size),

@@ -11,7 +11,7 @@ from torch import nn
 from growsearch.datasets.dataset import Split
 from growsearch.metrics import accuracy, predict
 from growsearch.training.examples import Examples
-from growsearch.training.task import Batch, Scores
+from growsearch.training.task import InputsAndTargets, Scores
 from growsearch.training.whole_batches import whole_batches
 
 
@@ -19,7 +19,7 @@ from growsearch.training.whole_batches import whole_batches
 class Classification(Examples):
     """Labels are (N,), logits (N, classes); training batches are augmented."""
 
-    def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
+    def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[InputsAndTargets]:
         """Yield inputs (N, ...) and labels (N,)."""
         for inputs, labels in whole_batches(self.dataset.train, batch_size, generator):
             yield self.dataset.augmentation.apply(inputs, generator), labels

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from growsearch.datasets.dataset import Dataset, Split
-from growsearch.training.task import Batch, Forward, Scores
+from growsearch.training.task import Forward, InputsAndTargets, Scores
 from growsearch.training.whole_batches import random_batch, whole_batches, whole_steps
 
 
@@ -32,7 +32,7 @@ class Examples(ABC):
         """Return the examples of every batch."""
         return min(batch_size, len(self.dataset.train))
 
-    def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
+    def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[InputsAndTargets]:
         """Yield inputs (N, ...) and their labels."""
         return whole_batches(self.dataset.train, batch_size, generator)
 
@@ -40,7 +40,7 @@ class Examples(ABC):
         """Return the plain call of a network."""
         return call
 
-    def sample(self, count: int, generator: torch.Generator) -> Batch:
+    def sample(self, count: int, generator: torch.Generator) -> InputsAndTargets:
         """Return examples without augmentation."""
         return random_batch(self.dataset.train, count, generator)
 

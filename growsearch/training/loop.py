@@ -21,7 +21,7 @@ from growsearch.training.layout import (
 from growsearch.training.recipe import Recipe
 from growsearch.training.resume import Keeper
 from growsearch.training.state import EpochRecord, Hook, TrainingState
-from growsearch.training.task import Batch, Forward, Task, mean_loss
+from growsearch.training.task import Forward, InputsAndTargets, Task, mean_loss
 from growsearch.training.task_of import task_of
 
 # Forward once, backward twice: gradients of the inputs and of the weights (spec/cost_models.md).
@@ -161,7 +161,9 @@ def _train_epoch(state: TrainingState, task: Task, options: TrainingOptions) -> 
     )
 
 
-def _step(state: TrainingState, forward: Forward, batch: Batch, hooks: Sequence[Hook]) -> float:
+def _step(
+    state: TrainingState, forward: Forward, batch: InputsAndTargets, hooks: Sequence[Hook]
+) -> float:
     recipe, optimizer = state.recipe, state.optimizer
     state.batch_examples = len(batch[1])
     for hook in hooks:

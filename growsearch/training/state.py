@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from growsearch.errors import UsageError
 from growsearch.training.recipe import Recipe
-from growsearch.training.task import Batch
+from growsearch.training.task import InputsAndTargets
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,7 +45,7 @@ class Hook:
     def on_start(self, state: TrainingState) -> None:
         """Run once before the first step."""
 
-    def before_forward(self, state: TrainingState, batch: Batch) -> Batch:  # noqa: ARG002
+    def before_forward(self, state: TrainingState, batch: InputsAndTargets) -> InputsAndTargets:  # noqa: ARG002
         """Return the batch that the network shall learn in the place of ``batch``."""
         return batch
 

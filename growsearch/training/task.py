@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 # Inputs and targets.
-Batch = tuple[Tensor, Tensor]
+InputsAndTargets = tuple[Tensor, Tensor]
 # Maps a network and inputs (N, ...) to logits (N, ..., classes).
 Forward = Callable[[nn.Module, Tensor], Tensor]
 
@@ -47,7 +47,7 @@ class Task(Protocol):
         """Return the examples of every batch: fewer than asked for where the data has fewer."""
         ...
 
-    def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
+    def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[InputsAndTargets]:
         """Yield the batches of one epoch."""
         ...
 
@@ -55,7 +55,7 @@ class Task(Protocol):
         """Return how one epoch's batches are read; it may carry something from one to the next."""
         ...
 
-    def sample(self, count: int, generator: torch.Generator) -> Batch:
+    def sample(self, count: int, generator: torch.Generator) -> InputsAndTargets:
         """Return ``count`` training examples, or all if there are fewer, in random order."""
         ...
 

@@ -13,7 +13,7 @@ from growsearch.sparsity.distributions.ratios import (
     uniform,
     uniform_plus,
 )
-from growsearch.sparsity.distributions.saliency import Saliency, Scores
+from growsearch.sparsity.distributions.saliency import Saliency, SaliencyScores
 from growsearch.sparsity.distributions.snip import snip, snip_masks, snip_scores
 from growsearch.sparsity.distributions.synflow import synflow, synflow_masks, synflow_scores
 
@@ -39,7 +39,7 @@ SALIENCIES: dict[str, Saliency] = {
 
 
 # What those rank the weights by.
-SALIENCY_SCORES: dict[str, Scores] = {
+SALIENCY_SCORES: dict[str, SaliencyScores] = {
     "snip": snip_scores,
     "grasp": grasp_scores,
     "force": force_scores,
@@ -77,7 +77,7 @@ __all__ = [
     "Batch",
     "Distribution",
     "Saliency",
-    "Scores",
+    "SaliencyScores",
     "SparsityRequest",
     "saliency",
     "sparsity_distribution",

@@ -22,7 +22,7 @@ from growsearch.sparsity.dynamic.updater import (
 )
 from growsearch.sparsity.patterns import Pattern, Unstructured
 
-Score = Callable[[Connections, torch.Generator], Tensor]
+ConnectionScore = Callable[[Connections, torch.Generator], Tensor]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class DropAndGrow:
         pattern: which sets of weights may be active together.
     """
 
-    grow: Score
+    grow: ConnectionScore
     needs_gradients: bool
     replaces_update: bool
     alpha: float = 0.3

@@ -15,7 +15,7 @@ from search_spaces import SearchSpace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Start:
+class Retargeted:
     """A network for other data: the module, its space, and which parameters are new in it."""
 
     model: nn.Module
@@ -23,9 +23,9 @@ class Start:
     new: tuple[str, ...]
 
 
-def start_of(
+def retarget(
     pretrained: Pretrained, data: Dataset, seed: int, space: SearchSpace | None = None
-) -> Start:
+) -> Retargeted:
     """Return a network for ``data`` with the pretrained backbone.
 
     What is new is drawn from ``seed``: the classifier, and whatever else ``space`` has beyond the
@@ -49,7 +49,7 @@ def start_of(
     state = pretrained.model.state_dict()
     taken = load_backbone(model, state, without=classifier_name(pretrained.model))
     new = tuple(name for name, _ in model.named_parameters() if name not in taken)
-    return Start(model=model, space=fitted, new=new)
+    return Retargeted(model=model, space=fitted, new=new)
 
 
 def check_backbone(below: nn.Module, above: nn.Module, source: str, target: str) -> None:
