@@ -9,7 +9,7 @@ from cost_models.measurement import LOW, quantile
 
 _SAMPLE_S = 2e-4  # shorter samples would measure the clock
 _BUDGET_S = 0.03
-_FEWEST, _MOST = 5, 25
+_MIN_TURNS, _MAX_TURNS = 5, 25
 
 
 def fastest(calls: Mapping[str, Callable[[], object]]) -> dict[str, float]:
@@ -22,9 +22,9 @@ def fastest(calls: Mapping[str, Callable[[], object]]) -> dict[str, float]:
     repeats = {name: _repeats(call, clock) for name, call in calls.items()}
     samples: dict[str, list[float]] = {name: [] for name in calls}
     begin = time.process_time()
-    for turn in range(_MOST):
+    for turn in range(_MAX_TURNS):
         spent = time.process_time() - begin
-        if turn >= _FEWEST and spent > _BUDGET_S * len(calls):
+        if turn >= _MIN_TURNS and spent > _BUDGET_S * len(calls):
             break
         for name, call in calls.items():
             samples[name].append(_seconds(call, repeats[name], clock))

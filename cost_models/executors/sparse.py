@@ -30,7 +30,7 @@ _TOLERANCE = 1e-5
 # A CSR form must gain more than the noise of these short timings, or the layer stays dense.
 WORTHWHILE = 0.9
 # Calls of one layer that it is timed on; a layer used more often is used alike.
-_MOST_CALLS = 4
+_MAX_CALLS = 4
 
 Kernel = Callable[[nn.Module], nn.Module]
 Calls = list[Tensor]
@@ -185,7 +185,7 @@ class _Recorder:
         )
         if named or len(inputs) != 1 or not isinstance(first, Tensor) or not batched:
             self.unfit.add(layer)
-        elif len(self.calls[layer]) < _MOST_CALLS:
+        elif len(self.calls[layer]) < _MAX_CALLS:
             self.calls[layer].append(first.detach().clone())
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from cost_models.counting.module_state import untouched
 
 _WARM_UP_RUNS = 3
-_FEWEST, _MOST = 7, 100
+_MIN_PASSES, _MAX_PASSES = 7, 100
 
 
 def layer_shares(
@@ -63,7 +63,7 @@ def _passes(
     """Return the seconds of every pass, and those of each layer in it."""
     passes: list[tuple[float, dict[str, float]]] = []
     end = time.perf_counter() + budget_s
-    while len(passes) < _FEWEST or (len(passes) < _MOST and time.perf_counter() < end):
+    while len(passes) < _MIN_PASSES or (len(passes) < _MAX_PASSES and time.perf_counter() < end):
         clock.seconds = defaultdict(float)
         start = time.perf_counter()
         module(*inputs)

@@ -14,7 +14,7 @@ from cost_models.errors import CostModelError
 from cost_models.measurement import LOW, quantile, repeat_noise
 
 _SAMPLE_S = 2e-3
-_FEWEST = 16
+_MIN_TURNS = 16
 _SIDE = 192  # three such matrices stay in a core's cache
 _COPIED_BYTES = 2**24  # more than a core's cache holds
 # Beyond these the figures of a search would rank networks by chance.
@@ -103,7 +103,7 @@ def _measured(budget_s: float, threads: int) -> HostNoise:
     repeats = {name: _calibrated(kernel) for name, kernel in kernels.items()}
     samples: dict[str, list[tuple[float, float]]] = {name: [] for name in kernels}
     deadline, turns = time.perf_counter() + budget_s, 0
-    while turns < _FEWEST or time.perf_counter() < deadline:
+    while turns < _MIN_TURNS or time.perf_counter() < deadline:
         for name, kernel in kernels.items():
             samples[name].append(_timed(kernel, repeats[name]))
         turns += 1

@@ -24,7 +24,7 @@ from cost_models.registry import device_named
 
 _WARM_UP_RUNS = 3
 _SAMPLE_S = 1e-3  # shorter samples would measure the clock
-_FEWEST = 12
+_MIN_SAMPLES = 12
 _ATTEMPTS = 3
 
 ModuleAndInputs = tuple[nn.Module, tuple[Tensor, ...]]
@@ -164,7 +164,7 @@ class _Run:
         return clock(self.prepared.call, self.repeats)
 
     def count(self, budget_s: float) -> int:
-        return max(_FEWEST, int(budget_s / self.sample_s))
+        return max(_MIN_SAMPLES, int(budget_s / self.sample_s))
 
     def sample(self, meter: EnergyMeter | None) -> None:
         before = meter.read() if meter else {}

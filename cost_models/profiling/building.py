@@ -36,7 +36,7 @@ from cost_models.registry import DEVICES, device_named
 _BY_OPERATOR = ("eager", "sparse")
 # The run may end when its halves agree this well and there were so many passes.
 _SETTLED_NOISE = 0.015
-_FEWEST_PASSES = 10
+_MIN_PASSES = 10
 # Operators are chosen from networks that are neither fitted on nor checked: from so many more
 # operators than wanted, and at most so many networks. So many networks without news end it.
 _CHOICE, _POOL, _WITHOUT_NEWS = 1.5, 80, 6
@@ -159,7 +159,7 @@ class ProfileRun:
     @property
     def settled(self) -> bool:
         """Whether another pass would change little."""
-        return self.timer.passes >= _FEWEST_PASSES and self.noise <= _SETTLED_NOISE
+        return self.timer.passes >= _MIN_PASSES and self.noise <= _SETTLED_NOISE
 
     @property
     def noise(self) -> float:

@@ -18,7 +18,7 @@ from cost_models.profiling.nonnegative_least_squares import nonnegative_least_sq
 
 Array = NDArray[np.float64]
 _MICROSECOND = 1e-6  # the unit of c, so that a, b and c are of one size
-FEWEST = 3
+MIN_NETWORKS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +50,8 @@ def calibrate(parts: Array, seconds: Array) -> Calibration:
 
 def nonnegative_fit(columns: Array, seconds: Array) -> tuple[float, ...]:
     """Give the factors >= 0 of the columns, (networks, n), with the least relative error."""
-    if len(seconds) < FEWEST:
+    if len(seconds) < MIN_NETWORKS:
         raise CostModelError(
-            f"{len(seconds)} networks to calibrate on: need at least {FEWEST}; take 10"
+            f"{len(seconds)} networks to calibrate on: need at least {MIN_NETWORKS}; take 10"
         )
     return tuple(nonnegative_least_squares(columns, seconds).tolist())

@@ -20,7 +20,7 @@ from cost_models.profiling.records import ProfileRecord
 
 _NAMES = ("MACs", "MACs in whole vectors", "bytes", "operators", "start")
 # With factors below nothing but zero and twice as many networks as factors.
-FEWEST_NETWORKS = 2 * len(_NAMES)
+MIN_COUNTED_NETWORKS = 2 * len(_NAMES)
 
 
 class CountedWork:

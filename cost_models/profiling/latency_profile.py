@@ -11,8 +11,8 @@ from cost_models.cost import Cost, Device, Phase
 from cost_models.counting.operator_call import Operator
 from cost_models.counting.workload import Workload
 from cost_models.errors import ProfileError
-from cost_models.profiling.calibration import FEWEST, nonnegative_fit
-from cost_models.profiling.counted_work import FEWEST_NETWORKS, CountedWork
+from cost_models.profiling.calibration import MIN_NETWORKS, nonnegative_fit
+from cost_models.profiling.counted_work import MIN_COUNTED_NETWORKS, CountedWork
 from cost_models.profiling.host import machine_name
 from cost_models.profiling.network_model import NetworkModel, NetworkTime
 from cost_models.profiling.operator_sum import OperatorSum
@@ -20,7 +20,7 @@ from cost_models.profiling.prediction_error import PredictionError, prediction_e
 from cost_models.profiling.records import ProfileRecord, Role, TimedNetwork
 from cost_models.registry import DEVICES
 
-FEWEST_VALIDATION = 5
+MIN_VALIDATION_NETWORKS = 5
 # Above this disagreement between the halves of the run, the file itself is called noisy.
 QUIET = 0.05
 
@@ -215,8 +215,8 @@ def as_device_sees(operators: Sequence[Operator], device: str) -> tuple[Operator
 
 
 def _check_roles(record: ProfileRecord) -> None:
-    fitted_on = FEWEST if record.operators else FEWEST_NETWORKS
-    fewest: dict[Role, int] = {"calibration": fitted_on, "validation": FEWEST_VALIDATION}
+    fitted_on = MIN_NETWORKS if record.operators else MIN_COUNTED_NETWORKS
+    fewest: dict[Role, int] = {"calibration": fitted_on, "validation": MIN_VALIDATION_NETWORKS}
     for role, needed in fewest.items():
         count = len(record.with_role(role))
         if count < needed:

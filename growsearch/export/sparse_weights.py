@@ -27,7 +27,7 @@ VALUES, MASK, INDICES = ".values", ".mask", ".indices"
 # A plain tensor can be read by everybody: it must be worth it.
 _WORTH = 0.9
 _INDEX_BYTES = 4
-_MOST_INDEX = 2**31 - 1
+_MAX_INDEX = 2**31 - 1
 _SAME_SIZE = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
@@ -108,7 +108,7 @@ def _form(flat: Tensor) -> str | None:
         return None
     live = int(_nonzero(flat).sum())
     sizes: dict[str, float] = {MASK: live * size + math.ceil(count / 8)}
-    if count <= _MOST_INDEX:
+    if count <= _MAX_INDEX:
         sizes[INDICES] = live * (size + _INDEX_BYTES)
     best = min(sizes, key=lambda form: sizes[form])
     return best if sizes[best] < _WORTH * count * size else None

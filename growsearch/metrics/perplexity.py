@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 # The largest exponent whose power is a finite float64.
-_MOST_NATS = 709.0
+_MAX_NATS = 709.0
 
 
 def perplexity(nats: float, tokens: int) -> float:
@@ -16,4 +16,4 @@ def perplexity(nats: float, tokens: int) -> float:
         tokens: how many words it has.
     """
     mean = nats / tokens
-    return math.exp(mean) if mean <= _MOST_NATS else math.inf
+    return math.exp(mean) if mean <= _MAX_NATS else math.inf

@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 
 # Below it a bipartite graph need not be connected and the bound says nothing.
-_LOWEST_MEAN_DEGREE = 3.0
+_MIN_MEAN_DEGREE = 3.0
 # A subgraph has this many input nodes at least.
-_FEWEST_NODES = 3
+_MIN_NODES = 3
 # Layers with this many nodes a side and more: eigenvalues of W W^T, at a tenth of the time.
 _FROM_SQUARES = 32
 
@@ -99,14 +99,14 @@ def _subgraphs(edges: Tensor) -> list[Tensor]:
     """Return, for each degree shared by enough input nodes, which columns have it."""
     degrees = edges.sum(dim=0)
     values, counts = torch.unique(degrees[degrees > 0], return_counts=True)
-    return [degrees == value for value in values[counts >= _FEWEST_NODES]]
+    return [degrees == value for value in values[counts >= _MIN_NODES]]
 
 
 def _bounds(edges: Tensor) -> _Bounds | None:
     count = float(edges.sum())
     inputs = int(torch.count_nonzero(edges.sum(dim=0)))
     outputs = int(torch.count_nonzero(edges.sum(dim=1)))
-    if count == 0 or min(count / inputs, count / outputs) < _LOWEST_MEAN_DEGREE:
+    if count == 0 or min(count / inputs, count / outputs) < _MIN_MEAN_DEGREE:
         return None
     second = _singular_values(edges)[1]
     mean_degree = 2 * count / (inputs + outputs)

@@ -10,7 +10,7 @@ from functools import lru_cache
 from growsearch.pareto import Front, Point
 from growsearch.report.run_data import Run
 
-_MOST_STEPS = 200
+_MAX_STEPS = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ def _steps(
     final: Front, reference: Mapping[str, float], box: float
 ) -> tuple[tuple[int, float], ...]:
     count = len(final.points)
-    stride = math.ceil(count / _MOST_STEPS)
+    stride = math.ceil(count / _MAX_STEPS)
     members: tuple[Point, ...] = ()
     steps = []
     for start in range(0, count, stride):

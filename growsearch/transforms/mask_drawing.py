@@ -24,7 +24,7 @@ from growsearch.transforms.settings import SparseSettings
 _ITERATIVE = frozenset({"force", "synflow"})
 # Their scores are taken again until the density that they were taken at is this near, relatively.
 _NEAR_ENOUGH = 0.05
-_MOST_ROUNDS = 3
+_MAX_ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +127,7 @@ def _ranked(job: MaskJob, target_macs: int) -> tuple[dict[str, Tensor], dict[str
     left = target_macs - job.dense_macs
     weights = sum(job.profile.weights[name] for name in job.sparse)
     density = min(1.0, left / job.masked_macs)
-    for _ in range(_MOST_ROUNDS):
+    for _ in range(_MAX_ROUNDS):
         sparsity = (1.0 - density) * weights / sum(job.profile.weights.values())
         request = SparsityRequest.of(job.module, sparsity, job.excluded, job.batch)
         every = SALIENCY_SCORES[method](request)

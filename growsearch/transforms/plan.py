@@ -28,7 +28,7 @@ from growsearch.transforms.mask_drawing import MaskJob, draw_masks
 from growsearch.transforms.settings import SCHEDULED, SparseSettings
 
 # Networks with a transform that start denser end with this share of the mean masked MACs at least.
-_LEAST_END = 0.25
+_MIN_END = 0.25
 _NO_SIZES = Sizes()
 
 
@@ -168,7 +168,7 @@ def _first_macs(job: MaskJob, timetable: Timetable, shape: CubicSchedule, total:
         return round(job.masked_macs * (1 - start))
     usual = job.masked_macs * (1 - SCHEDULED[job.settings.updater] * job.settings.sparsity)
     mean = total / timetable.steps
-    most = most_first(timetable, shape, total=total, last=_LEAST_END * mean)
+    most = most_first(timetable, shape, total=total, last=_MIN_END * mean)
     return round(max(mean, min(usual, most)))
 
 

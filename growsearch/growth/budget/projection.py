@@ -18,8 +18,8 @@ from growsearch.growth.budget.structures import Structures
 
 # A structure's penalty is at most 4 times or at least a quarter of its kind's typical one: beyond
 # that, the cheap ones would be all awake before the others have moved.
-_STRONGEST = math.log(4)
-_LEAST_MEAN, _LEAST_FREE = 1e-6, 0.1
+_MAX_LOG_FACTOR = math.log(4)
+_MIN_MEAN, _MIN_FREE_SHARE = 1e-6, 0.1
 
 # A network that costs so much of its limit has landed.
 NEAR = 0.99
@@ -64,14 +64,16 @@ class BudgetProjection:
         """
         if self.marginals is None:
             return 1.0
-        sizes = [max(_LEAST_MEAN, mean) for mean in self._means(probabilities)]
+        sizes = [max(_MIN_MEAN, mean) for mean in self._means(probabilities)]
         each = torch.from_numpy(self.marginals(sizes)).clamp(min=torch.finfo(torch.float32).tiny)
         dear = each.log().repeat_interleave(torch.tensor(self.structures.sizes)).float()
         factors, units = torch.empty_like(dear), self.structures.are_units()
         for kind in (units, ~units):
             if kind.any():
                 relative = dear[kind] - dear[kind].mean()
-                factor = (relative if over else -relative).clamp(-_STRONGEST, _STRONGEST).exp()
+                factor = (
+                    (relative if over else -relative).clamp(-_MAX_LOG_FACTOR, _MAX_LOG_FACTOR).exp()
+                )
                 shares = torch.softmax(dear[kind], dim=0)
                 factors[kind] = factor / (shares * factor).sum()
         return factors
@@ -79,7 +81,7 @@ class BudgetProjection:
     @property
     def _free(self) -> float:
         """What there is to spend; not so little that a share of it would be all noise."""
-        return max(self.limit - self.fixed, _LEAST_FREE * self.limit)
+        return max(self.limit - self.fixed, _MIN_FREE_SHARE * self.limit)
 
     def _means(self, probabilities: Tensor) -> list[float]:
         return list(map(max, self.structures.floors, self.structures.sums(probabilities)))

@@ -19,8 +19,8 @@ from growsearch.growth.latency.fit import LatencyTerms, fit_latency
 from growsearch.growth.latency.networks import architecture_at, sampled_sizes
 from search_spaces import Unit
 
-_FEWEST_NETWORKS = 16
-_FULL, _LEAST = 0, 1
+_MIN_NETWORKS = 16
+_FULL, _SMALLEST = 0, 1
 # Seconds for which each network is run.
 _READING_S = 0.5
 
@@ -56,7 +56,7 @@ class WidthLatencyFit:
         Raises:
             GrowsearchError: if the device cannot be asked.
         """
-        count = max(_FEWEST_NETWORKS, 2 * len(features))
+        count = max(_MIN_NETWORKS, 2 * len(features))
         sizes = sampled_sizes(structures, count, torch.Generator().manual_seed(0))
         names = structures.names
         readings = clock.read(
@@ -87,7 +87,7 @@ class WidthLatencyFit:
     @property
     def least_s(self) -> float:
         """The least network's seconds: those of the device or the fit, whichever are more."""
-        return max(self.seconds[_LEAST], self.terms.seconds(self.sizes[_LEAST]))
+        return max(self.seconds[_SMALLEST], self.terms.seconds(self.sizes[_SMALLEST]))
 
     def nearest(self, seconds: float) -> int:
         """Return which network's time is nearest to ``seconds``."""
