@@ -1,4 +1,4 @@
-"""What does this network cost on that device? Count it, estimate it, or measure it."""
+"""Cost models of networks on devices: count the work, estimate a time, or measure it."""
 
 import importlib
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""What is a cost, what is a device, and what must a cost model do?"""
+"""Costs, devices and the contract of a cost model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What was measured, and how far do its repeats agree?"""
+"""Measurement: samples of a time or energy, their quantiles, and how far repeats agree."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

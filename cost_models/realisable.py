@@ -1,4 +1,4 @@
-"""How many MACs does a device really do, when only some zeros can be skipped?"""
+"""Realisable MACs: what a device really does, when only some zeros can be skipped."""
 
 from cost_models.cost import Device
 from cost_models.counting.sparsity_pattern import NOfMWeight

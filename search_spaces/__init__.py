@@ -1,4 +1,4 @@
-"""Which networks are legal, and how are they built? Spaces by name; see SEARCH_SPACES."""
+"""Search spaces by name (SEARCH_SPACES): which networks are legal, and how are they built?"""
 
 from search_spaces.channel_groups import ChannelGroup, Member, channel_groups, resize
 from search_spaces.errors import SearchSpaceError

@@ -1,4 +1,4 @@
-"""Which tensor axes must be resized together, and how is a module brought to other widths?"""
+"""Channel groups: which tensor axes must be resized together, and how is that done?"""
 
 from __future__ import annotations
 

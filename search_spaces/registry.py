@@ -1,4 +1,4 @@
-"""Which search spaces are there? One line a space."""
+"""Registry of search spaces, SEARCH_SPACES: one line a space."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which networks are legal? Architectures, typed choices and the contract of a search space."""
+"""Architectures, typed choices and the contract of a search space: which networks are legal?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A person's own network as a search space: its channel groups are found by tracing it."""
+"""Search space of a person's own network, whose channel groups are found by tracing it."""
 
 from __future__ import annotations
 

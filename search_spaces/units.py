@@ -1,4 +1,4 @@
-"""Which parts of a network can it run without, and how are they taken out of it?"""
+"""Units: the parts that a network can run without, and how they are taken out of it."""
 
 from __future__ import annotations
 

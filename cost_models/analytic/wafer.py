@@ -1,4 +1,4 @@
-"""How long does a network take on a wafer-scale machine that streams its weights in?
+"""Analytic latency model of a wafer-scale machine that streams its weights in.
 
     T         = sum over layers of max(T_compute, T_stream) + layers * t0
     T_compute = FLOPs / (S(s) * efficiency * peak)      S = 1 for what has no sparse weight

@@ -1,4 +1,4 @@
-"""How is a module looked at without leaving a trace in it?"""
+"""Module state kept: a module is looked at without leaving a trace in it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

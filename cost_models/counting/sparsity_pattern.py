@@ -1,4 +1,4 @@
-"""How are the zeros of a weight arranged?"""
+"""Sparsity patterns of weights: dense, unstructured or N:M, as the zeros are found to lie."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What work does this module do on this example input?"""
+"""Tracing a module on an example input: the work that it does, layer by layer."""
 
 import logging
 import math

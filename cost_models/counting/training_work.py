@@ -1,4 +1,4 @@
-"""How many MACs does one training step of a network take, per example?"""
+"""Training MACs of one step and example, dense and as RigL does it."""
 
 from fractions import Fraction
 

@@ -1,4 +1,4 @@
-"""What work does a GPT-like transformer do, without building it?"""
+"""Workload of a GPT-like transformer, without building it."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What has to be computed to run a network on one example?"""
+"""Workload: what has to be computed to run a network on one example, as plain data."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""An NVIDIA GPU: dense in float32 and float16, and 2:4 sparse in float16."""
+"""Devices of an NVIDIA GPU: dense in float32 and float16, and 2:4 sparse in float16."""
 
 from cost_models.cost import Device, Needs, SkippedZeros
 from cost_models.counting.sparsity_pattern import NOfMWeight

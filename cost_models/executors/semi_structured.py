@@ -1,4 +1,4 @@
-"""Which linear layers can a GPU's sparse tensor cores run 2:4, and how are they set up?"""
+"""Semi-structured (2:4) linear layers for a GPU's sparse tensor cores: which fit, and how?"""
 
 import warnings
 

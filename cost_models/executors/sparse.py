@@ -1,4 +1,4 @@
-"""Which layers of a sparse network gain by skipping their zeros on a processor, and by how much?
+"""Sparse execution on a processor: which layers gain by skipping their zeros, and by how much?
 
 Every linear layer and ungrouped convolution that has zeros is timed dense and in each CSR form, on
 the inputs that it meets in this network, and runs as the fastest of them; a tie goes to dense.

@@ -1,4 +1,4 @@
-"""Can this process measure on a device, and if not, what is missing?"""
+"""Device availability: can this process measure on a device, and if not, what is missing?"""
 
 import importlib.util
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""How much energy did a stretch of work take, where this machine can say?
+"""Energy meters: how much energy did a stretch of work take, where this machine can say?
 
 Two counters are read: RAPL for Intel and AMD processors (the kernel's powercap files) and NVML for
 NVIDIA GPUs. Both count the whole package or board, so other work on it is counted too.

@@ -1,4 +1,4 @@
-"""Which layers take the time of a forward pass? Every layer is timed inside the whole pass."""
+"""Layer times: the share of every layer in a forward pass, timed inside the whole pass."""
 
 import statistics
 import time

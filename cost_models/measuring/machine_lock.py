@@ -1,4 +1,4 @@
-"""How does one process measure alone on a machine where others train?
+"""Machine lock: how does one process measure alone on a machine where others train?
 
 A readers-writer lock for the whole host, made of two files locked with flock(2). Training passes
 the turnstile and enters the room, shared, at every step; a measurer holds the turnstile, so that

@@ -1,4 +1,4 @@
-"""How far can a time that is measured on this machine now be trusted?
+"""Machine noise: how far can a time that is measured on this machine now be trusted?
 
 Two kernels that always do the same work are timed again and again, turn by turn: one that only
 computes, one that only moves memory. Whatever their times differ by is the machine's doing.

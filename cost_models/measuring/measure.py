@@ -1,4 +1,4 @@
-"""How long does a forward pass of this module really take on a device of this machine?
+"""Latency measurement of a module's forward pass on a device of this machine.
 
 Candidates are interleaved, so that a slow moment of the machine meets all of them. One thread by
 default: on a busy machine a second one waits at barriers and triples the time.

@@ -1,4 +1,4 @@
-"""How is a device profiled? Draw networks, choose operators, time all in turn, fit and check."""
+"""Device profiling: draw networks, choose operators, time all in turn, fit and check."""
 
 import time
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""How do the times of single operators add up to the time of a network?
+"""Calibration on whole networks: how do the times of single operators add up to theirs?
 
     seconds = a * (operators that do MACs) + b * (the others) + c * (number of operators)
 

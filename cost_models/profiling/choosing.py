@@ -1,4 +1,4 @@
-"""Which operators are worth timing, of all that the networks of a space call?"""
+"""Choice of operators to time, of all that the networks of a space call."""
 
 import random
 from collections import Counter

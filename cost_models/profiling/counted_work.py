@@ -1,4 +1,4 @@
-"""A network's time from its counted work alone, for runtimes that have no single operators.
+"""Latency from counted work alone, for runtimes that have no single operators.
 
     seconds = a * MACs + b * MACs in whole vectors + c * bytes + d * operators + e
 

@@ -1,4 +1,4 @@
-"""How long would a network take on a device that was profiled, perhaps on another machine?"""
+"""Latency profile: how long would a network take on a device profiled here or elsewhere?"""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""How long does an operator take that was never timed, going by those that were?
+"""Operator latency model: how long does an operator take that was never timed?
 
 Per kind of operator the geometric mean of two fits to the logarithm of the time: a Gaussian process
 around a linear trend (Rasmussen & Williams 2006, eq. 2.25 and 2.26) and gradient-boosted trees

@@ -1,4 +1,4 @@
-"""How far from the measured times were the predicted ones?"""
+"""Prediction error of a latency model: MAPE, hit rates, rank agreement, interval."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

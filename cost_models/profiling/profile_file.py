@@ -1,4 +1,4 @@
-"""How is a profile kept in a file? As versioned JSON with the timings themselves, no pickle."""
+"""Profile files: versioned JSON with the timings themselves, no pickle."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What is the time of something that is timed again and again on a machine with other work?"""
+"""Running minima: the time of something that is timed again and again beside other work."""
 
 from collections.abc import Sequence
 

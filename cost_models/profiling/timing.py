@@ -1,4 +1,4 @@
-"""How long do these networks and operators take, all timed in turn on a machine that is not idle?
+"""Interleaved timing of networks and operators on a machine that is not idle.
 
 Everything takes its turn in every pass, so that a slow minute meets all of it. Operators are called
 one after the other in groups with as much data as a network: called again and again alone, an

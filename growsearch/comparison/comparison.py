@@ -1,4 +1,4 @@
-"""How do several runs compare under one reference? Fronts together, hypervolume, IGD+, a test."""
+"""Comparison of runs under one reference: fronts together, hypervolume, IGD+, a test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does a chosen network leave a run, ready to use and proven equal?"""
+"""Export of a chosen network: ready to use, and proven equal to the trained one."""
 
 from growsearch.export.loading import load_network
 from growsearch.export.model_card import CardFacts, DeviceCost, render_card, write_card

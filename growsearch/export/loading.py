@@ -1,4 +1,4 @@
-"""How is an exported network loaded again: with torch alone, or to be trained on?"""
+"""Loading of an exported network: with torch alone, or to be trained on."""
 
 from __future__ import annotations
 

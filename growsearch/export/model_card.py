@@ -1,4 +1,4 @@
-"""What should everybody know who is handed a network? Its model card, in Markdown.
+"""Model card in Markdown: what should everybody know who is handed the network?
 
 The sections follow Mitchell et al. 2019, "Model Cards for Model Reporting" (arXiv 1810.03993).
 """

@@ -1,4 +1,4 @@
-"""How is a chosen network written so that others can run it, and is what was written the same?"""
+"""Network export: weights, program and ONNX that others can run, checked to compute the same."""
 
 from __future__ import annotations
 

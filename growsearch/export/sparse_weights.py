@@ -1,4 +1,4 @@
-"""How do sparse weights stay sparse in a file? Values and where they stand, read back to the bit.
+"""Sparse weight files: values and where they stand, read back to the bit.
 
 A tensor with many zeros is kept as two: ``NAME.values``, its non-zero entries in order, and either
 ``NAME.mask``, one bit an entry (first entry in the highest bit of the first byte), or

@@ -1,4 +1,4 @@
-"""How is a network grown from one channel a group to a budget while it trains? See `grow`."""
+"""Network growth under a budget: from one channel a group, while it trains. See `grow`."""
 
 from growsearch.growth.baselines import FixedResult, train_fixed, uniform_architecture
 from growsearch.growth.budget.budget import Budget

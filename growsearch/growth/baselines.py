@@ -1,4 +1,4 @@
-"""What would the same budget give without growing? Networks of fixed widths, trained from scratch.
+"""Baselines of growth: networks of fixed widths under the same budget, trained from scratch.
 
 Uniform widths and "direct design" (the grown architecture trained afresh) are the baselines of
 arXiv 2007.15353, figure 6.

@@ -1,4 +1,4 @@
-"""With which settings is a network grown?"""
+"""Growth configuration: the settings with which a network is grown."""
 
 from __future__ import annotations
 

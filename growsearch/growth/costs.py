@@ -1,4 +1,4 @@
-"""What do the networks of one search space cost, and what does a budget leave of them?"""
+"""Costs of one space's networks, and what a budget leaves of them."""
 
 from __future__ import annotations
 

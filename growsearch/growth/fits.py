@@ -1,4 +1,4 @@
-"""Do the networks of a space read this data, and answer every label of it?"""
+"""Data checks: do the networks of a space read this data, and answer every label of it?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How is a network grown from one channel a group to a budget? See `grow`."""
+"""Growing a network from one channel a group to a budget. See `grow`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does growth take part in training? It moves indicators each step and widths each epoch."""
+"""Growth hook: indicators move at each training step, widths at each epoch."""
 
 from __future__ import annotations
 

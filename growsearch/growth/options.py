@@ -1,4 +1,4 @@
-"""How does growth behave around the mathematics? Who hears of it, and where it is kept."""
+"""Growth options: who hears of a run, and where it is kept; nothing of its mathematics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is kept of every structure at the end of an epoch? One line of JSON: growth as a film."""
+"""Structure log: one line of JSON an epoch with every structure, growth as a film."""
 
 from __future__ import annotations
 

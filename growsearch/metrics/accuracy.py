@@ -1,4 +1,4 @@
-"""What share of examples is classified right, and at what mean loss?"""
+"""Accuracy and cross-entropy of a classifier."""
 
 from __future__ import annotations
 

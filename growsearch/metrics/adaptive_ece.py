@@ -1,4 +1,4 @@
-"""Is a network right as often as it says it is, asked with as many examples in every bin?"""
+"""Adaptive calibration error (ECE with equal mass): as many examples in every bin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which small change of an image fools a network? FGSM and PGD, inside valid pixels."""
+"""Adversarial attacks FGSM and PGD: which small change inside valid pixels fools a network?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far are a network's probabilities from what happened?"""
+"""Brier score: how far are a network's probabilities from what happened?"""
 
 from __future__ import annotations
 

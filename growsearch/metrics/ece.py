@@ -1,4 +1,4 @@
-"""Is a network right as often as it says it is? The expected calibration error (ECE)."""
+"""Expected calibration error (ECE): is a network right as often as it says it is?"""
 
 from __future__ import annotations
 

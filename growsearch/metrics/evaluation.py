@@ -1,4 +1,4 @@
-"""How is a network asked questions without leaving a trace in it?"""
+"""Evaluation mode for a while: a network is asked without leaving a trace in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How strong is the gradient that still reaches the active weights of a sparse network?"""
+"""Gradient flow: how strong is the gradient that reaches the active weights of a sparse network?"""
 
 from __future__ import annotations
 

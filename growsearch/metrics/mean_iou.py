@@ -1,4 +1,4 @@
-"""How well do the areas that a network names overlap with the true ones?"""
+"""Mean intersection over union (mIoU) and pixel accuracy of a segmentation."""
 
 from __future__ import annotations
 

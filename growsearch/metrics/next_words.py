@@ -1,4 +1,4 @@
-"""How well are the words of windows predicted, each window read alone?"""
+"""Next-word accuracy and perplexity on windows of a text, each read alone."""
 
 from __future__ import annotations
 

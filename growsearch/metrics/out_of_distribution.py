@@ -1,4 +1,4 @@
-"""Does a network notice inputs that are not of the kind it has learned?"""
+"""Out-of-distribution detection: does a network notice inputs of a kind it has not learned?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Among how many equally likely words does a language model choose?"""
+"""Perplexity: among how many equally likely words does a language model choose?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long is a step of raw pixels, from 0 to 1, in a network's normalised inputs?"""
+"""Pixel units: steps of raw pixels, from 0 to 1, in a network's normalised inputs."""
 
 from __future__ import annotations
 

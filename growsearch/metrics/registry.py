@@ -1,4 +1,4 @@
-"""Which measures of a trained network are there? One function and one line here."""
+"""Registry of the measures of a trained network, METRICS: one function and one line each."""
 
 from __future__ import annotations
 

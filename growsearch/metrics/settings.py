@@ -1,4 +1,4 @@
-"""Under which conditions are the measures taken that need some?"""
+"""Settings of measures: the conditions under which some are taken."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Within which distance can no change of an image fool a smoothed network? Proven, not tried."""
+"""Randomised smoothing: within which distance can no change of an image fool the network?"""
 
 from __future__ import annotations
 

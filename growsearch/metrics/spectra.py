@@ -1,4 +1,4 @@
-"""How well connected is a sparse layer, seen as a bipartite graph of inputs and outputs?
+"""Spectra of sparse layers: how well connected is one as a bipartite graph of inputs and outputs?
 
 A weight (out, in, kh, kw) is the matrix W of shape (out, in kh kw): a graph of input nodes (its
 columns) and output nodes (its rows) with an edge wherever the mask is True. The eigenvalues of the

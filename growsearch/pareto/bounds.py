@@ -1,4 +1,4 @@
-"""What does "latency[cpu]=0.5ms" mean? Bounds as people write them."""
+"""Bounds as people write them: "latency[cpu]=0.5ms"."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How likely does a network meet a bound, when its value is not known exactly?"""
+"""Probability of feasibility: how likely does a network meet a bound, its value being uncertain?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which measures of a trained network are there beyond its costs, and which way is better?"""
+"""Titles and directions of measures, MEASURES: which are there beyond costs, and what is better?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""By what is a network preferred inside the bounds? One line a preference; smaller ranks first."""
+"""Preferences between networks inside the bounds: one line each; smaller ranks first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In which unit is an objective, and how does a person write and read its values?"""
+"""Quantities and units of objectives, as a person writes and reads them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How fast did the search find its front? The hypervolume after each finished trial."""
+"""Progress of a search: the hypervolume of its front after each finished trial."""
 
 from __future__ import annotations
 

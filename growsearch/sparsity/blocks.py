@@ -1,4 +1,4 @@
-"""Which rectangular blocks of the weight matrix are active? Block sparsity."""
+"""Block sparsity: rectangular blocks of the weight matrix are active or not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does a training run stay sparse, rewire its masks and account for what that costs?"""
+"""Sparse training hook: keeps a run sparse, rewires its masks and counts what that costs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which weights can be sparse? The weights of convolutions and linear layers, in module order."""
+"""Prunable layers: the weights of convolutions and linear layers, in module order."""
 
 from __future__ import annotations
 

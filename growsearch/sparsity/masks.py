@@ -1,4 +1,4 @@
-"""Which weights are active? `Masks` owns the answer: bool buffers beside the weights they mask."""
+"""Masks, the one owner of which weights are active: bool buffers beside the weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which N of every M neighbouring weights are active? Row-wise and transposable N:M patterns."""
+"""N:M patterns, row-wise and transposable: which N of every M neighbouring weights are active?"""
 
 from __future__ import annotations
 

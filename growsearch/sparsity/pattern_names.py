@@ -1,4 +1,4 @@
-"""How does a person name a pattern of active weights? "2:4", "4:8-t", "16x16"."""
+"""Names of patterns of active weights as people write them: "2:4", "4:8-t", "16x16"."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In which patterns may active weights lie? Unstructured here; see n_of_m.py and blocks.py."""
+"""Contract of a pattern of active weights, and no pattern at all. See n_of_m.py and blocks.py."""
 
 from __future__ import annotations
 

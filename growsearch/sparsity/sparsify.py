@@ -1,4 +1,4 @@
-"""How does a dense network become sparse at initialisation? Ratios, whole counts, random masks."""
+"""Sparsity at initialisation: layer-wise ratios, whole counts, random masks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which few weights, added or removed, bring a cost closest to its target?"""
+"""Tuning of whole weights: which few, added or removed, bring a cost closest to its target?"""
 
 from __future__ import annotations
 

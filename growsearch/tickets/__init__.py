@@ -1,4 +1,4 @@
-"""Which sub-network of a robustly pretrained network transfers best? Pretrain, draw, transfer."""
+"""Robust tickets: pretrain a network robustly, draw a sub-network, transfer it."""
 
 from growsearch.tickets.backbone import backbone_weights, weights_hash
 from growsearch.tickets.drawing import Drawn, DrawSettings, read_drawn, write_drawn

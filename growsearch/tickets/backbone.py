@@ -1,4 +1,4 @@
-"""Which part of a network is a ticket drawn from? All but its classifier, the backbone."""
+"""Backbone: the part of a network that a ticket is drawn from, all but its classifier."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How is a ticket drawn? The settings of a draw, its data, and what it gives back."""
+"""Draws of tickets: the settings of one, its data, and what it gives back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LMP: which weights does a task need as they are? A mask is learned, the weights stay frozen."""
+"""Learnable mask pruning (LMP): a mask is learned for a task, the weights stay frozen."""
 
 from __future__ import annotations
 

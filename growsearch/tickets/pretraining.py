@@ -1,4 +1,4 @@
-"""Where do the weights theta_pre come from? Dense training on a source data set, robust or not."""
+"""Pretraining on a source data set, robust or not: where the weights theta_pre come from."""
 
 from __future__ import annotations
 

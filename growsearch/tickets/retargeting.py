@@ -1,4 +1,4 @@
-"""How does a pretrained network begin on other data? With its backbone under a new head."""
+"""Retargeting: a pretrained backbone under a new head, for other data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How is robustness induced while a network is trained?"""
+"""Robustness of pretraining: how is it induced while a network is trained?"""
 
 from __future__ import annotations
 

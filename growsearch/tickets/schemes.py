@@ -1,4 +1,4 @@
-"""Which ways are there to draw a ticket? One line a scheme."""
+"""Ticket schemes, TICKET_SCHEMES: the ways to draw a ticket, one line each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is a ticket? Masks over pretrained weights, in a file that later trials can start from."""
+"""Ticket: masks over pretrained weights, in a file that later trials can start from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How good is a ticket on another task? Fine-tuned as a whole, or under a new linear classifier."""
+"""Transfer of a ticket to another task: fine-tuned whole, or under a new linear classifier."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How are tensors and facts kept on disk so that they come back to the bit? No pickle."""
+"""Checkpoint files: tensors and facts that come back to the bit, no pickle."""
 
 from __future__ import annotations
 

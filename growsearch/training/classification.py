@@ -1,4 +1,4 @@
-"""How is a network trained on labelled examples, one label each?"""
+"""Classification task: labelled examples, one label each."""
 
 from __future__ import annotations
 

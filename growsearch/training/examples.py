@@ -1,4 +1,4 @@
-"""How do the examples of a data set reach the training loop, whatever their labels are?"""
+"""Examples of a data set on their way to the training loop, whatever their labels are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does a network learn to predict the next word of a text?"""
+"""Language modelling task: a network learns to predict the next word of a text."""
 
 from __future__ import annotations
 

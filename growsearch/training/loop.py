@@ -1,4 +1,4 @@
-"""How is a network trained? One seeded loop; hooks add masks, growth or anything else."""
+"""Training loop, seeded; hooks add masks, growth or anything else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How is a network trained on windows of a text, each read alone?"""
+"""Next-word task on windows of a text, each read alone."""
 
 from __future__ import annotations
 

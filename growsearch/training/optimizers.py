@@ -1,4 +1,4 @@
-"""Which rule turns gradients into new weights?"""
+"""Optimizer rules, SGD and AdamW: how do gradients become new weights?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does a network learn perturbed images? Worst-case ones found by an attack, or noisy ones."""
+"""Training on perturbed images: worst-case ones found by an attack, or noisy ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""With which hyper-parameters is a network trained?"""
+"""Recipe: the hyper-parameters that a network is trained with."""
 
 from __future__ import annotations
 

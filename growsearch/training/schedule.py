@@ -1,4 +1,4 @@
-"""How does the learning rate change over a run, once warm-up is over?"""
+"""Learning-rate schedules, after warm-up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How is a network trained to name the class of every pixel?"""
+"""Segmentation task: a network learns to name the class of every pixel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Are these the settings of the same run? Settings as plain data, and where two of them differ."""
+"""Settings as plain data: are these the same run's, and where do two of them differ?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is learned? The contract between the training loop and one kind of data."""
+"""Task, the contract between the training loop and one kind of data: what is learned?"""
 
 from __future__ import annotations
 

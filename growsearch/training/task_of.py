@@ -1,4 +1,4 @@
-"""How is a network trained on a data set? The shape of its labels says so."""
+"""Choice of a task for a data set, by the shape of its labels."""
 
 from __future__ import annotations
 

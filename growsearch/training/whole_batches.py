@@ -1,4 +1,4 @@
-"""How does a split become batches of one size? In a fresh order every epoch; the rest waits."""
+"""Batches of one size from a split, in a fresh order every epoch; the rest waits."""
 
 from __future__ import annotations
 

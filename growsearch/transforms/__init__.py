@@ -1,4 +1,4 @@
-"""Which larger, sparse network costs as much as a dense one? The Sparse-IFT family and iso-MACs."""
+"""Sparse-IFT transforms: larger, sparse networks that cost as much as a dense one (iso-MACs)."""
 
 from growsearch.transforms.applying import Transformed, apply, expand, transform
 from growsearch.transforms.expansion import Expansion, ExpansionRequest, Sizes, Transform

@@ -1,4 +1,4 @@
-"""How is a transform applied? Expand the structure, solve the sparsity, draw the masks."""
+"""Application of a transform: expand the structure, solve the sparsity, draw the masks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What does a transform return? A larger network, and the names of the weights to be masked."""
+"""Contract of a transform: a larger network, and the names of the weights to be masked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""At which sparsity does a larger, sparse network cost exactly as many MACs as the dense one?"""
+"""Iso-MACs: at which sparsity does a larger network cost exactly as many MACs as the dense one?"""
 
 from __future__ import annotations
 

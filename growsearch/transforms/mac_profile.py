@@ -1,4 +1,4 @@
-"""How many MACs does each weight of a network do, so that masks can be costed without a trace?"""
+"""MACs of a network by weight, so that masks can be costed without a trace."""
 
 from __future__ import annotations
 

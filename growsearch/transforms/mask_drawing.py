@@ -1,4 +1,4 @@
-"""Which weights does an expanded network keep, so that it does a number of MACs?"""
+"""Mask drawing for an expanded network that is to do a number of MACs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How is a network made sparse for one training run: its masks, their updater and their MACs?"""
+"""Plan of a sparse training run: the network, its masks, their updater and their MACs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which transforms are there? One file a member and one line here."""
+"""Registry of transforms, TRANSFORMS: one file a member and one line here."""
 
 from __future__ import annotations
 

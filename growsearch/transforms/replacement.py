@@ -1,4 +1,4 @@
-"""How is every layer of a network replaced by a larger one with the same inputs and outputs?"""
+"""Replacement of every layer by a larger one with the same inputs and outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How is a network to be made sparse? One frozen set of choices, checked together."""
+"""Settings of a sparse network: one frozen set of choices, checked together."""
 
 from __future__ import annotations
 

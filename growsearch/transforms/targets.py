@@ -1,4 +1,4 @@
-"""Which layers does a transform work on? All but the first and the last."""
+"""Layers that a transform works on: all but the first and the last."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How wide does Sparse Wide make every channel group?"""
+"""Widths of Sparse Wide, for every channel group."""
 
 from __future__ import annotations
 

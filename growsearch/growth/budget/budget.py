@@ -1,4 +1,4 @@
-"""How large or slow may the grown network be? A bound on parameters, MACs or a device's time."""
+"""Growth budget: a bound on parameters, MACs or a device's time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What does a network of given widths and units cost? Exact counts without building it."""
+"""Cost terms: exact parameters and MACs of any widths and units, without building the network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which channels and units fit into the budget? Drops, fills and keeps a channel a group alive."""
+"""Budget projection: which channels and units fit into the budget? One a group stays alive."""
 
 from __future__ import annotations
 

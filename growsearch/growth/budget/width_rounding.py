@@ -1,4 +1,4 @@
-"""Which network has groups of 8, 16, ... channels? A processor computes whole vectors anyway.
+"""Width rounding: channels in groups of 8, 16, ..., since a processor computes whole vectors.
 
 A convolution of 9 channels takes an AVX2 processor as long as one of 16: its registers hold 8
 float32 values, and what is left of the second one is computed for nothing.

@@ -1,4 +1,4 @@
-"""How long do these networks take on that device? Asked of its model, or timed on it."""
+"""Device clock: seconds of networks on a device, asked of its model or timed on it."""
 
 from __future__ import annotations
 

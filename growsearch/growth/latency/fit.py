@@ -1,4 +1,4 @@
-"""How long does a network of given widths take on a device, without asking the device each time?
+"""Latency terms fitted to some networks: the time of given widths, without asking the device.
 
 A sum of amounts of work, each times a number of seconds that is fitted to some networks' times:
 least squares of relative errors, no number below 0 (spec: about 20 networks are enough for one

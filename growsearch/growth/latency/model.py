@@ -1,4 +1,4 @@
-"""How long does a network take on the device that it is grown for? A fit that the device corrects.
+"""Latency model of the device that a network is grown for: a fit that the device corrects.
 
 The fit makes a time of any sizes at once, so that every step can penalise indicators with what they
 cost on the device. What it misses is taken out by one factor, from the device's own time of the

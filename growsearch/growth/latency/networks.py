@@ -1,4 +1,4 @@
-"""Which networks is a device asked about? Some of every size, and those that a run comes to."""
+"""Networks that a device is asked about: some of every size, and those that a run comes to."""
 
 from __future__ import annotations
 

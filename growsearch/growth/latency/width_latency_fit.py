@@ -1,4 +1,4 @@
-"""What is known of one device's times for one space? Some networks' times, and a fit to them."""
+"""Width-latency fit of one device and space: some networks' times, and a fit to them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which channels and units should live, as learned by SGD? Sparsification under a budget.
+"""Learned indicators: which channels and units should live? Sparsification under a budget.
 
 Yuan, Savarese and Maire, "Growing Efficient Deep Networks by Structured Continuous
 Sparsification", arXiv 2007.15353.

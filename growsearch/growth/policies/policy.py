@@ -1,4 +1,4 @@
-"""Who decides which channels and units live? The contract of every policy."""
+"""Contract of a growth policy: who decides which channels and units live."""
 
 from __future__ import annotations
 

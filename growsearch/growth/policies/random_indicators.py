@@ -1,4 +1,4 @@
-"""What is learning the indicators worth? Here they are drawn with one fixed probability.
+"""Random indicators, a baseline: drawn with one fixed probability instead of learned.
 
 The random baseline of arXiv 2007.15353, section 4.5, table 5.
 """

@@ -1,4 +1,4 @@
-"""What is growth worth without learning? Channels appear in a random order and stay."""
+"""Random order, a baseline: channels appear in an order that is drawn, and stay."""
 
 from __future__ import annotations
 

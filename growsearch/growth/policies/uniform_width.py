@@ -1,4 +1,4 @@
-"""What is growth worth against a plain narrower network? One share of every group, from the start.
+"""Uniform width, a baseline: one share of every group, from the start.
 
 Uniform channel pruning, the baseline of arXiv 2007.15353, figure 6, as widths that are fixed before
 training.

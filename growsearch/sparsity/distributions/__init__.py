@@ -1,4 +1,4 @@
-"""Layer-wise sparsity distributions by name: which are there? One line here for each."""
+"""Registry of layer-wise sparsity distributions, SPARSITY_DISTRIBUTIONS: one line each."""
 
 from __future__ import annotations
 

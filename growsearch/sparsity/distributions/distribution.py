@@ -1,4 +1,4 @@
-"""What does a layer-wise sparsity distribution get, and what does it give?"""
+"""Contract of a layer-wise sparsity distribution: the request, the data and the answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How do data-driven methods choose weights: scores, one ranking over all layers, exact counts?"""
+"""Saliency pruning: scores, one ranking of weights over all layers, exact counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which dynamic sparse training methods are there? One file and one line here for each."""
+"""Registry of dynamic sparse training methods, MASK_UPDATERS: one line each."""
 
 from __future__ import annotations
 

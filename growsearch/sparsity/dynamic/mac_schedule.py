@@ -1,4 +1,4 @@
-"""How many MACs may the masked layers do after each mask update, so that a run has its mean?"""
+"""MAC schedule of dense-to-sparse training: MACs after each mask update, for a given mean."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How sparse should the masked layers be at a moment of dense-to-sparse training?"""
+"""Pruning schedules: how sparse are the masked layers at a moment of dense-to-sparse training?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""At which steps of a run may the masks change?"""
+"""Timetable of mask updates: at which steps of a run may the masks change?"""
 
 from __future__ import annotations
 

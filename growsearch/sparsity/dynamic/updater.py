@@ -1,4 +1,4 @@
-"""What is a mask updater? Weights, gradients and masks in, new masks out."""
+"""Contract of a mask updater: weights, gradients and masks in, new masks out."""
 
 from __future__ import annotations
 
