@@ -97,6 +97,11 @@ class Device:
     A measured device is timed and names its executor; an analytic one names the cost model that
     estimates it. `needs` says what this process must have to measure it, `skips` whose zeros
     it does not compute.
+
+    Example:
+        >>> from cost_models import DEVICES
+        >>> DEVICES["wafer-cs2"].kind
+        'analytic'
     """
 
     name: str

@@ -24,6 +24,15 @@ def realisable_macs(
     Raises:
         UnknownNameError: no such device.
         CostModelError: the device needs a measurement, or was given another's.
+
+    Example:
+        >>> import torch
+        >>> from cost_models import realisable_macs, trace
+        >>> layer = torch.nn.Linear(4, 2, bias=False)
+        >>> _ = layer.weight.data.copy_(torch.tensor([1.0, 0.0, 2.0, 0.0]))
+        >>> work = trace(layer, (torch.zeros(1, 4),))
+        >>> [realisable_macs(work, device) for device in ("cpu", "cuda-2:4")]
+        [8.0, 4.0]
     """
     target = device_named(device)
     if target.cost_model is not None:

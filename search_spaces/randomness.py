@@ -20,13 +20,14 @@ def seeded(seed: int) -> Iterator[None]:
     ``seed``; afterwards its seed is the one that the CPU's generator has, as `torch.manual_seed`
     left both.
 
-    >>> import torch
-    >>> from search_spaces import seeded
-    >>> def draw():
-    ...     with seeded(0):
-    ...         return torch.rand(2)
-    >>> bool((draw() == draw()).all())
-    True
+    Example:
+        >>> import torch
+        >>> from search_spaces import seeded
+        >>> def draw():
+        ...     with seeded(0):
+        ...         return torch.rand(2)
+        >>> torch.equal(draw(), draw())
+        True
     """
     sleeping = _accelerator(awake=False)
     try:

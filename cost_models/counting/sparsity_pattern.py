@@ -19,7 +19,13 @@ _TAKEN = 0.9
 
 @dataclass(frozen=True, slots=True)
 class DenseWeight:
-    """No zeros worth naming: a device runs the weight as it is."""
+    """No zeros worth naming: a device runs the weight as it is.
+
+    Example:
+        >>> from cost_models import DenseWeight
+        >>> DenseWeight().sparsity
+        0.0
+    """
 
     @property
     def sparsity(self) -> float:
@@ -29,7 +35,16 @@ class DenseWeight:
 
 @dataclass(frozen=True, slots=True)
 class UnstructuredWeight:
-    """Zeros anywhere; `sparsity` is the fraction of zeros, in (0, 1]."""
+    """Zeros anywhere; `sparsity` is the fraction of zeros, in (0, 1].
+
+    Example:
+        >>> import torch
+        >>> from cost_models import trace
+        >>> layer = torch.nn.Linear(4, 2, bias=False)
+        >>> _ = torch.nn.init.ones_(layer.weight).data.view(-1)[:3].zero_()
+        >>> trace(layer, (torch.zeros(1, 4),)).layers[0].pattern
+        UnstructuredWeight(sparsity=0.375)
+    """
 
     sparsity: float
 
@@ -46,6 +61,14 @@ class NOfMWeight:
     """At most `n` non-zeros in every `m` neighbours along a row of the weight matrix.
 
     The matrix of a weight (out, in, kh, kw) is (out, in kh kw).
+
+    Example:
+        >>> from cost_models import NOfMWeight
+        >>> two_of_four = NOfMWeight(2, 4)
+        >>> two_of_four.sparsity
+        0.5
+        >>> NOfMWeight(1, 2).implies(two_of_four), NOfMWeight(4, 8).implies(two_of_four)
+        (True, False)
     """
 
     n: int

@@ -26,6 +26,18 @@ class LayerWork:
     included. `dense_macs` counts every product; `effective_macs` leaves out those with a zero
     weight. A parameter that several layers use is charged to the first of them only, so
     `parameters` may be 0 where `weight_elements` is not.
+
+    Example:
+        >>> from cost_models import LayerWork
+        >>> LayerWork(
+        ...     name="fc",
+        ...     kind="linear",
+        ...     dense_macs=8,
+        ...     effective_macs=2,
+        ...     weight_elements=8,
+        ...     weight_nonzeros=2,
+        ... ).density
+        0.25
     """
 
     name: str
@@ -72,6 +84,13 @@ class Workload:
     batch size it was traced with. `uncounted` maps an operator that does no MACs to its calls.
     `operators` are all calls in order, those without MACs included, of the whole traced batch; None
     where the work was not traced, or an operator could not be written down.
+
+    Example:
+        >>> import torch
+        >>> from cost_models import Workload, trace
+        >>> work = trace(torch.nn.Linear(8, 4), (torch.zeros(1, 8),))
+        >>> Workload.from_json(work.to_json()) == work
+        True
     """
 
     layers: tuple[LayerWork, ...]

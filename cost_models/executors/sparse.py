@@ -77,7 +77,17 @@ class SparseNetwork(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class SparseExecutor:
-    """Runs sparse layers over their non-zeros where that is faster, with torch's own kernels."""
+    """Runs sparse layers over their non-zeros where that is faster, with torch's own kernels.
+
+    Example:
+        >>> import torch
+        >>> from cost_models import SparseExecutor
+        >>> layer = torch.nn.Linear(8, 4)
+        >>> _ = layer.weight.data[:, 1:].zero_()
+        >>> compiled = SparseExecutor().compile(torch.nn.Sequential(layer), (torch.ones(1, 8),))
+        >>> [(choice.name, choice.sparsity) for choice in compiled.choices]
+        [('0', 0.875)]
+    """
 
     @property
     def accepts(self) -> tuple[str, ...]:

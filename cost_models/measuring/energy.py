@@ -32,6 +32,16 @@ class RaplMeter:
     """Processor packages of the powercap folder: path of each energy file, and its range.
 
     The counters are in microjoules and start again from 0 past their range.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from cost_models import RaplMeter
+        >>> _ = Path("energy_uj").write_text("1000000")
+        >>> meter = RaplMeter(files={"package": Path("energy_uj")}, ranges_uj={"package": 2**32})
+        >>> before = meter.read()
+        >>> _ = Path("energy_uj").write_text("3500000")
+        >>> meter.joules(before, meter.read())
+        2.5
     """
 
     files: Mapping[str, Path]
@@ -103,5 +113,12 @@ class NvmlMeter:
 
 
 def energy_meter(accelerator: str | None = None, powercap: Path = POWERCAP) -> EnergyMeter | None:
-    """Give the meter of the processor, or of the GPU for accelerator "cuda"; None without one."""
+    """Give the meter of the processor, or of the GPU for accelerator "cuda"; None without one.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from cost_models import energy_meter
+        >>> print(energy_meter(powercap=Path("no such folder")))
+        None
+    """
     return NvmlMeter.find() if accelerator == "cuda" else RaplMeter.find(powercap)

@@ -31,6 +31,15 @@ def layer_shares(
 
     Returns:
         Shares by path in `module`.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from cost_models import layer_shares
+        >>> module = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
+        >>> shares = layer_shares(module, (torch.zeros(1, 8),), budget_s=0.01)
+        >>> list(shares), sum(shares.values()) <= 1
+        (['0', '2'], True)
     """
     clock = _Clock()
     handles = [h for name, layer in _layers(module).items() for h in clock.listen(name, layer)]

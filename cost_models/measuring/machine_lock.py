@@ -23,6 +23,15 @@ class MachineLock:
     The folder must be on a local disk of the host: one folder a host. Shared sections may be
     nested in a thread; measuring inside one, or the other way round, raises `CostModelError`, as
     it would wait for itself.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from cost_models import MachineLock
+        >>> lock = MachineLock(Path("."))
+        >>> with lock.shared():
+        ...     training = "beside others"
+        >>> with lock.exclusive():
+        ...     measuring = "alone"
     """
 
     def __init__(self, folder: Path) -> None:

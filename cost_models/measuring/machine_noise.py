@@ -84,6 +84,12 @@ def host_noise(budget_s: float = 2.0, threads: int = 1) -> HostNoise:
 
     Raises:
         CostModelError: `budget_s` is not above 0, or `threads` below 1.
+
+    Example:
+        >>> from cost_models import host_noise
+        >>> noise = host_noise(budget_s=0.01)
+        >>> noise.verdict.split(":")[0] in ("quiet", "disturbed")
+        True
     """
     if threads < 1 or not budget_s > 0:
         raise CostModelError(

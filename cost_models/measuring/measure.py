@@ -39,7 +39,16 @@ def measure(
     budget_s: float = 0.3,
     max_noise: float | None = 0.25,
 ) -> Measurement:
-    """Time a module's forward pass in eval mode; see `measure_interleaved`."""
+    """Time a module's forward pass in eval mode; see `measure_interleaved`.
+
+    Example:
+        >>> import torch
+        >>> from cost_models import measure
+        >>> module, inputs = torch.nn.Linear(8, 4), (torch.zeros(1, 8),)
+        >>> found = measure(module, inputs, device="cpu", budget_s=0.01, max_noise=None)
+        >>> 0 < found.low_s <= found.median_s <= found.high_s
+        True
+    """
     candidates = {"module": (module, example_inputs)}
     return measure_interleaved(
         candidates, device=device, threads=threads, budget_s=budget_s, max_noise=max_noise
@@ -70,6 +79,19 @@ def measure_interleaved(
         UnknownNameError: no such device.
         CostModelError: the device or a network cannot be measured here, a translated network does
             not compute what torch does, or an argument is out of range.
+
+    Example:
+        >>> import torch
+        >>> from cost_models import measure_interleaved
+        >>> inputs = (torch.zeros(1, 8),)
+        >>> modules = {"narrow": torch.nn.Linear(8, 4), "wide": torch.nn.Linear(8, 64)}
+        >>> found = measure_interleaved(
+        ...     {name: (module, inputs) for name, module in modules.items()},
+        ...     budget_s=0.01,
+        ...     max_noise=None,
+        ... )
+        >>> list(found), found["wide"].batch_size
+        (['narrow', 'wide'], 1)
     """
     target = _measured_device(device)
     executor = EXECUTORS[target.executor or ""]

@@ -77,12 +77,27 @@ class ExportResult:
 
 
 def normal_inputs(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """Draw inputs of ``shape`` from the standard normal distribution."""
+    """Draw inputs of ``shape`` from the standard normal distribution.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.export import normal_inputs
+        >>> normal_inputs((2, 1, 8, 8), torch.Generator().manual_seed(0)).shape
+        torch.Size([2, 1, 8, 8])
+    """
     return torch.randn(*shape, generator=generator)
 
 
 def token_inputs(vocabulary: int) -> DrawInputs:
-    """Return what draws tokens in [0, vocabulary): the inputs of a language model."""
+    """Return what draws tokens in [0, vocabulary): the inputs of a language model.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.export import token_inputs
+        >>> words = token_inputs(vocabulary=5)((2, 7), torch.Generator().manual_seed(0))
+        >>> words.shape, bool((words < 5).all())
+        (torch.Size([2, 7]), True)
+    """
 
     def draw(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
         return torch.randint(vocabulary, shape, generator=generator)
@@ -116,6 +131,19 @@ def export_network(
             has no ONNX form.
         ExportError: if a file that was read back computes something else.
         GrowsearchError: if the folder cannot be written.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import safetensors.torch
+        >>> from torch import nn
+        >>> from growsearch.export import export_network
+        >>> def build(network):
+        ...     return nn.Linear(network["input_shape"][0], 2)
+        >>> network = {"input_shape": [4]}
+        >>> _ = safetensors.torch.save_file(build(network).state_dict(), "weights.safetensors")
+        >>> result = export_network(network, Path("weights.safetensors"), Path("export"), build)
+        >>> [file.name for file in result.files], result.output_shape
+        (['architecture.json', 'weights.safetensors', 'program.pt2', 'load.py'], (2,))
     """
     shape = _input_shape(network)
     state = without_negative_zeros(read_weights(weights))
@@ -163,6 +191,20 @@ def load_trained(folder: Path, build: Build) -> nn.Module:
 
     Raises:
         UsageError: if a file is missing, not readable, or of another network.
+
+    Example:
+        >>> import json
+        >>> from pathlib import Path
+        >>> import safetensors.torch
+        >>> from torch import nn
+        >>> from growsearch.export import load_trained
+        >>> trained, folder = nn.Linear(4, 2), Path("trial")
+        >>> folder.mkdir()
+        >>> _ = (folder / "architecture.json").write_text(json.dumps({"input_shape": [4]}))
+        >>> _ = safetensors.torch.save_file(trained.state_dict(), folder / "weights.safetensors")
+        >>> module = load_trained(folder, build=lambda network: nn.Linear(4, 2))
+        >>> module.weight.equal(trained.weight)
+        True
     """
     path, weights = folder / ARCHITECTURE_FILE, folder / WEIGHTS_FILE
     try:

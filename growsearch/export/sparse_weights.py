@@ -77,6 +77,15 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
     Raises:
         UsageError: if it is not there or cannot be read.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import safetensors.torch
+        >>> import torch
+        >>> from growsearch.export import read_weights
+        >>> _ = safetensors.torch.save_file({"weight": torch.eye(2)}, "weights.safetensors")
+        >>> read_weights(Path("weights.safetensors"))["weight"].equal(torch.eye(2))
+        True
     """
     if not path.is_file():
         raise UsageError(f"{path} is missing; run the trial again to get its weights")

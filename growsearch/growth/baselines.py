@@ -40,6 +40,13 @@ def uniform_architecture(space: SearchSpace, budget: Budget) -> Architecture:
 
     Raises:
         UsageError: if the budget is below one channel a group.
+
+    Example:
+        >>> from growsearch.growth import Budget, uniform_architecture
+        >>> from search_spaces import search_space
+        >>> narrow = uniform_architecture(search_space("mlp-digits"), Budget(parameters=0.25))
+        >>> narrow["hidden0"] == narrow["hidden1"] < 256
+        True
     """
     costs = Costs.of(space, build_full(space, seed=0), budget, grow_layers=False)
     structures, projection = costs.structures, costs.projection
@@ -68,6 +75,19 @@ def train_fixed(
         SearchSpaceError: if the architecture is not of ``space``.
         UsageError: if ``space`` is not made for the data.
         DivergedError: if the loss stops being finite.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.datasets import from_tensors
+        >>> from growsearch.growth import train_fixed
+        >>> from growsearch.training import Recipe
+        >>> from search_spaces import search_space
+        >>> images = torch.eye(4).repeat(10, 1).view(40, 1, 2, 2)
+        >>> data = from_tensors(images, torch.arange(4).repeat(10))
+        >>> space = search_space("mlp-digits").for_data(data.input_shape, data.num_classes)
+        >>> narrow = space.largest().replace({"hidden0": 8, "hidden1": 8})
+        >>> train_fixed(space, data, narrow, recipe=Recipe(epochs=1)).macs
+        128
     """
     costs = Costs.of(space, build_full(space, seed), Budget(parameters=1.0))
     with seeded(seed):

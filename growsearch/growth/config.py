@@ -32,6 +32,11 @@ class IndicatorConfig:
 
     Raises:
         UsageError: for an unknown name or a value out of range.
+
+    Example:
+        >>> from growsearch.growth import GrowthConfig, IndicatorConfig
+        >>> GrowthConfig(indicators=IndicatorConfig(relaxation="gumbel")).indicators.relaxation
+        'gumbel'
     """
 
     control_gain: float = 160.0
@@ -90,6 +95,12 @@ class GrowthConfig:
 
     Raises:
         UsageError: for fewer than 2 epochs, or a value out of range.
+
+    Example:
+        >>> from growsearch.growth import GrowthConfig
+        >>> from growsearch.training import Recipe
+        >>> GrowthConfig(recipe=Recipe(epochs=10), freeze_at=0.5).growing_epochs
+        5
     """
 
     recipe: Recipe = field(default_factory=lambda: Recipe(epochs=20))

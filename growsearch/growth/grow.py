@@ -64,6 +64,20 @@ def grow(
         DivergedError: if the loss stops being finite.
         GrowsearchError: if the device of a latency budget cannot be asked, or a checkpoint is
             damaged or cannot be written.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.datasets import from_tensors
+        >>> from growsearch.growth import Budget, GrowthConfig, grow
+        >>> from growsearch.training import Recipe
+        >>> from search_spaces import search_space
+        >>> images = torch.eye(4).repeat(10, 1).view(40, 1, 2, 2)
+        >>> data = from_tensors(images, torch.arange(4).repeat(10))
+        >>> space = search_space("mlp-digits").for_data(data.input_shape, data.num_classes)
+        >>> config = GrowthConfig(recipe=Recipe(epochs=2))
+        >>> result = grow(space, data, budget=Budget(parameters=0.1), config=config)
+        >>> result.parameters <= result.limit, result.limit / result.full_parameters <= 0.1
+        (True, True)
     """
     config, options = config or GrowthConfig(), options or TrainingOptions()
     if not config.direct_design:

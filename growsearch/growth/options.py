@@ -30,6 +30,12 @@ class GrowthOptions(TrainingOptions):
     ``lock`` is held while a latency budget's device is timed; ``guard`` may hold it shared. With a
     ``checkpoint``, the fit to the device's times is kept beside it, in a file that ends in
     .latency.json.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from growsearch.growth import GrowthOptions
+        >>> GrowthOptions(checkpoint=Path("growth.safetensors")).listener is None
+        True
     """
 
     listener: GrowthListener | None = None

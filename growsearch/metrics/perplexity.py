@@ -14,6 +14,12 @@ def perplexity(nats: float, tokens: int) -> float:
     Args:
         nats: negative log-likelihood of the whole text.
         tokens: how many words it has.
+
+    Example:
+        >>> import math
+        >>> from growsearch.metrics import perplexity
+        >>> round(perplexity(nats=3 * math.log(10), tokens=3), 3)
+        10.0
     """
     mean = nats / tokens
     return math.exp(mean) if mean <= _MAX_NATS else math.inf

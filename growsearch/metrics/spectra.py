@@ -69,6 +69,13 @@ def layer_spectra(mask: Tensor, weight: Tensor) -> Spectra:
     Args:
         mask: bool, (out, in, ...), True where a weight is active.
         weight: (out, in, ...); masked weights do not count.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.metrics import layer_spectra
+        >>> dense = torch.ones(8, 8)
+        >>> round(layer_spectra(dense.bool(), dense).ramanujan_gap, 3)
+        5.292
     """
     edges = mask.flatten(1).to(torch.float64)
     strength = (weight.detach().abs() * mask).flatten(1).to(torch.float64)
@@ -86,7 +93,18 @@ def layer_spectra(mask: Tensor, weight: Tensor) -> Spectra:
 
 
 def mean_spectra(layers: Mapping[str, Spectra]) -> Spectra:
-    """Return the mean of every figure over the layers that define it; None where none does."""
+    """Return the mean of every figure over the layers that define it; None where none does.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.metrics import layer_spectra, mean_spectra
+        >>> layers = {
+        ...     str(size): layer_spectra(torch.ones(size, size).bool(), torch.ones(size, size))
+        ...     for size in (5, 10)
+        ... }
+        >>> round(mean_spectra(layers).ramanujan_gap, 3)
+        5.0
+    """
     return Spectra(
         **{
             field.name: _mean(getattr(layer, field.name) for layer in layers.values())

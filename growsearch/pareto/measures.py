@@ -17,6 +17,11 @@ class Measure:
 
     ``labels`` None is any.
     ``images`` tells that it changes pixels, so that inputs have to be images (N, C, H, W).
+
+    Example:
+        >>> from growsearch.pareto import MEASURES
+        >>> MEASURES["ece"].title, MEASURES["ece"].direction
+        ('Calibration error (ECE)', 'minimize')
     """
 
     title: str

@@ -27,6 +27,21 @@ class SparseTraining(Hook):
 
     Where the recipe clips gradients, their norm is that of active weights: gradients of masked ones
     move nothing and are zeroed first.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from growsearch.sparsity import SparseTraining, macs_per_weight, make_updater, sparsify
+        >>> module = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
+        >>> masks = sparsify(module, sparsity=0.5, generator=torch.Generator().manual_seed(0))
+        >>> hook = SparseTraining(
+        ...     masks,
+        ...     make_updater("rigl"),
+        ...     macs_per_weight=macs_per_weight(module, (torch.zeros(1, 8),)),
+        ...     interval=10,
+        ... )
+        >>> hook.settings()["interval"], hook.updates
+        (10, 0)
     """
 
     def __init__(

@@ -36,7 +36,13 @@ class Pattern(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Unstructured:
-    """Every weight for itself."""
+    """Every weight for itself.
+
+    Example:
+        >>> from growsearch.sparsity import Unstructured, make_updater
+        >>> make_updater("set", pattern=Unstructured()).pattern
+        Unstructured()
+    """
 
     @property
     def together(self) -> int:

@@ -66,6 +66,18 @@ def check_backbone(below: nn.Module, above: nn.Module, source: str, target: str)
 
     Raises:
         UsageError: naming a layer.
+
+    Example:
+        >>> from torch import nn
+        >>> from growsearch.errors import UsageError
+        >>> from growsearch.tickets import check_backbone
+        >>> below = nn.Sequential(nn.Linear(8, 4), nn.Linear(4, 2))
+        >>> check_backbone(below, nn.Sequential(nn.Linear(8, 4), nn.Linear(4, 5)), "a", "b")
+        >>> try:
+        ...     check_backbone(below, nn.Sequential(nn.ReLU(), nn.Linear(8, 4)), "a", "b")
+        ... except UsageError as error:
+        ...     print(str(error).split(";")[0])
+        space: b has no 0.weight, which a was pretrained with
     """
     remedy = (
         "take a space over the same backbone, such as deeplabv3-resnet50 over resnet50-imagenet"

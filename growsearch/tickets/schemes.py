@@ -29,6 +29,11 @@ class Scheme:
     """A way to draw a ticket.
 
     ``data`` says what it trains on: nothing, the data of the pretraining, or the task's.
+
+    Example:
+        >>> from growsearch.tickets import TICKET_SCHEMES
+        >>> TICKET_SCHEMES["omp"].description
+        'one-shot magnitude pruning of the pretrained weights'
     """
 
     draw: Callable[[Draw], Drawn]
@@ -97,6 +102,19 @@ def draw(
     Raises:
         UsageError: for an unknown scheme, or without what it needs.
         DivergedError: if a loss stops being finite.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.datasets import from_tensors
+        >>> from growsearch.tickets import DrawSettings, draw, pretrain
+        >>> from growsearch.training import Recipe
+        >>> from search_spaces import search_space
+        >>> images = torch.eye(4).repeat(10, 1).view(40, 1, 2, 2)
+        >>> data = from_tensors(images, torch.arange(4).repeat(10))
+        >>> pretrained = pretrain(search_space("mlp-digits"), data, Recipe(epochs=1), seed=0)
+        >>> drawn = draw(pretrained, DrawSettings(scheme="omp", sparsity=0.75))
+        >>> drawn.ticket.zeros / drawn.ticket.weights
+        0.75
     """
     scheme = ticket_scheme(settings.scheme)
     return scheme.draw(
@@ -116,6 +134,11 @@ def ticket_scheme(name: str) -> Scheme:
 
     Raises:
         UsageError: if there is none; the valid ones are listed.
+
+    Example:
+        >>> from growsearch.tickets import ticket_scheme
+        >>> ticket_scheme("imp").data
+        'source'
     """
     if name not in TICKET_SCHEMES:
         raise UsageError(f"scheme: unknown {name!r}; valid: {', '.join(TICKET_SCHEMES)}")

@@ -41,6 +41,12 @@ class TransferSettings:
     ``space`` has the task's networks where they are others than the pretraining's over the same
     backbone, such as a DeepLab-v3 for a class a pixel; all that they have beyond the backbone is
     new, and trained in both modes.
+
+    Example:
+        >>> from growsearch.tickets import TransferSettings
+        >>> from growsearch.training import Recipe
+        >>> TransferSettings(mode="linear", recipe=Recipe(epochs=5)).space is None
+        True
     """
 
     mode: Mode
@@ -87,6 +93,23 @@ def transfer(
     Raises:
         UsageError: if the ticket is of other weights, or does not fit the task's images.
         DivergedError: if the loss stops being finite.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.datasets import from_tensors
+        >>> from growsearch.tickets import DrawSettings, TransferSettings, draw, pretrain, transfer
+        >>> from growsearch.training import Recipe
+        >>> from search_spaces import search_space
+        >>> images = torch.eye(4).repeat(10, 1).view(40, 1, 2, 2)
+        >>> source = from_tensors(images, torch.arange(4).repeat(10))
+        >>> task = from_tensors(images, torch.arange(2).repeat(20))
+        >>> recipe = Recipe(epochs=1)
+        >>> pretrained = pretrain(search_space("mlp-digits"), source, recipe, seed=0)
+        >>> ticket = draw(pretrained, DrawSettings(scheme="omp", sparsity=0.75)).ticket
+        >>> settings = TransferSettings(mode="finetune", recipe=recipe)
+        >>> found = transfer(pretrained, ticket, task, settings)
+        >>> found.model(images[:3]).shape, len(found.history)
+        (torch.Size([3, 2]), 1)
     """
     options = options or TrainingOptions()
     task = task_of(data)

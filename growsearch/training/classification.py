@@ -17,7 +17,16 @@ from growsearch.training.whole_batches import whole_batches
 
 @dataclass(frozen=True, slots=True)
 class Classification(Examples):
-    """Labels are (N,), logits (N, classes); training batches are augmented."""
+    """Labels are (N,), logits (N, classes); training batches are augmented.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.datasets import from_tensors
+        >>> from growsearch.training import Classification
+        >>> data = from_tensors(torch.eye(4).repeat(10, 1), torch.arange(4).repeat(10))
+        >>> Classification(data).steps_per_epoch(batch_size=8)
+        4
+    """
 
     def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[InputsAndTargets]:
         """Yield inputs (N, ...) and labels (N,)."""

@@ -16,7 +16,17 @@ from growsearch.training.whole_batches import random_batch, whole_batches, whole
 
 @dataclass(frozen=True, slots=True)
 class Examples(ABC):
-    """Whole batches in a fresh order every epoch; what is left over waits for the next one."""
+    """Whole batches in a fresh order every epoch; what is left over waits for the next one.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.datasets import from_tensors
+        >>> from growsearch.training import Classification
+        >>> data = from_tensors(torch.eye(4).repeat(10, 1), torch.arange(4).repeat(10))
+        >>> inputs, labels = Classification(data).sample(3, torch.Generator().manual_seed(0))
+        >>> inputs.shape, labels.shape
+        (torch.Size([3, 4]), torch.Size([3]))
+    """
 
     dataset: Dataset
 

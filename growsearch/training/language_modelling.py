@@ -50,6 +50,17 @@ class LanguageModelling:
 
     Raises:
         UsageError: for a text or stretch shorter than a window, or a count below 1.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.datasets import TokenDataset
+        >>> from growsearch.training import LanguageModelling
+        >>> text = torch.arange(100) % 4
+        >>> data = TokenDataset(
+        ...     name="abcd", train=text, validation=text, test=text, vocabulary=("a", "b", "c", "d")
+        ... )
+        >>> LanguageModelling(data=data, window=5, carried=False).steps_per_epoch(batch_size=4)
+        4
     """
 
     data: TokenDataset

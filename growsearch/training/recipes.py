@@ -143,6 +143,12 @@ def published_recipe(name: str, *, epochs: int | None = None) -> Recipe:
 
     Raises:
         UsageError: for an unknown name; the valid ones are listed.
+
+    Example:
+        >>> from growsearch.training import RECIPES, published_recipe
+        >>> recipe = published_recipe("sparse-ift-cifar", epochs=5)
+        >>> recipe.epochs, recipe.batch_size
+        (5, 128)
     """
     if name not in RECIPES:
         raise UsageError(f"recipe: unknown {name!r}; valid: {', '.join(sorted(RECIPES))}")

@@ -22,6 +22,11 @@ class Scores:
 
     ``accuracy`` is the share of targets that have the largest logit. ``perplexity`` is exp(mean
     negative log-likelihood of a target), of language models only.
+
+    Example:
+        >>> from growsearch.training import Scores
+        >>> Scores(accuracy=0.9).perplexity is None
+        True
     """
 
     accuracy: float
@@ -65,7 +70,14 @@ class Task(Protocol):
 
 
 def mean_loss(logits: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
-    """Return the cross-entropy in nats of logits (..., classes), averaged over targets (...)."""
+    """Return the cross-entropy in nats of logits (..., classes), averaged over targets (...).
+
+    Example:
+        >>> import torch
+        >>> from growsearch.training import mean_loss
+        >>> round(float(mean_loss(torch.zeros(3, 4), torch.tensor([0, 1, 2]))), 4)
+        1.3863
+    """
     return F.cross_entropy(
         logits.flatten(0, -2), targets.flatten(), label_smoothing=label_smoothing
     )

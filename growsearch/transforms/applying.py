@@ -31,7 +31,23 @@ _DEFAULT_SIZES = Sizes()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transformed:
-    """A transformed network, how well its MACs match, and what `expand` needs to build it again."""
+    """A transformed network, how well its MACs match, and what `expand` needs to build it again.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from growsearch.transforms import transform
+        >>> module = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 16), nn.Linear(16, 2))
+        >>> found = transform(
+        ...     module,
+        ...     "sparse_parallel",
+        ...     sparsity=0.5,
+        ...     generator=torch.Generator().manual_seed(0),
+        ...     example_inputs=(torch.zeros(1, 8),),
+        ... )
+        >>> found.match.macs, found.match.sparsity
+        (416, 0.5)
+    """
 
     module: nn.Module
     match: MacMatch
@@ -72,6 +88,14 @@ def expand(
         UsageError: for an unknown name or a sparsity outside [0, 1).
         SearchSpaceError: if the transform changes widths and the network does not declare its
             channel groups; `search_spaces.trace_groups` makes it declare them.
+
+    Example:
+        >>> from growsearch.transforms import expand
+        >>> from search_spaces import channel_groups, search_space
+        >>> space = search_space("mlp-digits")
+        >>> dense = space.build(space.largest())
+        >>> [group.size for group in channel_groups(expand(dense, "sparse_wide", 0.75))]
+        [512, 512]
     """
     request = ExpansionRequest(
         module=copy.deepcopy(module),
@@ -116,6 +140,16 @@ def transform(
 
     Raises:
         UsageError: for wrong arguments, or if the dense layers leave no MACs for the others.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from growsearch.transforms import transform
+        >>> module = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 16), nn.Linear(16, 2))
+        >>> example = (torch.zeros(1, 8),)
+        >>> found = transform(module, "sparse_parallel", sparsity=0.5, example_inputs=example)
+        >>> found.match.within_tolerance, found.match.zeros
+        (True, {'2.branches.0.weight': 128, '2.branches.1.weight': 128})
     """
     settings = SparseSettings(
         sparsity=sparsity,
@@ -228,7 +262,18 @@ def apply(
     dense_ends: bool = True,
     batch: Batch | None = None,
 ) -> nn.Module:
-    """Return the network of `transform`, which has the same arguments and errors."""
+    """Return the network of `transform`, which has the same arguments and errors.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from growsearch.transforms import apply
+        >>> module = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 16), nn.Linear(16, 2))
+        >>> example = (torch.zeros(1, 8),)
+        >>> sparse = apply(module, "sparse_parallel", sparsity=0.5, example_inputs=example)
+        >>> sparse(torch.zeros(3, 8)).shape
+        torch.Size([3, 2])
+    """
     return transform(
         module,
         name,

@@ -26,6 +26,12 @@ class MacMatch:
     ``zeros`` are by parameter name; ``weights`` and ``sparsity`` are of the masked layers together;
     MACs are of one example. Where the network gets sparser during training, ``zeros`` are those it
     starts with, and MACs are sums over all ``steps`` of the run.
+
+    Example:
+        >>> from growsearch.transforms import MacMatch
+        >>> match = MacMatch(zeros={"fc": 30}, weights=40, macs=1000, target_macs=1000)
+        >>> match.sparsity, match.within_tolerance
+        (0.75, True)
     """
 
     zeros: Mapping[str, int]
@@ -92,6 +98,15 @@ def match_macs(
 
     Raises:
         UsageError: if the dense layers alone exceed the target, or all weights do not reach it.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from growsearch.transforms import match_macs
+        >>> module = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 2))
+        >>> match = match_macs(module, (torch.zeros(1, 8),), target_macs=40)
+        >>> match.macs, match.sparsity
+        (40, 0.75)
     """
     profile = MacProfile.of(module, example_inputs)
     excluded = frozenset(exclude)

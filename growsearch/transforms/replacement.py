@@ -84,6 +84,15 @@ def draw_weights(module: nn.Module) -> None:
     """Initialise a transform's new layers, with no weight that a count takes for a masked one.
 
     See `initialise_network`; no weight is exactly 0.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.transforms import draw_weights
+        >>> layer = torch.nn.Linear(4, 2)
+        >>> _ = layer.weight.data.zero_()
+        >>> draw_weights(layer)
+        >>> int(layer.weight.count_nonzero())
+        8
     """
     initialise_network(module)
     for parameter in module.parameters():

@@ -24,6 +24,13 @@ class Budget:
 
     Raises:
         UsageError: if not exactly one is given, or a value is out of range.
+
+    Example:
+        >>> from growsearch.growth import Budget
+        >>> Budget(parameters=0.25).limit(full=1000, least=10)
+        250
+        >>> Budget(latency_s=0.002, device="wafer-cs2").metric
+        'latency'
     """
 
     parameters: float | int | None = None

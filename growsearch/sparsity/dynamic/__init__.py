@@ -46,6 +46,15 @@ def make_updater(
 
     Raises:
         UsageError: for an unknown name, an option that the method does not have, or one missing.
+
+    Example:
+        >>> from growsearch.sparsity import MASK_UPDATERS, CubicSchedule, make_updater
+        >>> list(MASK_UPDATERS)
+        ['static', 'set', 'rigl', 'granet', 'gmp']
+        >>> make_updater("rigl", alpha=0.2).alpha
+        0.2
+        >>> make_updater("granet", schedule=CubicSchedule(final=0.9)).needs_gradients
+        True
     """
     if name not in MASK_UPDATERS:
         raise UsageError(f"updater: unknown {name!r}; valid: {', '.join(MASK_UPDATERS)}")
