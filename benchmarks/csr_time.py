@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.linear_model import LinearRegression
 from torch import nn
 
 from cost_models.errors import CostModelError
@@ -25,6 +24,7 @@ from cost_models.executors.csr_layers import (
     CsrPointwiseConv2d,
     CsrTapsConv2d,
 )
+from cost_models.profiling.nonnegative_least_squares import nonnegative_least_squares
 
 # One column is a product with a vector, another kernel of the library's with another speed.
 VECTOR = "csr-vector"
@@ -104,14 +104,9 @@ def _fit(timed: Sequence[TimedWork]) -> tuple[float, ...]:
         raise CostModelError(
             f"kernel {timed[0].work.kernel!r}: {len(timed)} timed layers, four coefficients need 4"
         )
-    # Each row divided by its time: the residual is then the relative error.
-    rows = np.array([np.array(each.work.features) / each.seconds for each in timed])
-    # Terms differ by many orders of magnitude, which the solver's stopping rule would notice.
-    scale = rows.max(axis=0)
-    scale[scale == 0] = 1.0
-    solver = LinearRegression(positive=True, fit_intercept=False)
-    solver.fit(rows / scale, np.ones(len(rows)))
-    return tuple(float(value) for value in solver.coef_ / scale)
+    work = np.array([each.work.features for each in timed])
+    seconds = np.array([each.seconds for each in timed])
+    return tuple(nonnegative_least_squares(work, seconds).tolist())
 
 
 def csr_work(layer: nn.Module, input_shape: tuple[int, ...]) -> CsrWork:

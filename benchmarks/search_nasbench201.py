@@ -46,7 +46,7 @@ SHARES = (0.90, 0.95, 0.99)
 REFERENCE_ERROR = 20.0
 LATENCY_PERCENTILE = 95
 # Evaluations at most.
-MOST, MOST_OF_OURS = 300, 120
+MAX_EVALUATIONS, MAX_EVALUATIONS_OF_OURS = 300, 120
 # A trial of 100 M MACs takes 100 simulated seconds.
 MACS_A_SECOND = 1e6
 
@@ -62,7 +62,7 @@ class Task:
 
     @property
     def most(self) -> int:
-        return MOST_OF_OURS if "ehvi" in self.sampler else MOST
+        return MAX_EVALUATIONS_OF_OURS if "ehvi" in self.sampler else MAX_EVALUATIONS
 
     @property
     def key(self) -> dict[str, Any]:
@@ -260,7 +260,7 @@ def main() -> None:
     runs = RunTable(
         arguments.out,
         {
-            "evaluations": {"others": MOST, "ehvi": MOST_OF_OURS},
+            "evaluations": {"others": MAX_EVALUATIONS, "ehvi": MAX_EVALUATIONS_OF_OURS},
             "reference_error": REFERENCE_ERROR,
             "latency_percentile": LATENCY_PERCENTILE,
         },

@@ -1,4 +1,4 @@
-"""What does this network cost on that device? Count it, estimate it, or measure it."""
+"""Cost models of networks on devices: count the work, estimate a time, or measure it."""
 
 import importlib
 from typing import TYPE_CHECKING
@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cost_models.cost import Cost, CostModel, Device, Phase
     from cost_models.counting.operator_call import Operator
-    from cost_models.counting.sparsity_pattern import Dense, NOfM, SparsityPattern, Unstructured
+    from cost_models.counting.sparsity_pattern import (
+        DenseWeight,
+        NOfMWeight,
+        SparsityPattern,
+        UnstructuredWeight,
+    )
     from cost_models.counting.tracing import trace
     from cost_models.counting.training_work import rigl_step_macs, training_macs
     from cost_models.counting.transformer import TransformerShape, transformer_workload
@@ -39,7 +44,7 @@ _HOME = {
     "CostModel": "cost",
     "CostModelError": "errors",
     "DEVICES": "registry",
-    "Dense": "counting.sparsity_pattern",
+    "DenseWeight": "counting.sparsity_pattern",
     "Device": "cost",
     "HostNoise": "measuring.machine_noise",
     "LatencyProfile": "profiling.latency_profile",
@@ -47,7 +52,7 @@ _HOME = {
     "LayerWork": "counting.workload",
     "MachineLock": "measuring.machine_lock",
     "Measurement": "measurement",
-    "NOfM": "counting.sparsity_pattern",
+    "NOfMWeight": "counting.sparsity_pattern",
     "NoisyMeasurementError": "errors",
     "Operator": "counting.operator_call",
     "Phase": "cost",
@@ -58,7 +63,7 @@ _HOME = {
     "SparsityPattern": "counting.sparsity_pattern",
     "TransformerShape": "counting.transformer",
     "UnknownNameError": "errors",
-    "Unstructured": "counting.sparsity_pattern",
+    "UnstructuredWeight": "counting.sparsity_pattern",
     "UnsupportedLayerError": "errors",
     "Workload": "counting.workload",
     "available_devices": "measuring.availability",
@@ -83,7 +88,7 @@ __all__ = [
     "Cost",
     "CostModel",
     "CostModelError",
-    "Dense",
+    "DenseWeight",
     "Device",
     "HostNoise",
     "LatencyProfile",
@@ -91,7 +96,7 @@ __all__ = [
     "LayerWork",
     "MachineLock",
     "Measurement",
-    "NOfM",
+    "NOfMWeight",
     "NoisyMeasurementError",
     "Operator",
     "Phase",
@@ -102,7 +107,7 @@ __all__ = [
     "SparsityPattern",
     "TransformerShape",
     "UnknownNameError",
-    "Unstructured",
+    "UnstructuredWeight",
     "UnsupportedLayerError",
     "Workload",
     "available_devices",

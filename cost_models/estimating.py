@@ -23,6 +23,14 @@ def estimate(
         CostModelError: the device is measured rather than estimated, or the batch is empty.
         ProfileError: the profile was not measured for this phase or batch size.
         UnsupportedLayerError: the device's model cannot cost a layer.
+
+    Example:
+        >>> import torch
+        >>> from cost_models import estimate, trace
+        >>> work = trace(torch.nn.Linear(8, 4), (torch.zeros(1, 8),))
+        >>> cost = estimate(work, device="wafer-cs2", batch_size=256, phase="inference")
+        >>> cost.method, cost.dense_macs
+        ('analytic', 8192)
     """
     if phase not in PHASES:
         raise unknown_name("phase", phase, PHASES)

@@ -1,4 +1,4 @@
-"""Devices and cost models by name."""
+"""Devices and cost models by name: DEVICES and COST_MODELS."""
 
 from cost_models.analytic.wafer import WaferCostModel
 from cost_models.cost import CostModel, Device

@@ -1,4 +1,4 @@
-"""What can be wrong with an architecture or a search space, said in one line."""
+"""Error of an architecture or a search space, said in one line."""
 
 
 class SearchSpaceError(Exception):

@@ -1,4 +1,4 @@
-"""Which search spaces are there? One line a space."""
+"""Registry of search spaces, SEARCH_SPACES: one line a space."""
 
 from __future__ import annotations
 
@@ -268,10 +268,20 @@ SEARCH_SPACES: dict[str, SearchSpace] = {space.name: space for space in _SPACES}
 
 
 def search_space(name: str) -> SearchSpace:
-    """Return the space called ``name``, or that of own code, "module:attribute" (own_space.py).
+    """Return the space called ``name``, or that of own code, "module:attribute" (traced_space.py).
 
     Raises:
         SearchSpaceError: if there is none; the message lists the valid names.
+
+    Example:
+        >>> import torch
+        >>> from search_spaces import search_space
+        >>> space = search_space("mlp-digits")
+        >>> space.input_shape, space.num_classes
+        ((1, 8, 8), 10)
+        >>> module = space.build(space.sample(torch.Generator().manual_seed(0)))
+        >>> module(torch.zeros(2, 1, 8, 8)).shape
+        torch.Size([2, 10])
     """
     if is_own(name):
         return cast(SearchSpace, own_space(name))

@@ -1,4 +1,4 @@
-"""Which channels must be resized together, in a network that does not say so itself?
+"""Channel groups by tracing, for a network that does not declare them.
 
 The network runs once under autograd, and Torch-Pruning (Fang et al. 2023, "DepGraph") reads the
 layers that depend on each other off the graph. What it finds is kept only if it can be resized.

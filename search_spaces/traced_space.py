@@ -1,4 +1,4 @@
-"""A person's own network as a search space: its channel groups are found by tracing it."""
+"""Search space of a person's own network, whose channel groups are found by tracing it."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from search_spaces.channel_groups import (
     resize,
 )
 from search_spaces.errors import SearchSpaceError
+from search_spaces.randomness import random_state_kept
 from search_spaces.trace_groups import declare_groups, trace_groups
 from search_spaces.user_code import arguments_for, find, pinned
 from search_spaces.width_space import WidthSpace
@@ -105,7 +106,7 @@ def own_space(name: str) -> Any:
 def _groups(space: OwnSpace) -> tuple[ChannelGroup, ...]:
     """Trace the network once for a data set, and check that it fits the data."""
     # A trace must not move the seed of the trial that asks for it.
-    with torch.random.fork_rng(devices=[]):
+    with random_state_kept():
         module = space.fresh()
         inputs = space.example_inputs(_TRACED_BATCH)
         _check_output(space, module, inputs)

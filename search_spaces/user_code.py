@@ -1,4 +1,4 @@
-"""How is a person's own code named, found and known again? As "module:attribute@hash"."""
+"""A person's own code by name, "module:attribute@hash": how is it found and known again?"""
 
 from __future__ import annotations
 

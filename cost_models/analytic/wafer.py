@@ -1,4 +1,4 @@
-"""How long does a network take on a wafer-scale machine that streams its weights in?
+"""Analytic latency model of a wafer-scale machine that streams its weights in.
 
     T         = sum over layers of max(T_compute, T_stream) + layers * t0
     T_compute = FLOPs / (S(s) * efficiency * peak)      S = 1 for what has no sparse weight
@@ -49,7 +49,7 @@ class WaferCostModel:
         Raises `UnsupportedLayerError` for recurrent layers: their steps wait for each other, and
         no public figure says how long.
         """
-        fit = calibrate(device.calibration)
+        fit = fit_wafer(device.calibration)
         step = _Step(
             device=device,
             speed_up=fit.speed_up if self.skips_zeros else NO_SPARSITY_SUPPORT,
@@ -145,7 +145,7 @@ class _Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
+class WaferFit:
     """A fitted S(s) and the worst relative miss seen, points it was not fitted on included."""
 
     speed_up: SpeedUp
@@ -153,9 +153,9 @@ class Calibration:
 
 
 @lru_cache
-def calibrate(
+def fit_wafer(
     points: tuple[CalibrationPoint, ...], reference: TransformerShape = REFERENCE
-) -> Calibration:
+) -> WaferFit:
     """Fit S(s) on published relative times of a dense `reference` and its Sparse Wide forms.
 
     The miss is the worst over all points and over each inner point when it is held out: a fit is
@@ -168,7 +168,7 @@ def calibrate(
     for held_out in sorted(points, key=lambda point: point.sparsity)[1:-1]:
         others = tuple(point for point in points if point != held_out)
         misses.append(_miss(held_out, _fit(others, reference), reference))
-    return Calibration(speed_up, max(misses))
+    return WaferFit(speed_up, max(misses))
 
 
 def _fit(points: tuple[CalibrationPoint, ...], reference: TransformerShape) -> SpeedUp:

@@ -1,4 +1,4 @@
-"""How much faster do zeros make a layer, judging by published points?
+"""Speed-up by sparsity: how much faster do zeros make a layer, judging by published points?
 
     S(s) = max(1, min(1 / ((1 - s) p), S_max))
 

@@ -1,4 +1,4 @@
-"""Which parts of fvcore are used? Only these, imported without the warnings of their import."""
+"""The parts of fvcore that are used, imported without the warnings of their import."""
 
 import warnings
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Which tensor does a value of a traced graph hold, if the network's input plays no part in it?
+"""Constant folding in traced graphs: the tensor of a value that no input plays a part in.
 
 A weight is not always a bare parameter: it may be transposed, sliced or multiplied by a mask
 first. Folding such expressions shows the zeros that the operator really meets.

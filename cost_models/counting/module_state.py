@@ -1,4 +1,4 @@
-"""How is a module looked at without leaving a trace in it?"""
+"""Module state kept: a module is looked at without leaving a trace in it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ def untouched(module: nn.Module) -> Iterator[nn.Module]:
     hooks = [
         (getattr(part, kind), dict(getattr(part, kind))) for part in modules for kind in _HOOKS
     ]
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+    with torch.random.fork_rng(devices=_devices_in_use()):
         try:
             yield module.eval()
         finally:
@@ -32,6 +32,16 @@ def untouched(module: nn.Module) -> Iterator[nn.Module]:
             for current, before in hooks:
                 current.clear()
                 current.update(before)
+
+
+def _devices_in_use() -> range:
+    """Return the accelerators' indices. Asking one that nothing has used yet would start it."""
+    kind = torch.accelerator.current_accelerator()
+    if kind is None:
+        return range(0)
+    module = torch.get_device_module(kind)
+    in_use = getattr(module, "is_initialized", lambda: True)()
+    return range(module.device_count() if in_use else 0)
 
 
 def _copy(value: Tensor | None) -> tuple[int, Tensor] | None:

@@ -1,4 +1,4 @@
-"""Which operator does a network call, on tensors of which sizes? Enough to call it again alone."""
+"""Operator calls: an operator and its tensors' sizes, enough to call it again alone."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""How many MACs does one operator of a traced graph do, and with which weights?
+"""MAC counts of operators: how many MACs does one do in a traced graph, and with which weights?
 
 One entry of `COUNTED` an operator: from its graph inputs and outputs to a `Work`. MACs are for the
 whole traced batch; one fused multiply-add is one. Activation functions and biases count 0.

@@ -1,4 +1,4 @@
-"""Which operators does a traced graph call? Read off its nodes, to be called again later."""
+"""Operator recording: the calls of a traced graph, read off its nodes to be repeated later."""
 
 from dataclasses import dataclass, field
 from typing import Any

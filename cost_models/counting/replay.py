@@ -1,4 +1,4 @@
-"""How is a recorded operator called again, alone, on tensors of the same sizes?"""
+"""Operator replay: a recorded operator called again, alone, on tensors of the same sizes."""
 
 import math
 from collections.abc import Callable

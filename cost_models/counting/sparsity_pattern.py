@@ -1,4 +1,4 @@
-"""How are the zeros of a weight arranged?"""
+"""Sparsity patterns of weights: dense, unstructured or N:M, as the zeros are found to lie."""
 
 from __future__ import annotations
 
@@ -18,8 +18,14 @@ _TAKEN = 0.9
 
 
 @dataclass(frozen=True, slots=True)
-class Dense:
-    """No zeros worth naming: a device runs the weight as it is."""
+class DenseWeight:
+    """No zeros worth naming: a device runs the weight as it is.
+
+    Example:
+        >>> from cost_models import DenseWeight
+        >>> DenseWeight().sparsity
+        0.0
+    """
 
     @property
     def sparsity(self) -> float:
@@ -28,23 +34,41 @@ class Dense:
 
 
 @dataclass(frozen=True, slots=True)
-class Unstructured:
-    """Zeros anywhere; `sparsity` is the fraction of zeros, in (0, 1]."""
+class UnstructuredWeight:
+    """Zeros anywhere; `sparsity` is the fraction of zeros, in (0, 1].
+
+    Example:
+        >>> import torch
+        >>> from cost_models import trace
+        >>> layer = torch.nn.Linear(4, 2, bias=False)
+        >>> _ = torch.nn.init.ones_(layer.weight).data.view(-1)[:3].zero_()
+        >>> trace(layer, (torch.zeros(1, 4),)).layers[0].pattern
+        UnstructuredWeight(sparsity=0.375)
+    """
 
     sparsity: float
 
     def __post_init__(self) -> None:
         if not 0.0 < self.sparsity <= 1.0:
             raise CostModelError(
-                f"Unstructured.sparsity = {self.sparsity}: must lie in (0, 1]; use Dense() for 0"
+                f"UnstructuredWeight.sparsity = {self.sparsity}: must lie in (0, 1]; "
+                "use DenseWeight() for 0"
             )
 
 
 @dataclass(frozen=True, slots=True)
-class NOfM:
+class NOfMWeight:
     """At most `n` non-zeros in every `m` neighbours along a row of the weight matrix.
 
     The matrix of a weight (out, in, kh, kw) is (out, in kh kw).
+
+    Example:
+        >>> from cost_models import NOfMWeight
+        >>> two_of_four = NOfMWeight(2, 4)
+        >>> two_of_four.sparsity
+        0.5
+        >>> NOfMWeight(1, 2).implies(two_of_four), NOfMWeight(4, 8).implies(two_of_four)
+        (True, False)
     """
 
     n: int
@@ -53,7 +77,7 @@ class NOfM:
     def __post_init__(self) -> None:
         if not 1 <= self.n < self.m:
             raise CostModelError(
-                f"NOfM({self.n}, {self.m}): need 1 <= n < m; use Dense() for n = m"
+                f"NOfMWeight({self.n}, {self.m}): need 1 <= n < m; use DenseWeight() for n = m"
             )
 
     @property
@@ -61,7 +85,7 @@ class NOfM:
         """Fraction of the weight that the pattern makes zero: 1 - n / m."""
         return 1.0 - self.n / self.m
 
-    def implies(self, other: NOfM) -> bool:
+    def implies(self, other: NOfMWeight) -> bool:
         """Say whether every weight of this pattern has the `other` too, groups laid from 0."""
         if other.m % self.m == 0:
             return self.n * (other.m // self.m) <= other.n
@@ -69,12 +93,12 @@ class NOfM:
         return self.m % other.m == 0 and min(self.n, other.m) <= other.n
 
 
-SparsityPattern: TypeAlias = Dense | Unstructured | NOfM
+SparsityPattern: TypeAlias = DenseWeight | UnstructuredWeight | NOfMWeight
 
 
 def pattern_of(elements: int, nonzeros: int) -> SparsityPattern:
     """Read the pattern off a weight's element and non-zero counts."""
-    return Dense() if nonzeros == elements else Unstructured(1.0 - nonzeros / elements)
+    return DenseWeight() if nonzeros == elements else UnstructuredWeight(1.0 - nonzeros / elements)
 
 
 def pattern_of_weight(weight: Tensor) -> SparsityPattern:
@@ -89,11 +113,11 @@ def pattern_of_weight(weight: Tensor) -> SparsityPattern:
     for m in _GROUPS:
         n = _fullest_group(weight, m)
         if n is not None and n < m and nonzeros * m >= _TAKEN * n * weight.numel():
-            return NOfM(n, m)
+            return NOfMWeight(n, m)
     return pattern_of(weight.numel(), nonzeros)
 
 
-def holds(pattern: NOfM, weight: Tensor) -> bool:
+def holds(pattern: NOfMWeight, weight: Tensor) -> bool:
     """Say whether a weight (out, in, ...) keeps an N:M pattern, and falls into whole groups."""
     fullest = _fullest_group(weight, pattern.m)
     return fullest is not None and fullest <= pattern.n
@@ -110,11 +134,11 @@ def _fullest_group(weight: Tensor, m: int) -> int | None:
 def pattern_to_json(pattern: SparsityPattern) -> dict[str, Any]:
     """Turn a pattern into plain data."""
     match pattern:
-        case Dense():
+        case DenseWeight():
             return {"kind": "dense"}
-        case Unstructured(sparsity=sparsity):
+        case UnstructuredWeight(sparsity=sparsity):
             return {"kind": "unstructured", "sparsity": sparsity}
-        case NOfM(n=n, m=m):
+        case NOfMWeight(n=n, m=m):
             return {"kind": "n-of-m", "n": n, "m": m}
 
 
@@ -122,11 +146,11 @@ def pattern_from_json(data: Mapping[str, Any]) -> SparsityPattern:
     """Read a pattern back; raises `CostModelError` for a kind that does not exist."""
     match data.get("kind"):
         case "dense":
-            return Dense()
+            return DenseWeight()
         case "unstructured":
-            return Unstructured(float(data["sparsity"]))
+            return UnstructuredWeight(float(data["sparsity"]))
         case "n-of-m":
-            return NOfM(int(data["n"]), int(data["m"]))
+            return NOfMWeight(int(data["n"]), int(data["m"]))
         case kind:
             raise CostModelError(
                 f"sparsity pattern kind {kind!r}: valid kinds are dense, unstructured, n-of-m"

@@ -1,4 +1,4 @@
-"""What work does this module do on this example input?"""
+"""Tracing a module on an example input: the work that it does, layer by layer."""
 
 import logging
 import math
@@ -50,6 +50,17 @@ def trace(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> Workload:
     Raises:
         UnsupportedLayerError: an operator may do MACs but has no count, or a weight is not strided.
         CostModelError: the inputs are not a tuple of tensors, or the module cannot be traced.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from cost_models import trace
+        >>> module = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
+        >>> work = trace(module, (torch.zeros(1, 8),))
+        >>> work.dense_macs, work.parameters
+        (40, 46)
+        >>> [(layer.name, layer.dense_macs) for layer in work.layers]
+        [('0', 32), ('2', 8)]
     """
     _check(module, example_inputs)
     graph = GraphValues(module, len(example_inputs))

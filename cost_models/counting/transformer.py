@@ -1,4 +1,4 @@
-"""What work does a GPT-like transformer do, without building it?"""
+"""Workload of a GPT-like transformer, without building it."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,14 @@ _BYTES = 2  # 16-bit weights and activations, as such networks are trained
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransformerShape:
-    """Sizes of a decoder-only transformer; `hidden` is the feed-forward width, `width` d_model."""
+    """Sizes of a decoder-only transformer; `hidden` is the feed-forward width, `width` d_model.
+
+    Example:
+        >>> from cost_models import TransformerShape
+        >>> shape = TransformerShape(layers=2, width=8, hidden=32, sequence=4, vocabulary=10)
+        >>> shape.widened(sparsity=0.75).width
+        16
+    """
 
     layers: int
     width: int
@@ -37,6 +44,14 @@ def transformer_workload(shape: TransformerShape, *, sparsity: float = 0.0) -> W
 
     Attention has no weights and stays dense; so do the embedding and the vocabulary layer, which
     share one matrix. Attention is counted over the whole square, a causal mask not taken off.
+
+    Example:
+        >>> from cost_models import TransformerShape, transformer_workload
+        >>> shape = TransformerShape(layers=1, width=8, hidden=32, sequence=4, vocabulary=10)
+        >>> transformer_workload(shape).dense_macs
+        3648
+        >>> transformer_workload(shape, sparsity=0.5).effective_macs
+        2112
     """
     _checked(sparsity)
     layers = [work for index in range(shape.layers) for work in _block(shape, index, sparsity)]

@@ -1,4 +1,4 @@
-"""What has to be computed to run a network on one example?"""
+"""Workload: what has to be computed to run a network on one example, as plain data."""
 
 import json
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Any
 
 from cost_models.counting.operator_call import Operator
 from cost_models.counting.sparsity_pattern import (
-    Dense,
+    DenseWeight,
     SparsityPattern,
     pattern_from_json,
     pattern_to_json,
@@ -26,6 +26,18 @@ class LayerWork:
     included. `dense_macs` counts every product; `effective_macs` leaves out those with a zero
     weight. A parameter that several layers use is charged to the first of them only, so
     `parameters` may be 0 where `weight_elements` is not.
+
+    Example:
+        >>> from cost_models import LayerWork
+        >>> LayerWork(
+        ...     name="fc",
+        ...     kind="linear",
+        ...     dense_macs=8,
+        ...     effective_macs=2,
+        ...     weight_elements=8,
+        ...     weight_nonzeros=2,
+        ... ).density
+        0.25
     """
 
     name: str
@@ -43,7 +55,7 @@ class LayerWork:
     nonzero_parameters: int = 0
     weight_bytes: int = 0
     activation_bytes: int = 0
-    pattern: SparsityPattern = Dense()  # noqa: RUF009 - frozen and without state
+    pattern: SparsityPattern = DenseWeight()  # noqa: RUF009 - frozen and without state
 
     def __post_init__(self) -> None:
         if not 0 <= self.effective_macs <= self.dense_macs:
@@ -72,6 +84,13 @@ class Workload:
     batch size it was traced with. `uncounted` maps an operator that does no MACs to its calls.
     `operators` are all calls in order, those without MACs included, of the whole traced batch; None
     where the work was not traced, or an operator could not be written down.
+
+    Example:
+        >>> import torch
+        >>> from cost_models import Workload, trace
+        >>> work = trace(torch.nn.Linear(8, 4), (torch.zeros(1, 8),))
+        >>> Workload.from_json(work.to_json()) == work
+        True
     """
 
     layers: tuple[LayerWork, ...]

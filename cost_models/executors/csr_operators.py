@@ -1,4 +1,4 @@
-"""Which recorded operators may skip their zeros, in which CSR kernels, and how is one called alone?
+"""CSR forms of recorded operators: which may skip their zeros, and how is one called alone?
 
 The rules are those of `executors.sparse`, read off a call instead of a layer. An operator that a
 network does not call through a plain layer of its own looks the same here and stays dense there.

@@ -1,4 +1,4 @@
-"""Can this process measure on a device, and if not, what is missing?"""
+"""Device availability: can this process measure on a device, and if not, what is missing?"""
 
 import importlib.util
 from functools import lru_cache
@@ -12,12 +12,23 @@ def unavailable(device: str) -> str | None:
     """Say in one line what keeps a device from being used here; None when nothing does.
 
     Analytic devices need nothing. Raises `UnknownNameError` for a name that is no device.
+
+    Example:
+        >>> from cost_models import unavailable
+        >>> unavailable("cpu") is None
+        True
     """
     return _missing(device_named(device))
 
 
 def available_devices() -> dict[str, Device]:
-    """Give the devices that this process can use, by name."""
+    """Give the devices that this process can use, by name.
+
+    Example:
+        >>> from cost_models import available_devices
+        >>> {"cpu", "wafer-cs2"} <= set(available_devices())
+        True
+    """
     return {name: device for name, device in DEVICES.items() if _missing(device) is None}
 
 

@@ -1,4 +1,4 @@
-"""How much energy did a stretch of work take, where this machine can say?
+"""Energy meters: how much energy did a stretch of work take, where this machine can say?
 
 Two counters are read: RAPL for Intel and AMD processors (the kernel's powercap files) and NVML for
 NVIDIA GPUs. Both count the whole package or board, so other work on it is counted too.
@@ -12,17 +12,17 @@ from typing import Any, Protocol
 
 POWERCAP = Path("/sys/class/powercap")
 
-Reading = Mapping[str, int]
+CounterValues = Mapping[str, int]
 
 
 class EnergyMeter(Protocol):
     """A running counter of energy."""
 
-    def read(self) -> Reading:
+    def read(self) -> CounterValues:
         """Read the counters now, by name."""
         ...
 
-    def joules(self, before: Reading, after: Reading) -> float:
+    def joules(self, before: CounterValues, after: CounterValues) -> float:
         """Energy in joules that was used between two readings."""
         ...
 
@@ -32,6 +32,16 @@ class RaplMeter:
     """Processor packages of the powercap folder: path of each energy file, and its range.
 
     The counters are in microjoules and start again from 0 past their range.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from cost_models import RaplMeter
+        >>> _ = Path("energy_uj").write_text("1000000")
+        >>> meter = RaplMeter(files={"package": Path("energy_uj")}, ranges_uj={"package": 2**32})
+        >>> before = meter.read()
+        >>> _ = Path("energy_uj").write_text("3500000")
+        >>> meter.joules(before, meter.read())
+        2.5
     """
 
     files: Mapping[str, Path]
@@ -53,11 +63,11 @@ class RaplMeter:
             files[domain.name] = domain / "energy_uj"
         return cls(files=files, ranges_uj=ranges) if files else None
 
-    def read(self) -> Reading:
+    def read(self) -> CounterValues:
         """Read each package's counter in microjoules."""
         return {name: int(path.read_text()) for name, path in self.files.items()}
 
-    def joules(self, before: Reading, after: Reading) -> float:
+    def joules(self, before: CounterValues, after: CounterValues) -> float:
         """Sum over packages; a counter that went down has passed its range once."""
         used = 0
         for name, start in before.items():
@@ -93,15 +103,22 @@ class NvmlMeter:
             return None
         return meter
 
-    def read(self) -> Reading:
+    def read(self) -> CounterValues:
         """Read the board's counter in millijoules."""
         return {"gpu": self.nvml.nvmlDeviceGetTotalEnergyConsumption(self.handle)}
 
-    def joules(self, before: Reading, after: Reading) -> float:
+    def joules(self, before: CounterValues, after: CounterValues) -> float:
         """Difference of the readings."""
         return (after["gpu"] - before["gpu"]) / 1e3
 
 
 def energy_meter(accelerator: str | None = None, powercap: Path = POWERCAP) -> EnergyMeter | None:
-    """Give the meter of the processor, or of the GPU for accelerator "cuda"; None without one."""
+    """Give the meter of the processor, or of the GPU for accelerator "cuda"; None without one.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from cost_models import energy_meter
+        >>> print(energy_meter(powercap=Path("no such folder")))
+        None
+    """
     return NvmlMeter.find() if accelerator == "cuda" else RaplMeter.find(powercap)

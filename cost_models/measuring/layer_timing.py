@@ -1,4 +1,4 @@
-"""Which layers take the time of a forward pass? Every layer is timed inside the whole pass."""
+"""Layer times: the share of every layer in a forward pass, timed inside the whole pass."""
 
 import statistics
 import time
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from cost_models.counting.module_state import untouched
 
 _WARM_UP_RUNS = 3
-_FEWEST, _MOST = 7, 100
+_MIN_PASSES, _MAX_PASSES = 7, 100
 
 
 def layer_shares(
@@ -31,6 +31,15 @@ def layer_shares(
 
     Returns:
         Shares by path in `module`.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from cost_models import layer_shares
+        >>> module = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
+        >>> shares = layer_shares(module, (torch.zeros(1, 8),), budget_s=0.01)
+        >>> list(shares), sum(shares.values()) <= 1
+        (['0', '2'], True)
     """
     clock = _Clock()
     handles = [h for name, layer in _layers(module).items() for h in clock.listen(name, layer)]
@@ -63,7 +72,7 @@ def _passes(
     """Return the seconds of every pass, and those of each layer in it."""
     passes: list[tuple[float, dict[str, float]]] = []
     end = time.perf_counter() + budget_s
-    while len(passes) < _FEWEST or (len(passes) < _MOST and time.perf_counter() < end):
+    while len(passes) < _MIN_PASSES or (len(passes) < _MAX_PASSES and time.perf_counter() < end):
         clock.seconds = defaultdict(float)
         start = time.perf_counter()
         module(*inputs)

@@ -1,4 +1,4 @@
-"""How does one process measure alone on a machine where others train?
+"""Machine lock: how does one process measure alone on a machine where others train?
 
 A readers-writer lock for the whole host, made of two files locked with flock(2). Training passes
 the turnstile and enters the room, shared, at every step; a measurer holds the turnstile, so that
@@ -23,6 +23,15 @@ class MachineLock:
     The folder must be on a local disk of the host: one folder a host. Shared sections may be
     nested in a thread; measuring inside one, or the other way round, raises `CostModelError`, as
     it would wait for itself.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from cost_models import MachineLock
+        >>> lock = MachineLock(Path("."))
+        >>> with lock.shared():
+        ...     training = "beside others"
+        >>> with lock.exclusive():
+        ...     measuring = "alone"
     """
 
     def __init__(self, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""How far can a time that is measured on this machine now be trusted?
+"""Machine noise: how far can a time that is measured on this machine now be trusted?
 
 Two kernels that always do the same work are timed again and again, turn by turn: one that only
 computes, one that only moves memory. Whatever their times differ by is the machine's doing.
@@ -14,7 +14,7 @@ from cost_models.errors import CostModelError
 from cost_models.measurement import LOW, quantile, repeat_noise
 
 _SAMPLE_S = 2e-3
-_FEWEST = 16
+_MIN_TURNS = 16
 _SIDE = 192  # three such matrices stay in a core's cache
 _COPIED_BYTES = 2**24  # more than a core's cache holds
 # Beyond these the figures of a search would rank networks by chance.
@@ -84,6 +84,12 @@ def host_noise(budget_s: float = 2.0, threads: int = 1) -> HostNoise:
 
     Raises:
         CostModelError: `budget_s` is not above 0, or `threads` below 1.
+
+    Example:
+        >>> from cost_models import host_noise
+        >>> noise = host_noise(budget_s=0.01)
+        >>> noise.verdict.split(":")[0] in ("quiet", "disturbed")
+        True
     """
     if threads < 1 or not budget_s > 0:
         raise CostModelError(
@@ -103,7 +109,7 @@ def _measured(budget_s: float, threads: int) -> HostNoise:
     repeats = {name: _calibrated(kernel) for name, kernel in kernels.items()}
     samples: dict[str, list[tuple[float, float]]] = {name: [] for name in kernels}
     deadline, turns = time.perf_counter() + budget_s, 0
-    while turns < _FEWEST or time.perf_counter() < deadline:
+    while turns < _MIN_TURNS or time.perf_counter() < deadline:
         for name, kernel in kernels.items():
             samples[name].append(_timed(kernel, repeats[name]))
         turns += 1

@@ -1,4 +1,4 @@
-"""How long does a forward pass of this module really take on a device of this machine?
+"""Latency measurement of a module's forward pass on a device of this machine.
 
 Candidates are interleaved, so that a slow moment of the machine meets all of them. One thread by
 default: on a busy machine a second one waits at barriers and triples the time.
@@ -24,10 +24,10 @@ from cost_models.registry import device_named
 
 _WARM_UP_RUNS = 3
 _SAMPLE_S = 1e-3  # shorter samples would measure the clock
-_FEWEST = 12
+_MIN_SAMPLES = 12
 _ATTEMPTS = 3
 
-Candidate = tuple[nn.Module, tuple[Tensor, ...]]
+ModuleAndInputs = tuple[nn.Module, tuple[Tensor, ...]]
 
 
 def measure(
@@ -39,7 +39,16 @@ def measure(
     budget_s: float = 0.3,
     max_noise: float | None = 0.25,
 ) -> Measurement:
-    """Time a module's forward pass in eval mode; see `measure_interleaved`."""
+    """Time a module's forward pass in eval mode; see `measure_interleaved`.
+
+    Example:
+        >>> import torch
+        >>> from cost_models import measure
+        >>> module, inputs = torch.nn.Linear(8, 4), (torch.zeros(1, 8),)
+        >>> found = measure(module, inputs, device="cpu", budget_s=0.01, max_noise=None)
+        >>> 0 < found.low_s <= found.median_s <= found.high_s
+        True
+    """
     candidates = {"module": (module, example_inputs)}
     return measure_interleaved(
         candidates, device=device, threads=threads, budget_s=budget_s, max_noise=max_noise
@@ -47,7 +56,7 @@ def measure(
 
 
 def measure_interleaved(
-    candidates: Mapping[str, Candidate],
+    candidates: Mapping[str, ModuleAndInputs],
     *,
     device: str = "cpu",
     threads: int = 1,
@@ -70,6 +79,19 @@ def measure_interleaved(
         UnknownNameError: no such device.
         CostModelError: the device or a network cannot be measured here, a translated network does
             not compute what torch does, or an argument is out of range.
+
+    Example:
+        >>> import torch
+        >>> from cost_models import measure_interleaved
+        >>> inputs = (torch.zeros(1, 8),)
+        >>> modules = {"narrow": torch.nn.Linear(8, 4), "wide": torch.nn.Linear(8, 64)}
+        >>> found = measure_interleaved(
+        ...     {name: (module, inputs) for name, module in modules.items()},
+        ...     budget_s=0.01,
+        ...     max_noise=None,
+        ... )
+        >>> list(found), found["wide"].batch_size
+        (['narrow', 'wide'], 1)
     """
     target = _measured_device(device)
     executor = EXECUTORS[target.executor or ""]
@@ -106,7 +128,7 @@ def _measured_device(name: str) -> Device:
 
 
 def _check(
-    candidates: Mapping[str, Candidate],
+    candidates: Mapping[str, ModuleAndInputs],
     executor: Executor,
     device: str,
     threads: int,
@@ -164,7 +186,7 @@ class _Run:
         return clock(self.prepared.call, self.repeats)
 
     def count(self, budget_s: float) -> int:
-        return max(_FEWEST, int(budget_s / self.sample_s))
+        return max(_MIN_SAMPLES, int(budget_s / self.sample_s))
 
     def sample(self, meter: EnergyMeter | None) -> None:
         before = meter.read() if meter else {}

@@ -1,4 +1,4 @@
-"""How is a device profiled? Draw networks, choose operators, time all in turn, fit and check."""
+"""Device profiling: draw networks, choose operators, time all in turn, fit and check."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ from cost_models.profiling.records import (
     TimedNetwork,
     TimedOperator,
 )
-from cost_models.profiling.running_minima import Lows
+from cost_models.profiling.running_minima import RunningMinima
 from cost_models.profiling.timing import Timer
 from cost_models.registry import DEVICES, device_named
 
@@ -36,7 +36,7 @@ from cost_models.registry import DEVICES, device_named
 _BY_OPERATOR = ("eager", "sparse")
 # The run may end when its halves agree this well and there were so many passes.
 _SETTLED_NOISE = 0.015
-_FEWEST_PASSES = 10
+_MIN_PASSES = 10
 # Operators are chosen from networks that are neither fitted on nor checked: from so many more
 # operators than wanted, and at most so many networks. So many networks without news end it.
 _CHOICE, _POOL, _WITHOUT_NEWS = 1.5, 80, 6
@@ -159,7 +159,7 @@ class ProfileRun:
     @property
     def settled(self) -> bool:
         """Whether another pass would change little."""
-        return self.timer.passes >= _FEWEST_PASSES and self.noise <= _SETTLED_NOISE
+        return self.timer.passes >= _MIN_PASSES and self.noise <= _SETTLED_NOISE
 
     @property
     def noise(self) -> float:
@@ -186,7 +186,7 @@ class ProfileRun:
         if any(state.get(key) != fresh[key] for key in ("subjects", "operators")):
             return False
         self.timer.resume(
-            _lows(state["networks_s"]), _lows(state["operators_s"]), int(state["passes"])
+            _minima(state["networks_s"]), _minima(state["operators_s"]), int(state["passes"])
         )
         return True
 
@@ -331,11 +331,11 @@ def run_until_settled(
             return
 
 
-def _finite(lows: Lows) -> list[Any]:
-    kept = lows.kept
+def _finite(minima: RunningMinima) -> list[Any]:
+    kept = minima.kept
     return [[[None if v == float("inf") else v for v in half] for half in item] for item in kept]
 
 
-def _lows(data: list[Any]) -> Lows:
+def _minima(data: list[Any]) -> RunningMinima:
     values = [[[float("inf") if v is None else v for v in half] for half in item] for item in data]
-    return Lows.of(torch.tensor(values, dtype=torch.float64).numpy())
+    return RunningMinima.of(torch.tensor(values, dtype=torch.float64).numpy())

@@ -1,4 +1,4 @@
-"""In which kernel would an operator run on a device that skips zeros, and how long would it take?
+"""Kernel choice predicted: dense or skipping zeros, and how long an operator takes so.
 
 As the executor does it: dense, unless another kernel is clearly faster.
 """

@@ -1,4 +1,4 @@
-"""By which numbers are two calls of the same operator told apart?"""
+"""Features of operator calls: the numbers by which two calls of one operator are told apart."""
 
 import math
 from collections.abc import Sequence

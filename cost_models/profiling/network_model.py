@@ -1,4 +1,4 @@
-"""What must a model do that predicts a network's time from the operators it calls?"""
+"""Contract of a model that predicts a network's time from the operators that it calls."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

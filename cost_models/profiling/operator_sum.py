@@ -1,4 +1,4 @@
-"""A network's time as the sum of its operators' times, each timed or predicted by itself."""
+"""Latency as a sum of operators, each timed or predicted by itself."""
 
 import math
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""How is a profile kept in a file? As versioned JSON with the timings themselves, no pickle."""
+"""Profile files: versioned JSON with the timings themselves, no pickle."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -27,6 +27,14 @@ def load_profile(path: str | Path) -> LatencyProfile:
 
     Raises:
         ProfileError: no such file, or it is no profile; the message names key, value and rule.
+
+    Example:
+        >>> from cost_models import ProfileError, load_profile
+        >>> try:
+        ...     load_profile("laptop.json")
+        ... except ProfileError as error:
+        ...     print(str(error).split(";")[0])
+        cannot read profile laptop.json: No such file or directory
     """
     path = Path(path)
     try:

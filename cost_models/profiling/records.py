@@ -1,4 +1,4 @@
-"""What was timed on a device, and under which conditions? The content of a profile's file."""
+"""Profile records: what was timed on a device, and under which conditions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

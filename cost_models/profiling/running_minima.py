@@ -1,4 +1,4 @@
-"""What is the time of something that is timed again and again on a machine with other work?"""
+"""Running minima: the time of something that is timed again and again beside other work."""
 
 from collections.abc import Sequence
 
@@ -11,11 +11,11 @@ KEPT = 3
 
 
 def low_of(samples: Sequence[float]) -> float:
-    """Give the figure of one item's samples that `Lows` gives: the mean of the smallest."""
+    """Give what `RunningMinima` gives of one item's samples: the mean of the smallest."""
     return float(np.mean(sorted(samples)[:KEPT]))
 
 
-class Lows:
+class RunningMinima:
     """The few smallest samples of each item, apart for even and odd passes over all items.
 
     The two halves of the run saw the machine at different moments: how far they disagree is how
@@ -26,7 +26,7 @@ class Lows:
         self._kept = np.full((items, 2, KEPT), np.inf)
 
     @classmethod
-    def of(cls, kept: NDArray[np.float64]) -> "Lows":
+    def of(cls, kept: NDArray[np.float64]) -> "RunningMinima":
         """Take the samples of another run: (items, 2, KEPT), infinite where there is none."""
         lows = cls(len(kept))
         lows._kept[:] = np.sort(kept, axis=2)

@@ -1,4 +1,4 @@
-"""How do the groups' attainment surfaces look? One panel a cost, drawn without a display."""
+"""Picture of the groups' attainment surfaces: one panel a cost, drawn without a display."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does a comparison read? Tables in Markdown, and lines for a terminal."""
+"""Text of a comparison: tables in Markdown, and lines for a terminal."""
 
 from __future__ import annotations
 

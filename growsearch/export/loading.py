@@ -20,6 +20,28 @@ def load_network(folder: Path | str) -> nn.Module:
 
     Raises:
         UsageError: if a file is missing, cannot be read or is of another network.
+
+    Example:
+        >>> import json
+        >>> from pathlib import Path
+        >>> import safetensors.torch
+        >>> import torch
+        >>> from growsearch.export import load_network
+        >>> from search_spaces import search_space
+        >>> space, folder = search_space("mlp-digits"), Path("network")
+        >>> folder.mkdir()
+        >>> network = {
+        ...     "format": 1,
+        ...     **space.largest().to_json(),
+        ...     "input_shape": [1, 8, 8],
+        ...     "num_classes": 10,
+        ...     "transform": None,
+        ... }
+        >>> _ = (folder / "architecture.json").write_text(json.dumps(network))
+        >>> state = space.build(space.largest()).state_dict()
+        >>> _ = safetensors.torch.save_file(state, folder / "weights.safetensors")
+        >>> load_network(folder)(torch.zeros(2, 1, 8, 8)).shape
+        torch.Size([2, 10])
     """
     folder = Path(folder)
     path, weights = folder / ARCHITECTURE_FILE, folder / WEIGHTS_FILE

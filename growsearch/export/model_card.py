@@ -1,4 +1,4 @@
-"""What should everybody know who is handed a network? Its model card, in Markdown.
+"""Model card in Markdown: what should everybody know who is handed the network?
 
 The sections follow Mitchell et al. 2019, "Model Cards for Model Reporting" (arXiv 1810.03993).
 """
@@ -26,7 +26,15 @@ _ABOUT = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceCost:
-    """What the network takes on one device, and how that is known."""
+    """What the network takes on one device, and how that is known.
+
+    Example:
+        >>> from growsearch.export import DeviceCost
+        >>> DeviceCost(
+        ...     device="cpu", latency="0.5 ms", interval="0.4 to 0.6 ms", method="measured"
+        ... ).latency
+        '0.5 ms'
+    """
 
     device: str
     latency: str
@@ -39,6 +47,19 @@ class CardFacts:
     """What a card says beside what the export itself knows; all values are text for people.
 
     ``summary`` is a sentence, the mappings are rows by name, ``limits`` are sentences.
+
+    Example:
+        >>> from growsearch.export import CardFacts
+        >>> CardFacts(
+        ...     title="Digits, small",
+        ...     summary="Names the digit of an 8 x 8 image.",
+        ...     data={"data": "digits"},
+        ...     results={"accuracy": "97 %"},
+        ...     devices=(),
+        ...     training={"epochs": "20"},
+        ...     provenance={"study": "digits"},
+        ... ).limits
+        ()
     """
 
     title: str
@@ -52,14 +73,68 @@ class CardFacts:
 
 
 def write_card(facts: CardFacts, result: ExportResult) -> Path:
-    """Write MODEL_CARD.md into the export's folder, in one step; return its path."""
+    """Write MODEL_CARD.md into the export's folder, in one step; return its path.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from growsearch.export import CardFacts, ExportResult, write_card
+        >>> facts = CardFacts(
+        ...     title="Digits, small",
+        ...     summary="Names the digit of an 8 x 8 image.",
+        ...     data={},
+        ...     results={"accuracy": "97 %"},
+        ...     devices=(),
+        ...     training={},
+        ...     provenance={},
+        ... )
+        >>> folder = Path("export")
+        >>> result = ExportResult(
+        ...     folder=folder,
+        ...     architecture=folder / "architecture.json",
+        ...     weights=folder / "weights.safetensors",
+        ...     program=folder / "program.pt2",
+        ...     max_difference=0.0,
+        ...     weight_bytes=4096,
+        ...     plain_bytes=8192,
+        ...     output_shape=(10,),
+        ... )
+        >>> write_card(facts, result).name
+        'MODEL_CARD.md'
+    """
     path = result.folder / CARD_FILE
     write_text(path, render_card(facts, result))
     return path
 
 
 def render_card(facts: CardFacts, result: ExportResult) -> str:
-    """Return the card. Text from studies cannot break its tables or bring in HTML."""
+    """Return the card. Text from studies cannot break its tables or bring in HTML.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from growsearch.export import CardFacts, ExportResult, render_card
+        >>> facts = CardFacts(
+        ...     title="Digits, small",
+        ...     summary="Names the digit of an 8 x 8 image.",
+        ...     data={},
+        ...     results={"accuracy": "97 %"},
+        ...     devices=(),
+        ...     training={},
+        ...     provenance={},
+        ... )
+        >>> folder = Path("export")
+        >>> result = ExportResult(
+        ...     folder=folder,
+        ...     architecture=folder / "architecture.json",
+        ...     weights=folder / "weights.safetensors",
+        ...     program=folder / "program.pt2",
+        ...     max_difference=0.0,
+        ...     weight_bytes=4096,
+        ...     plain_bytes=8192,
+        ...     output_shape=(10,),
+        ... )
+        >>> render_card(facts, result).splitlines()[0]
+        '# Digits, small'
+    """
     parts = [
         f"# {_text(facts.title)}",
         _text(facts.summary),

@@ -94,6 +94,19 @@ def export_network(
             has no ONNX form.
         ExportError: if a file that was read back computes something else.
         GrowsearchError: if the folder cannot be written.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import safetensors.torch
+        >>> from growsearch.export import export_network
+        >>> from growsearch.kinds import Network
+        >>> from search_spaces import search_space
+        >>> full = search_space("mlp-digits").largest()
+        >>> network = Network(architecture=full, input_shape=(1, 8, 8), num_classes=10)
+        >>> _ = safetensors.torch.save_file(network.build().state_dict(), "weights.safetensors")
+        >>> result = export_network(network, Path("weights.safetensors"), Path("export"))
+        >>> [file.name for file in result.files], result.output_shape
+        (['architecture.json', 'weights.safetensors', 'program.pt2', 'load.py'], (10,))
     """
     shape = network.input_shape
     state = without_negative_zeros(read_weights(weights))

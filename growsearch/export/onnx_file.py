@@ -1,4 +1,4 @@
-"""Does the network compute the same in ONNX Runtime? Its ONNX file is written only if it does."""
+"""ONNX file of a network, written only if it computes the same in ONNX Runtime."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How do sparse weights stay sparse in a file? Values and where they stand, read back to the bit.
+"""Sparse weight files: values and where they stand, read back to the bit.
 
 A tensor with many zeros is kept as two: ``NAME.values``, its non-zero entries in order, and either
 ``NAME.mask``, one bit an entry (first entry in the highest bit of the first byte), or
@@ -27,7 +27,7 @@ VALUES, MASK, INDICES = ".values", ".mask", ".indices"
 # A plain tensor can be read by everybody: it must be worth it.
 _WORTH = 0.9
 _INDEX_BYTES = 4
-_MOST_INDEX = 2**31 - 1
+_MAX_INDEX = 2**31 - 1
 _SAME_SIZE = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
@@ -77,6 +77,15 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
     Raises:
         UsageError: if it is not there or cannot be read.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import safetensors.torch
+        >>> import torch
+        >>> from growsearch.export import read_weights
+        >>> _ = safetensors.torch.save_file({"weight": torch.eye(2)}, "weights.safetensors")
+        >>> read_weights(Path("weights.safetensors"))["weight"].equal(torch.eye(2))
+        True
     """
     if not path.is_file():
         raise UsageError(f"{path} is missing; run the trial again to get its weights")
@@ -108,7 +117,7 @@ def _form(flat: Tensor) -> str | None:
         return None
     live = int(_nonzero(flat).sum())
     sizes: dict[str, float] = {MASK: live * size + math.ceil(count / 8)}
-    if count <= _MOST_INDEX:
+    if count <= _MAX_INDEX:
         sizes[INDICES] = live * (size + _INDEX_BYTES)
     best = min(sizes, key=lambda form: sizes[form])
     return best if sizes[best] < _WORTH * count * size else None

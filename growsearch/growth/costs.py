@@ -1,4 +1,4 @@
-"""What do the networks of one search space cost, and what does a budget leave of them?"""
+"""Costs of one space's networks, and what a budget leaves of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import nn
 
 from growsearch.growth.budget.budget import Budget
 from growsearch.growth.budget.cost_terms import CostTerms, mac_terms, parameter_terms
-from growsearch.growth.budget.projection import Allowance
+from growsearch.growth.budget.projection import BudgetProjection
 from growsearch.growth.budget.structures import Structures
 from growsearch.growth.latency.model import Latencies, LatencyModel, latency_model
 from growsearch.growth.layers import declared_units
@@ -32,7 +32,7 @@ class Costs:
     growing_units: tuple[Unit, ...]
     parameters: CostTerms
     macs: CostTerms
-    allowance: Allowance
+    projection: BudgetProjection
     latency: LatencyModel | None = None
 
     @classmethod
@@ -60,26 +60,26 @@ class Costs:
         latency = None
         if budget.metric == "latency":
             latency = latency_model(space, model, structures, units, budget, latencies)
-            allowance = Allowance(
+            projection = BudgetProjection(
                 structures=structures,
                 terms=latency,
                 limit=latency.limit,
                 marginals=latency.marginals,
-                fixed=latency.profile.least_s,
+                fixed=latency.fitted.least_s,
             )
         else:
             terms = parameters if budget.metric == "parameters" else macs
             limit = budget.limit(
                 full=terms.exact(structures.sizes), least=terms.exact(structures.floors)
             )
-            allowance = Allowance(structures=structures, terms=terms, limit=limit)
+            projection = BudgetProjection(structures=structures, terms=terms, limit=limit)
         return cls(
             structures=structures,
             units=units,
             growing_units=growing,
             parameters=parameters,
             macs=macs,
-            allowance=allowance,
+            projection=projection,
             latency=latency,
         )
 

@@ -1,4 +1,4 @@
-"""How is a network grown from one channel a group to a budget? See `grow`."""
+"""Growing a network from one channel a group to a budget. See `grow`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from growsearch.growth.budget.structures import Structures
 from growsearch.growth.config import GrowthConfig
 from growsearch.growth.costs import Costs
 from growsearch.growth.direct_design import growing_options, train_directly
+from growsearch.growth.full_network import build_full
 from growsearch.growth.gates.bank import GateBank
 from growsearch.growth.gates.gate import Gate
 from growsearch.growth.gates.insertion import insert_gates
@@ -24,10 +25,9 @@ from growsearch.growth.options import GrowthOptions
 from growsearch.growth.policies.policy import GrowthTask
 from growsearch.growth.policies.registry import make_policy
 from growsearch.growth.result import GrowthRecord, GrowthResult
-from growsearch.growth.seeding import build_full, seeded
 from growsearch.growth.surgery.surgeon import Surgeon
 from growsearch.training import EpochRecord, Task, TrainingOptions, train
-from search_spaces import SearchSpace, channel_groups
+from search_spaces import SearchSpace, channel_groups, seeded
 
 # Apart from the loop's own stream, so that every policy sees the same batches at the same seed.
 _GROWTH_STREAM = 0x67726F77
@@ -64,6 +64,20 @@ def grow(
         DivergedError: if the loss stops being finite.
         GrowsearchError: if the device of a latency budget cannot be asked, or a checkpoint is
             damaged or cannot be written.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.datasets import from_tensors
+        >>> from growsearch.growth import Budget, GrowthConfig, grow
+        >>> from growsearch.training import Recipe
+        >>> from search_spaces import search_space
+        >>> images = torch.eye(4).repeat(10, 1).view(40, 1, 2, 2)
+        >>> data = from_tensors(images, torch.arange(4).repeat(10))
+        >>> space = search_space("mlp-digits").for_data(data.input_shape, data.num_classes)
+        >>> config = GrowthConfig(recipe=Recipe(epochs=2))
+        >>> result = grow(space, data, budget=Budget(parameters=0.1), config=config)
+        >>> result.parameters <= result.limit, result.limit / result.full_parameters <= 0.1
+        (True, True)
     """
     config, options = config or GrowthConfig(), options or TrainingOptions()
     if not config.direct_design:
@@ -137,7 +151,7 @@ def _make_hook(
 ) -> GrowthHook:
     generator = torch.Generator().manual_seed(seed ^ _GROWTH_STREAM)
     growth_task = GrowthTask(
-        allowance=costs.allowance,
+        projection=costs.projection,
         config=config,
         steps_per_epoch=task.steps_per_epoch(config.recipe.batch_size),
         generator=generator,
@@ -146,7 +160,7 @@ def _make_hook(
     return GrowthHook(
         config=config,
         policy=make_policy(growth_task),
-        allowance=costs.allowance,
+        projection=costs.projection,
         macs=costs.macs,
         gates=gates,
         bank=GateBank(gates, costs.structures),
@@ -181,7 +195,7 @@ def _record(
         detached=change.detached,
         frozen=change.frozen,
         cost=change.cost,
-        limit=costs.allowance.limit,
+        limit=costs.projection.limit,
         dense_training_macs=epoch.epoch * dense_macs_an_epoch,
         channels=structures.total - len(structures.inside),
     )
@@ -237,7 +251,7 @@ def make_result(
         architecture=architecture_of(space, model),
         history=history,
         budget=budget,
-        limit=costs.allowance.limit,
+        limit=costs.projection.limit,
         cost=last.cost,
         parameters=last.parameters,
         macs=last.forward_macs,

@@ -1,4 +1,4 @@
-"""How does growth take part in training? It moves indicators each step and widths each epoch."""
+"""Growth hook: indicators move at each training step, widths at each epoch."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from growsearch.growth.budget.cost_terms import CostTerms
-from growsearch.growth.budget.projection import Allowance
-from growsearch.growth.budget.width_rounding import in_multiples
+from growsearch.growth.budget.projection import BudgetProjection
+from growsearch.growth.budget.width_rounding import round_widths
 from growsearch.growth.config import GrowthConfig
 from growsearch.growth.gates.bank import GateBank
 from growsearch.growth.gates.gate import Gate
@@ -57,13 +57,13 @@ class Change:
 class GrowthHook(Hook):
     """Runs Algorithm 1 of arXiv 2007.15353 around the training loop, then freezes the structure.
 
-    The policy proposes, ``allowance`` keeps the proposal in budget at every change, the surgeon
+    The policy proposes, ``projection`` keeps the proposal in budget at every change, the surgeon
     carries it out. ``changes`` holds one entry an epoch.
     """
 
     config: GrowthConfig
     policy: GrowthPolicy
-    allowance: Allowance
+    projection: BudgetProjection
     macs: CostTerms
     surgeon: Surgeon
     gates: dict[str, Gate]
@@ -89,7 +89,7 @@ class GrowthHook(Hook):
             self._set_gates()
 
     def on_epoch_end(self, state: TrainingState) -> None:
-        """Change the structure if it is still free to change, and keep the ledgers right."""
+        """Change the structure if it is still free to change, and note what has changed."""
         before, created_before = self.surgeon.live, self.surgeon.created
         if not self.frozen:
             self._restructure(state, last=state.epoch + 1 >= self.config.growing_epochs)
@@ -100,7 +100,7 @@ class GrowthHook(Hook):
                 dormant=self.surgeon.created & ~live,
                 temperature=_or_empty(self.policy.temperatures()),
                 probability=_or_empty(self.policy.probabilities()),
-                cost=self.allowance.cost(live),
+                cost=self.projection.cost(live),
                 created=int((live & ~created_before).sum()),
                 attached=int((live & ~before & created_before).sum()),
                 detached=int((before & ~live).sum()),
@@ -110,10 +110,10 @@ class GrowthHook(Hook):
 
     def settings(self) -> Mapping[str, object]:
         """Return the budget's limit and the configuration."""
-        return {"limit": self.allowance.limit, "config": self.config}
+        return {"limit": self.projection.limit, "config": self.config}
 
     def state(self) -> Mapping[str, Tensor]:
-        """Return the full-size values and momenta, the policy's state, the stream and the ledger.
+        """Return the full-size values and momenta, the policy's state, the stream and the changes.
 
         Once the structure is frozen, values of channels that do not run are of no use any more.
         """
@@ -159,7 +159,7 @@ class GrowthHook(Hook):
             fresh = self.surgeon.restructure(live, state.optimizer, state.recipe)
         policy.advance(live)
         self._set_gates()
-        state.forward_macs = self.macs.exact(self.allowance.structures.counts(live))
+        state.forward_macs = self.macs.exact(self.projection.structures.counts(live))
         if last:
             self._open(live & ~wanted)
         self._start_plain_units(state, fresh)
@@ -169,12 +169,12 @@ class GrowthHook(Hook):
             self._recalibrate(state)
 
     def _within_budget(self, wanted: Tensor, *, last: bool) -> Tensor:
-        scores, allowance = self.policy.scores(), self.allowance
+        scores, projection = self.policy.scores(), self.projection
 
         def fit() -> Tensor:
-            live = (allowance.spend if last else allowance.cap)(wanted, scores)
+            live = (projection.spend if last else projection.cap)(wanted, scores)
             multiple = self.config.width_multiple
-            return in_multiples(allowance, live, scores, multiple, fill=last)
+            return round_widths(projection, live, scores, multiple, fill=last)
 
         if self.latency is None:
             return fit()
@@ -183,7 +183,7 @@ class GrowthHook(Hook):
     def _ask_the_unborn(self, state: TrainingState) -> None:
         batch = self.task.sample(state.recipe.batch_size, self.generator)
         scores = birth_scores(self.surgeon, self.gates, *batch)
-        structures = self.allowance.structures
+        structures = self.projection.structures
         # Of units that run not at all nothing was asked, nor of the channels inside them.
         asked = structures.running(~structures.are_units() | self.surgeon.live)
         self.policy.prefer(asked & ~self.surgeon.created, scores)

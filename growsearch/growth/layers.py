@@ -1,4 +1,4 @@
-"""Which units has a growing network, and which architecture is it once some have gone?"""
+"""Growth of layers: the units of a network, and its architecture once some have gone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does growth behave around the mathematics? Who hears of it, and where it is kept."""
+"""Growth options: who hears of a run, and where it is kept; nothing of its mathematics."""
 
 from __future__ import annotations
 
@@ -31,6 +31,12 @@ class GrowthOptions(TrainingOptions):
     ``lock`` is held while a latency budget's device is timed; ``guard`` may hold it shared. The
     device's profile is kept in ``latency_file``, or taken from there if it exists; without one it
     is kept beside a ``checkpoint``, in a file that ends in .latency.json.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from growsearch.growth import GrowthOptions
+        >>> GrowthOptions(checkpoint=Path("growth.safetensors")).listener is None
+        True
     """
 
     listener: GrowthListener | None = None

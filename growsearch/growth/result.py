@@ -1,4 +1,4 @@
-"""What comes out of growing a network?"""
+"""Result of growing a network: the model, its history and its costs."""
 
 from __future__ import annotations
 

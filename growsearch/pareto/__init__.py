@@ -1,4 +1,4 @@
-"""Which networks are worth having, and which one to take? Fronts, hypervolume, selection."""
+"""Pareto fronts: which networks are worth having, and which one to take? Hypervolume, selection."""
 
 from growsearch.pareto.bounds import (
     bounds_by_objective,

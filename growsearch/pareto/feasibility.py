@@ -1,4 +1,4 @@
-"""How likely does a network meet a bound, when its value is not known exactly?"""
+"""Probability of feasibility: how likely does a network meet a bound, its value being uncertain?"""
 
 from __future__ import annotations
 
@@ -18,6 +18,12 @@ def probability(point: Point, bounds: Sequence[Bound]) -> float:
     A value with a spread is taken as normal around what was found, with that spread as its standard
     deviation; values without one are certain, and different values independent. Of several bounds
     on one value the joint probability is exact, as it has to lie between them.
+
+    Example:
+        >>> from growsearch.pareto import Bound, Point, probability
+        >>> point = Point(id="a", values={"latency[cpu]": 1.0}, spread={"latency[cpu]": 0.1})
+        >>> probability(point, [Bound(objective="latency[cpu]", sense="max", value=1.0)])
+        0.5
     """
     total = 1.0
     for name in dict.fromkeys(bound.objective for bound in bounds):

@@ -69,6 +69,23 @@ class Front:
 
     A point dominates another if it is no worse in every objective and better in one. Points that
     are equal in every objective stay together. Build one with `Front.of`.
+
+    Example:
+        >>> from growsearch.pareto import Front
+        >>> front = Front.of(
+        ...     [
+        ...         {"accuracy": 0.9, "macs": 1000.0},
+        ...         {"accuracy": 0.8, "macs": 500.0},
+        ...         {"accuracy": 0.7, "macs": 900.0},
+        ...     ],
+        ...     {"accuracy": "maximize", "macs": "minimize"},
+        ... )
+        >>> [point.id for point in front.members]
+        ['0', '1']
+        >>> round(front.hypervolume({"accuracy": 0.0, "macs": 1000.0}), 3)
+        400.0
+        >>> front.select({"macs": 600.0}).chosen.id
+        '1'
     """
 
     directions: Mapping[str, Direction]
@@ -240,6 +257,16 @@ def select(
     Raises:
         UsageError: for an unknown objective or preference, useless weights, a confidence that is no
             probability, or an empty front.
+
+    Example:
+        >>> from growsearch.pareto import Front, parse_bound, select
+        >>> front = Front.of(
+        ...     [{"accuracy": 0.9, "macs": 1000.0}, {"accuracy": 0.8, "macs": 500.0}],
+        ...     {"accuracy": "maximize", "macs": "minimize"},
+        ... )
+        >>> found = select(front, [parse_bound("macs=600", "max")])
+        >>> found.chosen.id, round(found.costs[0].gain, 3)
+        ('1', 0.1)
     """
     if not front.points:
         raise UsageError("select: no finished trial to choose from; run the search first")

@@ -13,7 +13,7 @@ from growsearch.pareto.quantities import format_quantity
 if TYPE_CHECKING:
     import pandas
 
-_MOST_ROWS = 20
+_MAX_ROWS = 20
 _ARROWS = {"maximize": "↑", "minimize": "↓"}
 
 
@@ -47,9 +47,9 @@ def to_html(members: Sequence[Point], directions: Mapping[str, Direction], *, co
         f"<tr><td>{escape(point.id)}</td>"
         + "".join(f"<td>{escape(format_quantity(point.values[n], n))}</td>" for n in names)
         + "</tr>"
-        for point in members[:_MOST_ROWS]
+        for point in members[:_MAX_ROWS]
     )
-    left = len(members) - _MOST_ROWS
+    left = len(members) - _MAX_ROWS
     more = f"<p>and {left} more: front.to_pandas()</p>" if left > 0 else ""
     return (
         f"<p>{len(members)} of {compared} networks are on the front</p>"

@@ -15,6 +15,11 @@ class Point:
     """One finished network: its id and its value under every objective.
 
     ``spread`` is the standard deviation of those values that are not known exactly.
+
+    Example:
+        >>> from growsearch.pareto import Point
+        >>> Point(id="a", values={"accuracy": 0.9, "macs": 1000.0}).values["macs"]
+        1000.0
     """
 
     id: str
@@ -24,7 +29,14 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bound:
-    """``value`` is the most (sense "max") or the least ("min") that an objective may be."""
+    """``value`` is the most (sense "max") or the least ("min") that an objective may be.
+
+    Example:
+        >>> from growsearch.pareto import Bound, Point
+        >>> bound = Bound(objective="macs", sense="max", value=800.0)
+        >>> bound.missed_by(Point(id="a", values={"macs": 1000.0}))
+        0.25
+    """
 
     objective: str
     sense: Sense

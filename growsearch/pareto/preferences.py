@@ -1,4 +1,4 @@
-"""By what is a network preferred inside the bounds? One line a preference; smaller ranks first."""
+"""Preferences between networks inside the bounds: one line each; smaller ranks first."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from growsearch.pareto.point import Direction, Point
 Preference = Literal["accuracy", "knee", "hypervolume", "weights"]
 Weights = Mapping[str, float]
 # Of how far each value is from the front's best, in widths of the front: 0 is the best.
-_Score = Callable[[Mapping[str, float], Weights], float]
+_Rank = Callable[[Mapping[str, float], Weights], float]
 
 
 def ranking(
@@ -90,7 +90,7 @@ def _weighted(behind: Mapping[str, float], weights: Weights) -> float:
     return sum(weights[name] * gap for name, gap in behind.items())
 
 
-_SCORES: dict[str, _Score] = {
+_SCORES: dict[str, _Rank] = {
     "knee": _distance_to_ideal,
     "hypervolume": _minus_own_volume,
     "weights": _weighted,

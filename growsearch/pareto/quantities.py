@@ -1,4 +1,4 @@
-"""In which unit is an objective, and how does a person write and read its values?"""
+"""Quantities and units of objectives, as a person writes and reads them."""
 
 from __future__ import annotations
 
@@ -82,6 +82,11 @@ def parse_quantity(value: str | float, objective: str) -> float:
 
     Raises:
         UsageError: for anything else; the message lists the valid units.
+
+    Example:
+        >>> from growsearch.pareto import parse_quantity
+        >>> parse_quantity("200k", "parameters"), parse_quantity("0.5 ms", "latency[cpu]")
+        (200000.0, 0.0005)
     """
     quantity = quantity_of(objective)
     if isinstance(value, bool):
@@ -103,6 +108,11 @@ def parse_share(value: str | float, name: str) -> float:
 
     Raises:
         UsageError: for anything else.
+
+    Example:
+        >>> from growsearch.pareto import parse_share
+        >>> parse_share("10%", "parameters")
+        0.1
     """
     number = _parse_text(value, name, SHARE) if isinstance(value, str) else float(value)
     if isinstance(value, bool) or not 0 <= number <= 1:
@@ -111,7 +121,13 @@ def parse_share(value: str | float, name: str) -> float:
 
 
 def is_share(value: object) -> bool:
-    """Tell whether a person wrote ``value`` as a percentage, for keys that also take counts."""
+    """Tell whether a person wrote ``value`` as a percentage, for keys that also take counts.
+
+    Example:
+        >>> from growsearch.pareto import is_share
+        >>> is_share("10%"), is_share("200k")
+        (True, False)
+    """
     return isinstance(value, str) and value.strip().endswith("%")
 
 
@@ -133,7 +149,13 @@ def _parse_text(text: str, objective: str, quantity: Quantity) -> float:
 
 
 def format_quantity(value: float, objective: str) -> str:
-    """Return ``value`` (base unit) for people, with three significant digits and a unit."""
+    """Return ``value`` (base unit) for people, with three significant digits and a unit.
+
+    Example:
+        >>> from growsearch.pareto import format_quantity
+        >>> format_quantity(0.0125, "latency[cpu]"), format_quantity(200_000, "macs")
+        ('12.5 ms', '200 k')
+    """
     quantity = quantity_of(objective)
     if quantity is SHARE:
         return f"{100 * value:.2f} %"

@@ -1,4 +1,4 @@
-"""How is a choice from the front told on a terminal of 80 columns?"""
+"""Text of a choice from the front, for a terminal of 80 columns."""
 
 from __future__ import annotations
 

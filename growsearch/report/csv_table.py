@@ -1,4 +1,4 @@
-"""How does the front become a table for a spreadsheet? One row a member, base units."""
+"""CSV table of the front: one row a member, base units."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How is a trial, a metric or a latency said in a few words?"""
+"""Descriptions in a few words: of a trial, a metric, a latency."""
 
 from __future__ import annotations
 

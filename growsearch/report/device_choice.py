@@ -1,4 +1,4 @@
-"""Which network to take for one device, and what is given up against the extremes?"""
+"""Choices for a device: which network to take, and what is given up against the extremes?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was measured of a trial's network after its search? Reads evaluation.json."""
+"""Evaluations after a search: what evaluation.json says of a trial's network."""
 
 from __future__ import annotations
 

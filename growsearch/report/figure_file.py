@@ -1,4 +1,4 @@
-"""How does a picture become a file that is the same twice, and how is its axis scaled?"""
+"""Figure files that are the same twice, and the scale of their axes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In which formats is a report written? One line a format."""
+"""Registry of report formats: one line a format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does a run become one page that needs nothing else? Data, style and scripts in one file."""
+"""HTML report page that needs nothing else: data, style and scripts in one file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does the front stand in a paper? A LaTeX table in the style of booktabs."""
+"""LaTeX table of the front, in the style of booktabs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does a run read as text? The answer, the front and the settings, as Markdown."""
+"""Markdown report: the answer, the front and the settings as text."""
 
 from __future__ import annotations
 

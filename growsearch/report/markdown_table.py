@@ -1,4 +1,4 @@
-"""How does a table stand in Markdown, whatever its cells hold?"""
+"""Markdown tables, whatever their cells hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What does the report page know? The whole run as plain JSON data, small enough to embed."""
+"""Data of the report page: the whole run as plain JSON, small enough to embed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How do all trials become a table for data frames? One row a trial, base units, typed columns."""
+"""Parquet table of all trials for data frames: one row a trial, base units, typed columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does the front look on paper? One panel a device, drawn without a display."""
+"""Picture of the front: one panel a device, drawn without a display."""
 
 from __future__ import annotations
 

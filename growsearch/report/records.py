@@ -1,4 +1,4 @@
-"""What did a trial record of its masks while it trained? Means over layers, a column a figure."""
+"""Records of masks during training: means over layers, a column a figure."""
 
 from __future__ import annotations
 

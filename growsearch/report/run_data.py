@@ -1,4 +1,4 @@
-"""What does a run folder hold? The study, its trials and the front among them."""
+"""Run folders as the report reads them: the study, its trials and the front among them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does a training run stay sparse, rewire its masks and account for what that costs?"""
+"""Sparse training hook: keeps a run sparse, rewires its masks and counts what that costs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from growsearch.errors import GrowsearchError, UsageError
 from growsearch.sparsity.dynamic.timetable import Timetable
 from growsearch.sparsity.dynamic.updater import Connections, MaskUpdater
 from growsearch.sparsity.masks import Masks, hide
-from growsearch.sparsity.optimizer_slots import clear_slots
 from growsearch.training import Hook, TrainingState
 
 
@@ -28,6 +27,21 @@ class SparseTraining(Hook):
 
     Where the recipe clips gradients, their norm is that of active weights: gradients of masked ones
     move nothing and are zeroed first.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from growsearch.sparsity import SparseTraining, macs_per_weight, make_updater, sparsify
+        >>> module = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
+        >>> masks = sparsify(module, sparsity=0.5, generator=torch.Generator().manual_seed(0))
+        >>> hook = SparseTraining(
+        ...     masks,
+        ...     make_updater("rigl"),
+        ...     macs_per_weight=macs_per_weight(module, (torch.zeros(1, 8),)),
+        ...     interval=10,
+        ... )
+        >>> hook.settings()["interval"], hook.updates
+        (10, 0)
     """
 
     def __init__(
@@ -163,7 +177,18 @@ class SparseTraining(Hook):
         for name, mask in self._updater.update(layers, progress, state.generator).items():
             grown = mask & ~self._masks[name]
             self._masks.set(name, mask)
-            clear_slots(state.optimizer, self._masks.weight(name), grown)
+            _clear_slots(state.optimizer, self._masks.weight(name), grown)
         for name, count in self._masks.nonzeros().items():
             state.forward_macs += self._macs_per_weight[name] * (count - before[name])
         self.updates += 1
+
+
+@torch.no_grad()
+def _clear_slots(optimizer: torch.optim.Optimizer, parameter: Tensor, where: Tensor) -> None:
+    """Zero the per-weight slots (momentum, Adam's moments) of ``parameter`` where ``where`` holds.
+
+    Slots of another shape, such as Adam's step count, are not per weight and stay.
+    """
+    for slot in optimizer.state.get(parameter, {}).values():
+        if isinstance(slot, Tensor) and slot.shape == parameter.shape:
+            slot.masked_fill_(where, 0.0)

@@ -1,4 +1,4 @@
-"""Which weights can be sparse? The weights of convolutions and linear layers, in module order."""
+"""Prunable layers: the weights of convolutions and linear layers, in module order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,15 @@ _ConvTranspose = nn.modules.conv._ConvTransposeNd
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrunableLayer:
-    """One prunable weight: its parameter name, its shape (out, in, ...) and its kind of layer."""
+    """One prunable weight: its parameter name, its shape (out, in, ...) and its kind of layer.
+
+    Example:
+        >>> from torch import nn
+        >>> from growsearch.sparsity import prunable_layers
+        >>> (layer,) = prunable_layers(nn.Linear(8, 4))
+        >>> layer.name, layer.weights
+        ('weight', 32)
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -40,6 +48,13 @@ def prunable_layers(module: nn.Module) -> tuple[PrunableLayer, ...]:
 
     Raises:
         UsageError: if there is no such layer.
+
+    Example:
+        >>> from torch import nn
+        >>> from growsearch.sparsity import prunable_layers
+        >>> module = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Linear(8, 2))
+        >>> [(layer.name, layer.shape) for layer in prunable_layers(module)]
+        [('0.weight', (8, 3, 3, 3)), ('2.weight', (2, 8))]
     """
     layers = tuple(
         PrunableLayer(name=name, shape=tuple(weight.shape), is_linear=isinstance(layer, nn.Linear))
@@ -51,7 +66,14 @@ def prunable_layers(module: nn.Module) -> tuple[PrunableLayer, ...]:
 
 
 def prunable_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
-    """Return the weights of `prunable_layers` by parameter name."""
+    """Return the weights of `prunable_layers` by parameter name.
+
+    Example:
+        >>> from torch import nn
+        >>> from growsearch.sparsity import prunable_parameters
+        >>> list(prunable_parameters(nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))))
+        ['0.weight', '2.weight']
+    """
     return {name: weight for name, _, weight in _named_weights(module)}
 
 
@@ -69,6 +91,12 @@ def first_and_last(module: nn.Module) -> tuple[str, str]:
     """Return the parameter names of the first and the last prunable layer.
 
     Sparse-IFT keeps these two dense (arXiv 2303.11525, section 3): pass them as ``exclude``.
+
+    Example:
+        >>> from torch import nn
+        >>> from growsearch.sparsity import first_and_last
+        >>> first_and_last(nn.Sequential(nn.Linear(8, 4), nn.Linear(4, 4), nn.Linear(4, 2)))
+        ('0.weight', '2.weight')
     """
     layers = prunable_layers(module)
     return layers[0].name, layers[-1].name
@@ -96,6 +124,13 @@ def masked_sparsity(module: nn.Module, sparsity: float, exclude: Iterable[str] =
 
     Raises:
         UsageError: if the layers outside ``exclude`` are too small to pay for the dense ones.
+
+    Example:
+        >>> from torch import nn
+        >>> from growsearch.sparsity import masked_sparsity
+        >>> module = nn.Sequential(nn.Linear(8, 4), nn.Linear(4, 4), nn.Linear(4, 4))
+        >>> masked_sparsity(module, 0.25, exclude=["0.weight"])
+        0.5
     """
     layers = prunable_layers(module)
     excluded = check_excluded(layers, exclude)
@@ -121,6 +156,14 @@ def macs_per_weight(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> di
     Args:
         module: the network.
         example_inputs: positional inputs, each with the batch on axis 0.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from growsearch.sparsity import macs_per_weight
+        >>> module = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(72, 2))
+        >>> macs_per_weight(module, (torch.zeros(1, 1, 8, 8),))
+        {'0.weight': 36, '2.weight': 1}
     """
     names = {id(weight): name for name, _, weight in _named_weights(module)}
     positions = dict.fromkeys(names.values(), 0)

@@ -1,4 +1,4 @@
-"""Which weights are active? `Masks` owns the answer: bool buffers beside the weights they mask."""
+"""Masks, the one owner of which weights are active: bool buffers beside the weights."""
 
 from __future__ import annotations
 
@@ -31,6 +31,16 @@ class Masks:
 
     Masked weights are kept at exactly zero *in* the weights: `apply` runs once a step, and forward
     passes need no mask. An optimizer's momentum can therefore never bring a masked weight back.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from growsearch.sparsity import Masks, sparsify
+        >>> module = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
+        >>> _ = sparsify(module, sparsity=0.5, generator=torch.Generator().manual_seed(0))
+        >>> masks = Masks.of(module)
+        >>> masks.names, sum(masks.nonzeros().values())
+        (('0.weight', '2.weight'), 20)
     """
 
     def __init__(self, module: nn.Module, names: tuple[str, ...]) -> None:
@@ -194,6 +204,15 @@ def masks_in_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the masks by parameter name that a ``state_dict`` holds.
 
     ``Masks.attach(module, masks_in_state(state))`` prepares a fresh module for loading ``state``.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from growsearch.sparsity import masks_in_state, sparsify
+        >>> module = nn.Sequential(nn.Linear(8, 4))
+        >>> _ = sparsify(module, sparsity=0.5, generator=torch.Generator().manual_seed(0))
+        >>> {name: int(mask.sum()) for name, mask in masks_in_state(module.state_dict()).items()}
+        {'0.weight': 16}
     """
     return {
         name.removesuffix(_SUFFIX): value
@@ -205,7 +224,17 @@ def masks_in_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def mask_buffers(module: nn.Module) -> dict[str, str]:
-    """Return the names of ``module``'s masks by those of the parameters that they mask."""
+    """Return the names of ``module``'s masks by those of the parameters that they mask.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from growsearch.sparsity import mask_buffers, sparsify
+        >>> module = nn.Sequential(nn.Linear(8, 4))
+        >>> _ = sparsify(module, sparsity=0.5, generator=torch.Generator().manual_seed(0))
+        >>> mask_buffers(module)
+        {'0.weight': '0.weight_mask'}
+    """
     return {name: name + _SUFFIX for name in _masked_names(module)}
 
 

@@ -1,4 +1,4 @@
-"""Which mask of a square tile has N active weights in every row and column, and the most score?"""
+"""Transposable masks: a tile with N active weights in every row and column, and the most score."""
 
 from __future__ import annotations
 

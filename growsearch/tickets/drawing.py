@@ -1,4 +1,4 @@
-"""How is a ticket drawn? The settings of a draw, its data, and what it gives back."""
+"""Draws of tickets: the settings of one, its data, and what it gives back."""
 
 from __future__ import annotations
 
@@ -38,6 +38,11 @@ class DrawSettings:
         recipe: of the training that a scheme needs; for "imp" and "a-imp" of one round.
         rounds: how often "imp" and "a-imp" prune; each keeps the same share of what is left.
         robustness: what "a-imp" trains against.
+
+    Example:
+        >>> from growsearch.tickets import DrawSettings
+        >>> DrawSettings(scheme="omp", sparsity=0.8).to_json()["granularity"]
+        'unstructured'
     """
 
     scheme: str
@@ -100,12 +105,45 @@ class Drawn:
 
 
 def write_drawn(path: Path, drawn: Drawn) -> None:
-    """Write a ticket with what drawing it took; `read_ticket` reads the file, too."""
+    """Write a ticket with what drawing it took; `read_ticket` reads the file, too.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import torch
+        >>> from growsearch.tickets import Drawn, Ticket, read_drawn, write_drawn
+        >>> ticket = Ticket(
+        ...     masks={"0.weight": torch.tensor([[True, False], [False, False]])},
+        ...     scheme="imp",
+        ...     granularity="unstructured",
+        ...     sparsity=0.75,
+        ...     theta="0123456789abcdef",
+        ... )
+        >>> path = Path("drawn.safetensors")
+        >>> write_drawn(path, Drawn(ticket=ticket, training_macs=500, examples=20))
+        >>> read_drawn(path).training_macs
+        500
+    """
     write_ticket(path, drawn.ticket, training_macs=drawn.training_macs, examples=drawn.examples)
 
 
 def read_drawn(path: Path) -> Drawn:
-    """Read what `write_drawn` wrote; errors are those of `read_ticket`."""
+    """Read what `write_drawn` wrote; errors are those of `read_ticket`.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import torch
+        >>> from growsearch.tickets import Ticket, read_drawn, write_ticket
+        >>> ticket = Ticket(
+        ...     masks={"0.weight": torch.tensor([[True, False], [False, False]])},
+        ...     scheme="omp",
+        ...     granularity="unstructured",
+        ...     sparsity=0.75,
+        ...     theta="0123456789abcdef",
+        ... )
+        >>> write_ticket(Path("ticket.safetensors"), ticket, examples=20)
+        >>> read_drawn(Path("ticket.safetensors")).examples
+        20
+    """
     ticket, facts = read_ticket_and_facts(path)
     return Drawn(
         ticket=ticket,

@@ -1,4 +1,4 @@
-"""LMP: which weights does a task need as they are? A mask is learned, the weights stay frozen."""
+"""Learnable mask pruning (LMP): a mask is learned for a task, the weights stay frozen."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from growsearch.tickets.granularity import (
     pooled,
     unit_size,
 )
-from growsearch.tickets.on_target import start_of
+from growsearch.tickets.retargeting import retarget
 from growsearch.training import Hook, TrainingState, task_of, tensors_under, train
 from growsearch.transforms import MacProfile
 
@@ -41,9 +41,9 @@ def learnable(draw: Draw) -> Drawn:
     data, recipe = draw.training()
     settings, task = draw.settings, task_of(data)
     with draw.options.guard():
-        start = start_of(draw.pretrained, data, draw.seed, draw.space)
-        model = start.model
-        profile = MacProfile.of(model, start.space.example_inputs())
+        target = retarget(draw.pretrained, data, draw.seed, draw.space)
+        model = target.model
+        profile = MacProfile.of(model, target.space.example_inputs())
         learning = LearnedMask(
             model,
             names=tuple(backbone_weights(draw.pretrained.model)),
@@ -51,7 +51,7 @@ def learnable(draw: Draw) -> Drawn:
             granularity=settings.granularity,
             profile=profile,
         )
-    freeze(model, but=(*learning.masks.names, *start.new))
+    freeze(model, but=(*learning.masks.names, *target.new))
     _, state = train(
         model,
         task,

@@ -1,4 +1,4 @@
-"""How is a network trained? A seeded loop, its recipes and its hooks."""
+"""Training: a seeded loop, its tasks, recipes and hooks."""
 
 from growsearch.training.checkpoint import (
     Checkpoint,

@@ -1,4 +1,4 @@
-"""How are tensors and facts kept on disk so that they come back to the bit? No pickle."""
+"""Checkpoint files: tensors and facts that come back to the bit, no pickle."""
 
 from __future__ import annotations
 
@@ -23,7 +23,14 @@ _FACTS = "growsearch"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """Tensors by name, and facts: plain JSON data."""
+    """Tensors by name, and facts: plain JSON data.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.training import Checkpoint
+        >>> Checkpoint(tensors={"weight": torch.ones(2)}, facts={"epoch": 3}).facts["epoch"]
+        3
+    """
 
     tensors: Mapping[str, Tensor]
     facts: Mapping[str, Any]
@@ -36,6 +43,16 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
     Raises:
         GrowsearchError: if the disk is full, read-only or not ours; an older file is untouched.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import torch
+        >>> from growsearch.training import Checkpoint, write_checkpoint
+        >>> path = Path("checkpoint.safetensors")
+        >>> kept = Checkpoint(tensors={"weight": torch.ones(2)}, facts={"epoch": 3})
+        >>> write_checkpoint(path, kept)
+        >>> path.exists()
+        True
     """
     strides = {n: list(t.stride()) for n, t in checkpoint.tensors.items() if not _is_plain(t)}
     facts = json.dumps({"format": FORMAT, "strides": strides, **checkpoint.facts}, allow_nan=False)
@@ -49,6 +66,16 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
     Raises:
         GrowsearchError: if the file is damaged or of another version.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import torch
+        >>> from growsearch.training import Checkpoint, read_checkpoint, write_checkpoint
+        >>> path = Path("checkpoint.safetensors")
+        >>> kept = Checkpoint(tensors={"weight": torch.ones(2)}, facts={"epoch": 3})
+        >>> write_checkpoint(path, kept)
+        >>> read_checkpoint(path).facts, read_checkpoint(path).tensors
+        ({'epoch': 3}, {'weight': tensor([1., 1.])})
     """
     try:
         with safetensors.safe_open(path, framework="pt") as file:
@@ -68,7 +95,15 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def tensors_under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors whose names start with ``prefix``, without it."""
+    """Return the tensors whose names start with ``prefix``, without it.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.training import tensors_under
+        >>> tensors = {"model/weight": torch.ones(2), "optimizer/step": torch.ones(1)}
+        >>> tensors_under("model/", tensors)
+        {'weight': tensor([1., 1.])}
+    """
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 

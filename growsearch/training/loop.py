@@ -1,4 +1,4 @@
-"""How is a network trained? One seeded loop; hooks add masks, growth or anything else."""
+"""Training loop, seeded; hooks add masks, growth or anything else."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from growsearch.training.layout import (
 from growsearch.training.recipe import Recipe
 from growsearch.training.resume import Keeper
 from growsearch.training.state import EpochRecord, Hook, TrainingState
-from growsearch.training.task import Batch, Forward, Task, mean_loss
+from growsearch.training.task import Forward, InputsAndTargets, Task, mean_loss
 from growsearch.training.task_of import task_of
 
 # Forward once, backward twice: gradients of the inputs and of the weights (spec/cost_models.md).
@@ -41,6 +41,12 @@ class TrainingOptions:
     a file that is written at the end of every epoch; where it is there already, the run goes on
     from it and ends as it would have without the interruption, bit for bit. ``on_resume`` then
     receives the records so far.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from growsearch.training import TrainingOptions
+        >>> TrainingOptions(channels_last=True, checkpoint=Path("run.safetensors")).hooks
+        ()
     """
 
     hooks: Sequence[Hook] = ()
@@ -52,7 +58,15 @@ class TrainingOptions:
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Split parameters into decayed weights and undecayed vectors (biases, BatchNorm)."""
+    """Split parameters into decayed weights and undecayed vectors (biases, BatchNorm).
+
+    Example:
+        >>> import torch
+        >>> from growsearch.training import parameter_groups
+        >>> weights, vectors = parameter_groups(torch.nn.Linear(4, 2), weight_decay=1e-4)
+        >>> weights["weight_decay"], vectors["weight_decay"]
+        (0.0001, 0.0)
+    """
     trained = [p for p in model.parameters() if p.requires_grad]
     return [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
@@ -61,7 +75,14 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, ob
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Return the recipe's optimizer over the model's parameters."""
+    """Return the recipe's optimizer over the model's parameters.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.training import Recipe, make_optimizer
+        >>> type(make_optimizer(torch.nn.Linear(4, 2), Recipe(epochs=1))).__name__
+        'SGD'
+    """
     groups = parameter_groups(model, recipe.weight_decay)
     return recipe.optimizer.over(groups, recipe.learning_rate)
 
@@ -96,6 +117,16 @@ def train(
     Raises:
         DivergedError: at the first loss that is not finite, with its epoch and step.
         GrowsearchError: if the checkpoint is damaged, of another run, or cannot be written.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.datasets import from_tensors
+        >>> from growsearch.training import Recipe, train
+        >>> data = from_tensors(torch.eye(4).repeat(10, 1), torch.arange(4).repeat(10))
+        >>> recipe = Recipe(epochs=20, learning_rate=1.0)
+        >>> history, state = train(torch.nn.Linear(4, 4), data, recipe, seed=0, forward_macs=16)
+        >>> history[-1].accuracy, state.training_macs
+        (1.0, 31680)
     """
     options = options or TrainingOptions()
     task = task_of(dataset) if isinstance(dataset, Dataset) else dataset
@@ -161,7 +192,9 @@ def _train_epoch(state: TrainingState, task: Task, options: TrainingOptions) -> 
     )
 
 
-def _step(state: TrainingState, forward: Forward, batch: Batch, hooks: Sequence[Hook]) -> float:
+def _step(
+    state: TrainingState, forward: Forward, batch: InputsAndTargets, hooks: Sequence[Hook]
+) -> float:
     recipe, optimizer = state.recipe, state.optimizer
     state.batch_examples = len(batch[1])
     for hook in hooks:

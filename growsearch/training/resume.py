@@ -1,4 +1,4 @@
-"""How does a run that was killed go on as if nothing had happened? It keeps all that changes.
+"""Resuming a run that was killed, as if nothing had happened: all that changes is kept.
 
 The rest of a run depends on the model, the optimizer, the random streams and what the hooks hold.
 With all of these back to the bit, a resumed run ends where an uninterrupted one does.

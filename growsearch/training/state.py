@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from growsearch.errors import UsageError
 from growsearch.training.recipe import Recipe
-from growsearch.training.task import Batch
+from growsearch.training.task import InputsAndTargets
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,12 +40,30 @@ class TrainingState:
 
 
 class Hook:
-    """Takes part in training; every method does nothing unless a subclass says otherwise."""
+    """Takes part in training; every method does nothing unless a subclass says otherwise.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.datasets import from_tensors
+        >>> from growsearch.training import Hook, Recipe, TrainingOptions, train
+        >>> class Rates(Hook):
+        ...     def __init__(self):
+        ...         self.rates = []
+        ...     def on_epoch_end(self, state):
+        ...         self.rates.append(round(state.optimizer.param_groups[0]["lr"], 3))
+        >>> data = from_tensors(torch.eye(4).repeat(10, 1), torch.arange(4).repeat(10))
+        >>> hook = Rates()
+        >>> recipe = Recipe(epochs=2, learning_rate=0.1, batch_size=64, warmup_epochs=0)
+        >>> options = TrainingOptions(hooks=(hook,))
+        >>> _ = train(torch.nn.Linear(4, 4), data, recipe, seed=0, forward_macs=16, options=options)
+        >>> hook.rates
+        [0.1, 0.05]
+    """
 
     def on_start(self, state: TrainingState) -> None:
         """Run once before the first step."""
 
-    def before_forward(self, state: TrainingState, batch: Batch) -> Batch:  # noqa: ARG002
+    def before_forward(self, state: TrainingState, batch: InputsAndTargets) -> InputsAndTargets:  # noqa: ARG002
         """Return the batch that the network shall learn in the place of ``batch``."""
         return batch
 

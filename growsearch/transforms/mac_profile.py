@@ -1,4 +1,4 @@
-"""How many MACs does each weight of a network do, so that masks can be costed without a trace?"""
+"""MACs of a network by weight, so that masks can be costed without a trace."""
 
 from __future__ import annotations
 
@@ -17,6 +17,15 @@ class MacProfile:
 
     ``weights`` and ``per_weight`` give each prunable parameter's size and the MACs of one of its
     weights (the output positions); ``other`` are MACs without a prunable weight (attention).
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from growsearch.transforms import MacProfile
+        >>> module = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
+        >>> profile = MacProfile.of(module, (torch.zeros(1, 8),))
+        >>> profile.dense_macs, profile.macs({"0.weight": 30})
+        (40, 10)
     """
 
     weights: Mapping[str, int]

@@ -1,4 +1,4 @@
-"""How is a network made sparse for one training run: its masks, their updater and their MACs?"""
+"""Plan of a sparse training run: the network, its masks, their updater and their MACs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from growsearch.transforms.mask_drawing import MaskJob, draw_masks
 from growsearch.transforms.settings import SCHEDULED, SparseSettings
 
 # Networks with a transform that start denser end with this share of the mean masked MACs at least.
-_LEAST_END = 0.25
+_MIN_END = 0.25
 _NO_SIZES = Sizes()
 
 
@@ -43,6 +43,21 @@ class SparsePlan:
         match: how near a transformed network comes to the dense network's MACs; if it gets sparser
             during training, as a sum over all steps. None without a transform.
         sizes: what `expand` needs to build the structure again.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from growsearch.sparsity import SparseTraining, Timetable
+        >>> from growsearch.transforms import SparseSettings, sparse_plan
+        >>> plan = sparse_plan(
+        ...     nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 16), nn.Linear(16, 2)),
+        ...     SparseSettings(sparsity=0.75, transform="sparse_parallel"),
+        ...     (torch.zeros(1, 8),),
+        ...     timetable=Timetable(steps=40),
+        ...     generator=torch.Generator().manual_seed(0),
+        ... )
+        >>> plan.match.macs == plan.match.target_macs, round(plan.match.sparsity, 2)
+        (True, 0.75)
     """
 
     module: nn.Module
@@ -88,6 +103,21 @@ def sparse_plan(
 
     Raises:
         UsageError: for wrong settings, or if no masks have the MACs.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from growsearch.sparsity import Timetable
+        >>> from growsearch.transforms import SparseSettings, sparse_plan
+        >>> plan = sparse_plan(
+        ...     nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2)),
+        ...     SparseSettings(sparsity=0.5, updater="rigl"),
+        ...     (torch.zeros(1, 8),),
+        ...     timetable=Timetable(steps=40),
+        ...     generator=torch.Generator().manual_seed(0),
+        ... )
+        >>> [int(plan.module[place].weight.count_nonzero()) for place in (0, 2)]
+        [16, 4]
     """
     if settings.needs_data and batch is None:
         raise UsageError(
@@ -168,7 +198,7 @@ def _first_macs(job: MaskJob, timetable: Timetable, shape: CubicSchedule, total:
         return round(job.masked_macs * (1 - start))
     usual = job.masked_macs * (1 - SCHEDULED[job.settings.updater] * job.settings.sparsity)
     mean = total / timetable.steps
-    most = most_first(timetable, shape, total=total, last=_LEAST_END * mean)
+    most = most_first(timetable, shape, total=total, last=_MIN_END * mean)
     return round(max(mean, min(usual, most)))
 
 

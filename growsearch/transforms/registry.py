@@ -1,4 +1,4 @@
-"""Which transforms are there? One file a member and one line here."""
+"""Registry of transforms, TRANSFORMS: one file a member and one line here."""
 
 from __future__ import annotations
 
@@ -45,6 +45,13 @@ def transform_called(name: str) -> Transform:
 
     Raises:
         UsageError: if there is none; the message lists the valid names.
+
+    Example:
+        >>> from torch import nn
+        >>> from growsearch.transforms import ExpansionRequest, transform_called
+        >>> request = ExpansionRequest(module=nn.Linear(8, 4), sparsity=0.5, dense_ends=False)
+        >>> transform_called("sparse_parallel")(request).sparse
+        ('branches.0.weight', 'branches.1.weight')
     """
     if is_own(name):
         return _own(name)

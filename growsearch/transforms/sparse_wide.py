@@ -6,8 +6,8 @@ import math
 
 from torch import nn
 
-from growsearch.transforms.drawn_weights import draw_weights
 from growsearch.transforms.expansion import ROUNDING_SLACK, Expansion, ExpansionRequest
+from growsearch.transforms.replacement import draw_weights
 from growsearch.transforms.targets import is_depthwise, sparse_names
 from growsearch.transforms.wide_widths import wide_widths
 from search_spaces import channel_groups, resize

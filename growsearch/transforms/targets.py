@@ -1,4 +1,4 @@
-"""Which layers does a transform work on? All but the first and the last."""
+"""Layers that a transform works on: all but the first and the last."""
 
 from __future__ import annotations
 
@@ -27,6 +27,13 @@ def sparse_names(request: ExpansionRequest) -> tuple[str, ...]:
 
     Raises:
         UsageError: if nothing is left between the ends.
+
+    Example:
+        >>> from torch import nn
+        >>> from growsearch.transforms import ExpansionRequest, sparse_names
+        >>> module = nn.Sequential(nn.Linear(8, 4), nn.Linear(4, 4), nn.Linear(4, 2))
+        >>> sparse_names(ExpansionRequest(module=module, sparsity=0.5))
+        ('1.weight',)
     """
     module = request.module
     names = [layer.name for layer in prunable_layers(module)]

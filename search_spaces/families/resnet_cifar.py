@@ -1,4 +1,4 @@
-"""The CIFAR residual networks (He et al. 2016, section 4.2) with one width a channel group."""
+"""CIFAR residual networks (He et al. 2016, section 4.2) with one width a channel group."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ImageNet residual networks (He et al. 2016, table 1) with one width a channel group."""
+"""ImageNet residual networks (He et al. 2016, table 1) with one width a channel group."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wide residual networks (Zagoruyko & Komodakis 2016, table 1), one width a channel group."""
+"""Wide residual networks (Zagoruyko & Komodakis 2016, table 1) with one width a channel group."""
 
 from __future__ import annotations
 

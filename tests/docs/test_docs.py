@@ -1,6 +1,8 @@
 """The documents say what the code says: messages, examples, links and benchmark tables."""
 
+import importlib
 import importlib.util
+import inspect
 import json
 import re
 from pathlib import Path
@@ -107,3 +109,14 @@ def test_single_runs_are_left_to_the_file_where_rows_sum_them_up(tables):
     both = list(tables.blocks({"rows": [{"mean": 1.5}], "runs": [{"single": 1}, {"single": 2}]}))
     assert any("mean" in block for block in both)
     assert not any("single" in block for block in both)
+
+
+def test_every_name_of_the_python_reference_is_a_documented_class_or_function():
+    names = re.findall(r"^::: ([\w.]+)", (DOCS / "reference" / "python.md").read_text(), re.M)
+    assert len(names) > 15
+    for name in names:
+        module, _, attribute = name.rpartition(".")
+        found = getattr(importlib.import_module(module), attribute)
+        assert inspect.isclass(found) or inspect.isfunction(found), name
+        assert found.__module__ == module, f"{name} is from {found.__module__}"
+        assert found.__doc__, name

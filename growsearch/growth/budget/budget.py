@@ -1,4 +1,4 @@
-"""How large or slow may the grown network be? A bound on parameters, MACs or a device's time."""
+"""Growth budget: a bound on parameters, MACs or a device's time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cost_models import DEVICES
 from growsearch.errors import UsageError
-from growsearch.growth.budget.cost_terms import Metric
+from growsearch.growth.budget.cost_terms import CostName
 from growsearch.pareto import format_quantity
 
 _EXAMPLES = "for example parameters=0.36, macs=20_000_000, or latency_s=0.002 with device='cpu'"
@@ -24,6 +24,13 @@ class Budget:
 
     Raises:
         UsageError: if not exactly one is given, or a value is out of range.
+
+    Example:
+        >>> from growsearch.growth import Budget
+        >>> Budget(parameters=0.25).limit(full=1000, least=10)
+        250
+        >>> Budget(latency_s=0.002, device="wafer-cs2").metric
+        'latency'
     """
 
     parameters: float | int | None = None
@@ -76,7 +83,7 @@ class Budget:
             raise UsageError(f"budget.batch_size: {self.batch_size!r} is no whole number above 0")
 
     @property
-    def metric(self) -> Metric:
+    def metric(self) -> CostName:
         """What is bounded: "parameters", "macs" or "latency"."""
         (name,) = self._given()
         return "latency" if name == "latency_s" else name  # type: ignore[return-value]

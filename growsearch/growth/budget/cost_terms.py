@@ -1,4 +1,4 @@
-"""What does a network of given widths and units cost? Exact counts without building it."""
+"""Cost terms: exact parameters and MACs of any widths and units, without building the network."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from search_spaces import ChannelGroup, Unit
 from search_spaces.channel_groups import axes_by_tensor
 
-Metric = Literal["parameters", "macs", "latency"]
+CostName = Literal["parameters", "macs", "latency"]
 ForwardHook = Callable[[nn.Module, tuple[Tensor, ...], Any], None]
 
 

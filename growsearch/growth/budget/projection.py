@@ -1,4 +1,4 @@
-"""Which channels and units fit into the budget? Drops, fills and keeps a channel a group alive."""
+"""Budget projection: which channels and units fit into the budget? One a group stays alive."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from growsearch.growth.budget.structures import Structures
 
 # A structure's penalty is at most 4 times or at least a quarter of its kind's typical one: beyond
 # that, the cheap ones would be all awake before the others have moved.
-_STRONGEST = math.log(4)
-_LEAST_MEAN, _LEAST_FREE = 1e-6, 0.1
+_MAX_LOG_FACTOR = math.log(4)
+_MIN_MEAN, _MIN_FREE_SHARE = 1e-6, 0.1
 
 # A network that costs so much of its limit has landed.
 NEAR = 0.99
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Allowance:
-    """The bound ``limit`` on a cost, and the channels and units that it is spent on.
+class BudgetProjection:
+    """Brings any choice of channels and units to one whose cost is within ``limit``.
 
     All methods take and return flat masks (total,) and rank structures by ``scores`` (total,); none
     changes its arguments. What they return runs as it is: channels inside a unit that is not live
@@ -64,14 +64,16 @@ class Allowance:
         """
         if self.marginals is None:
             return 1.0
-        sizes = [max(_LEAST_MEAN, mean) for mean in self._means(probabilities)]
+        sizes = [max(_MIN_MEAN, mean) for mean in self._means(probabilities)]
         each = torch.from_numpy(self.marginals(sizes)).clamp(min=torch.finfo(torch.float32).tiny)
         dear = each.log().repeat_interleave(torch.tensor(self.structures.sizes)).float()
         factors, units = torch.empty_like(dear), self.structures.are_units()
         for kind in (units, ~units):
             if kind.any():
                 relative = dear[kind] - dear[kind].mean()
-                factor = (relative if over else -relative).clamp(-_STRONGEST, _STRONGEST).exp()
+                factor = (
+                    (relative if over else -relative).clamp(-_MAX_LOG_FACTOR, _MAX_LOG_FACTOR).exp()
+                )
                 shares = torch.softmax(dear[kind], dim=0)
                 factors[kind] = factor / (shares * factor).sum()
         return factors
@@ -79,7 +81,7 @@ class Allowance:
     @property
     def _free(self) -> float:
         """What there is to spend; not so little that a share of it would be all noise."""
-        return max(self.limit - self.fixed, _LEAST_FREE * self.limit)
+        return max(self.limit - self.fixed, _MIN_FREE_SHARE * self.limit)
 
     def _means(self, probabilities: Tensor) -> list[float]:
         return list(map(max, self.structures.floors, self.structures.sums(probabilities)))
@@ -96,7 +98,7 @@ class Allowance:
     def cap(self, live: Tensor, scores: Tensor) -> Tensor:
         """Drop the lowest scores until the cost is within the limit, one a group staying."""
         live = self.with_one_each(live, scores)
-        left = _Ledger(self, live)
+        left = _LiveCounts(self, live)
         for structure in scores.argsort(stable=True).tolist():
             if left.cost() <= self.limit:
                 break
@@ -112,7 +114,7 @@ class Allowance:
         """
         live = self.structures.running(live)
         bound = self.limit - (1 - share) * self._free
-        held, ranks = _Ledger(self, live), scores.tolist()
+        held, ranks = _LiveCounts(self, live), scores.tolist()
         # Highest score first, and the first of equals.
         waiting = [(-ranks[structure], structure) for structure in held.could_wake()]
         heapq.heapify(waiting)
@@ -165,12 +167,12 @@ class Allowance:
         return result
 
 
-class _Ledger:
+class _LiveCounts:
     """Which structures live while some are dropped or woken, and the counts that they add up to."""
 
-    def __init__(self, allowance: Allowance, live: Tensor) -> None:
-        structures = allowance.structures
-        self._terms = allowance.terms
+    def __init__(self, projection: BudgetProjection, live: Tensor) -> None:
+        structures = projection.structures
+        self._terms = projection.terms
         self._live: list[bool] = live.tolist()
         self._counts = structures.counts(live)
         self._floors = structures.floors

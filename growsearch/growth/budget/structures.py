@@ -1,4 +1,4 @@
-"""Which channels and units are there to choose from? One numbering over the full configuration."""
+"""Structures, the channels and units to choose from: one numbering over the full configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which network has groups of 8, 16, ... channels? A processor computes whole vectors anyway.
+"""Width rounding: channels in groups of 8, 16, ..., since a processor computes whole vectors.
 
 A convolution of 9 channels takes an AVX2 processor as long as one of 16: its registers hold 8
 float32 values, and what is left of the second one is computed for nothing.
@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from growsearch.growth.budget.projection import Allowance
+from growsearch.growth.budget.projection import BudgetProjection
 
 
-def in_multiples(
-    allowance: Allowance, live: Tensor, scores: Tensor, multiple: int, *, fill: bool
+def round_widths(
+    projection: BudgetProjection, live: Tensor, scores: Tensor, multiple: int, *, fill: bool
 ) -> Tensor:
     """Return the network nearest to ``live`` (total,) whose groups have whole blocks of channels.
 
@@ -25,7 +25,7 @@ def in_multiples(
     """
     if multiple == 1:
         return live
-    blocks = _Blocks(allowance, live, scores, multiple)
+    blocks = _Blocks(projection, live, scores, multiple)
     if not blocks.drop_to_limit():
         return live
     if fill:
@@ -36,9 +36,11 @@ def in_multiples(
 class _Blocks:
     """The number of channels of every group, moved one block up or down at a time."""
 
-    def __init__(self, allowance: Allowance, live: Tensor, scores: Tensor, multiple: int) -> None:
-        structures = self._structures = allowance.structures
-        self._allowance, self._live, self._multiple = allowance, live, multiple
+    def __init__(
+        self, projection: BudgetProjection, live: Tensor, scores: Tensor, multiple: int
+    ) -> None:
+        structures = self._structures = projection.structures
+        self._projection, self._live, self._multiple = projection, live, multiple
         self._counts: list[int] = structures.counts(live)
         masks, ranks = structures.split(live), structures.split(scores)
         self._scores: list[list[float]] = [ranks[name].tolist() for name in structures.names]
@@ -66,7 +68,7 @@ class _Blocks:
 
     def drop_to_limit(self) -> bool:
         """Drop blocks until the limit is kept; False if that takes a group's last one."""
-        while self._cost() > self._allowance.limit:
+        while self._cost() > self._projection.limit:
             droppable = [g for g in self._groups if self._counts[g] > self._least(g)]
             if not droppable:
                 return False
@@ -86,12 +88,12 @@ class _Blocks:
             )
             before = self._counts[group]
             self._counts[group] = self._above(group)
-            if self._cost() > self._allowance.limit:
+            if self._cost() > self._projection.limit:
                 self._counts[group] = before
                 open_groups.discard(group)
 
     def _cost(self) -> float:
-        return self._allowance.terms.exact(self._counts)
+        return self._projection.terms.exact(self._counts)
 
     def _size(self, group: int) -> int:
         return self._structures.sizes[group]

@@ -1,4 +1,4 @@
-"""How are all gates of a network set at every step, and their gradients read, at little cost?"""
+"""Gate bank: all gates of a network set, and their gradients read, at little cost a step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does an indicator act on a channel? It scales what BatchNorm or the layer itself puts out."""
+"""Gate of a channel: an indicator scales what BatchNorm or the layer itself puts out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does an indicator act on a recurrent unit? It scales the unit wherever it is read."""
+"""Gates of recurrent units and embeddings: an indicator scales the unit wherever it is read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does a real mask variable stand for a 0/1 indicator while it is learned?"""
+"""Relaxations of a 0/1 indicator to a real mask variable, while it is learned."""
 
 from __future__ import annotations
 

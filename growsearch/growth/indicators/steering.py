@@ -1,4 +1,4 @@
-"""What tells the indicators which channels are worth keeping? The loss, or a stronger signal."""
+"""Steering of indicators: what tells them which channels are worth keeping?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long do these networks take on that device? Asked of its model, or timed on it."""
+"""Device clock: seconds of networks on a device, asked of its model or timed on it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from cost_models import (
     trace,
 )
 from growsearch.errors import GrowsearchError
-from growsearch.growth.seeding import seeded
-from search_spaces import Architecture, SearchSpace
+from search_spaces import Architecture, SearchSpace, seeded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

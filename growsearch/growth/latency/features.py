@@ -1,4 +1,4 @@
-"""Which amounts of work decide how long a network of given widths takes on a device?"""
+"""Latency features: the amounts of work that decide how long a network of given widths takes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long does a network of given widths take on a device, without asking the device each time?
+"""Latency terms fitted to some networks: the time of given widths, without asking the device.
 
 A sum of amounts of work, each times a number of seconds that is fitted to some networks' times:
 least squares of relative errors, no number below 0 (spec: about 20 networks are enough for one
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from cost_models.profiling.nonnegative_least_squares import nonnegative_least_squares
 from growsearch.growth.latency.features import Feature
 
 Array = npt.NDArray[np.float64]
@@ -54,7 +55,7 @@ class LatencyTerms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LatencyFit:
+class FittedTerms:
     """Fitted terms, and how far they miss: ``error`` is the mean relative error of the networks
     that were fitted, each predicted by a fit to the others."""
 
@@ -65,21 +66,17 @@ class LatencyFit:
 
 def fit_latency(
     features: Sequence[Feature], sizes: Sequence[Sequence[int]], seconds: Sequence[float]
-) -> LatencyFit:
+) -> FittedTerms:
     """Fit ``seconds`` of the networks with ``sizes``."""
     amounts = np.array([[f.terms.exact(row) for f in features] for row in sizes], dtype=np.float64)
     times = np.array(seconds)
-    found = _least_squares(amounts, times)
-    keep = np.arange(len(times))
-    misses = [
-        abs(float(amounts[i] @ _least_squares(amounts[keep != i], times[keep != i])) / times[i] - 1)
-        for i in keep
-    ]
+    found = nonnegative_least_squares(amounts, times)
+    misses = [_held_out_miss(amounts, times, place) for place in range(len(times))]
     merged: dict[tuple[int, ...], float] = {}
     for feature, each in zip(features, found.tolist(), strict=True):
         for coefficient, groups in feature.terms.terms:
             merged[groups] = merged.get(groups, 0.0) + each * coefficient
-    return LatencyFit(
+    return FittedTerms(
         terms=LatencyTerms(
             names=features[0].terms.names,
             terms=tuple((c, groups) for groups, c in merged.items() if c > 0),
@@ -89,13 +86,8 @@ def fit_latency(
     )
 
 
-def _least_squares(amounts: Array, times: Array) -> Array:
-    """Minimise the sum of (predicted / true - 1)^2 over coefficients of at least 0."""
-    from sklearn.linear_model import LinearRegression
-
-    # Columns of very different sizes would stop the solver early.
-    scale = np.maximum(amounts.max(axis=0), 1.0)
-    rows = amounts / scale / times[:, None]
-    solved = LinearRegression(positive=True, fit_intercept=False).fit(rows, np.ones(len(times)))
-    coefficients: Array = solved.coef_ / scale
-    return coefficients
+def _held_out_miss(amounts: Array, times: Array, place: int) -> float:
+    """Return the relative error of one network, predicted by a fit to the others."""
+    others = np.arange(len(times)) != place
+    coefficients = nonnegative_least_squares(amounts[others], times[others])
+    return abs(float(amounts[place] @ coefficients) / float(times[place]) - 1)

@@ -1,4 +1,4 @@
-"""How long does a network take on the device that it is grown for? A fit that the device corrects.
+"""Latency model of the device that a network is grown for: a fit that the device corrects.
 
 The fit makes a time of any sizes at once, so that every step can penalise indicators with what they
 cost on the device. What it misses is taken out by one factor, from the device's own time of the
@@ -23,7 +23,7 @@ from growsearch.growth.budget.structures import Structures
 from growsearch.growth.latency.clock import DeviceClock
 from growsearch.growth.latency.features import latency_features
 from growsearch.growth.latency.networks import architecture_at
-from growsearch.growth.latency.profile import LatencyProfile
+from growsearch.growth.latency.width_latency_fit import WidthLatencyFit
 from search_spaces import Architecture, SearchSpace, Unit, channel_groups
 
 # How often the device is asked about the network of one restructuring until both agree.
@@ -38,7 +38,7 @@ _ENOUGH = 0.99
 class Latencies:
     """How a latency budget asks its device, and where the answers are kept.
 
-    ``lock`` is held while a device is timed. ``file`` receives the profile, or, if it is ``known``,
+    ``lock`` is held while a device is timed. ``file`` receives the fit, or, if it is ``known``,
     gives it back: a run that goes on keeps its measure of the device.
     """
 
@@ -74,31 +74,31 @@ class LatencyModel:
     def __init__(
         self,
         clock: DeviceClock,
-        profile: LatencyProfile,
+        fitted: WidthLatencyFit,
         structures: Structures,
         units: tuple[Unit, ...],
         budget: Budget,
     ) -> None:
-        self.profile = profile
+        self.fitted = fitted
         self.factor = 1.0
-        self.limit = budget.limit(full=profile.full_s, least=profile.least_s)
+        self.limit = budget.limit(full=fitted.full_s, least=fitted.least_s)
         self._clock, self._structures, self._units = clock, structures, units
         self._relative = budget.latency_s is None
         # Timed beside every network that is checked; of about the size that the run ends with.
-        self._reference = profile.nearest(self.limit)
-        self._reference_s = profile.seconds[self._reference]
+        self._reference = fitted.nearest(self.limit)
+        self._reference_s = fitted.seconds[self._reference]
 
     def exact(self, sizes: Sequence[int]) -> float:
         """Return the predicted seconds of the network with these sizes."""
-        return self.factor * self.profile.terms.seconds(sizes)
+        return self.factor * self.fitted.terms.seconds(sizes)
 
     def expected(self, sizes: Sequence[float]) -> float:
         """Return the predicted seconds at mean sizes."""
-        return self.factor * self.profile.terms.seconds(sizes)
+        return self.factor * self.fitted.terms.seconds(sizes)
 
     def marginals(self, sizes: Sequence[float]) -> npt.NDArray[np.float64]:
         """Return the seconds that one more structure of each name costs; sizes are above 0."""
-        return self.factor * self.profile.terms.marginals(sizes)
+        return self.factor * self.fitted.terms.marginals(sizes)
 
     def state(self) -> Tensor:
         """Return what changes over a run, for a checkpoint."""
@@ -122,7 +122,7 @@ class LatencyModel:
             sizes = self._structures.counts(live)
             reading_s = _LONG_READING_S if fill else _READING_S
             seconds, _, _ = self._ask(self._architecture(sizes), reading_s)
-            factors.append(seconds / self.profile.terms.seconds(sizes))
+            factors.append(seconds / self.fitted.terms.seconds(sizes))
             # The proposals are almost the same: what their factors differ by is noise, if any.
             self.factor = factors[-1] if self._clock.analytic else statistics.median(factors)
             share = self.exact(sizes) / self.limit
@@ -138,14 +138,14 @@ class LatencyModel:
         """Ask the device about the finished network."""
         seconds, noise, drift = self._ask(architecture, _LONG_READING_S)
         return LatencyReport(
-            device=self.profile.device,
-            batch_size=self.profile.batch_size,
+            device=self.fitted.device,
+            batch_size=self.fitted.batch_size,
             method="analytic" if self._clock.analytic else "measured",
             predicted_s=self.exact(self._structures.counts(live)),
             checked_s=seconds,
             noise=noise,
             drift=drift,
-            fit_error=self.profile.error,
+            fit_error=self.fitted.error,
         )
 
     def _ask(self, architecture: Architecture, reading_s: float) -> tuple[float, float, float]:
@@ -153,7 +153,7 @@ class LatencyModel:
         if self._clock.analytic:
             (reading,) = self._clock.read([architecture], reading_s)
             return reading.seconds, 0.0, 1.0
-        reference = self._architecture(self.profile.sizes[self._reference])
+        reference = self._architecture(self.fitted.sizes[self._reference])
         reading, beside = self._clock.read([architecture, reference], reading_s)
         if not self._relative:
             self._reference_s = min(self._reference_s, beside.seconds)
@@ -179,18 +179,18 @@ def latency_model(
 
     Raises:
         UsageError: if the budget is below the least network's time.
-        GrowsearchError: if the device cannot be asked, or the kept profile cannot be read.
+        GrowsearchError: if the device cannot be asked, or the kept fit cannot be read.
     """
     assert budget.device is not None
     clock = DeviceClock(
         space=space, device=budget.device, batch_size=budget.batch_size, lock=latencies.lock
     )
     if latencies.known and latencies.file is not None:
-        profile = LatencyProfile.load(latencies.file)
+        fitted = WidthLatencyFit.load(latencies.file)
     else:
         growing = tuple(unit for unit in units if unit.name in structures.inside)
         features = latency_features(model, channel_groups(model), space.example_inputs(), growing)
-        profile = LatencyProfile.measure(clock, features, structures, units)
+        fitted = WidthLatencyFit.measure(clock, features, structures, units)
         if latencies.file is not None:
-            profile.save(latencies.file)
-    return LatencyModel(clock, profile, structures, units, budget)
+            fitted.save(latencies.file)
+    return LatencyModel(clock, fitted, structures, units, budget)

@@ -1,4 +1,4 @@
-"""Which networks is a device asked about? Some of every size, and those that a run comes to."""
+"""Networks that a device is asked about: some of every size, and those that a run comes to."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from search_spaces.units import count_units
 
 # Widths go down to this share of the full ones, or to one channel, and scatter around their
 # network's common share by this deviation of the logarithm: as unevenly as growth would have it.
-_LEAST_SHARE, _SCATTER = 1 / 16, 0.35
+_MIN_SHARE, _SCATTER = 1 / 16, 0.35
 
 
 def sampled_sizes(
@@ -25,7 +25,7 @@ def sampled_sizes(
     evenly on a logarithmic scale.
     """
     rows = [list(structures.sizes), structures.counts(structures.seed())]
-    least, others = max(_LEAST_SHARE, 1 / max(structures.sizes)), count - len(rows)
+    least, others = max(_MIN_SHARE, 1 / max(structures.sizes)), count - len(rows)
     shares = [least ** ((place + 0.5) / others) for place in range(others)]
     return [*rows, *(_drawn(structures, share, generator) for share in shares)]
 

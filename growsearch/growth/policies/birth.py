@@ -1,4 +1,4 @@
-"""Which channel that never lived would lower the loss fastest? A gradient asks one batch."""
+"""Birth of channels: which one that never lived would lower the loss fastest, by one batch?"""
 
 from __future__ import annotations
 

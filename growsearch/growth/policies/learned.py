@@ -1,4 +1,4 @@
-"""Which channels and units should live, as learned by SGD? Sparsification under a budget.
+"""Learned indicators: which channels and units should live? Sparsification under a budget.
 
 Yuan, Savarese and Maire, "Growing Efficient Deep Networks by Structured Continuous
 Sparsification", arXiv 2007.15353.
@@ -80,11 +80,11 @@ class LearnedIndicators:
         Under a latency budget the penalty follows what each structure costs on the device.
         """
         settings, s, beta, relaxed = self._settings, self._s, self._beta(), self._relaxation
-        probabilities, allowance = relaxed.probabilities(s, beta), self._task.allowance
-        gap = allowance.expected_share(probabilities) - 1
+        probabilities, projection = relaxed.probabilities(s, beta), self._task.projection
+        gap = projection.expected_share(probabilities) - 1
         push = self._steering.push(gate_gradients, relaxed.gates(s, beta), self._live)
         gradient = push * relaxed.gate_slopes(s, beta)
-        penalty = self._penalty * gap * allowance.pressure(probabilities, over=gap > 0)
+        penalty = self._penalty * gap * projection.pressure(probabilities, over=gap > 0)
         gradient += penalty * relaxed.probability_slopes(s, beta)
         gradient += settings.weight_decay * s
         self._velocity.mul_(settings.momentum).add_(gradient)

@@ -1,4 +1,4 @@
-"""Who decides which channels and units live? The contract of every policy."""
+"""Contract of a growth policy: who decides which channels and units live."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from growsearch.growth.budget.projection import Allowance
+from growsearch.growth.budget.projection import BudgetProjection
 from growsearch.growth.budget.structures import Structures
 from growsearch.growth.config import GrowthConfig
 
@@ -18,7 +18,7 @@ from growsearch.growth.config import GrowthConfig
 class GrowthTask:
     """What a policy knows at the start; ``generator`` feeds all its random choices."""
 
-    allowance: Allowance
+    projection: BudgetProjection
     config: GrowthConfig
     steps_per_epoch: int
     generator: torch.Generator
@@ -26,7 +26,7 @@ class GrowthTask:
     @property
     def structures(self) -> Structures:
         """The channels and units of the full configuration."""
-        return self.allowance.structures
+        return self.projection.structures
 
 
 class GrowthPolicy(Protocol):

@@ -1,4 +1,4 @@
-"""What is learning the indicators worth? Here they are drawn with one fixed probability.
+"""Random indicators, a baseline: drawn with one fixed probability instead of learned.
 
 The random baseline of arXiv 2007.15353, section 4.5, table 5.
 """
@@ -66,11 +66,11 @@ def affordable_share(task: GrowthTask) -> float:
     """Return the probability at which the expected cost equals the budget, by bisection."""
     low, high = 0.0, 1.0
     ones = torch.ones(task.structures.total)
-    if task.allowance.expected_share(ones) <= 1:
+    if task.projection.expected_share(ones) <= 1:
         return 1.0
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
-        if task.allowance.expected_share(middle * ones) > 1:
+        if task.projection.expected_share(middle * ones) > 1:
             high = middle
         else:
             low = middle

@@ -1,4 +1,4 @@
-"""What is growth worth without learning? Channels appear in a random order and stay."""
+"""Random order, a baseline: channels appear in an order that is drawn, and stay."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class RandomOrder(OpenGates):
     def draw(self, live: Tensor) -> Tensor:
         """Return the live channels and the next ones that this epoch's share pays for."""
         share = (self._epochs + 1) / self._task.config.growing_epochs
-        return self._task.allowance.fill(live, self._scores, share=share)
+        return self._task.projection.fill(live, self._scores, share=share)
 
     def advance(self, live: Tensor) -> None:  # noqa: ARG002
         """Count the epochs."""

@@ -1,4 +1,4 @@
-"""Which growth policies are there? One line a policy."""
+"""Registry of growth policies: one line a policy."""
 
 from __future__ import annotations
 

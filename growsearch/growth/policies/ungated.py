@@ -1,4 +1,4 @@
-"""What do policies that learn nothing have in common? Open gates and a rank."""
+"""Open gates and a rank: what policies that learn nothing have in common."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is growth worth against a plain narrower network? One share of every group, from the start.
+"""Uniform width, a baseline: one share of every group, from the start.
 
 Uniform channel pruning, the baseline of arXiv 2007.15353, figure 6, as widths that are fixed before
 training.
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from growsearch.growth.budget.projection import Allowance
+from growsearch.growth.budget.projection import BudgetProjection
 from growsearch.growth.policies.policy import GrowthTask
 from growsearch.growth.policies.ungated import OpenGates
 
@@ -25,12 +25,12 @@ class UniformWidth(OpenGates):
     """
 
     def __init__(self, task: GrowthTask) -> None:
-        structures, allowance = task.structures, task.allowance
+        structures, projection = task.structures, task.projection
         # The share of its group at which a channel comes in.
         shares = [(1 + torch.arange(size)) / size for size in structures.sizes]
         super().__init__(scores=-torch.cat(shares))
-        widest = structures.first(widest_uniform(structures.sizes, allowance))
-        self._live = allowance.spend(widest, self._scores)
+        widest = structures.first(widest_uniform(structures.sizes, projection))
+        self._live = projection.spend(widest, self._scores)
 
     def start(self) -> Tensor:
         """Return the uniform network."""
@@ -54,14 +54,14 @@ class UniformWidth(OpenGates):
         """Take nothing back."""
 
 
-def widest_uniform(sizes: Sequence[int], allowance: Allowance) -> list[int]:
+def widest_uniform(sizes: Sequence[int], projection: BudgetProjection) -> list[int]:
     """Return the largest sizes max(1, floor(w n)), w being one share of all, within the limit."""
     # The widths change only where w n is a whole number for some group.
     shares = sorted({k / size for size in sizes for k in range(1, size + 1)})
     widths = [1] * len(sizes)
     for share in shares:
         wider = [max(1, int(share * size + 1e-9)) for size in sizes]
-        if allowance.terms.exact(wider) > allowance.limit:
+        if projection.terms.exact(wider) > projection.limit:
             break
         widths = wider
     return widths

@@ -1,4 +1,4 @@
-"""How does a unit without a shortcut join a network that must go on as it was? As the identity."""
+"""Identity initialisation: a unit without a shortcut joins a network that must go on as it was."""
 
 from __future__ import annotations
 

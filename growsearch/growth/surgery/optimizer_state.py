@@ -1,4 +1,4 @@
-"""What does an optimizer remember of the weights, by name? Moments of each, and a count of steps.
+"""Optimizer state by parameter name: moments of each weight, and a count of steps.
 
 Keys are "PARAMETER/ENTRY", such as "stem.conv.weight/exp_avg". SGD has one moment and AdamW two and
 the number of steps that a parameter has taken.

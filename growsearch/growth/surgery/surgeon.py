@@ -1,4 +1,4 @@
-"""How does a network change its widths and units while it trains, with nothing lost?
+"""Surgeon: a network changes its widths and units while it trains, with nothing lost.
 
 All edits are here.
 No other file of the package writes weights, BatchNorm statistics or optimizer state.

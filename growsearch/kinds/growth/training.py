@@ -167,7 +167,7 @@ def forecast_growth(config: GrowthCandidate, space: SearchSpace) -> Forecast:
         return Forecast(live=live_numbers(work, work.dense_macs * share))
     costs = Costs.of(space, module, config.budget.budget())
     terms = costs.parameters if config.budget.metric == "parameters" else costs.macs
-    sizes, limit = list(costs.structures.sizes), costs.allowance.limit
+    sizes, limit = list(costs.structures.sizes), costs.projection.limit
     full = terms.exact(sizes)
     # What one structure costs at most: in the full network, where all that it meets is there.
     dearest = max(

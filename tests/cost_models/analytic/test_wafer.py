@@ -7,16 +7,16 @@ from hypothesis import strategies as st
 from cost_models import (
     DEVICES,
     LayerWork,
-    NOfM,
+    NOfMWeight,
     TransformerShape,
-    Unstructured,
+    UnstructuredWeight,
     UnsupportedLayerError,
     Workload,
     estimate,
     training_macs,
     transformer_workload,
 )
-from cost_models.analytic.wafer import NOTE, REFERENCE, WaferCostModel, calibrate, relative_time
+from cost_models.analytic.wafer import NOTE, REFERENCE, WaferCostModel, fit_wafer, relative_time
 from cost_models.analytic.wafer_calibration import SpeedUp, fit_speed_up
 from cost_models.cost import CalibrationPoint
 from cost_models.errors import CostModelError
@@ -39,7 +39,7 @@ def test_sparse_wide_gpt3_20b_trains_in_the_published_relative_time(sparsity, pu
 
 def test_fitted_on_two_points_it_predicts_the_third_that_it_has_not_seen():
     points = tuple(CalibrationPoint(sparsity=s, relative_time=PAPER[s]) for s in (0.5, 0.9))
-    predicted = relative_time(0.75, calibrate(points).speed_up)
+    predicted = relative_time(0.75, fit_wafer(points).speed_up)
     assert predicted == pytest.approx(PAPER[0.75], rel=0.10)
 
 
@@ -143,7 +143,7 @@ def test_recurrent_layers_are_refused_rather_than_guessed():
 
 
 def test_the_interval_covers_the_worst_known_miss():
-    calibration = calibrate(WAFER.calibration)
+    calibration = fit_wafer(WAFER.calibration)
     cost = estimate(wide(0.5))
     assert 0.05 < calibration.residual < 0.10
     assert cost.interval[0] == pytest.approx(cost.latency_s * (1 - calibration.residual))
@@ -190,7 +190,7 @@ def test_the_published_ratios_do_not_hang_on_the_sizes_assumed_for_the_reference
     assert transformer_workload(deeper).parameters == pytest.approx(
         transformer_workload(REFERENCE).parameters, rel=0.01
     )
-    fitted = calibrate(WAFER.calibration, deeper).speed_up
+    fitted = fit_wafer(WAFER.calibration, deeper).speed_up
     for sparsity, published in PAPER.items():
         assert relative_time(sparsity, fitted, deeper) == pytest.approx(published, rel=0.05)
 
@@ -206,7 +206,7 @@ def test_an_n_of_m_layer_is_as_fast_as_an_unstructured_one_of_its_density():
             weight_nonzeros=500,
             pattern=pattern,
         )
-        for pattern in (NOfM(2, 4), Unstructured(0.5))
+        for pattern in (NOfMWeight(2, 4), UnstructuredWeight(0.5))
     ]
     times = [
         estimate(
@@ -219,7 +219,7 @@ def test_an_n_of_m_layer_is_as_fast_as_an_unstructured_one_of_its_density():
 
 def test_a_wafer_without_calibration_points_is_refused():
     with pytest.raises(CostModelError, match="no calibration points"):
-        calibrate(())
+        fit_wafer(())
 
 
 def test_points_on_a_known_curve_give_its_parameters_back():

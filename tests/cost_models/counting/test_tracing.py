@@ -10,7 +10,13 @@ from torch.nn.utils import parametrize, prune
 from torch.nn.utils.rnn import pack_padded_sequence
 from torch.utils.flop_counter import FlopCounterMode
 
-from cost_models import CostModelError, Dense, Unstructured, UnsupportedLayerError, trace
+from cost_models import (
+    CostModelError,
+    DenseWeight,
+    UnstructuredWeight,
+    UnsupportedLayerError,
+    trace,
+)
 from cost_models.counting.operators import may_hide_macs
 
 
@@ -31,7 +37,7 @@ def test_an_mlp_counted_by_hand_is_exact(mlp):
     assert work.dense_macs == 8 * 6 + 6 * 3
     assert work.parameters == 8 * 6 + 6 + 6 * 3 + 3
     assert [(layer.name, layer.kind) for layer in work.layers] == [("0", "linear"), ("2", "linear")]
-    assert work.layers[0].pattern == Dense()
+    assert work.layers[0].pattern == DenseWeight()
     assert work.layers[0].weight_bytes == 4 * 48
     assert work.layers[0].activation_bytes == 4 * 6
 
@@ -159,7 +165,7 @@ def test_zeros_in_the_weights_are_read_off_exactly():
     (layer,) = work.layers
     assert layer.effective_macs == 25 * 18
     assert layer.density == 0.25
-    assert layer.pattern == Unstructured(0.75)
+    assert layer.pattern == UnstructuredWeight(0.75)
     assert (work.parameters, work.nonzero_parameters) == (72, 18)
 
 

@@ -10,9 +10,9 @@ from torch import nn
 
 from cost_models import (
     CostModelError,
-    Dense,
+    DenseWeight,
     LayerWork,
-    Unstructured,
+    UnstructuredWeight,
     Workload,
     rigl_step_macs,
     trace,
@@ -28,7 +28,9 @@ def linear(elements: int, nonzeros: int, positions: int) -> LayerWork:
         effective_macs=positions * nonzeros,
         weight_elements=elements,
         weight_nonzeros=nonzeros,
-        pattern=Dense() if elements == nonzeros else Unstructured(1 - nonzeros / elements),
+        pattern=DenseWeight()
+        if elements == nonzeros
+        else UnstructuredWeight(1 - nonzeros / elements),
     )
 
 
@@ -102,7 +104,7 @@ def test_more_nonzeros_than_elements_are_refused():
 @pytest.mark.parametrize("sparsity", [0.0, -0.1, 1.1])
 def test_an_unstructured_sparsity_outside_its_range_is_refused(sparsity):
     with pytest.raises(CostModelError, match="must lie in"):
-        Unstructured(sparsity)
+        UnstructuredWeight(sparsity)
 
 
 def test_training_costs_three_forward_passes_and_the_first_layer_two_without_its_gradient():

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
+from growsearch.growth import build_full
 from growsearch.growth.budget.cost_terms import CostTerms, mac_terms
 from growsearch.growth.latency.features import Feature, latency_features
 from growsearch.growth.latency.fit import LatencyTerms, fit_latency
-from growsearch.growth.seeding import build_full
 from search_spaces import channel_groups
 from search_spaces.families.mobilenet_v2 import MobileNetV2Space
 

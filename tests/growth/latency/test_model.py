@@ -20,7 +20,7 @@ from growsearch.growth.budget.structures import Structures
 from growsearch.growth.costs import Costs
 from growsearch.growth.latency.clock import DeviceClock, Reading
 from growsearch.growth.latency.model import LatencyModel
-from growsearch.growth.latency.profile import LatencyProfile
+from growsearch.growth.latency.width_latency_fit import WidthLatencyFit
 from growsearch.training import Recipe, TrainingOptions
 from search_spaces import channel_groups
 from search_spaces.families.recurrent import RecurrentSpace
@@ -58,7 +58,7 @@ class StubClock:
 def _short_readings(monkeypatch):
     monkeypatch.setattr("growsearch.growth.latency.model._READING_S", 0.01)
     monkeypatch.setattr("growsearch.growth.latency.model._LONG_READING_S", 0.01)
-    monkeypatch.setattr("growsearch.growth.latency.profile._READING_S", 0.01)
+    monkeypatch.setattr("growsearch.growth.latency.width_latency_fit._READING_S", 0.01)
 
 
 @pytest.fixture
@@ -67,20 +67,20 @@ def structures(space):
 
 
 @functools.cache
-def _wafer_profile(space):
-    return Costs.of(space, build_full(space, seed=0), WAFER).latency.profile
+def _wafer_fit(space):
+    return Costs.of(space, build_full(space, seed=0), WAFER).latency.fitted
 
 
 @pytest.fixture
-def profile(space):
-    return _wafer_profile(space)
+def fitted(space):
+    return _wafer_fit(space)
 
 
 @pytest.fixture
-def model(space, structures, profile):
+def model(space, structures, fitted):
     def make(budget=None, **device):
-        clock = StubClock(space, profile.terms, structures, **device)
-        return LatencyModel(clock, profile, structures, (), budget or WAFER), clock
+        clock = StubClock(space, fitted.terms, structures, **device)
+        return LatencyModel(clock, fitted, structures, (), budget or WAFER), clock
 
     return make
 
@@ -103,7 +103,7 @@ def test_a_fit_that_misses_is_corrected_until_device_and_model_agree(model, stru
     latency, clock = model(miss=1.5)
     live = latency.agreed(_filler(structures, latency), fill=True)
     assert latency.factor == pytest.approx(1.5)
-    true = 1.5 * latency.profile.terms.seconds(structures.counts(live))
+    true = 1.5 * latency.fitted.terms.seconds(structures.counts(live))
     assert latency.exact(structures.counts(live)) == pytest.approx(true)
     assert 0.85 * latency.limit < true <= latency.limit
     assert clock.readings <= 4
@@ -117,8 +117,8 @@ def test_a_device_that_became_slower_altogether_changes_nothing(model, structure
     assert torch.equal(slow.agreed(_filler(structures, slow), fill=True), expected)
 
 
-def test_seconds_are_those_of_the_fastest_moment(model, profile, structures):
-    full = profile.full_s
+def test_seconds_are_those_of_the_fastest_moment(model, fitted, structures):
+    full = fitted.full_s
     latency, clock = model(Budget(latency_s=0.5 * full, device="cpu"))
     clock.slowness = 0.5
     live = latency.agreed(_filler(structures, latency), fill=True)
@@ -143,21 +143,21 @@ def test_on_the_way_one_look_is_enough_for_a_network_within_the_limit(model, str
     assert latency.factor == pytest.approx(1.2)
 
 
-def test_the_wafer_is_predicted_exactly_and_its_profile_is_its_estimates(space, profile):
-    assert profile.error < 1e-9
-    assert profile.noise == 0
+def test_the_wafer_is_predicted_exactly_and_its_fit_is_its_estimates(space, fitted):
+    assert fitted.error < 1e-9
+    assert fitted.noise == 0
     work = trace(build_full(space, seed=0), space.example_inputs())
     cost = estimate(work, device="wafer-cs2", batch_size=1, phase="inference")
-    assert profile.full_s == cost.latency_s
-    assert profile.terms.seconds(profile.sizes[0]) == pytest.approx(cost.latency_s)
+    assert fitted.full_s == cost.latency_s
+    assert fitted.terms.seconds(fitted.sizes[0]) == pytest.approx(cost.latency_s)
 
 
-def test_a_profile_comes_back_from_its_file_as_it_was(profile, tmp_path):
-    profile.save(tmp_path / "p.json")
-    assert LatencyProfile.load(tmp_path / "p.json") == profile
+def test_a_fit_comes_back_from_its_file_as_it_was(fitted, tmp_path):
+    fitted.save(tmp_path / "p.json")
+    assert WidthLatencyFit.load(tmp_path / "p.json") == fitted
     (tmp_path / "p.json").write_text((tmp_path / "p.json").read_text()[:200])
     with pytest.raises(GrowsearchError, match=r"p\.json.*missing or damaged"):
-        LatencyProfile.load(tmp_path / "p.json")
+        WidthLatencyFit.load(tmp_path / "p.json")
 
 
 @pytest.mark.parametrize("policy", sorted(POLICIES))
@@ -174,8 +174,8 @@ def test_growth_keeps_a_latency_budget_at_every_epoch_and_spends_it(space, datas
     assert (result.latency.method, result.latency.drift) == ("analytic", 1.0)
 
 
-def test_an_absolute_time_is_kept_as_well(space, dataset, profile):
-    budget = Budget(latency_s=0.6 * profile.full_s, device="wafer-cs2")
+def test_an_absolute_time_is_kept_as_well(space, dataset, fitted):
+    budget = Budget(latency_s=0.6 * fitted.full_s, device="wafer-cs2")
     result = grow(space, dataset, budget=budget, config=CONFIG, seed=1)
     assert result.limit == budget.latency_s
     assert 0.9 * result.limit <= result.cost <= result.limit
@@ -228,7 +228,7 @@ def _halt_after(epoch):
     return on_epoch
 
 
-def test_a_latency_run_goes_on_with_the_profile_that_it_began_with(space, dataset, tmp_path):
+def test_a_latency_run_goes_on_with_the_fit_that_it_began_with(space, dataset, tmp_path):
     whole = grow(space, dataset, budget=WAFER, config=CONFIG, seed=1)
     path = tmp_path / "run.safetensors"
     options = TrainingOptions(checkpoint=path, on_epoch=_halt_after(2))
@@ -248,14 +248,14 @@ def test_a_timed_run_goes_on_within_the_limit_of_its_first_start(space, dataset,
     options = GrowthOptions(checkpoint=tmp_path / "run.safetensors", on_epoch=_halt_after(4))
     with pytest.raises(Halt):
         grow(space, dataset, budget=budget, config=CONFIG, seed=1, options=options)
-    profile = LatencyProfile.load(tmp_path / "run.latency.json")
+    fitted = WidthLatencyFit.load(tmp_path / "run.latency.json")
     options = dataclasses.replace(options, on_epoch=None)
     resumed = grow(space, dataset, budget=budget, config=CONFIG, seed=1, options=options)
-    assert resumed.limit == 0.9 * profile.full_s
-    assert LatencyProfile.load(tmp_path / "run.latency.json") == profile
+    assert resumed.limit == 0.9 * fitted.full_s
+    assert WidthLatencyFit.load(tmp_path / "run.latency.json") == fitted
 
 
-def test_a_run_whose_profile_was_deleted_says_what_to_do(space, dataset, tmp_path):
+def test_a_run_whose_fit_was_deleted_says_what_to_do(space, dataset, tmp_path):
     options = TrainingOptions(checkpoint=tmp_path / "c", on_epoch=_halt_after(1))
     with pytest.raises(Halt):
         grow(space, dataset, budget=WAFER, config=CONFIG, seed=1, options=options)

@@ -1,8 +1,8 @@
 import torch
 
+from growsearch.growth import build_full
 from growsearch.growth.budget.structures import Structures
 from growsearch.growth.latency.networks import architecture_at, sampled_sizes
-from growsearch.growth.seeding import build_full
 from search_spaces import channel_groups, units
 from search_spaces.families.residual_units import BasicResNetSpace
 

@@ -4,7 +4,7 @@ import torch
 from growsearch.errors import UsageError
 from growsearch.growth import RELAXATIONS, STEERINGS, TEMPERATURES, Budget, grow
 from growsearch.growth.budget.cost_terms import CostTerms
-from growsearch.growth.budget.projection import Allowance
+from growsearch.growth.budget.projection import BudgetProjection
 from growsearch.growth.budget.structures import Structures
 from growsearch.growth.config import GrowthConfig, IndicatorConfig
 from growsearch.growth.policies.learned import LearnedIndicators
@@ -16,7 +16,7 @@ from growsearch.training import Recipe
 
 def make(channels=4, limit=2, epochs=4, steps=10, seed=0, **indicators):
     structures = Structures(names=("only",), sizes=(channels,))
-    allowance = Allowance(
+    projection = BudgetProjection(
         structures=structures,
         terms=CostTerms(names=("only",), terms=((1, (0,)),)),
         limit=limit,
@@ -24,7 +24,7 @@ def make(channels=4, limit=2, epochs=4, steps=10, seed=0, **indicators):
     config = GrowthConfig(recipe=Recipe(epochs=epochs), indicators=IndicatorConfig(**indicators))
     generator = torch.Generator().manual_seed(seed)
     task = GrowthTask(
-        allowance=allowance, config=config, steps_per_epoch=steps, generator=generator
+        projection=projection, config=config, steps_per_epoch=steps, generator=generator
     )
     return LearnedIndicators(task)
 

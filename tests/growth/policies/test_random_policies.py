@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from growsearch.growth.budget.cost_terms import CostTerms
-from growsearch.growth.budget.projection import Allowance
+from growsearch.growth.budget.projection import BudgetProjection
 from growsearch.growth.budget.structures import Structures
 from growsearch.growth.config import GrowthConfig
 from growsearch.growth.policies.policy import GrowthTask
@@ -14,13 +14,13 @@ from growsearch.training import Recipe
 def task(*, limit, channels=(100, 100), epochs=8, seed=0):
     """Two layers; a network of (a, b) channels costs a b."""
     names = ("a", "b")
-    allowance = Allowance(
+    projection = BudgetProjection(
         structures=Structures(names=names, sizes=channels),
         terms=CostTerms(names=names, terms=((1, (0, 1)),)),
         limit=limit,
     )
     return GrowthTask(
-        allowance=allowance,
+        projection=projection,
         config=GrowthConfig(recipe=Recipe(epochs=epochs)),
         steps_per_epoch=1,
         generator=torch.Generator().manual_seed(seed),
@@ -50,7 +50,7 @@ def test_random_order_adds_an_equal_share_an_epoch_and_never_takes_back():
         wider = policy.draw(live)
         assert (wider | live).equal(wider)
         policy.advance(wider)
-        costs.append(given.allowance.cost(wider))
+        costs.append(given.projection.cost(wider))
         live = wider
     # 4 of 8 epochs grow: 625, 1250, 1875 and 2500, less what one channel (up to 100) leaves over.
     for cost, bound in zip(costs, (625, 1250, 1875, 2500), strict=True):

@@ -1,4 +1,4 @@
-"""How far from the measured times were the predicted ones?"""
+"""Prediction error of a latency model: MAPE, hit rates, rank agreement, interval."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +13,7 @@ _LOW, _HIGH = 0.05, 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Accuracy:
+class PredictionError:
     """Agreement of predictions with measurements on networks that no fit has seen.
 
     `mape` is the mean absolute error relative to the measured time, `within_5` and `within_10` the
@@ -34,7 +34,7 @@ class Accuracy:
         return asdict(self)
 
 
-def accuracy(predicted: Sequence[float], measured: Sequence[float]) -> Accuracy:
+def prediction_error(predicted: Sequence[float], measured: Sequence[float]) -> PredictionError:
     """Compare predicted with measured seconds, network by network."""
     if len(predicted) != len(measured) or len(measured) < 2:
         raise CostModelError(
@@ -43,7 +43,7 @@ def accuracy(predicted: Sequence[float], measured: Sequence[float]) -> Accuracy:
         )
     ratios = np.asarray(measured, dtype=float) / np.asarray(predicted, dtype=float)
     errors = np.abs(1 / ratios - 1)
-    return Accuracy(
+    return PredictionError(
         networks=len(measured),
         mape=float(errors.mean()),
         within_5=float((errors <= 0.05).mean()),

@@ -1,4 +1,4 @@
-"""How does a pretrained network begin on other data? With its backbone under a new head."""
+"""Retargeting: a pretrained backbone under a new head, for other data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from search_spaces import SearchSpace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Start:
+class Retargeted:
     """A network for other data: the module, its space, and which parameters are new in it."""
 
     model: nn.Module
@@ -23,9 +23,9 @@ class Start:
     new: tuple[str, ...]
 
 
-def start_of(
+def retarget(
     pretrained: Pretrained, data: Dataset, seed: int, space: SearchSpace | None = None
-) -> Start:
+) -> Retargeted:
     """Return a network for ``data`` with the pretrained backbone.
 
     What is new is drawn from ``seed``: the classifier, and whatever else ``space`` has beyond the
@@ -49,7 +49,7 @@ def start_of(
     state = pretrained.model.state_dict()
     taken = load_backbone(model, state, without=classifier_name(pretrained.model))
     new = tuple(name for name, _ in model.named_parameters() if name not in taken)
-    return Start(model=model, space=fitted, new=new)
+    return Retargeted(model=model, space=fitted, new=new)
 
 
 def check_backbone(below: nn.Module, above: nn.Module, source: str, target: str) -> None:
@@ -66,6 +66,18 @@ def check_backbone(below: nn.Module, above: nn.Module, source: str, target: str)
 
     Raises:
         UsageError: naming a layer.
+
+    Example:
+        >>> from torch import nn
+        >>> from growsearch.errors import UsageError
+        >>> from growsearch.tickets import check_backbone
+        >>> below = nn.Sequential(nn.Linear(8, 4), nn.Linear(4, 2))
+        >>> check_backbone(below, nn.Sequential(nn.Linear(8, 4), nn.Linear(4, 5)), "a", "b")
+        >>> try:
+        ...     check_backbone(below, nn.Sequential(nn.ReLU(), nn.Linear(8, 4)), "a", "b")
+        ... except UsageError as error:
+        ...     print(str(error).split(";")[0])
+        space: b has no 0.weight, which a was pretrained with
     """
     remedy = (
         "take a space over the same backbone, such as deeplabv3-resnet50 over resnet50-imagenet"

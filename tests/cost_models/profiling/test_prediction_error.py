@@ -3,11 +3,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cost_models import CostModelError
-from cost_models.profiling.accuracy import accuracy, kendall_tau
+from cost_models.profiling.prediction_error import kendall_tau, prediction_error
 
 
 def test_errors_counted_by_hand():
-    found = accuracy([1.0, 2.08, 3.6, 4.0], [1.0, 2.0, 3.0, 5.0])
+    found = prediction_error([1.0, 2.08, 3.6, 4.0], [1.0, 2.0, 3.0, 5.0])
     assert found.networks == 4
     assert found.mape == pytest.approx((0 + 0.04 + 0.2 + 0.2) / 4)
     assert (found.within_5, found.within_10) == (0.5, 0.5)
@@ -32,11 +32,11 @@ def test_kendalls_tau_by_hand(second, tau):
 
 @given(st.lists(st.floats(1e-6, 1e3), min_size=2, max_size=20))
 def test_perfect_predictions_have_no_error(measured):
-    found = accuracy(measured, measured)
+    found = prediction_error(measured, measured)
     assert (found.mape, found.within_5, found.low_ratio, found.high_ratio) == (0, 1, 1, 1)
 
 
 @pytest.mark.parametrize(("predicted", "measured"), [([1.0], [1.0]), ([1.0, 2.0], [1.0])])
 def test_too_few_or_unpaired_times_are_refused(predicted, measured):
     with pytest.raises(CostModelError, match="as many of each"):
-        accuracy(predicted, measured)
+        prediction_error(predicted, measured)

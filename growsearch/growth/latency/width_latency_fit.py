@@ -1,4 +1,4 @@
-"""What is known of one device's times for one space? Some networks' times, and a fit to them."""
+"""Width-latency fit of one device and space: some networks' times, and a fit to them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from growsearch.growth.latency.fit import LatencyTerms, fit_latency
 from growsearch.growth.latency.networks import architecture_at, sampled_sizes
 from search_spaces import Unit
 
-_FEWEST_NETWORKS = 16
-_FULL, _LEAST = 0, 1
+_MIN_NETWORKS = 16
+_FULL, _SMALLEST = 0, 1
 # Seconds for which each network is run.
 _READING_S = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LatencyProfile:
+class WidthLatencyFit:
     """Networks by their sizes (see `Structures.counts`), their seconds, and the fitted terms.
 
     The first network is the full configuration, the second the least. ``error`` is the fit's mean
@@ -56,7 +56,7 @@ class LatencyProfile:
         Raises:
             GrowsearchError: if the device cannot be asked.
         """
-        count = max(_FEWEST_NETWORKS, 2 * len(features))
+        count = max(_MIN_NETWORKS, 2 * len(features))
         sizes = sampled_sizes(structures, count, torch.Generator().manual_seed(0))
         names = structures.names
         readings = clock.read(
@@ -87,14 +87,14 @@ class LatencyProfile:
     @property
     def least_s(self) -> float:
         """The least network's seconds: those of the device or the fit, whichever are more."""
-        return max(self.seconds[_LEAST], self.terms.seconds(self.sizes[_LEAST]))
+        return max(self.seconds[_SMALLEST], self.terms.seconds(self.sizes[_SMALLEST]))
 
     def nearest(self, seconds: float) -> int:
         """Return which network's time is nearest to ``seconds``."""
         return min(range(len(self.seconds)), key=lambda i: abs(self.seconds[i] - seconds))
 
     def save(self, path: Path) -> None:
-        """Write the profile as JSON, every network with its measured and its predicted time."""
+        """Write the fit as JSON, every network with its measured and its predicted time."""
         networks = [
             {"sizes": list(row), "seconds": each, "predicted_s": self.terms.seconds(row)}
             for row, each in zip(self.sizes, self.seconds, strict=True)

@@ -3,11 +3,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cost_models.profiling.running_minima import KEPT, Lows
+from cost_models.profiling.running_minima import KEPT, RunningMinima
 
 
-def filled(*halves: list[float]) -> Lows:
-    lows = Lows(1)
+def filled(*halves: list[float]) -> RunningMinima:
+    lows = RunningMinima(1)
     for half, samples in enumerate(halves):
         for seconds in samples:
             lows.add(0, half, seconds)
@@ -23,7 +23,7 @@ def test_the_low_figure_is_the_mean_of_the_three_smallest_samples_of_both_halves
 
 def test_noise_is_unknown_until_both_halves_have_samples():
     assert filled([1.0, 1.0, 1.0], [1.0, 1.0]).noise == float("inf")
-    assert Lows(0).noise == float("inf")
+    assert RunningMinima(0).noise == float("inf")
 
 
 @given(
@@ -38,7 +38,7 @@ def test_no_half_is_lower_than_the_whole_and_the_order_of_samples_does_not_matte
 
 def test_samples_can_be_taken_over_from_another_run():
     lows = filled([5.0, 1.0, 9.0], [8.0, 3.0])
-    again = Lows.of(lows.kept[:, :, ::-1])
+    again = RunningMinima.of(lows.kept[:, :, ::-1])
     again.add(0, 1, 1.0)
     assert again.kept.tolist() == [[[1.0, 5.0, 9.0], [1.0, 3.0, 8.0]]]
     assert lows.kept[0, 1].tolist() == [3.0, 8.0, np.inf]
