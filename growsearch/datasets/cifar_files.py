@@ -49,7 +49,8 @@ def _records(path: Path, size: int, official_records: int) -> _Bytes:
     if len(content) == 0 or len(content) % size:
         raise UsageError(
             f"{shown(path)}: {len(content):,} bytes, which is no whole number of records of "
-            f"{size:,}; the official file has {size * official_records:,}. Unpack the official archive again"
+            f"{size:,}; the official file has {size * official_records:,}. Unpack the official "
+            "archive again"
         )
     return content.reshape(-1, size)
 
