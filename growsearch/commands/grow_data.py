@@ -9,7 +9,13 @@ from typing import Any
 
 from torch import nn
 
-from growsearch.datasets import TOKEN_DATASETS, Dataset, load_dataset, load_token_dataset
+from growsearch.datasets import (
+    TOKEN_DATASETS,
+    Dataset,
+    load_dataset,
+    load_token_dataset,
+    summary_lines,
+)
 from growsearch.datasets import subset as subset_of
 from growsearch.errors import UsageError
 from growsearch.export import normal_inputs, token_inputs
@@ -40,6 +46,19 @@ class GrowData:
         if isinstance(self.task, Segmentation):
             figures["test_mean_iou"] = self.task.mean_iou(model, test)
         return figures
+
+    def summary(self) -> tuple[str, ...]:
+        """Return lines on what was read."""
+        if isinstance(self.task, Examples):
+            return summary_lines(self.task.dataset)
+        text = self.task.data
+        train, validation, test = (
+            f"{len(part):,}" for part in (text.train, text.validation, text.test)
+        )
+        return (
+            f"Data {text.name}: {train} training, {validation} validation and {test} test words, "
+            f"{len(text.vocabulary):,} of them different",
+        )
 
     def draw_inputs(self) -> DrawInputs:
         """Return what makes random inputs of this kind."""

@@ -77,6 +77,8 @@ class GrowRun:
         data = self.prepare()
         folder.open(self.settings())
         torch.set_num_threads(self.threads)
+        for line in data.summary():
+            console.print(line, markup=False, emoji=False, soft_wrap=True)
         if self.budget.device is not None and not folder.checkpoint.exists():
             console.print(
                 f"Asking {self.budget.device} how long networks of {self.space} take.", markup=False

@@ -25,6 +25,7 @@ from growsearch.datasets.own_arrays import Images
 from growsearch.datasets.reading.boundary import reading, shown
 from growsearch.datasets.report import DataReport
 from growsearch.datasets.stratified import subset
+from growsearch.datasets.summary import summary_lines
 from growsearch.datasets.text_windows import load_ptb, text_windows
 from growsearch.datasets.tokens import TokenDataset, TokenLoader, streams, windows
 from growsearch.errors import UsageError
@@ -128,9 +129,8 @@ def load_token_dataset(name: str, data_dir: Path | None = None) -> TokenDataset:
 
 def _whatever_is_there(name: str, data_dir: Path | None) -> AbstractContextManager[None]:
     """Every reader has a boundary of its own that names the file; this one is around them all."""
-    return reading(
-        f"data_dir: {data_dir}", f"{name} cannot be read from it", "look at what lies there"
-    )
+    place = "dataset" if data_dir is None else f"data_dir: {data_dir}"
+    return reading(place, f"{name} cannot be read", "look at what lies there")
 
 
 def _check_folder(name: str, data_dir: Path | None) -> None:
@@ -167,6 +167,7 @@ __all__ = [
     "pinned_dataset",
     "streams",
     "subset",
+    "summary_lines",
     "text_windows",
     "windows",
 ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from growsearch.datasets import Dataset, load_dataset, pinned_dataset
+from growsearch.datasets import Dataset, load_dataset, pinned_dataset, summary_lines
 from growsearch.datasets.arrays import write_dataset
 from growsearch.errors import UsageError
 from growsearch.files import write_json
@@ -92,6 +92,7 @@ class Study:
             self.config = config.model_copy(update={"data_dir": data_dir})
         self.trials: tuple[Trial, ...] = ()
         self.resumed_trials = 0
+        self.data_lines: tuple[str, ...] = ()
         self.notes: tuple[str, ...] = ()
         self.incidents: tuple[str, ...] = ()
         self.check_notes: tuple[str, ...] = ()
@@ -112,6 +113,7 @@ class Study:
         dataset = self._dataset
         if dataset is None:
             dataset = load_dataset(self.config.dataset, self.config.data_dir)
+        self.data_lines = summary_lines(dataset)
         pinned = pinned_dataset(self.config.dataset, dataset)
         self.config = self.config.model_copy(update={"dataset": pinned})
         check_spaces(self.config, dataset)
