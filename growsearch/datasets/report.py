@@ -21,7 +21,7 @@ class Skipped:
 
     def __str__(self) -> str:
         more = ", ..." if self.count > len(self.examples) else ""
-        return f"{self.count:,} {self.reason}: {', '.join(map(shown, self.examples))}{more}"
+        return f"{self.reason} ({self.count:,}): {', '.join(map(shown, self.examples))}{more}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,7 @@ class DataReport:
 
     ``class_names`` are in the order of the classes' numbers. ``sizes`` are (width, height) in
     pixels, of the smallest and the largest image by area. ``changes`` are how many images were not
-    taken as they lie, and why ("2 turned upright ...").
+    taken as they lie, and why ("turned upright ... (2)").
     """
 
     class_names: tuple[str, ...] = ()
@@ -61,5 +61,5 @@ def extremes(sizes: Counter[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
 
 
 def counted(changes: Counter[str]) -> tuple[str, ...]:
-    """Return "12 laid on white" for each change."""
-    return tuple(f"{count:,} {change}" for change, count in sorted(changes.items()))
+    """Return "laid on white (12)" for each change."""
+    return tuple(f"{change} ({count:,})" for change, count in sorted(changes.items()))
