@@ -61,8 +61,8 @@ def from_tensors(
         rest, held_test = _held_out(found) if test is None else (found, _checked(*test, "test"))
         _check_alike(found[0], held_test[0])
         train, validation = _held_out(rest)
-        classes, notes = _classes(rest, held_test, num_classes)
         check_classes_left("dataset", train[1], found[1])
+        classes, notes = _classes(rest, held_test, num_classes)
         return _made(
             name,
             (train, validation, held_test),

@@ -46,8 +46,8 @@ def check_classes_left(name: str, left: Tensor, all_of_them: Tensor) -> None:
     lost = np.setdiff1d(all_of_them.numpy(), left.numpy())
     if len(lost):
         raise UsageError(
-            f"{name}: class {lost[0]} has {int((all_of_them == lost[0]).sum())} training examples, "
-            "all of which are held out; add examples of it, or leave it out"
+            f"{name}: class {lost[0]} is held out whole ({int((all_of_them == lost[0]).sum())} of "
+            f"{len(all_of_them):,} examples); add examples of it, or leave it out"
         )
 
 

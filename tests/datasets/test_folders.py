@@ -123,7 +123,7 @@ def test_a_class_whose_only_image_is_held_out_is_refused(folder):
     for number in range(30):
         (folder / "train" / f"x{number}").mkdir()
         GREY.save(folder / "train" / f"x{number}" / "1.png")
-    with pytest.raises(UsageError, match=r"class \d+ has 1 training examples, all of which are he"):
+    with pytest.raises(UsageError, match=r"class \d+ is held out whole \(1 of 50 examples\)"):
         image_folder.load(folder)
 
 
