@@ -39,7 +39,7 @@ def load(data_dir: Path | None) -> Dataset:
         UsageError: if files are missing or damaged.
     """
     folder, layout = OFFICIAL.locate(data_dir)
-    if _path(folder, layout, "test").is_file() and not _path(folder, layout, "train").is_file():
+    if _path(folder, layout, "test").exists() and not _path(folder, layout, "train").exists():
         raise UsageError(
             f"cifar100: {folder} has the test images alone, which serve as an out-of-distribution "
             f"set for other data, but cannot be trained on. {OFFICIAL.instructions}"

@@ -43,14 +43,14 @@ def read_regular(path: Path, *, most_bytes: int = MOST_BYTES) -> bytes:
     """Return the content of a regular file of at most ``most_bytes``.
 
     Raises:
-        UsageError: for anything else than a regular file, or a larger one.
+        UsageError: for anything else than a regular file, a larger one, or one that grows.
         OSError: as `open`.
     """
     with open_regular(path, most_bytes=most_bytes) as file:
-        # A file of /proc says that it is empty, and one may grow while it is read.
-        content = file.read(most_bytes + 1)
-    if len(content) > most_bytes:
-        raise _too_large(path, len(content), most_bytes)
+        size = os.fstat(file.fileno()).st_size
+        content = file.read(size + 1)
+    if len(content) > size:
+        raise UsageError(f"{shown(path)}: it grows while it is read; wait until it is written")
     return content
 
 
@@ -65,10 +65,7 @@ def _check(path: Path, found: os.stat_result, most_bytes: int) -> None:
             f"{shown(path)}: {kind_of(found.st_mode)}, where a regular file is due; remove it"
         )
     if found.st_size > most_bytes:
-        raise _too_large(path, found.st_size, most_bytes)
-
-
-def _too_large(path: Path, size: int, most_bytes: int) -> UsageError:
-    return UsageError(
-        f"{shown(path)}: a file of {size:,} bytes; at most {most_bytes:,} are read. Make it smaller"
-    )
+        raise UsageError(
+            f"{shown(path)}: a file of {found.st_size:,} bytes; at most {most_bytes:,} are read. "
+            "Make it smaller"
+        )
