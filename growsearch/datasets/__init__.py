@@ -16,12 +16,12 @@ from growsearch.datasets import (
     ptb,
 )
 from growsearch.datasets.augmentation import AUGMENTATIONS, Augmentation
+from growsearch.datasets.checking.arrays import Images
 from growsearch.datasets.cifar100 import load_cifar100_test
 from growsearch.datasets.dataset import UNLABELLED, Dataset, Loader, Split
 from growsearch.datasets.from_tensors import content_hash, from_tensors
 from growsearch.datasets.normalisation import Normalisation
 from growsearch.datasets.own import as_dataset, load_own
-from growsearch.datasets.own_arrays import Images
 from growsearch.datasets.reading.boundary import reading, shown
 from growsearch.datasets.report import DataReport
 from growsearch.datasets.stratified import subset

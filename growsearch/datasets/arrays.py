@@ -14,11 +14,11 @@ from safetensors.torch import save
 from torch import Tensor
 
 from growsearch.datasets.augmentation import AUGMENTATIONS, Augmentation
-from growsearch.datasets.consistency import check_dataset
+from growsearch.datasets.checking.arrays import Images
+from growsearch.datasets.checking.consistency import check_dataset
 from growsearch.datasets.dataset import Dataset, Split
 from growsearch.datasets.from_tensors import from_tensors
 from growsearch.datasets.normalisation import Normalisation
-from growsearch.datasets.own_arrays import Images
 from growsearch.datasets.reading.boundary import reading, shown
 from growsearch.datasets.reading.memory import memory_bytes
 from growsearch.datasets.reading.npz import Array, read_npz

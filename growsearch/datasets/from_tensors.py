@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from growsearch.datasets.augmentation import NO_AUGMENTATION, Augmentation
+from growsearch.datasets.checking.arrays import Arrays, Given, Images, channels_first, given
+from growsearch.datasets.checking.labels import check_labels, check_num_classes, classes_of
 from growsearch.datasets.dataset import UNLABELLED, Dataset, Split
 from growsearch.datasets.normalisation import IDENTITY, Normalisation
-from growsearch.datasets.own_arrays import Arrays, Given, Images, channels_first, given
-from growsearch.datasets.own_labels import check_labels, check_num_classes, classes_of
 from growsearch.datasets.reading.boundary import reading
 from growsearch.datasets.report import DataReport
 from growsearch.datasets.stratified import check_classes_left, stratified_choice

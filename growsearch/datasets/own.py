@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from growsearch.datasets.consistency import check_dataset
+from growsearch.datasets.checking.consistency import check_dataset
 from growsearch.datasets.dataset import Dataset
 from growsearch.datasets.from_tensors import from_tensors
 from growsearch.errors import UsageError

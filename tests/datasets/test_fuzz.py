@@ -20,7 +20,7 @@ from PIL import Image
 
 from growsearch.datasets import content_hash, from_tensors, load_dataset
 from growsearch.datasets.arrays import write_dataset
-from growsearch.datasets.consistency import check_dataset
+from growsearch.datasets.checking.consistency import check_dataset
 from growsearch.errors import GrowsearchError
 
 EXAMPLES = int(os.environ.get("GROWSEARCH_FUZZ_EXAMPLES", "0"))

@@ -27,8 +27,9 @@ FROM_CMYK = "of CMYK colours, converted to RGB"
 ODD_EXIF = "with EXIF data that cannot be read, taken as they lie"
 
 _FORMATS = ("PNG", "JPEG")
-_SIXTEEN = "I;16"
-_COLOURS = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", _SIXTEEN})
+# Grey of 16 bits, by its name in this Pillow and in earlier ones.
+_SIXTEEN = ("I;16", "I")
+_COLOURS = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", *_SIXTEEN})
 # PNG names a transparent grey in the file's own levels, of which Pillow stretches the few to 255.
 _LEVEL_STEPS = {"L;2": 85, "L;4": 17}
 _WHITE = (255, 255, 255, 255)
@@ -162,10 +163,10 @@ def stored_mode(image: Image.Image) -> str:
 
 def _opaque_rgb(path: Path, image: Image.Image, stored: str) -> tuple[Image.Image, tuple[str, ...]]:
     """Return the image in RGB, on white, and what that changed; ``stored`` is its stored mode."""
-    changes = [FROM_16_BITS] if image.mode == _SIXTEEN or "16B" in stored else []
+    changes = [FROM_16_BITS] if image.mode in _SIXTEEN or "16B" in stored else []
     if image.mode == "CMYK":
         changes.append(FROM_CMYK)
-    if image.mode == _SIXTEEN:
+    if image.mode in _SIXTEEN:
         image = _of_eight_bits(image)
     elif "transparency" in image.info and "16B" in stored:
         raise UsageError(

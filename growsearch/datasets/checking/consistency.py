@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from growsearch.datasets.checking.labels import MOST_CLASSES
 from growsearch.datasets.dataset import UNLABELLED, Dataset, Split
-from growsearch.datasets.own_labels import MOST_CLASSES
 from growsearch.errors import UsageError
 
 _IMAGE_AXES = 4

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from growsearch.datasets.checking.arrays import Given
 from growsearch.datasets.dataset import UNLABELLED
-from growsearch.datasets.own_arrays import Given
 from growsearch.errors import UsageError
 
 # More than any data set has, and few enough for one output a class.
