@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from growsearch.datasets import Dataset, from_tensors
+    from growsearch.datasets import Dataset, Images, from_tensors
     from growsearch.pareto import Front
     from growsearch.search.study.study import Study, StudyOptions
 
@@ -18,10 +18,11 @@ _HOMES = {
     "Front": "growsearch.pareto",
     "Study": "growsearch.search.study.study",
     "StudyOptions": "growsearch.search.study.study",
+    "Images": "growsearch.datasets",
     "from_tensors": "growsearch.datasets",
 }
 
-__all__ = ["Dataset", "Front", "Study", "StudyOptions", "__version__", "from_tensors"]
+__all__ = ["Dataset", "Front", "Images", "Study", "StudyOptions", "__version__", "from_tensors"]
 
 
 def __getattr__(name: str) -> Any:

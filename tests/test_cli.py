@@ -122,6 +122,9 @@ def test_a_search_that_is_told_to_terminate_says_what_was_kept_and_how_to_go_on(
     )
     try:
         assert process.stdout is not None
+        # What was read comes first.
+        assert process.stdout.readline().startswith("Data digits: 1,197 training")
+        assert process.stdout.readline().startswith("  classes: 10")
         # Elsewhere than in a terminal, a line is shown for every trial.
         assert process.stdout.readline().startswith("1/500 trials")
         process.terminate()

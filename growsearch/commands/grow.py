@@ -176,11 +176,10 @@ def grow(
     run = _study(settings, fresh_folder(out) if fresh else out)
     console = Console(highlight=False)
     progress = GrowProgress(console, run)
-    device = progress.device
-    if device is not None and not run.folder.study.exists():
-        console.print(f"Asking {device} how long networks of {space} take.", markup=False)
-    with progress.shown():
-        _run(run, StudyOptions(report=progress.listener(), retry_failed=True), run_study)
+    options = StudyOptions(
+        report=progress.listener(), around=lambda _: progress.shown(), retry_failed=True
+    )
+    _run(run, options, run_study)
     (trial,) = run.trials
     if not trial.finished:
         raise GrowsearchError(f"{run.folder.path}: {trial.error}")

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from growsearch.growth.budget.projection import NEAR
 from growsearch.kinds import GrowthCandidate, GrowthEpoch, GrowthSpace
-from growsearch.kinds.domain import is_only
+from growsearch.kinds.domain import is_only, values_of
 from growsearch.pareto import format_quantity
 from growsearch.trial.run import Listener
 
@@ -36,7 +36,7 @@ class GrowProgress:
         self._console = console
         self._epochs = run.config.trials.max_epochs * (1 + is_only(growth.direct_design, True))
         self._metric = growth.budget.metric.replace("latency_s[", "latency[")
-        self.device = growth.budget.device
+        self._run, self._growth = run, growth
         self._durations: list[float] = []
         self._step, self._steps = 0, 0
         self._epoch_started = time.monotonic()
@@ -98,7 +98,14 @@ class GrowProgress:
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Show the step in progress as long as this is entered, if somebody sits there."""
+        """Say what is read and asked; show the step in progress, if somebody sits there."""
+        for line in self._run.data_lines:
+            self._console.print(line, soft_wrap=True, markup=False, emoji=False)
+        budget = self._growth.budget
+        if budget.device is not None and not self._run.folder.starts.exists():
+            (space,) = values_of(self._growth.space)
+            asked = f"Asking {budget.device} how long networks of {space} take."
+            self._console.print(asked, markup=False)
         if not self._console.is_terminal:
             yield
             return

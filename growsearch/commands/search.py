@@ -57,7 +57,7 @@ def search(
     options = StudyOptions(
         retry_failed=retry_failed,
         address=address,
-        around=lambda recorder: _progress(console, config, recorder),
+        around=lambda recorder: _progress(console, run, recorder),
     )
     front = run_study(run, options)
     _show_end(console, run, front)
@@ -71,11 +71,12 @@ def _override(config: StudyConfig, backend: str | None, trials: int | None) -> S
     return parse_study(data, source="command line")
 
 
-def _progress(
-    console: Console, config: StudyConfig, recorder: Recorder
-) -> AbstractContextManager[None]:
+def _progress(console: Console, run: Study, recorder: Recorder) -> AbstractContextManager[None]:
     from growsearch.search.study.progress import ProgressLine, live_progress
 
+    config = run.config
+    for line in run.data_lines:
+        console.print(line, soft_wrap=True, markup=False, emoji=False)
     if recorder.resumed:
         left = config.search.trials - recorder.resumed
         console.print(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from growsearch.datasets.augmentation import SHIFT_MIRROR
-from growsearch.datasets.cifar_files import read_batches, read_records
 from growsearch.datasets.dataset import Dataset, Split
 from growsearch.datasets.normalisation import Normalisation
-from growsearch.datasets.official import Download, Layout, Official
 from growsearch.datasets.raw_images import RawImages, make_dataset
+from growsearch.datasets.reading.cifar_files import read_batches, read_records
+from growsearch.datasets.reading.official import Download, Layout, Official
 from growsearch.errors import UsageError
 
 _CLASSES = 100
@@ -39,7 +39,7 @@ def load(data_dir: Path | None) -> Dataset:
         UsageError: if files are missing or damaged.
     """
     folder, layout = OFFICIAL.locate(data_dir)
-    if _path(folder, layout, "test").is_file() and not _path(folder, layout, "train").is_file():
+    if _path(folder, layout, "test").exists() and not _path(folder, layout, "train").exists():
         raise UsageError(
             f"cifar100: {folder} has the test images alone, which serve as an out-of-distribution "
             f"set for other data, but cannot be trained on. {OFFICIAL.instructions}"

@@ -10,7 +10,8 @@ from torch import Tensor
 from growsearch.datasets.augmentation import Augmentation
 from growsearch.datasets.dataset import Dataset, Split
 from growsearch.datasets.normalisation import Normalisation
-from growsearch.datasets.stratified import stratified_choice
+from growsearch.datasets.report import NOTHING_TO_REPORT, DataReport
+from growsearch.datasets.stratified import check_classes_left, stratified_choice
 from growsearch.errors import UsageError
 
 _SPLIT_SEED = 0
@@ -43,24 +44,23 @@ def make_dataset(
     *,
     num_classes: int,
     augmentation: Augmentation,
+    report: DataReport = NOTHING_TO_REPORT,
 ) -> Dataset:
     """Hold out a tenth of the official training images, stratified and always the same.
 
     Channels are normalised with the statistics of the training images that are left.
 
     Raises:
-        UsageError: if there are fewer than 10 training images, or no test images.
+        UsageError: if there are fewer than 10 training images, or no test images, or if the only
+            training image of a class is held out.
     """
-    if len(official_train) < _HELD_OUT_ONE_IN or len(official_test) < 1:
-        raise UsageError(
-            f"{name}: {len(official_train)} training and {len(official_test)} test images are too "
-            f"few; at least {_HELD_OUT_ONE_IN} and 1 are needed"
-        )
+    check_counts(name, len(official_train), len(official_test))
     count = len(official_train) // _HELD_OUT_ONE_IN
     held_out = stratified_choice(official_train.labels, count, seed=_SPLIT_SEED)
     kept = torch.ones(len(official_train), dtype=torch.bool)
     kept[held_out] = False
     train = official_train.at(kept.nonzero().squeeze(1))
+    check_classes_left(name, train.labels, official_train.labels)
     normalisation = Normalisation.of(train.images)
     return Dataset(
         name=name,
@@ -70,4 +70,18 @@ def make_dataset(
         num_classes=num_classes,
         augmentation=augmentation,
         normalisation=normalisation,
+        report=report,
     )
+
+
+def check_counts(name: str, train: int, test: int) -> None:
+    """Refuse fewer than 10 training images, or no test images.
+
+    Raises:
+        UsageError: naming both counts.
+    """
+    if train < _HELD_OUT_ONE_IN or test < 1:
+        raise UsageError(
+            f"{name}: {train} training and {test} test images are too few; at least "
+            f"{_HELD_OUT_ONE_IN} and 1 are needed"
+        )

@@ -35,6 +35,22 @@ def stratified_choice(labels: Tensor, count: int, *, seed: int) -> Tensor:
     return torch.from_numpy(np.sort(np.concatenate(chosen)))
 
 
+def check_classes_left(name: str, left: Tensor, all_of_them: Tensor) -> None:
+    """Refuse a split that leaves nothing of a class to train on; labels are one an example.
+
+    Raises:
+        UsageError: naming the class and its number of examples.
+    """
+    if all_of_them.ndim > 1:
+        return
+    lost = np.setdiff1d(all_of_them.numpy(), left.numpy())
+    if len(lost):
+        raise UsageError(
+            f"{name}: class {lost[0]} is held out whole ({int((all_of_them == lost[0]).sum())} of "
+            f"{len(all_of_them):,} examples); add examples of it, or leave it out"
+        )
+
+
 def _shares(
     sizes: np.ndarray[tuple[int], np.dtype[np.int64]], count: int
 ) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

@@ -9,7 +9,14 @@ from typing import Literal
 
 from torch import nn
 
-from growsearch.datasets import Dataset, load_dataset, load_token_dataset, subset, text_windows
+from growsearch.datasets import (
+    Dataset,
+    load_dataset,
+    load_token_dataset,
+    subset,
+    summary_lines,
+    text_windows,
+)
 from growsearch.datasets.text_windows import WINDOW_WORDS
 from growsearch.datasets.tokens import TokenDataset
 from growsearch.errors import UsageError
@@ -85,6 +92,19 @@ class Learning:
     dataset: Dataset
     text: TokenDataset | None = None
     reading: TextReading | None = None
+
+    @property
+    def summary(self) -> tuple[str, ...]:
+        """Lines for people on what was read: counts, sizes, what was left out and why."""
+        text = self.text
+        if text is None:
+            return summary_lines(self.dataset)
+        parts = (text.train, text.validation, text.test)
+        train, validation, test = (f"{len(part):,}" for part in parts)
+        return (
+            f"Data {text.name}: {train} training, {validation} validation and {test} test words, "
+            f"{len(text.vocabulary):,} of them different",
+        )
 
     def task(self, model: nn.Module) -> Examples | LanguageModelling:
         """Return how ``model`` learns: only a network that can carry its state on does so."""

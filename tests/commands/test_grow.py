@@ -233,6 +233,8 @@ def test_direct_design_shows_and_exports_the_second_training(tmp_path):
     out = tmp_path / "direct"
     done = _grow(out, "--epochs", "2", "--direct-design", "--subset", "200")
     assert done.exit_code == 0, done.output
+    # What was read comes first: a subset of the training images.
+    assert done.output.startswith("Data digits: 200 training, 300 validation and 300 test images")
     assert "4/4 " in done.output
     assert "4 epochs in" in done.output
     assert [int(row["epoch"]) for row in _rows(out)] == [1, 2, 3, 4]
@@ -264,6 +266,9 @@ def test_a_language_model_grows_from_a_text_to_an_export(text_folder, tmp_path):
         done.output
     )
     assert "ppl " in done.output
+    assert done.output.startswith(
+        "Data ptb: 460 training, 240 validation and 240 test words, 8 of them different"
+    )
     network = Network.from_json(json.loads((out / "export" / "architecture.json").read_text()))
     # 7 words and the end of a line.
     assert network.num_classes == 8

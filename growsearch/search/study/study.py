@@ -98,6 +98,7 @@ class Study:
             self.config = config.model_copy(update={"data_dir": data_dir})
         self.trials: tuple[Trial, ...] = ()
         self.resumed_trials = 0
+        self.data_lines: tuple[str, ...] = ()
         self.notes: tuple[str, ...] = ()
         self.incidents: tuple[str, ...] = ()
         self.check_notes: tuple[str, ...] = ()
@@ -117,6 +118,7 @@ class Study:
             raise UsageError("--address: the serial backend uses no cluster; use --backend ray")
         learning = self._learning()
         dataset = learning.dataset
+        self.data_lines = learning.summary
         check_kinds(self.config, dataset)
         quality = self.config.metrics.quality(self.config.quality_names)
         quality.check(dataset, self.config.data_dir)

@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from growsearch.datasets.array_pickle import load_array_pickle
 from growsearch.datasets.raw_images import RawImages
+from growsearch.datasets.reading.array_pickle import load_array_pickle
+from growsearch.datasets.reading.boundary import reading, shown
+from growsearch.datasets.reading.regular_file import read_regular
 from growsearch.errors import UsageError
 
 _SHAPE = (3, 32, 32)
 _PIXELS = 3 * 32 * 32
+_AGAIN = "unpack the official archive again"
 
 _Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -41,11 +44,13 @@ def read_records(
 
 
 def _records(path: Path, size: int, official_records: int) -> _Bytes:
-    content = np.fromfile(path, dtype=np.uint8)
+    with reading(path, "cannot be read", _AGAIN):
+        content = np.frombuffer(read_regular(path), dtype=np.uint8)
     if len(content) == 0 or len(content) % size:
         raise UsageError(
-            f"{path}: {len(content):,} bytes, which is no whole number of records of {size:,}; "
-            f"the official file has {size * official_records:,}. Unpack the official archive again"
+            f"{shown(path)}: {len(content):,} bytes, which is no whole number of records of "
+            f"{size:,}; the official file has {size * official_records:,}. Unpack the official "
+            "archive again"
         )
     return content.reshape(-1, size)
 
@@ -79,17 +84,18 @@ def _batch(path: Path, label_key: str) -> tuple[_Bytes, np.ndarray[Any, np.dtype
     )
     if not fits:
         raise UsageError(
-            f"{path}: expected data (N, {_PIXELS}) of bytes and as many {label_key}; "
+            f"{shown(path)}: expected data (N, {_PIXELS}) of bytes and as many {label_key}; "
             "unpack the official archive again"
         )
-    return np.asarray(pixels), np.array(labels, dtype=np.int64)
+    with reading(path, "labels that are no classes", _AGAIN):
+        return np.asarray(pixels), np.array(labels, dtype=np.int64)
 
 
 def _check_labels(path: Path, labels: np.ndarray[Any, np.dtype[Any]], num_classes: int) -> None:
     wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
     if len(wrong):
         raise UsageError(
-            f"{path}: record {wrong[0] + 1} has label {labels[wrong[0]]}, expected below "
+            f"{shown(path)}: record {wrong[0] + 1} has label {labels[wrong[0]]}, expected below "
             f"{num_classes}; unpack the official archive again"
         )
 

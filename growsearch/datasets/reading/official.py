@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from growsearch.datasets.reading.boundary import shown
+from growsearch.datasets.reading.regular_file import kind_of
 from growsearch.errors import UsageError
 
 
@@ -48,7 +50,9 @@ class Official:
             if data_dir.is_dir() and data_dir.resolve().name == Path(layout.folder).name:
                 return data_dir, layout
         folders = " or ".join(layout.folder for layout in self.layouts)
-        raise UsageError(f"data_dir: {data_dir} holds no folder {folders}. {self.instructions}")
+        raise UsageError(
+            f"data_dir: {shown(data_dir)} holds no folder {folders}. {self.instructions}"
+        )
 
     @property
     def instructions(self) -> str:
@@ -68,14 +72,21 @@ class Official:
         """Return the paths of ``files``.
 
         Raises:
-            UsageError: naming those that are missing.
+            UsageError: naming those that are missing, or one that is a folder, a pipe or the like.
         """
-        missing = [name for name in files if not (folder / name).is_file()]
+        missing = [name for name in files if not (folder / name).exists()]
         if missing:
             raise UsageError(
-                f"{self.name}: {', '.join(missing)} missing in {folder}. {self.instructions}"
+                f"{self.name}: {', '.join(missing)} missing in {shown(folder)}. {self.instructions}"
             )
-        return [folder / name for name in files]
+        paths = [folder / name for name in files]
+        for path in paths:
+            if not path.is_file():
+                raise UsageError(
+                    f"{shown(path)}: {kind_of(path.stat().st_mode)}, where a regular file is due; "
+                    "remove it"
+                )
+        return paths
 
 
 def _listed(downloads: Sequence[Download]) -> str:
