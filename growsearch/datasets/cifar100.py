@@ -7,9 +7,10 @@ from pathlib import Path
 from growsearch.datasets.augmentation import SHIFT_MIRROR
 from growsearch.datasets.dataset import Dataset, Split
 from growsearch.datasets.normalisation import Normalisation
-from growsearch.datasets.raw_images import RawImages, make_dataset
+from growsearch.datasets.raw_images import make_dataset, split_of
 from growsearch.datasets.reading.cifar_files import read_batches, read_records
 from growsearch.datasets.reading.official import Download, Layout, Official
+from growsearch.datasets.reading.raw import RawImages
 from growsearch.errors import UsageError
 
 _CLASSES = 100
@@ -63,7 +64,7 @@ def load_cifar100_test(data_dir: Path, normalisation: Normalisation) -> Split:
         UsageError: if the file is missing or damaged.
     """
     folder, layout = OFFICIAL.locate(data_dir)
-    return _read(folder, layout, "test").split(normalisation)
+    return split_of(_read(folder, layout, "test"), normalisation)
 
 
 def _path(folder: Path, layout: Layout, split: str) -> Path:

@@ -10,7 +10,7 @@ import torch
 
 from growsearch.datasets.augmentation import SHIFT_MIRROR
 from growsearch.datasets.dataset import Dataset
-from growsearch.datasets.raw_images import RawImages, check_counts, make_dataset
+from growsearch.datasets.raw_images import check_counts, make_dataset
 from growsearch.datasets.reading.boundary import reading, shown
 from growsearch.datasets.reading.image_file import ReadImages, check_memory, read_images
 from growsearch.datasets.reading.image_files import (
@@ -21,6 +21,7 @@ from growsearch.datasets.reading.image_files import (
     is_image,
     is_left_behind,
 )
+from growsearch.datasets.reading.raw import RawImages
 from growsearch.datasets.report import DataReport, counted, extremes, skipped_of
 from growsearch.errors import UsageError
 

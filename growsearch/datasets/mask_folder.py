@@ -12,10 +12,11 @@ from torch import Tensor
 
 from growsearch.datasets.augmentation import NO_AUGMENTATION
 from growsearch.datasets.dataset import UNLABELLED, Dataset
-from growsearch.datasets.raw_images import RawImages, check_counts, make_dataset
+from growsearch.datasets.raw_images import check_counts, make_dataset
 from growsearch.datasets.reading.boundary import reading, shown
 from growsearch.datasets.reading.image_file import ReadImages, check_memory, read_images, read_mask
 from growsearch.datasets.reading.image_files import HIDDEN, image_files, is_left_behind
+from growsearch.datasets.reading.raw import RawImages
 from growsearch.datasets.report import DataReport, counted, extremes, skipped_of
 from growsearch.errors import UsageError
 

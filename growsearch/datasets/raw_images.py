@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
-from torch import Tensor
 
 from growsearch.datasets.augmentation import Augmentation
 from growsearch.datasets.dataset import Dataset, Split
 from growsearch.datasets.normalisation import Normalisation
+from growsearch.datasets.reading.raw import RawImages
 from growsearch.datasets.report import NOTHING_TO_REPORT, DataReport
 from growsearch.datasets.stratified import check_classes_left, stratified_choice
 from growsearch.errors import UsageError
@@ -18,23 +16,9 @@ _SPLIT_SEED = 0
 _HELD_OUT_ONE_IN = 10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RawImages:
-    """Images (N, C, H, W) uint8 as they are in the files, and their labels (N,) int64."""
-
-    images: Tensor
-    labels: Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def split(self, normalisation: Normalisation) -> Split:
-        """Return normalised float32 inputs with their labels."""
-        return Split(inputs=normalisation.apply(self.images), labels=self.labels)
-
-    def at(self, indices: Tensor) -> RawImages:
-        """Return the images at ``indices``."""
-        return RawImages(images=self.images[indices], labels=self.labels[indices])
+def split_of(raw: RawImages, normalisation: Normalisation) -> Split:
+    """Return normalised float32 inputs with their labels."""
+    return Split(inputs=normalisation.apply(raw.images), labels=raw.labels)
 
 
 def make_dataset(
@@ -64,9 +48,9 @@ def make_dataset(
     normalisation = Normalisation.of(train.images)
     return Dataset(
         name=name,
-        train=train.split(normalisation),
-        validation=official_train.at(held_out).split(normalisation),
-        test=official_test.split(normalisation),
+        train=split_of(train, normalisation),
+        validation=split_of(official_train.at(held_out), normalisation),
+        test=split_of(official_test, normalisation),
         num_classes=num_classes,
         augmentation=augmentation,
         normalisation=normalisation,

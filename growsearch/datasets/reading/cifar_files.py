@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from growsearch.datasets.raw_images import RawImages
 from growsearch.datasets.reading.array_pickle import load_array_pickle
 from growsearch.datasets.reading.boundary import reading, shown
+from growsearch.datasets.reading.raw import RawImages
 from growsearch.datasets.reading.regular_file import read_regular
 from growsearch.errors import UsageError
 
