@@ -3,18 +3,21 @@
 import logging
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from cost_models.counter import OperatorVisitor
+from cost_models.counter import OperatorVisitor, prepares_a_weight, scope_of
 from cost_models.errors import CostModelError, UnsupportedLayerError
 from cost_models.graph_values import Folded, GraphValues
 from cost_models.module_state import untouched
 from cost_models.operators import COUNTED, FREE, Reader, Values, Work, may_hide_macs, shape_of
+from cost_models.plain_calls import call_plainly, no_checkpointing
 from cost_models.recording import OperatorLog
 from cost_models.sparsity_pattern import SparsityPattern, pattern_of, pattern_of_weight
 from cost_models.workload import LayerWork, Workload
@@ -30,32 +33,57 @@ _BATCH_SECOND = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightWork:
+    """The work of a module, and which of its parameters do it.
+
+    ``macs_per_element`` has, by every name of a parameter, the MACs of one example that one of its
+    elements does in operators that read the parameter as it is: transposed or masked at most. It is
+    0 of a parameter that none reads so. ``computed`` names the parameters that an operator of the
+    forward pass reads otherwise, with the module that does it: several parameters make one weight,
+    or a zero of the parameter is no zero of the weight.
+    """
+
+    workload: Workload
+    macs_per_element: Mapping[str, int]
+    computed: Mapping[str, str]
+
+
 def trace(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> Workload:
     """Count a module's work on an example; zeros are read off its weights.
 
     `example_inputs` is the tuple of tensors for `module(*example_inputs)`. Axis 0 of the first is
     the batch (axis 1 for torch's own recurrent and attention modules with batch_first=False), and
     the MACs of the workload are those of **one example**. Work that the batch shares is rounded up.
-    The module is run once in eval mode without gradients and is left as it was: modes, buffers,
-    hooks, gradients and the random state.
+    What only prepares a weight (`torch.nn.utils.parametrize`, a spectral norm) is no work of an
+    example. `DataParallel`, `torch.compile` and checkpointing are looked through.
+    The module is run once in eval mode without gradients and is left as it was: modes, attributes,
+    parameters, buffers, hooks, gradients and the random state.
 
     Raises:
-        UnsupportedLayerError: an operator may do MACs but has no count, or a weight is not strided.
+        UnsupportedLayerError: an operator may do MACs but has no count, a weight is not strided, or
+            a module is scripted.
         CostModelError: the inputs are not a tuple of tensors, or the module cannot be traced.
     """
+    return trace_weights(module, example_inputs).workload
+
+
+def trace_weights(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> WeightWork:
+    """Count a module's work as `trace` does, and say which parameters do it; errors are its own."""
     _check(module, example_inputs)
-    graph = GraphValues(module, len(example_inputs))
-    recorder = _Recorder(
-        batch=_batch_size(module, example_inputs[0]), graph=graph, log=OperatorLog(graph=graph)
-    )
-    with untouched(module), _quiet():
+    with untouched(module), no_checkpointing(), _quiet():
+        call_plainly(module)
+        graph = GraphValues(module, len(example_inputs))
+        recorder = _Recorder(
+            batch=_batch_size(module, example_inputs[0]), graph=graph, log=OperatorLog(graph=graph)
+        )
         counter = OperatorVisitor(module, tuple(each.detach().clone() for each in example_inputs))
         recorder.attach(counter)
         total = _count(counter)
-    uncounted = _uncounted(counter)
+    uncounted = recorder.uncounted(counter)
     if int(total) != recorder.macs:
         raise CostModelError(f"fvcore counts {total} MACs, the layers {recorder.macs}: a bug here")
-    return recorder.workload(module, uncounted)
+    return recorder.result(module, uncounted)
 
 
 def _check(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> None:
@@ -67,6 +95,12 @@ def _check(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> None:
             f"example_inputs is {type(example_inputs).__name__}: must be a non-empty tuple of "
             "tensors; write (x,) for one input"
         )
+    for name, part in module.named_modules():
+        if isinstance(part, torch.jit.ScriptModule):
+            raise UnsupportedLayerError(
+                f"{name or type(part).__name__} is scripted by torch.jit: its operators cannot be "
+                "counted; give the module that it was made from"
+            )
     for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
         if tensor.layout != torch.strided:
             raise UnsupportedLayerError(
@@ -112,19 +146,9 @@ def _count(counter: OperatorVisitor) -> float:
     except Exception as error:  # whatever the module or torch.jit raises, the cause is kept
         raise CostModelError(
             f"the module cannot be traced: {type(error).__name__}: {error}. It must run on "
-            "the example inputs, return tensors, and hold no scripted module"
+            "the example inputs, return tensors, and call no function that torch.jit or "
+            "torch.compile has made"
         ) from error
-
-
-def _uncounted(counter: OperatorVisitor) -> dict[str, int]:
-    found = {name: int(calls) for name, calls in sorted(counter.unsupported_ops().items())}
-    hidden = [name for name in found if may_hide_macs(name)]
-    if hidden:
-        raise UnsupportedLayerError(
-            f"operator {', '.join(hidden)} may do MACs that nothing counts: write a reader for it "
-            "in cost_models/operators.py, or replace the layer"
-        )
-    return found
 
 
 @dataclass(slots=True, kw_only=True)
@@ -137,17 +161,44 @@ class _Recorder:
     macs: int = 0
     layers: list[LayerWork] = field(default_factory=list)
     charged: dict[int, int] = field(default_factory=dict)  # parameter id -> its non-zeros
+    per_element: Counter[int] = field(default_factory=Counter)  # parameter id -> MACs of the batch
+    computed: dict[int, str] = field(default_factory=dict)  # parameter id -> a module's path
+    places: dict[str, str] = field(default_factory=dict)  # operator without a count -> a path
 
     def attach(self, counter: OperatorVisitor) -> None:
-        counter.visit = self.log.add
+        counter.visit = self._visit
         counter.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
         counter.set_op_handle(**{name: self._handle(read) for name, read in COUNTED.items()})
         for name in FREE:
             counter._op_handles.pop(name, None)
             counter.set_op_handle(name, None)
 
+    def _visit(self, node: Any) -> None:
+        self.log.add(node)
+        self.places.setdefault(_operator_of(node), scope_of(node))
+
+    def uncounted(self, counter: OperatorVisitor) -> dict[str, int]:
+        """Give the operators without a count by name, with their calls; none may do MACs.
+
+        Raises:
+            UnsupportedLayerError: naming those that may, and where they are.
+        """
+        found = {name: int(calls) for name, calls in sorted(counter.unsupported_ops().items())}
+        hidden = [name for name in found if may_hide_macs(name)]
+        if hidden:
+            where = self.places.get(hidden[0])
+            raise UnsupportedLayerError(
+                f"operator {', '.join(hidden)}{f' in {where}' if where else ''} may do MACs that "
+                "nothing counts: write a reader for it in cost_models/operators.py, or replace the "
+                "layer"
+            )
+        return found
+
     def _handle(self, read: Reader) -> Callable[[Values, Values], int]:
         def handle(inputs: Values, outputs: Values) -> int:
+            if prepares_a_weight(outputs[0].node()):
+                self.log.add(outputs[0].node())
+                return 0
             work = read(inputs, outputs, self.graph)
             self.macs += work.macs
             nonzeros = None
@@ -168,11 +219,12 @@ class _Recorder:
         if len(weights) < len(work.weights):
             elements = nonzeros = 0  # the weight is computed from the input: nothing to read off
         effective = work.macs * nonzeros // elements if elements else work.macs
+        self._attribute(weights, work, scope_of(output.node()))  # type: ignore[attr-defined]
         parameters, nonzero_parameters = self._charge(weights, work)
         input_shape, output_shape = shape_of(work.data), shape_of(output)
         kernel = shape_of(work.weights[0])[2:] if work.kind == "conv" else None
         return LayerWork(
-            name=output.node().scopeName().split("/")[-1],  # type: ignore[attr-defined]
+            name=scope_of(output.node()),  # type: ignore[attr-defined]
             kind=work.kind,
             dense_macs=_share(work.macs, self.batch),
             effective_macs=_share(effective, self.batch),
@@ -190,6 +242,15 @@ class _Recorder:
             pattern=_pattern(work, weights, elements, nonzeros),
         )
 
+    def _attribute(self, weights: list[Folded], work: Work, where: str) -> None:
+        """Note which parameter does the MACs, where one alone does them element by element."""
+        for folded in weights:
+            alone = len(weights) == 1 and len(folded.parameters) == 1
+            if alone and _is_element_by_element(folded):
+                self.per_element[id(folded.parameters[0])] += work.macs // folded.tensor.numel()
+            elif len(weights) == 1:
+                self.computed |= {id(each): where for each in folded.parameters}
+
     def _charge(self, weights: list[Folded], work: Work) -> tuple[int, int]:
         """Count the parameters that no earlier layer used: how many, and how many not zero."""
         biases = [folded for each in work.biases if (folded := self.graph.tensor(each))]
@@ -205,7 +266,16 @@ class _Recorder:
                 total, nonzero = total + parameter.numel(), nonzero + alive
         return total, nonzero
 
-    def workload(self, module: nn.Module, uncounted: dict[str, int]) -> Workload:
+    def result(self, module: nn.Module, uncounted: dict[str, int]) -> WeightWork:
+        """Give what was recorded, by the names of the module's parameters."""
+        names = dict(module.named_parameters(remove_duplicate=False))
+        return WeightWork(
+            workload=self._workload(module, uncounted),
+            macs_per_element={n: self.per_element[id(p)] // self.batch for n, p in names.items()},
+            computed={n: self.computed[id(p)] for n, p in names.items() if id(p) in self.computed},
+        )
+
+    def _workload(self, module: nn.Module, uncounted: dict[str, int]) -> Workload:
         parameters = list(module.parameters())
         alive = [
             self.charged.get(id(each), int(each.detach().count_nonzero())) for each in parameters
@@ -218,6 +288,20 @@ class _Recorder:
             uncounted=uncounted,
             operators=self.log.result(),
         )
+
+
+def _operator_of(node: Any) -> str:
+    """Give an operator's name as fvcore counts it."""
+    kind = str(node.kind())
+    return f"{kind}.{node.pyname()}" if kind == "prim::PythonOp" else kind
+
+
+def _is_element_by_element(folded: Folded) -> bool:
+    """Say whether the weight is the parameter, moved about or masked: no zero of it comes back."""
+    (parameter,) = folded.parameters
+    if folded.tensor.numel() != parameter.numel():
+        return False
+    return int(folded.tensor.count_nonzero()) <= int(parameter.detach().count_nonzero())
 
 
 def _pattern(work: Work, weights: list[Folded], elements: int, nonzeros: int) -> SparsityPattern:
