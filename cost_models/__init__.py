@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cost_models.realisable import realisable_macs
     from cost_models.registry import COST_MODELS, DEVICES, estimate
     from cost_models.sparsity_pattern import Dense, NOfM, SparsityPattern, Unstructured
-    from cost_models.tracing import trace
+    from cost_models.tracing import WeightWork, trace, trace_weights
     from cost_models.training_work import rigl_step_macs, training_macs
     from cost_models.transformer import TransformerShape, transformer_workload
     from cost_models.workload import LayerWork, Workload
@@ -59,6 +59,7 @@ _HOME = {
     "UnknownNameError": "errors",
     "Unstructured": "sparsity_pattern",
     "UnsupportedLayerError": "errors",
+    "WeightWork": "tracing",
     "Workload": "workload",
     "available_devices": "availability",
     "energy_meter": "energy",
@@ -71,6 +72,7 @@ _HOME = {
     "realisable_macs": "realisable",
     "rigl_step_macs": "training_work",
     "trace": "tracing",
+    "trace_weights": "tracing",
     "training_macs": "training_work",
     "transformer_workload": "transformer",
     "unavailable": "availability",
@@ -103,6 +105,7 @@ __all__ = [
     "UnknownNameError",
     "Unstructured",
     "UnsupportedLayerError",
+    "WeightWork",
     "Workload",
     "available_devices",
     "energy_meter",
@@ -115,6 +118,7 @@ __all__ = [
     "realisable_macs",
     "rigl_step_macs",
     "trace",
+    "trace_weights",
     "training_macs",
     "transformer_workload",
     "unavailable",

@@ -38,10 +38,10 @@ class WeightWork:
     """The work of a module, and which of its parameters do it.
 
     ``macs_per_element`` has, by every name of a parameter, the MACs of one example that one of its
-    elements does in operators that read the parameter as it is: transposed or masked at most. It is
-    0 of a parameter that none reads so. ``computed`` names the parameters that an operator of the
-    forward pass reads otherwise, with the module that does it: several parameters make one weight,
-    or a zero of the parameter is no zero of the weight.
+    elements does in operators that read it element by element: transposed, scaled or masked at
+    most. It is 0 of a parameter that none reads so. ``computed`` names the parameters that a weight
+    is made of in other ways, with the module that does it: sums of parameters, and weights that are
+    not zero where the parameter is. Of a parameter without zeros the latter cannot be told.
     """
 
     workload: Workload
@@ -243,13 +243,16 @@ class _Recorder:
         )
 
     def _attribute(self, weights: list[Folded], work: Work, where: str) -> None:
-        """Note which parameter does the MACs, where one alone does them element by element."""
-        for folded in weights:
-            alone = len(weights) == 1 and len(folded.parameters) == 1
-            if alone and _is_element_by_element(folded):
-                self.per_element[id(folded.parameters[0])] += work.macs // folded.tensor.numel()
-            elif len(weights) == 1:
-                self.computed |= {id(each): where for each in folded.parameters}
+        """Note which parameter does the MACs element by element, or which a weight is made of."""
+        if len(weights) != 1:
+            return
+        (folded,) = weights
+        size = folded.tensor.numel()
+        whole = [each for each in folded.parameters if each.numel() == size]
+        if len(whole) == 1 and _keeps_zeros(folded.tensor, whole[0]):
+            self.per_element[id(whole[0])] += work.macs // size
+        else:
+            self.computed |= {id(each): where for each in folded.parameters}
 
     def _charge(self, weights: list[Folded], work: Work) -> tuple[int, int]:
         """Count the parameters that no earlier layer used: how many, and how many not zero."""
@@ -296,12 +299,9 @@ def _operator_of(node: Any) -> str:
     return f"{kind}.{node.pyname()}" if kind == "prim::PythonOp" else kind
 
 
-def _is_element_by_element(folded: Folded) -> bool:
-    """Say whether the weight is the parameter, moved about or masked: no zero of it comes back."""
-    (parameter,) = folded.parameters
-    if folded.tensor.numel() != parameter.numel():
-        return False
-    return int(folded.tensor.count_nonzero()) <= int(parameter.detach().count_nonzero())
+def _keeps_zeros(weight: Tensor, parameter: nn.Parameter) -> bool:
+    """Say whether the weight is the parameter moved about, scaled or masked: no zero comes back."""
+    return int(weight.count_nonzero()) <= int(parameter.detach().count_nonzero())
 
 
 def _pattern(work: Work, weights: list[Folded], elements: int, nonzeros: int) -> SparsityPattern:

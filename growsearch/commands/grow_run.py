@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from safetensors.torch import save
 
 from growsearch.commands.grow_card import grown_card
 from growsearch.commands.grow_data import GrowData, load_grow_data
@@ -25,6 +24,7 @@ from growsearch.growth import grow as grow_network
 from growsearch.growth.allowance import NEAR
 from growsearch.pareto import format_quantity
 from growsearch.training import plain
+from growsearch.training.weights_file import weights_bytes
 from growsearch.trial.network import Network
 from growsearch.trial.task import machine_lock
 from search_spaces import SearchSpaceError, search_space
@@ -122,10 +122,9 @@ def _export(
     draw_inputs: DrawInputs,
     onnx: bool,
 ) -> ExportResult:
-    state = {name: tensor.contiguous() for name, tensor in result.model.state_dict().items()}
     with tempfile.TemporaryDirectory(prefix="growsearch-grow-") as place:
         weights = Path(place) / "weights.safetensors"
-        write_bytes(weights, save(state))
+        write_bytes(weights, weights_bytes(result.model.state_dict()))
         return export_network(
             network.to_json(),
             weights,

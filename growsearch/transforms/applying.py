@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from growsearch.errors import UsageError
 from growsearch.sparsity.distributions import Batch
-from growsearch.sparsity.layers import prunable_layers
+from growsearch.sparsity.layers import macs_per_weight, prunable_layers
 from growsearch.sparsity.masks import Masks
 from growsearch.sparsity.pattern_names import StructuredPattern, fits, pattern_name, width_multiple
 from growsearch.transforms.expansion import Expansion, ExpansionRequest, Sizes
@@ -177,8 +177,9 @@ def expanded_with(
         sizes = Sizes(ranks=ranks)
         expansion = _expansion(source, settings, sizes, seed)
         profile = MacProfile.of(expansion.module, inputs)
-    # A layer that is never called may be read in ways that no hook can count: it stays dense.
-    sparse = tuple(name for name in expansion.sparse if profile.per_weight[name])
+    # A layer that is never called, though functions may read its weight, stays dense.
+    called = macs_per_weight(expansion.module, inputs)
+    sparse = tuple(name for name in expansion.sparse if called[name])
     if settings.pattern is not None:
         sparse = fitting(expansion.module, sparse, settings.pattern)
     job = MaskJob(

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save
 
 from cost_models import CostModelError
 from growsearch.datasets import load_dataset
@@ -22,6 +21,7 @@ from growsearch.files import write_bytes, write_json, write_text
 from growsearch.tickets import write_ticket
 from growsearch.training import EpochRecord, TrainingOptions
 from growsearch.training.checkpoint import read_checkpoint
+from growsearch.training.weights_file import weights_bytes
 from growsearch.trial.candidates import Candidate, train_candidate
 from growsearch.trial.config import TrialConfig, trial_id, trial_seed
 from growsearch.trial.grow_first import growing_checkpoint
@@ -226,8 +226,7 @@ def write_files(folder: Path, candidate: Candidate) -> None:
     What it recorded goes into one file of JSON lines each, such as spectra.jsonl, and the ticket
     that it started from into ticket.safetensors.
     """
-    weights = {name: tensor.contiguous() for name, tensor in candidate.model.state_dict().items()}
-    write_bytes(folder / "weights.safetensors", save(weights))
+    write_bytes(folder / "weights.safetensors", weights_bytes(candidate.model.state_dict()))
     write_text(folder / "history.csv", history_csv(candidate))
     for name, lines in candidate.records.items():
         text = "".join(f"{json.dumps(line, allow_nan=False)}\n" for line in lines)

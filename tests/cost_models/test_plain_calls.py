@@ -164,6 +164,17 @@ class Standardised(nn.Linear):
         return F.linear(x, self.weight - self.weight.mean(), self.bias)
 
 
+class Adapted(nn.Linear):
+    """A weight with an addition of low rank."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs)
+        self.up, self.down = (nn.Parameter(torch.ones(n, 1)) for n in (outputs, inputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight + self.up @ self.down.t(), self.bias)
+
+
 class Scaled(nn.Linear):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs)
@@ -201,7 +212,17 @@ def test_a_shared_parameter_has_its_macs_under_every_name():
     assert found.macs_per_element["0.weight"] == found.macs_per_element["1.weight"] == 2
 
 
-@pytest.mark.parametrize("layer", [Standardised, Scaled])
+def test_a_scaled_weight_does_its_macs_element_by_element():
+    network = nn.Sequential(Scaled(6, 5))
+    with torch.no_grad():
+        network[0].weight[:2] = 0
+    found = trace_weights(network, INPUTS)
+    assert found.macs_per_element["0.weight"] == 1
+    assert found.workload.effective_macs == 18
+    assert found.computed == {}
+
+
+@pytest.mark.parametrize("layer", [Standardised, Adapted])
 def test_a_weight_whose_zeros_come_back_is_named_with_its_module(layer):
     network = nn.Sequential(nn.Linear(6, 6), layer(6, 5))
     with torch.no_grad():
