@@ -77,7 +77,7 @@ def search(
     options = StudyOptions(
         retry_failed=retry_failed,
         address=address,
-        around=lambda recorder: _progress(console, config, recorder),
+        around=lambda recorder: _progress(console, run, recorder),
     )
     front = _run(run, options)
     _show_end(console, run, front)
@@ -91,19 +91,18 @@ def _override(config: StudyConfig, backend: str | None, trials: int | None) -> S
     return parse_study(data, source="command line")
 
 
-def _progress(
-    console: Console, config: StudyConfig, recorder: Recorder
-) -> AbstractContextManager[None]:
+def _progress(console: Console, run: Study, recorder: Recorder) -> AbstractContextManager[None]:
     from growsearch.search.progress import ProgressLine, live_progress
 
+    config = run.config
     if recorder.resumed:
         left = config.search.trials - recorder.resumed
         console.print(
             f"Resuming {recorder.folder.path.name}: {recorder.resumed} trials are finished, "
             f"{max(0, left)} to run."
         )
-    for note in recorder.notes:
-        console.print(f"Note: {note}", soft_wrap=True)
+    for note in run.notes:
+        console.print(f"Note: {note}", soft_wrap=True, markup=False)
     return live_progress(console, ProgressLine(config, recorder), recorder)
 
 
@@ -324,6 +323,8 @@ def _export(run: Path, name: str, out: Path | None, onnx: bool) -> None:
     typer.echo()
     for line in export_lines(result):
         typer.echo(line)
+    if onnx and result.onnx_difference is None:
+        raise typer.Exit(1)
 
 
 _LISTS = "spaces, devices, transforms, distributions, updaters, tickets, datasets, samplers"

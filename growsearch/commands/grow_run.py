@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from growsearch.commands.export_lines import left_out_lines
 from growsearch.commands.grow_card import grown_card
 from growsearch.commands.grow_data import GrowData, load_grow_data
 from growsearch.commands.grow_folder import GrowFolder
@@ -161,7 +162,6 @@ def summary(
 ) -> list[str]:
     """Return the end of a run for people, in lines of 80 columns as far as paths allow."""
     metric = result.budget.metric
-    program = exported.program
     return [
         "",
         f"Grown: {run.space} on {run.data}, {run.config.total_epochs} epochs "
@@ -174,15 +174,26 @@ def summary(
         *_granularity_lines(result, run.config.width_multiple),
         f"  training MACs  {result.training_saving:.2f} times fewer than training all of it",
         *_latency_lines(result),
-        f"Exported, read back and compared (difference {exported.max_difference:.1g}):",
-        f"  {exported.folder}",
-        "Load it with torch alone; "
+        *_export_lines(exported),
+        f"Load it with {'growsearch' if exported.program is None else 'torch alone'}; "
         + (
             "inputs are normalised as result.json says:"
             if "normalisation" in figures
             else "result.json has the words by number:"
         ),
-        f'  torch.export.load("{program}").module()',
+        f'  growsearch.export.load_network("{exported.folder}")'
+        if exported.program is None
+        else f'  torch.export.load("{exported.program}").module()',
+    ]
+
+
+def _export_lines(exported: ExportResult) -> list[str]:
+    difference = exported.max_difference
+    proven = "" if difference is None else f" (difference {difference:.1g})"
+    return [
+        f"Exported, read back and compared{proven}:",
+        f"  {exported.folder}",
+        *left_out_lines(exported),
     ]
 
 

@@ -114,7 +114,7 @@ class Study:
             dataset = load_dataset(self.config.dataset, self.config.data_dir)
         pinned = pinned_dataset(self.config.dataset, dataset)
         self.config = self.config.model_copy(update={"dataset": pinned})
-        check_spaces(self.config, dataset)
+        notes = check_spaces(self.config, dataset)
         check_budgets(self.config, dataset)
         check_source(self.config, dataset)
         quality = self.config.metrics.quality(self.config.quality_names)
@@ -133,7 +133,7 @@ class Study:
             recorder = Recorder(
                 self.folder, self.config.search.seed, retry_failed=options.retry_failed
             )
-            self.notes, self.resumed_trials = recorder.notes, recorder.resumed
+            self.notes, self.resumed_trials = (*notes, *recorder.notes), recorder.resumed
             try:
                 with (
                     mirrored(mirror, recorder),

@@ -11,6 +11,7 @@ from growsearch.growth.costs import Costs
 from growsearch.growth.fits import check_fits
 from growsearch.growth.gate import insert_gates
 from growsearch.search.decisions import values_of
+from growsearch.search.own_networks import check_own_network
 from growsearch.search.study_config import StudyConfig
 from growsearch.search.trial_kinds import GrowthBudget, TicketKind, TrialKinds
 from growsearch.tickets import check_backbone, check_one_label_each
@@ -18,20 +19,35 @@ from search_spaces import SearchSpaceError, channel_groups, search_space, units
 from search_spaces.own_code import is_own
 
 
-def check_spaces(config: StudyConfig, dataset: Dataset) -> None:
-    """Refuse networks that cannot be made, fed with the data, judged by its labels or grown.
+def check_spaces(config: StudyConfig, dataset: Dataset) -> tuple[str, ...]:
+    """Refuse networks that cannot be made, fed with the data, judged by its labels or trained.
+
+    Returns:
+        What is worth knowing of the networks before they train.
 
     Raises:
         UsageError: naming the key and the remedy.
     """
+    notes: list[str] = []
+    sparse = config.trials.sparse
+    updaters = () if sparse is None else tuple(map(str, values_of(sparse.updater)))
     for key, name, grown in _spaces(config.trials):
         try:
             space = search_space(name).for_data(dataset.input_shape, dataset.num_classes)
             module = check_fits(space, dataset)
             if grown and is_own(name):
                 insert_gates(module, channel_groups(module), units(module))
+            if is_own(name):
+                found = check_own_network(
+                    build_full(space, seed=0),
+                    dataset,
+                    masked=key != "growth.space",
+                    updaters=updaters if key == "sparse.space" else (),
+                )
+                notes += [f"trials.{key}: {name.partition('@')[0]}: {note}" for note in found]
         except (SearchSpaceError, UsageError) as error:
             raise UsageError(f"trials.{key}: {error}") from error
+    return tuple(dict.fromkeys(notes))
 
 
 def _spaces(kinds: TrialKinds) -> Iterator[tuple[str, str, bool]]:
