@@ -153,7 +153,7 @@ def export_network(
         max_difference=_number(differences.get(PROGRAM_FILE)),
         weight_bytes=len(contents[WEIGHTS_FILE]),
         plain_bytes=plain_bytes(module.state_dict()),
-        output_shape=_output_shape(module, example),
+        output_shape=tuple(_outputs(module, example).shape[1:]),
         onnx_difference=_number(differences.get(ONNX_FILE)),
         left_out=refused,
     )
@@ -210,11 +210,6 @@ def load_trained(folder: Path, build: Build) -> nn.Module:
     if not isinstance(network, dict):
         raise UsageError(f"{path} holds no network; run the trial again")
     return _load(build(network), read_weights(weights), weights)
-
-
-@torch.no_grad()
-def _output_shape(module: nn.Module, example: Tensor) -> tuple[int, ...]:
-    return tuple(module(example).shape[1:])
 
 
 def _input_shape(network: Mapping[str, Any]) -> tuple[int, ...]:
