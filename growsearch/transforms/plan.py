@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +17,7 @@ from growsearch.sparsity.dynamic.mac_schedule import most_first, plan_macs
 from growsearch.sparsity.dynamic.schedule import CubicSchedule
 from growsearch.sparsity.dynamic.timetable import Timetable
 from growsearch.sparsity.hook import SparseTraining
-from growsearch.sparsity.layers import frozen_weights, masked_sparsity, prunable_layers
+from growsearch.sparsity.layers import frozen_weights, prunable_layers
 from growsearch.sparsity.masks import Masks
 from growsearch.sparsity.n_of_m import NOfM, sparsify_n_of_m
 from growsearch.sparsity.sparsify import prune_by_saliency, sparsify
@@ -78,7 +78,7 @@ def sparse_plan(
     gradients, which "rigl" and "granet" need at mask updates, are not in it.
 
     Frozen weights (requires_grad=False) keep their values: they get no mask and are not replaced.
-    Without a transform the other layers pay for them.
+    Without a transform the sparsity is that of the others.
 
     Args:
         module: the dense network; it is not changed.
@@ -190,29 +190,28 @@ def _untransformed(
             f"{type(module).__name__}: every convolution and linear layer is frozen "
             f"(requires_grad=False), the first is {frozen[0]}; leave one to be trained, to mask it"
         )
-    start, updater = _start(masked, settings, frozen)
-    _mask(masked, settings, start, _Draw(generator=generator, batch=batch, exclude=frozen))
+    start, updater = _start(settings)
+    weights = {layer.name: layer.weights for layer in prunable_layers(masked)}
+    free = sum(count for name, count in weights.items() if name not in frozen)
+    overall = start * free / sum(weights.values())
+    _mask(masked, settings, overall, _Draw(generator=generator, batch=batch, exclude=frozen))
     return SparsePlan(module=masked, updater=updater, timetable=timetable, match=None)
 
 
-def _start(
-    module: nn.Module, settings: SparseSettings, frozen: Iterable[str]
-) -> tuple[float, MaskUpdater]:
+def _start(settings: SparseSettings) -> tuple[float, MaskUpdater]:
     """Return the sparsity of the initial masks, and what changes them."""
     if not settings.scheduled:
         return settings.sparsity, _keeping_updater(settings)
     start = settings.initial_sparsity
     if start is None:
         start = SCHEDULED[settings.updater] * settings.sparsity
-    # A schedule sees masked layers only.
-    first, last = (masked_sparsity(module, each, frozen) for each in (start, settings.sparsity))
-    schedule = CubicSchedule(initial=first, final=last)
+    schedule = CubicSchedule(initial=start, final=settings.sparsity)
     return start, make_updater(settings.updater, schedule=schedule)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Draw:
-    """With what masks are drawn, and which layers get none."""
+    """With what masks are drawn, and which layers get none because they are frozen."""
 
     generator: torch.Generator
     batch: Batch | None
