@@ -35,7 +35,7 @@ def backbone_weights(model: nn.Module) -> dict[str, nn.Parameter]:
 def weights_hash(model: nn.Module, names: Iterable[str]) -> str:
     """Return 16 hexadecimal digits of the parameters ``names``: names, shapes and values."""
     digest = hashlib.sha256()
-    parameters = dict(model.named_parameters())
+    parameters = dict(model.named_parameters(remove_duplicate=False))
     for name in sorted(names):
         if name not in parameters:
             raise UsageError(f"ticket: {type(model).__name__} has no parameter {name!r}")

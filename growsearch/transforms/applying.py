@@ -20,9 +20,10 @@ from growsearch.transforms.iso_macs import MacMatch
 from growsearch.transforms.low_rank_ranks import matching_ranks
 from growsearch.transforms.mac_profile import MacProfile
 from growsearch.transforms.mask_drawing import MaskJob, draw_masks
-from growsearch.transforms.registry import DENSE, WIDENING, transform_called
+from growsearch.transforms.registry import ACTIVATED, DENSE, WIDENING, transform_called
 from growsearch.transforms.settings import SparseSettings
 from growsearch.transforms.single_layer import inputs_after, layer_inputs
+from growsearch.transforms.targets import inner_layers
 from search_spaces.channel_groups import DeclaresChannelGroups
 from search_spaces.trace_groups import declare_traced_groups
 
@@ -165,9 +166,12 @@ def expanded_with(
     Raises:
         UsageError: for wrong arguments, or if the pattern fits no layer.
     """
-    target = MacProfile.of(module, example_inputs).dense_macs
+    dense = MacProfile.of(module, example_inputs)
+    target = dense.dense_macs
     source = _with_groups(module, settings.transform, example_inputs)
     sizes = Sizes(multiple=width_multiple(settings.pattern) if settings.pattern else 1)
+    if settings.transform in ACTIVATED:
+        _check_called(source, settings, dense, example_inputs)
     seed = _draw_seed(generator)
     expansion = _expansion(source, settings, sizes, seed)
     inputs = inputs_after(module, expansion.module, example_inputs)
@@ -186,6 +190,24 @@ def expanded_with(
         module=expansion.module, profile=profile, sparse=sparse, settings=settings, batch=batch
     )
     return Expanded(job=job, sizes=sizes, target_macs=target)
+
+
+def _check_called(
+    module: nn.Module, settings: SparseSettings, profile: MacProfile, inputs: tuple[Tensor, ...]
+) -> None:
+    """Refuse to replace a layer whose weight a function reads: it would be looked for in vain."""
+    request = ExpansionRequest(
+        module=module, sparsity=settings.sparsity, dense_ends=settings.dense_ends
+    )
+    called = macs_per_weight(module, inputs)
+    for path, _ in inner_layers(request):
+        name = f"{path}.weight" if path else "weight"
+        if profile.per_weight[name] > called[name]:
+            raise UsageError(
+                f"{name} is read by a function beside its own layer (weights that are shared by "
+                f"transposing them, for one): {settings.transform} would put other layers in its "
+                "place; take sparse_wide or no transform"
+            )
 
 
 def _expansion(source: nn.Module, settings: SparseSettings, sizes: Sizes, seed: int) -> Expansion:

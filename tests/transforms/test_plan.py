@@ -433,15 +433,29 @@ def test_layers_that_share_a_weight_are_not_torn_apart():
     assert not any(name.startswith(("0.kept", "0.inner")) for name in Masks.of(plan.module))
 
 
+class Decoder(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Linear(6, 5)
+
+    def forward(self, x):
+        return nn.functional.linear(self.encoder(x), self.encoder.weight.t())
+
+
+@pytest.mark.parametrize("name", ["sparse_parallel", "sparse_factorized", "sparse_doped"])
+def test_a_layer_whose_weight_a_function_reads_is_not_replaced(name):
+    network = nn.Sequential(nn.Linear(6, 6), Decoder(), nn.Linear(6, 2))
+    with pytest.raises(UsageError, match=r"^1\.encoder\.weight is read by a function"):
+        sparse_plan(
+            network,
+            SparseSettings(sparsity=0.5, transform=name),
+            (torch.zeros(1, 6),),
+            timetable=Timetable(steps=20, interval=4),
+            generator=torch.Generator(),
+        )
+
+
 def test_a_profile_counts_what_a_function_does_with_a_layers_weight():
-    class Decoder(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.encoder = nn.Linear(6, 5)
-
-        def forward(self, x):
-            return nn.functional.linear(self.encoder(x), self.encoder.weight.t())
-
     profile = MacProfile.of(Decoder(), (torch.zeros(1, 6),))
     assert (profile.per_weight, profile.other) == ({"encoder.weight": 2}, 0)
     assert profile.macs({"encoder.weight": 10}) == 2 * 20
