@@ -14,7 +14,9 @@ from growsearch.datasets import subset as subset_of
 from growsearch.errors import UsageError
 from growsearch.export import normal_inputs, token_inputs
 from growsearch.export.network_export import DrawInputs
+from growsearch.growth import build_full
 from growsearch.growth.fits import check_fits
+from growsearch.search.own_networks import check_own_network
 from growsearch.training import CarriesState, Examples, LanguageModelling, Segmentation, task_of
 from search_spaces import SearchSpace, SearchSpaceError
 from search_spaces.own_code import is_own
@@ -40,6 +42,20 @@ class GrowData:
         if isinstance(self.task, Segmentation):
             figures["test_mean_iou"] = self.task.mean_iou(model, test)
         return figures
+
+    def check_own(self) -> tuple[str, ...]:
+        """Look at a network of own code before it grows; return what a person should know of it.
+
+        Raises:
+            UsageError: if it could not be trained, counted or saved, naming the layer.
+        """
+        if not is_own(self.space.name) or not isinstance(self.task, Examples):
+            return ()
+        module = build_full(self.space, seed=0)
+        try:
+            return check_own_network(module, self.task.dataset, masked=False)
+        except UsageError as error:
+            raise UsageError(f"--space: {self.space.name}: {error}") from error
 
     def draw_inputs(self) -> DrawInputs:
         """Return what makes random inputs of this kind."""

@@ -76,6 +76,8 @@ class GrowRun:
     def run(self, folder: GrowFolder, console: Console, progress: GrowProgress) -> None:
         """Grow, export and sum up; ``folder`` is open and locked by the caller."""
         data = self.prepare()
+        for note in data.check_own():
+            console.print(f"Note: {note}", markup=False, soft_wrap=True)
         folder.open(self.settings())
         torch.set_num_threads(self.threads)
         if self.budget.device is not None and not folder.checkpoint.exists():

@@ -5,8 +5,10 @@ import sys
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from growsearch import Study, from_tensors
+from growsearch.cli import app
 from growsearch.errors import UsageError
 from growsearch.export import load_trained
 from growsearch.search.own_networks import check_own_network
@@ -180,3 +182,26 @@ def test_a_network_that_writes_to_its_masked_weights_is_a_failed_trial(run_folde
 
 def test_a_plain_network_has_no_notes(module):
     assert check_own_network(module.Net(3), data(), masked=True, updaters=("rigl",)) == ()
+
+
+def test_growing_one_network_says_and_refuses_the_same(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "growing_data_code.py").write_text(
+        "import torch\n"
+        "def data():\n"
+        "    g = torch.Generator().manual_seed(0)\n"
+        "    return torch.randn(60, 4, generator=g), torch.arange(60) % 3\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    arguments = ["--data", "growing_data_code:data", "--budget", "parameters=70%", "--epochs", "2"]
+    arguments += ["--out", "grown", "--threads", "1"]
+    run = CliRunner()
+    done = run.invoke(app, ["grow", "--space", "own_networks_code:Branching", *arguments])
+    assert done.exit_code == 0, done.output
+    first = done.output.splitlines()[0]
+    assert first.startswith("Note: torch.export cannot follow the network")
+    assert "no program.pt2: torch.export cannot follow the network" in done.output
+    assert "growsearch.export.load_network(" in done.output
+    refused = run.invoke(app, ["grow", "--space", "own_networks_code:Normed", *arguments])
+    assert isinstance(refused.exception, UsageError)
+    assert "middle.weight is re-parametrised by SpectralNorm" in str(refused.exception)
