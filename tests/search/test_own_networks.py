@@ -60,6 +60,15 @@ class Branching(Net):
         out = super().forward(x)
         return out / 100 if out.mean() > 100 else out
 
+class Growing(nn.Module):
+    def __init__(self, num_classes):
+        super().__init__()
+        self.inner, self.norm = nn.Linear(4, 8), nn.BatchNorm1d(8)
+        self.head = nn.Linear(8, num_classes)
+    def forward(self, x):
+        out = self.head(torch.relu(self.norm(self.inner(x))))
+        return out / 100 if out.mean() > 100 else out
+
 class Rewriting(Net):
     def forward(self, x):
         with torch.no_grad():
@@ -196,7 +205,7 @@ def test_growing_one_network_says_and_refuses_the_same(tmp_path, monkeypatch):
     arguments = ["--data", "growing_data_code:data", "--budget", "parameters=70%", "--epochs", "2"]
     arguments += ["--out", "grown", "--threads", "1"]
     run = CliRunner()
-    done = run.invoke(app, ["grow", "--space", "own_networks_code:Branching", *arguments])
+    done = run.invoke(app, ["grow", "--space", "own_networks_code:Growing", *arguments])
     assert done.exit_code == 0, done.output
     first = done.output.splitlines()[0]
     assert first.startswith("Note: torch.export cannot follow the network")
