@@ -12,7 +12,7 @@ if TYPE_CHECKING:
         SparsityPattern,
         UnstructuredWeight,
     )
-    from cost_models.counting.tracing import trace
+    from cost_models.counting.tracing import WeightWork, trace, trace_weights
     from cost_models.counting.training_work import rigl_step_macs, training_macs
     from cost_models.counting.transformer import TransformerShape, transformer_workload
     from cost_models.counting.workload import LayerWork, Workload
@@ -65,6 +65,7 @@ _HOME = {
     "UnknownNameError": "errors",
     "UnstructuredWeight": "counting.sparsity_pattern",
     "UnsupportedLayerError": "errors",
+    "WeightWork": "counting.tracing",
     "Workload": "counting.workload",
     "available_devices": "measuring.availability",
     "energy_meter": "measuring.energy",
@@ -77,6 +78,7 @@ _HOME = {
     "realisable_macs": "realisable",
     "rigl_step_macs": "counting.training_work",
     "trace": "counting.tracing",
+    "trace_weights": "counting.tracing",
     "training_macs": "counting.training_work",
     "transformer_workload": "counting.transformer",
     "unavailable": "measuring.availability",
@@ -109,6 +111,7 @@ __all__ = [
     "UnknownNameError",
     "UnstructuredWeight",
     "UnsupportedLayerError",
+    "WeightWork",
     "Workload",
     "available_devices",
     "energy_meter",
@@ -121,6 +124,7 @@ __all__ = [
     "realisable_macs",
     "rigl_step_macs",
     "trace",
+    "trace_weights",
     "training_macs",
     "transformer_workload",
     "unavailable",

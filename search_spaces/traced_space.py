@@ -20,9 +20,11 @@ from search_spaces.channel_groups import (
     resize,
 )
 from search_spaces.errors import SearchSpaceError
+from search_spaces.plain_weights import check_plain_weights
 from search_spaces.randomness import random_state_kept
 from search_spaces.trace_groups import declare_groups, trace_groups
 from search_spaces.user_code import arguments_for, find, pinned
+from search_spaces.whole_networks import give_shapes, without_wrappers
 from search_spaces.width_space import WidthSpace
 
 # BatchNorm wants more than one example where it trains; what is traced is not trained.
@@ -61,7 +63,7 @@ class OwnSpace(WidthSpace):
         return module
 
     def fresh(self) -> nn.Module:
-        """Return the network as it comes.
+        """Return the network as it comes, without wrappers and with every lazy tensor's shape.
 
         Raises:
             SearchSpaceError: if it cannot be made.
@@ -77,6 +79,8 @@ class OwnSpace(WidthSpace):
             ) from error
         if not isinstance(module, nn.Module):
             raise SearchSpaceError(f"{self.name} makes a {type(module).__name__}, no nn.Module")
+        module = without_wrappers(module)
+        give_shapes(module, self.example_inputs(_TRACED_BATCH))
         return module
 
 
@@ -108,6 +112,7 @@ def _groups(space: OwnSpace) -> tuple[ChannelGroup, ...]:
     # A trace must not move the seed of the trial that asks for it.
     with random_state_kept():
         module = space.fresh()
+        check_plain_weights(module)
         inputs = space.example_inputs(_TRACED_BATCH)
         _check_output(space, module, inputs)
         if isinstance(module, DeclaresChannelGroups):

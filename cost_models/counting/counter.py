@@ -30,4 +30,18 @@ class OperatorVisitor(FlopCountAnalysis):  # type: ignore[misc]
     def _should_ignore_node(self, node: Any) -> bool:
         if self.visit is not None:
             self.visit(node)
-        return bool(super()._should_ignore_node(node))
+        return prepares_a_weight(node) or bool(super()._should_ignore_node(node))
+
+
+def scope_of(node: Any) -> str:
+    """Give the path of the module that runs a node of the graph, "" for the whole network."""
+    return str(node.scopeName()).split("/")[-1]
+
+
+def prepares_a_weight(node: Any) -> bool:
+    """Say whether the node is of a `torch.nn.utils.parametrize` parametrisation.
+
+    It computes a weight from parameters alone: no work of an example, and none at all once the
+    parametrisation is removed for use.
+    """
+    return f".{scope_of(node)}.".find(".parametrizations.") >= 0

@@ -1,37 +1,42 @@
 """Module state kept: a module is looked at without leaving a trace in it."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks")
+_SAVED_TYPES = (Tensor, nn.Parameter)
+# Where a module keeps its parameters, buffers, children and hooks.
+_CONTAINERS = tuple(
+    name for name, value in vars(nn.Module()).items() if isinstance(value, (dict, set))
+)
 
 
 @contextmanager
 def untouched(module: nn.Module) -> Iterator[nn.Module]:
-    """Give the module in eval mode; put back its modes, buffers, hooks and the random state."""
-    modules = list(module.modules())
-    modes = [part.training for part in modules]
-    # A scripted module lends out a view of its buffers, which cannot be filled again.
-    buffers = [(part, dict(part._buffers)) for part in modules if isinstance(part._buffers, dict)]
-    values = [
-        (part, name, _copy(value)) for part, named in buffers for name, value in named.items()
-    ]
-    hooks = [
-        (getattr(part, kind), dict(getattr(part, kind))) for part in modules for kind in _HOOKS
-    ]
+    """Give the module in eval mode; put back everything about it, and the random state.
+
+    Put back are modes, attributes, hooks, parameters and buffers with their values, whether they
+    want gradients, and which gradients they have. What an attribute refers to, such as a list, is
+    not looked into, nor are the values of tensors on the meta device, of other layouts than strided
+    or of subclasses of tensors. Of a scripted module modes and hooks alone are put back.
+    """
+    parts = [_Part.of(part) for part in module.modules()]
+    values = [_Value.of(tensor) for tensor in _tensors(module)]
     with torch.random.fork_rng(devices=_devices_in_use()):
         try:
             yield module.eval()
         finally:
-            for part, mode in zip(modules, modes, strict=True):
-                part.training = mode
-            _restore_buffers(buffers, values)
-            for current, before in hooks:
-                current.clear()
-                current.update(before)
+            for part in parts:
+                part.restore()
+            with torch.no_grad():
+                for value in values:
+                    value.restore()
 
 
 def _devices_in_use() -> range:
@@ -44,22 +49,83 @@ def _devices_in_use() -> range:
     return range(module.device_count() if in_use else 0)
 
 
-def _copy(value: Tensor | None) -> tuple[int, Tensor] | None:
-    # Inference tensors keep no version counter, and nothing may write to them either.
-    if value is None or value.is_inference():
-        return None
-    return value._version, value.detach().clone()
+def _tensors(module: nn.Module) -> Iterator[Tensor]:
+    """Yield parameters and buffers, those that are shared once; a scripted module lends copies."""
+    found: dict[int, Tensor] = {}
+    for part in module.modules():
+        if not isinstance(part, torch.jit.ScriptModule):
+            held = [*part._parameters.values(), *part._buffers.values()]
+            found |= {id(tensor): tensor for tensor in held if tensor is not None}
+    yield from found.values()
 
 
-def _restore_buffers(
-    buffers: list[tuple[nn.Module, dict[str, Tensor | None]]],
-    values: list[tuple[nn.Module, str, tuple[int, Tensor] | None]],
-) -> None:
-    for part, named in buffers:
-        part._buffers.clear()
-        part._buffers.update(named)
-    with torch.no_grad():
-        for part, name, saved in values:
-            buffer = part._buffers[name]
-            if saved is not None and buffer is not None and buffer._version != saved[0]:
-                buffer.copy_(saved[1])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """One module of the tree, as it was: its attributes, and what torch's containers held."""
+
+    part: nn.Module
+    attributes: dict[str, Any]
+    containers: tuple[tuple[Any, Any], ...]
+
+    @classmethod
+    def of(cls, part: nn.Module) -> _Part:
+        scripted = isinstance(part, torch.jit.ScriptModule)
+        names = ("_forward_hooks", "_forward_pre_hooks") if scripted else _CONTAINERS
+        held = [each for name in names if (each := getattr(part, name, None)) is not None]
+        return cls(
+            part=part,
+            attributes={"training": part.training} if scripted else dict(vars(part)),
+            containers=tuple((each, each.copy()) for each in held),
+        )
+
+    def restore(self) -> None:
+        if isinstance(self.part, torch.jit.ScriptModule):
+            self.part.training = self.attributes["training"]
+        else:
+            now = vars(self.part)
+            for name in now.keys() - self.attributes.keys():
+                del now[name]
+            now.update(self.attributes)
+        for container, before in self.containers:
+            container.clear()
+            container.update(before)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Value:
+    """A parameter or buffer as it was; `copy` is None where its value is not looked at."""
+
+    tensor: Tensor
+    alias: Tensor
+    copy: Tensor | None
+    requires_grad: bool
+    gradient: Tensor | None
+
+    @classmethod
+    def of(cls, tensor: Tensor) -> _Value:
+        plain = (
+            type(tensor) in _SAVED_TYPES
+            and tensor.layout == torch.strided
+            and not tensor.is_meta
+            # Inference tensors keep no version counter, and nothing may write to them either.
+            and not tensor.is_inference()
+        )
+        return cls(
+            tensor=tensor,
+            alias=tensor.detach(),
+            copy=tensor.detach().clone() if plain else None,
+            requires_grad=tensor.requires_grad,
+            gradient=tensor.grad if tensor.is_leaf else None,
+        )
+
+    def restore(self) -> None:
+        if self.tensor.is_leaf and self.tensor.requires_grad != self.requires_grad:
+            self.tensor.requires_grad_(self.requires_grad)
+        if self.tensor.is_leaf and self.tensor.grad is not self.gradient:
+            self.tensor.grad = self.gradient
+        if self.copy is None:
+            return
+        if self.tensor.data_ptr() != self.alias.data_ptr():
+            self.tensor.data = self.alias  # the forward pass has given it another memory
+        if not torch.equal(self.tensor, self.copy):
+            self.tensor.copy_(self.copy)

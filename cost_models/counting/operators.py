@@ -7,10 +7,13 @@ whole traced batch; one fused multiply-add is one. Activation functions and bias
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
+
 from cost_models.counting.counter import conv_flop_count, get_shape, linear_flop_jit
+from cost_models.counting.einsum import contraction
 from cost_models.counting.graph_values import GraphValues
 from cost_models.errors import UnsupportedLayerError
 
@@ -106,32 +109,44 @@ def _product(first: int, second: int, bias: int | None = None) -> Reader:
     return read
 
 
-def _attention(inputs: Values, _: Values, __: GraphValues) -> Work:
+def _vector_product(inputs: Values, outputs: Values, graph: GraphValues) -> Work:
+    """A product with a vector; of parameters alone it is a weight's norm, no work of an example.
+
+    `torch.nn.utils.spectral_norm` takes one in every forward pass, which goes once it is removed.
+    """
+    work = _product(0, 1)(inputs, outputs, graph)
+    if all(graph.tensor(value) is not None for value in inputs[:2]):
+        return replace(work, macs=0)
+    return work
+
+
+def _attention(inputs: Values, _: Values, graph: GraphValues) -> Work:
     query, key, value = (shape_of(each) for each in inputs[:3])
+    if len(inputs) > 7 and graph.plain(inputs[7]):
+        # enable_gqa: several heads of the query share one of the key and the value.
+        key, value = ((*each[:-3], query[-3], *each[-2:]) for each in (key, value))
+    leading = (each[:-2] for each in (query, key, value))
+    pairs = torch.broadcast_shapes(*leading)  # type: ignore[no-untyped-call]
     # Q K^T and then the product with V; a causal mask is not taken off.
-    macs = math.prod(query[:-1]) * key[-2] * (query[-1] + value[-1])
+    macs = math.prod(pairs) * query[-2] * key[-2] * (query[-1] + value[-1])
     return Work(kind="attention", macs=macs, data=inputs[0])
 
 
 def _einsum(inputs: Values, _: Values, graph: GraphValues) -> Work:
-    equation = str(graph.plain(inputs[0])).replace(" ", "")
-    operands = list(inputs[1].node().inputs())
-    if len(operands) == 1:
-        return Work(kind="matmul", macs=0, data=operands[0])
-    sources, arrow = equation.partition("->")[:2]
-    if len(operands) > 2 or "." in equation or not arrow:
-        raise UnsupportedLayerError(
-            f"einsum {equation!r}: MACs are counted for two operands with every axis named and an "
-            "explicit output; split it or write it as matmul"
-        )
-    sizes: dict[str, int] = {}
-    for labels, operand in zip(sources.split(","), operands, strict=True):
-        for label, size in zip(labels, shape_of(operand), strict=True):
-            sizes[label] = max(size, sizes.get(label, 1))
-    weights = tuple(each for each in operands if graph.tensor(each) is not None)[:1]
-    data = next((each for each in operands if each not in weights), operands[0])
-    kind = "linear" if weights else "matmul"
-    return Work(kind=kind, macs=math.prod(sizes.values()), data=data, weights=weights)
+    equation, operands = str(graph.plain(inputs[0])), list(inputs[1].node().inputs())
+    path = graph.plain(inputs[2]) if len(inputs) > 2 else None
+    found = contraction(equation, [shape_of(each) for each in operands], path)
+    known = [place for place, each in enumerate(operands) if graph.tensor(each) is not None]
+    # A zero that is summed over beforehand saves no product.
+    weight = next((place for place in known if found.whole[place]), None)
+    data = next((place for place in range(len(operands)) if place not in known), 0)
+    return Work(
+        kind="linear" if known else "matmul",
+        macs=found.macs,
+        data=operands[data],
+        weights=() if weight is None else (operands[weight],),
+        biases=tuple(operands[place] for place in known if place != weight),
+    )
 
 
 def _recurrent(inputs: Values, _: Values, __: GraphValues) -> Work:
@@ -166,7 +181,7 @@ COUNTED: Mapping[str, Reader] = {
     "aten::addmv": _product(1, 2, bias=0),
     "aten::baddbmm": _product(1, 2),
     "aten::bmm": _product(0, 1),
-    "aten::dot": _product(0, 1),
+    "aten::dot": _vector_product,
     "aten::einsum": _einsum,
     "aten::gru": _recurrent,
     "aten::gru_cell": _cell,
@@ -174,16 +189,16 @@ COUNTED: Mapping[str, Reader] = {
     "aten::lstm_cell": _cell,
     "aten::matmul": _product(0, 1),
     "aten::mm": _product(0, 1),
-    "aten::mv": _product(0, 1),
+    "aten::mv": _vector_product,
     "aten::rnn_relu": _recurrent,
     "aten::rnn_relu_cell": _cell,
     "aten::rnn_tanh": _recurrent,
     "aten::rnn_tanh_cell": _cell,
     "aten::scaled_dot_product_attention": _attention,
-    "aten::vdot": _product(0, 1),
+    "aten::vdot": _vector_product,
 }
 
-# fvcore gives these a few FLOPs an element; they do no MACs here.
+# fvcore gives these a few FLOPs an element; they do no MACs here. The profiler's are marks in time.
 FREE = (
     "aten::adaptive_avg_pool2d",
     "aten::batch_norm",
@@ -193,6 +208,9 @@ FREE = (
     "aten::layer_norm",
     "aten::upsample_bilinear2d",
     "aten::upsample_nearest2d",
+    "profiler::_record_function_enter",
+    "profiler::_record_function_enter_new",
+    "profiler::_record_function_exit",
 )
 
 # Operators that do MACs by their name, but for interpolation and sums of squares.

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from growsearch.commands.select import left_out_lines
 from growsearch.growth.budget.projection import NEAR
 from growsearch.kinds import GrowthCandidate, GrowthEpoch, GrowthSpace
 from growsearch.kinds.domain import is_only, values_of
@@ -101,6 +102,8 @@ class GrowProgress:
         """Say what is read and asked; show the step in progress, if somebody sits there."""
         for line in self._run.data_lines:
             self._console.print(line, soft_wrap=True, markup=False, emoji=False)
+        for note in self._run.notes:
+            self._console.print(f"Note: {note}", soft_wrap=True, markup=False)
         budget = self._growth.budget
         if budget.device is not None and not self._run.folder.starts.exists():
             (space,) = values_of(self._growth.space)
@@ -119,6 +122,8 @@ def summary(run: Study, trial: Trial, exported: ExportResult) -> list[str]:
     metric = next(iter(found["budget"])).replace("latency_s[", "latency[")
     saving = metrics["dense_training_macs"] / metrics["training_macs"]
     epochs = found["epochs"] * (1 + found.get("direct_design", False))
+    apart = exported.max_difference
+    difference = "" if apart is None else f" (difference {apart:.1g})"
     return [
         "",
         f"Grown: {found['space']} on {run.config.dataset}, {epochs} epochs "
@@ -131,10 +136,14 @@ def summary(run: Study, trial: Trial, exported: ExportResult) -> list[str]:
         *granularity_lines(trial),
         f"  training MACs  {saving:.2f} times fewer than training all of it",
         *_latency_lines(trial, metric),
-        f"Exported, read back and compared (difference {exported.max_difference:.1g}):",
+        f"Exported, read back and compared{difference}:",
         f"  {exported.folder}",
-        "Load it with torch alone; MODEL_CARD.md says what its inputs are:",
-        f'  torch.export.load("{exported.program}").module()',
+        *left_out_lines(exported),
+        f"Load it with {'growsearch' if exported.program is None else 'torch alone'}; "
+        "MODEL_CARD.md says what its inputs are:",
+        f'  growsearch.export.load_network("{exported.folder}")'
+        if exported.program is None
+        else f'  torch.export.load("{exported.program}").module()',
         "The run has a report, and select, evaluate and compare work on it:",
         f"  {run.folder.path / 'report.html'}",
     ]

@@ -83,8 +83,8 @@ def _progress(console: Console, run: Study, recorder: Recorder) -> AbstractConte
             f"Resuming {recorder.folder.path.name}: {recorder.resumed} trials are finished, "
             f"{max(0, left)} to run."
         )
-    for note in recorder.notes:
-        console.print(f"Note: {note}", soft_wrap=True)
+    for note in run.notes:
+        console.print(f"Note: {note}", soft_wrap=True, markup=False)
     return live_progress(console, ProgressLine(config, recorder), recorder)
 
 

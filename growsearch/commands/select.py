@@ -82,20 +82,37 @@ def select(
     from growsearch.search.study.trial_export import export_trial
 
     typer.echo()
-    for line in export_lines(export_trial(run, choice.chosen, out, onnx=onnx)):
+    result = export_trial(run, choice.chosen, out, onnx=onnx)
+    for line in export_lines(result):
         typer.echo(line)
+    if onnx and result.onnx_difference is None:
+        raise typer.Exit(1)
 
 
 def export_lines(result: ExportResult) -> list[str]:
-    """Return what is said of an export: its files, the size of the weights, what was proven."""
+    """Return what is said of an export: its files, what was not written, what was proven."""
     from growsearch.export.model_card import CARD_FILE
 
     names = ", ".join([path.name for path in result.files] + [CARD_FILE])
-    onnx = "" if result.onnx_difference is None else f", ONNX by {result.onnx_difference:.1g}"
     return [
         f"Exported to {result.folder}:",
         f"  {names}",
         f"  weights: {result.weight_bytes:,} bytes, {result.weight_bytes / result.plain_bytes:.2f} "
         "of the size with every zero written",
-        f"Reloaded; outputs differ by at most {result.max_difference:.1g}{onnx}.",
+        *left_out_lines(result),
+        f"Reloaded; {_proven(result)}.",
     ]
+
+
+def left_out_lines(result: ExportResult) -> list[str]:
+    """Return a line for each file that was not written: why."""
+    return [f"  no {name}: {why}" for name, why in result.left_out.items()]
+
+
+def _proven(result: ExportResult) -> str:
+    program, onnx = result.max_difference, result.onnx_difference
+    if program is None and onnx is None:
+        return "the weights give the same outputs to the bit"
+    parts = [] if program is None else [f"{program:.1g}"]
+    parts += [] if onnx is None else [f"ONNX by {onnx:.1g}"]
+    return f"outputs differ by at most {', '.join(parts)}"

@@ -11,12 +11,17 @@ from torch import Tensor, nn
 from growsearch.errors import UsageError
 from growsearch.export.sparse_weights import read_weights
 from growsearch.kinds import Network
+from search_spaces.user_code import add_code_folder
 
 ARCHITECTURE_FILE, WEIGHTS_FILE = "architecture.json", "weights.safetensors"
 
 
-def load_network(folder: Path | str) -> nn.Module:
+def load_network(folder: Path | str, code: Path | str | None = None) -> nn.Module:
     """Return the module of an export's or a trial's folder, in eval mode, its zeros in place.
+
+    Args:
+        folder: holds architecture.json and weights.safetensors.
+        code: where the modules of a network of your own are; they are imported.
 
     Raises:
         UsageError: if a file is missing, cannot be read or is of another network.
@@ -45,6 +50,8 @@ def load_network(folder: Path | str) -> nn.Module:
     """
     folder = Path(folder)
     path, weights = folder / ARCHITECTURE_FILE, folder / WEIGHTS_FILE
+    if code is not None:
+        add_code_folder(Path(code))
     try:
         network = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -70,10 +77,25 @@ def load_weights(module: nn.Module, state: Mapping[str, Tensor], source: Path) -
     return module.eval()
 
 
-def loader_script(input_shape: Sequence[int], *, tokens: bool = False) -> str:
-    """Return a script of at most ten lines that runs the program of the folder that it lies in."""
+def loader_script(input_shape: Sequence[int], *, tokens: bool = False, program: bool = True) -> str:
+    """Return a script of at most ten lines that runs the network of the folder that it lies in.
+
+    It needs torch alone where there is a ``program``, and growsearch where there is none.
+    """
     shape = ", ".join(map(str, (1, *input_shape)))
     inputs = f"torch.zeros({shape}, dtype=torch.long)" if tokens else f"torch.randn({shape})"
+    if not program:
+        return f'''"""Run this network: python load.py [FOLDER of the network's own code]"""
+
+import sys
+from pathlib import Path
+import torch
+from growsearch.export import load_network
+
+model = load_network(Path(__file__).parent, *sys.argv[1:2])
+inputs = {inputs}  # yours, normalised as MODEL_CARD.md says
+print(model(inputs).argmax(1))
+'''
     return f'''"""Run this network with torch alone: python load.py"""
 
 from pathlib import Path

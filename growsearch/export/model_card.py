@@ -20,7 +20,7 @@ _ABOUT = {
     "weights.safetensors": "weights and BatchNorm statistics",
     "program.pt2": "a `torch.export` program, batch of any size; needs torch alone",
     "model.onnx": "the same for ONNX Runtime and others",
-    "load.py": "runs program.pt2",
+    "load.py": "runs the network",
 }
 
 
@@ -164,16 +164,16 @@ def _files(result: ExportResult) -> str:
         "take with every zero written; zeros are left out where that is smaller, and "
         "`growsearch.export.read_weights` puts them back.",
         "All files were read back and run beside the trained network on random inputs: the weights "
-        f"give the same outputs to the bit, program.pt2 differs by at most "
-        f"{result.max_difference:.1g}{_onnx(result)}.",
+        f"give the same outputs to the bit{_difference(result)}.",
+        *(f"{name} is not there: {_text(why)}." for name, why in result.left_out.items()),
     ]
     return "\n\n".join([_table(("file", "what it is"), rows), *lines])
 
 
-def _onnx(result: ExportResult) -> str:
-    if result.onnx_difference is None:
-        return ""
-    return f", model.onnx in ONNX Runtime by at most {result.onnx_difference:.1g}"
+def _difference(result: ExportResult) -> str:
+    program, onnx = result.max_difference, result.onnx_difference
+    text = "" if program is None else f", program.pt2 differs by at most {program:.1g}"
+    return text + ("" if onnx is None else f", model.onnx in ONNX Runtime by at most {onnx:.1g}")
 
 
 def _section(title: str, body: str) -> str:

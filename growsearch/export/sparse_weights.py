@@ -3,7 +3,8 @@
 A tensor with many zeros is kept as two: ``NAME.values``, its non-zero entries in order, and either
 ``NAME.mask``, one bit an entry (first entry in the highest bit of the first byte), or
 ``NAME.indices``, int32 places in the flattened tensor. The smallest of the three forms is taken.
-The file's metadata, under "growsearch.sparse", gives shape and form by name, as JSON.
+The file's metadata, under "growsearch.sparse", gives shape and form by name, as JSON. A tensor with
+several names is written once, see `growsearch.training.weights_file`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from growsearch.errors import UsageError
+from growsearch.training.weights_file import shared_names, stored_once, with_shared_names
 
 KEY = "growsearch.sparse"
 VALUES, MASK, INDICES = ".values", ".mask", ".indices"
@@ -35,20 +37,24 @@ def encode(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, st
     """Return tensors and metadata for `safetensors`; what saves less than a tenth stays plain.
 
     Zero means all bits zero: a negative zero is kept as a value.
+
+    Raises:
+        UsageError: for an entry that is no strided tensor.
     """
     tensors: dict[str, Tensor] = {}
     forms: dict[str, dict[str, object]] = {}
-    for name, tensor in state.items():
-        flat = tensor.detach().cpu().contiguous().flatten()
+    once, again = stored_once(state)
+    for name, tensor in once.items():
+        flat = tensor.flatten()
         form = _form(flat)
         if form is None or any(name + end in state for end in (VALUES, MASK, INDICES)):
-            tensors[name] = tensor.detach().cpu().clone().contiguous()
+            tensors[name] = tensor
             continue
         live = _nonzero(flat)
         tensors[name + VALUES] = flat[live]
         tensors[name + form] = _bits(live) if form == MASK else live.nonzero().flatten().int()
         forms[name] = {"shape": list(tensor.shape), "form": form.removeprefix(".")}
-    return tensors, ({KEY: json.dumps(forms)} if forms else {})
+    return tensors, {**again, **({KEY: json.dumps(forms)} if forms else {})}
 
 
 def decode(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> dict[str, Tensor]:
@@ -63,7 +69,7 @@ def decode(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> dict[s
     for name, about in forms.items():
         shape = [int(size) for size in about["shape"]]
         state[name] = _whole(tensors, name, str(about["form"]), math.prod(shape)).view(shape)
-    return state
+    return with_shared_names(state, metadata)
 
 
 def save(state: Mapping[str, Tensor]) -> bytes:
@@ -106,8 +112,9 @@ def without_negative_zeros(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def plain_bytes(state: Mapping[str, Tensor]) -> int:
-    """Return what the tensors take with every zero written."""
-    return sum(tensor.numel() * tensor.element_size() for tensor in state.values())
+    """Return what the tensors take with every zero written, those with several names once."""
+    again = shared_names(state)
+    return sum(t.numel() * t.element_size() for name, t in state.items() if name not in again)
 
 
 def _form(flat: Tensor) -> str | None:

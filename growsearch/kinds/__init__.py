@@ -1,7 +1,7 @@
 """Kinds of trial: a package each, and one line in `KINDS`."""
 
 from growsearch.kinds.candidate import CandidateConfig, trial_id, trial_seed
-from growsearch.kinds.check import CheckContext
+from growsearch.kinds.checking.context import CheckContext
 from growsearch.kinds.forecast import Forecast
 from growsearch.kinds.growth.bound import GrowthBound
 from growsearch.kinds.growth.candidate import GrowthCandidate

@@ -12,7 +12,7 @@ from growsearch.datasets import Dataset
 from growsearch.errors import UsageError
 from growsearch.kinds import codec
 from growsearch.kinds.candidate import CandidateConfig
-from growsearch.kinds.check import CheckContext
+from growsearch.kinds.checking.context import CheckContext
 from growsearch.kinds.domain import Range, single
 from growsearch.kinds.forecast import Forecast
 from growsearch.kinds.questions import Questions

@@ -14,6 +14,8 @@ from growsearch.sparsity.dynamic.updater import Connections, MaskUpdater
 from growsearch.sparsity.masks import Masks, hide
 from growsearch.training import Hook, TrainingState
 
+_OTHERWISE = "or take the updater static or set"
+
 
 class SparseTraining(Hook):
     """Applies masks after every update and lets an updater rewire them every ``interval`` steps.
@@ -86,7 +88,8 @@ class SparseTraining(Hook):
 
         Raises:
             GrowsearchError: if the masks belong to another module than the one being trained.
-            UsageError: if the updates were planned for a run of other steps.
+            UsageError: if the updates were planned for a run of other steps, or need the gradients
+                of a layer that is frozen.
         """
         if self._masks.module is not state.model:
             raise GrowsearchError(
@@ -100,6 +103,12 @@ class SparseTraining(Hook):
                 f"mask update every {planned.interval}, but this run has {here.steps} and "
                 f"{here.interval}; plan for this run"
             )
+        for name in self._masks.names if self._updater.needs_gradients else ():
+            if not self._masks.weight(name).requires_grad:
+                raise UsageError(
+                    f"sparse training: {name} is frozen (requires_grad=False), and the updater "
+                    f"regrows it by its gradient; exclude it from the masks, {_OTHERWISE}"
+                )
         self._masks.apply()
 
     def before_update(self, state: TrainingState) -> bool:
@@ -167,10 +176,15 @@ class SparseTraining(Hook):
         layers = {}
         for name in self._masks.names:
             weight = self._masks.weight(name)
+            gradient = self._dense_gradients.pop(name, weight.grad)
+            if gradient is None and self._updater.needs_gradients:
+                raise UsageError(
+                    f"sparse training: the loss of step {state.step} does not reach {name}, and "
+                    "the updater regrows it by its gradient; leave the layer out of the network or "
+                    f"exclude it from the masks, {_OTHERWISE}"
+                )
             layers[name] = Connections(
-                weight=weight.detach(),
-                gradient=self._dense_gradients.pop(name, weight.grad),
-                mask=self._masks[name],
+                weight=weight.detach(), gradient=gradient, mask=self._masks[name]
             )
         before = self._masks.nonzeros()
         progress = state.step / state.total_steps

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from growsearch.errors import UsageError
+from search_spaces.plain_weights import reparametrised
 
 _Conv = nn.modules.conv._ConvNd
 _ConvTranspose = nn.modules.conv._ConvTransposeNd
@@ -42,9 +44,9 @@ class PrunableLayer:
 def prunable_layers(module: nn.Module) -> tuple[PrunableLayer, ...]:
     """Return the weights of every Conv* and Linear of ``module``, in module order.
 
-    Biases, norms, embeddings and recurrent layers are not prunable. A weight that two layers share
-    appears once, under its first name. Module order is the order of registration, which is the
-    order of execution in all of our search spaces.
+    Biases, norms, embeddings, recurrent layers and weights that are buffers are not prunable. A
+    weight that two layers share appears once, under its first name. Module order is the order of
+    registration, which is the order of execution in all of our search spaces.
 
     Raises:
         UsageError: if there is no such layer.
@@ -55,6 +57,8 @@ def prunable_layers(module: nn.Module) -> tuple[PrunableLayer, ...]:
         >>> module = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Linear(8, 2))
         >>> [(layer.name, layer.shape) for layer in prunable_layers(module)]
         [('0.weight', (8, 3, 3, 3)), ('2.weight', (2, 8))]
+        UsageError: if there is no such layer, or the weight of one is re-parametrised or has no
+            shape yet.
     """
     layers = tuple(
         PrunableLayer(name=name, shape=tuple(weight.shape), is_linear=isinstance(layer, nn.Linear))
@@ -77,14 +81,34 @@ def prunable_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
     return {name: weight for name, _, weight in _named_weights(module)}
 
 
+def frozen_weights(module: nn.Module) -> tuple[str, ...]:
+    """Return the names of prunable weights that training must not change (requires_grad=False)."""
+    return tuple(n for n, weight in prunable_parameters(module).items() if not weight.requires_grad)
+
+
 def _named_weights(module: nn.Module) -> Iterator[tuple[str, nn.Module, nn.Parameter]]:
     seen: set[int] = set()
     for path, layer in module.named_modules():
-        if not isinstance(layer, (_Conv, nn.Linear)) or id(layer.weight) in seen:
+        if not isinstance(layer, (_Conv, nn.Linear)) or "weight" in layer._buffers:
             continue
-        seen.add(id(layer.weight))
-        assert isinstance(layer.weight, nn.Parameter)
-        yield (f"{path}.weight" if path else "weight"), layer, layer.weight
+        name = f"{path}.weight" if path else "weight"
+        weight = _stored_weight(name, layer)
+        if id(weight) not in seen:
+            seen.add(id(weight))
+            yield name, layer, weight
+
+
+def _stored_weight(name: str, layer: nn.Module) -> nn.Parameter:
+    for found in reparametrised(layer):
+        if found.name == "weight":
+            raise UsageError(str(dataclasses.replace(found, name=name)))
+    weight = layer._parameters["weight"]
+    assert weight is not None
+    if nn.parameter.is_lazy(weight):
+        raise UsageError(
+            f"{name} has no shape yet: its layer is lazy; run the network once on an example before"
+        )
+    return weight
 
 
 def first_and_last(module: nn.Module) -> tuple[str, str]:
@@ -151,7 +175,9 @@ def macs_per_weight(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> di
     That is the number of output positions: height x width of a convolution's output (of its input
     for a transposed one), the sequence length of a linear layer on sequences, else 1. A layer that
     runs twice counts twice, one that never runs counts 0. Dense MACs of a layer are this figure
-    times its weights. The module's mode and buffers are left as they were.
+    times its weights. The module's mode and buffers are left as they were. Memory is not needed: a
+    module on the meta device will do. What a function does with a layer's weight is not seen here,
+    but by `cost_models.trace_weights`.
 
     Args:
         module: the network.
@@ -171,6 +197,8 @@ def macs_per_weight(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> di
 
     def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         assert isinstance(layer, (_Conv, nn.Linear))
+        if id(layer.weight) not in names:
+            return  # a buffer
         if isinstance(layer, nn.Linear):
             entries, channels = output.numel(), layer.out_features
         elif isinstance(layer, _ConvTranspose):

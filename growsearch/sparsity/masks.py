@@ -8,9 +8,10 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from growsearch.errors import GrowsearchError, UsageError
+from growsearch.errors import UsageError
+from growsearch.sparsity.lasting_zeros import check_layers_keep_zeros
 
-_SUFFIX = "_mask"
+_WEIGHT, _SUFFIX = "weight", "_mask"
 _PART = 2**16
 # Integers as wide as the floats, to work on their bits.
 _BITS = {
@@ -52,13 +53,18 @@ class Masks:
         """Register ``masks``, by parameter name in the parameters' shapes; zero what they hide.
 
         Raises:
-            UsageError: if a name is no parameter, a mask has another shape or is not bool, or a
-                parameter has a mask already. Nothing is registered then.
+            UsageError: if a name is no parameter, a mask has another shape or is not bool, a
+                parameter has a mask already, or its layer computes with another weight, made of
+                it. Nothing is registered then.
         """
         for name, mask in masks.items():
             _check_mask(name, _parameter(module, name), mask)
             if _mask_or_none(module, name) is not None:
                 raise UsageError(f"masks: {name} has a mask already; detach() it or use set()")
+        owners = {name: _owner(module, name) for name in masks}
+        check_layers_keep_zeros(
+            (n, owner) for n, (owner, leaf) in owners.items() if leaf == _WEIGHT
+        )
         for name, mask in masks.items():
             owner, leaf = _owner(module, name)
             device = _parameter(module, name).device
@@ -132,19 +138,20 @@ class Masks:
         """Raise unless every masked weight is exactly zero and every mask fits its weight.
 
         Raises:
-            GrowsearchError: naming the first parameter that breaks the rule.
+            UsageError: naming the first parameter that breaks the rule: something wrote to it that
+                knows of no mask, such as the network's own forward pass.
         """
         for name in self._names:
             weight, mask = self.weight(name), self[name]
             if weight.shape != mask.shape:
-                raise GrowsearchError(
+                raise UsageError(
                     f"masks: {name} is {tuple(weight.shape)} but its mask is {tuple(mask.shape)}"
                 )
             astray = int(torch.count_nonzero(weight.detach()[~mask]))
             if astray:
-                raise GrowsearchError(
+                raise UsageError(
                     f"masks: {astray} masked weights of {name} are not zero; "
-                    "call apply() after every change of the weights"
+                    "whatever changes weights must keep them, or call apply() afterwards"
                 )
 
     def nonzeros(self) -> dict[str, int]:

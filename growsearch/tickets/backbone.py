@@ -51,7 +51,7 @@ def weights_hash(model: nn.Module, names: Iterable[str]) -> str:
         (16, False)
     """
     digest = hashlib.sha256()
-    parameters = dict(model.named_parameters())
+    parameters = dict(model.named_parameters(remove_duplicate=False))
     for name in sorted(names):
         if name not in parameters:
             raise UsageError(f"ticket: {type(model).__name__} has no parameter {name!r}")

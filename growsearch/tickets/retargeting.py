@@ -82,13 +82,14 @@ def check_backbone(below: nn.Module, above: nn.Module, source: str, target: str)
     remedy = (
         "take a space over the same backbone, such as deeplabv3-resnet50 over resnet50-imagenet"
     )
-    wanted, found = backbone_weights(below), dict(above.named_parameters())
+    wanted, found = backbone_weights(below), dict(above.named_parameters(remove_duplicate=False))
     lacking = [name for name in wanted if name not in found]
     if lacking:
         raise UsageError(
             f"space: {target} has no {lacking[0]}, which {source} was pretrained with; {remedy}"
         )
-    own, parts = dict(below.named_parameters()), {name.partition(".")[0] for name in wanted}
+    own = dict(below.named_parameters(remove_duplicate=False))
+    parts = {name.partition(".")[0] for name in wanted}
     foreign = [n for n in found if n.partition(".")[0] in parts and n not in own]
     if foreign:
         raise UsageError(

@@ -69,8 +69,9 @@ class Ticket:
         Raises:
             UsageError: if its weights are others than those that the ticket was drawn from.
         """
+        parameters = dict(model.named_parameters(remove_duplicate=False))
         for name, mask in self.masks.items():
-            own = dict(model.named_parameters()).get(name)
+            own = parameters.get(name)
             if own is None or own.shape != mask.shape:
                 raise UsageError(
                     f"ticket: {name} of shape {tuple(mask.shape)} does not fit "

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from growsearch.errors import UsageError
 from growsearch.sparsity.distributions import Batch
-from growsearch.sparsity.layers import prunable_layers
+from growsearch.sparsity.layers import macs_per_weight, prunable_layers
 from growsearch.sparsity.masks import Masks
 from growsearch.sparsity.pattern_names import StructuredPattern, fits, pattern_name, width_multiple
 from growsearch.transforms.expansion import Expansion, ExpansionRequest, Sizes
@@ -19,9 +19,10 @@ from growsearch.transforms.iso_macs import MacMatch
 from growsearch.transforms.low_rank_ranks import matching_ranks
 from growsearch.transforms.mac_profile import MacProfile
 from growsearch.transforms.mask_drawing import MaskJob, draw_masks
-from growsearch.transforms.registry import DENSE, WIDENING, transform_called
+from growsearch.transforms.registry import ACTIVATED, DENSE, WIDENING, transform_called
 from growsearch.transforms.settings import SparseSettings
 from growsearch.transforms.single_layer import inputs_after, layer_inputs
+from growsearch.transforms.targets import inner_layers
 from search_spaces import seeded
 from search_spaces.channel_groups import DeclaresChannelGroups
 from search_spaces.trace_groups import declare_traced_groups
@@ -199,9 +200,12 @@ def expanded_with(
     Raises:
         UsageError: for wrong arguments, or if the pattern fits no layer.
     """
-    target = MacProfile.of(module, example_inputs).dense_macs
+    dense = MacProfile.of(module, example_inputs)
+    target = dense.dense_macs
     source = _with_groups(module, settings.transform, example_inputs)
     sizes = Sizes(multiple=width_multiple(settings.pattern) if settings.pattern else 1)
+    if settings.transform in ACTIVATED:
+        _check_called(source, settings, dense, example_inputs)
     seed = _draw_seed(generator)
     expansion = _expansion(source, settings, sizes, seed)
     inputs = inputs_after(module, expansion.module, example_inputs)
@@ -211,14 +215,33 @@ def expanded_with(
         sizes = Sizes(ranks=ranks)
         expansion = _expansion(source, settings, sizes, seed)
         profile = MacProfile.of(expansion.module, inputs)
-    # A layer that is never called may be read in ways that no hook can count: it stays dense.
-    sparse = tuple(name for name in expansion.sparse if profile.per_weight[name])
+    # A layer that is never called, though functions may read its weight, stays dense.
+    called = macs_per_weight(expansion.module, inputs)
+    sparse = tuple(name for name in expansion.sparse if called[name])
     if settings.pattern is not None:
         sparse = fitting(expansion.module, sparse, settings.pattern)
     job = MaskJob(
         module=expansion.module, profile=profile, sparse=sparse, settings=settings, batch=batch
     )
     return Expanded(job=job, sizes=sizes, target_macs=target)
+
+
+def _check_called(
+    module: nn.Module, settings: SparseSettings, profile: MacProfile, inputs: tuple[Tensor, ...]
+) -> None:
+    """Refuse to replace a layer whose weight a function reads: it would be looked for in vain."""
+    request = ExpansionRequest(
+        module=module, sparsity=settings.sparsity, dense_ends=settings.dense_ends
+    )
+    called = macs_per_weight(module, inputs)
+    for path, _ in inner_layers(request):
+        name = f"{path}.weight" if path else "weight"
+        if profile.per_weight[name] > called[name]:
+            raise UsageError(
+                f"{name} is read by a function beside its own layer (weights that are shared by "
+                f"transposing them, for one): {settings.transform} would put other layers in its "
+                "place; take sparse_wide or no transform"
+            )
 
 
 def _expansion(source: nn.Module, settings: SparseSettings, sizes: Sizes, seed: int) -> Expansion:

@@ -17,7 +17,7 @@ from growsearch.sparsity.dynamic.mac_schedule import most_first, plan_macs
 from growsearch.sparsity.dynamic.schedule import CubicSchedule
 from growsearch.sparsity.dynamic.timetable import Timetable
 from growsearch.sparsity.hook import SparseTraining
-from growsearch.sparsity.layers import prunable_layers
+from growsearch.sparsity.layers import frozen_weights, prunable_layers
 from growsearch.sparsity.masks import Masks
 from growsearch.sparsity.n_of_m import NOfM, sparsify_n_of_m
 from growsearch.sparsity.sparsify import prune_by_saliency, sparsify
@@ -91,6 +91,9 @@ def sparse_plan(
     "granet" and "gmp", as a mean over the steps of the timetable, mask update by mask update
     (arXiv 2303.11525, appendix A.2), to within 0.0001 % where whole weights can do it. Dense
     gradients, which "rigl" and "granet" need at mask updates, are not in it.
+
+    Frozen weights (requires_grad=False) keep their values: they get no mask and are not replaced.
+    Without a transform the sparsity is that of the others.
 
     Args:
         module: the dense network; it is not changed.
@@ -211,8 +214,17 @@ def _untransformed(
 ) -> SparsePlan:
     """Make the network itself sparse, so that it saves MACs."""
     masked = copy.deepcopy(module)
+    frozen = frozen_weights(masked)
+    if len(frozen) == len(prunable_layers(masked)):
+        raise UsageError(
+            f"{type(module).__name__}: every convolution and linear layer is frozen "
+            f"(requires_grad=False), the first is {frozen[0]}; leave one to be trained, to mask it"
+        )
     start, updater = _start(settings)
-    _mask(masked, settings, start, generator, batch)
+    weights = {layer.name: layer.weights for layer in prunable_layers(masked)}
+    free = sum(count for name, count in weights.items() if name not in frozen)
+    overall = start * free / sum(weights.values())
+    _mask(masked, settings, overall, _Draw(generator=generator, batch=batch, exclude=frozen))
     return SparsePlan(module=masked, updater=updater, timetable=timetable, match=None)
 
 
@@ -227,17 +239,22 @@ def _start(settings: SparseSettings) -> tuple[float, MaskUpdater]:
     return start, make_updater(settings.updater, schedule=schedule)
 
 
-def _mask(
-    module: nn.Module,
-    settings: SparseSettings,
-    sparsity: float,
-    generator: torch.Generator,
-    batch: Batch | None,
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Draw:
+    """With what masks are drawn, and which layers get none because they are frozen."""
+
+    generator: torch.Generator
+    batch: Batch | None
+    exclude: tuple[str, ...]
+
+
+def _mask(module: nn.Module, settings: SparseSettings, sparsity: float, draw: _Draw) -> None:
     pattern, distribution = settings.pattern, settings.distribution
+    generator, batch = draw.generator, draw.batch
     if pattern is not None:
-        names = [layer.name for layer in prunable_layers(module)]
-        exclude = set(names) - set(fitting(module, names, pattern))
+        every = [layer.name for layer in prunable_layers(module)]
+        trained = [name for name in every if name not in draw.exclude]
+        exclude = set(every) - set(fitting(module, trained, pattern))
         if isinstance(pattern, NOfM):
             sparsify_n_of_m(module, pattern, generator=generator, exclude=exclude)
         elif isinstance(pattern, Blocks):
@@ -252,8 +269,15 @@ def _mask(
             )
     elif settings.positions == "saliency":
         assert batch is not None  # sparse_plan has asked for it
-        prune_by_saliency(module, sparsity=sparsity, method=distribution, batch=batch)
+        prune_by_saliency(
+            module, sparsity=sparsity, method=distribution, batch=batch, exclude=draw.exclude
+        )
     else:
         sparsify(
-            module, sparsity=sparsity, distribution=distribution, generator=generator, batch=batch
+            module,
+            sparsity=sparsity,
+            distribution=distribution,
+            generator=generator,
+            exclude=draw.exclude,
+            batch=batch,
         )

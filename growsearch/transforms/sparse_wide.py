@@ -6,6 +6,7 @@ import math
 
 from torch import nn
 
+from growsearch.errors import UsageError
 from growsearch.transforms.expansion import ROUNDING_SLACK, Expansion, ExpansionRequest
 from growsearch.transforms.replacement import draw_weights
 from growsearch.transforms.targets import is_depthwise, sparse_names
@@ -24,6 +25,7 @@ def sparse_wide(request: ExpansionRequest) -> Expansion:
 
     Raises:
         SearchSpaceError: if the module's channel groups are not known.
+        UsageError: if a parameter is frozen: it would lose its values.
     """
     module = request.module
     if request.sparsity == 0.0:
@@ -33,9 +35,20 @@ def sparse_wide(request: ExpansionRequest) -> Expansion:
     groups = channel_groups(module)
     sizes = wide_widths(groups, request.sparsity, request.sizes.multiple)
     if any(sizes[group.name] != group.size for group in groups):
+        _check_not_frozen(module)
         resize(module, sizes)
         draw_weights(module)
     return Expansion(module=module, sparse=sparse_names(request))
+
+
+def _check_not_frozen(module: nn.Module) -> None:
+    for name, parameter in module.named_parameters():
+        if not parameter.requires_grad:
+            raise UsageError(
+                f"{type(module).__name__}: {name} is frozen (requires_grad=False), and a wider "
+                "network draws its values afresh; take a transform that changes no width, such as "
+                "sparse_parallel, or let it be trained"
+            )
 
 
 def _wide_layer(request: ExpansionRequest, layer: nn.Linear | nn.Conv2d) -> Expansion:

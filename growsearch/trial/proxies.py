@@ -84,13 +84,16 @@ def gradient_flow(given: ProxyInput) -> float:
 def _step(
     twin: nn.Module, batch: Batch, masks: Mapping[str, torch.Tensor], learning_rate: float
 ) -> None:
-    parameters = dict(twin.named_parameters())
+    names = dict(twin.named_parameters(remove_duplicate=False))
+    # A mask may bear another name of a shared weight than its first.
+    active = {id(names[name]): mask for name, mask in masks.items()}
+    parameters = list(twin.parameters())
     loss = batch.loss(twin(batch.inputs), batch.labels)
-    gradients = torch.autograd.grad(loss, list(parameters.values()), materialize_grads=True)
+    gradients = torch.autograd.grad(loss, parameters, materialize_grads=True)
     with torch.no_grad():
-        for (name, weight), gradient in zip(parameters.items(), gradients, strict=True):
-            moves = gradient * masks[name] if name in masks else gradient
-            weight.sub_(learning_rate * moves)
+        for weight, gradient in zip(parameters, gradients, strict=True):
+            mask = active.get(id(weight))
+            weight.sub_(learning_rate * (gradient if mask is None else gradient * mask))
 
 
 PROXIES: dict[str, Callable[[ProxyInput], float]] = {

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save
 from torch import Tensor
 
 from cost_models import CostModelError
@@ -30,6 +29,7 @@ from growsearch.kinds import (
 from growsearch.tickets import write_ticket
 from growsearch.training import EpochRecord, Hook, TrainingOptions, TrainingState
 from growsearch.training.checkpoint import read_checkpoint
+from growsearch.training.weights_file import weights_bytes
 from growsearch.trial.record import Trial
 from growsearch.trial.score import score
 from growsearch.trial.task import TrialTask, machine_lock
@@ -251,8 +251,7 @@ def write_files(folder: Path, candidate: TrainedCandidate) -> None:
     What it recorded goes into one file of JSON lines each, such as spectra.jsonl, and the ticket
     that it started from into ticket.safetensors.
     """
-    weights = {name: tensor.contiguous() for name, tensor in candidate.model.state_dict().items()}
-    write_bytes(folder / "weights.safetensors", save(weights))
+    write_bytes(folder / "weights.safetensors", weights_bytes(candidate.model.state_dict()))
     write_text(folder / "history.csv", history_csv(candidate))
     for name, lines in candidate.records.items():
         text = "".join(f"{json.dumps(line, allow_nan=False)}\n" for line in lines)

@@ -1,6 +1,7 @@
 """An exported network is read back and computes the same, or there is no export."""
 
 import json
+import re
 
 import pytest
 import safetensors.torch
@@ -9,8 +10,10 @@ from torch import nn
 
 import growsearch.export.network_export as network_export
 from growsearch.errors import GrowsearchError, UsageError
-from growsearch.export import ExportError, export_network, read_weights
+from growsearch.export import ExportError, export_network, load_network, read_weights
 from growsearch.kinds import Network
+from growsearch.kinds.checking.program import program_bytes
+from growsearch.training.weights_file import weights_bytes
 from search_spaces import SEARCH_SPACES, Architecture
 
 torch.set_num_threads(1)
@@ -132,18 +135,126 @@ def test_a_rebuilt_network_that_differs_is_not_exported(small, tmp_path, monkeyp
     assert not (tmp_path / "out").exists()
 
 
-def test_a_program_that_differs_is_not_exported(small, tmp_path, monkeypatch):
+def building(monkeypatch, make):
+    """A network for images (1, 8, 8) that builds what ``make`` returns."""
+    monkeypatch.setattr(Network, "build", lambda self: make())
+    return Network.from_json(network_of("mlp-digits"))
+
+
+def test_a_program_that_differs_is_not_written_but_the_weights_are(small, tmp_path, monkeypatch):
     network, weights = small
-    export_program = network_export._export_program
+    first = export_network(network, weights, tmp_path / "out")
+    assert first.program.exists()
 
     def of_other_weights(module, example):
-        other = network.build().eval()
-        return export_program(other, example)
+        return program_bytes(network.build().eval(), example)
 
-    monkeypatch.setattr(network_export, "_export_program", of_other_weights)
-    with pytest.raises(ExportError, match=r"program\.pt2 was read back and differs by"):
-        export_network(network, weights, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+    monkeypatch.setattr(network_export, "program_bytes", of_other_weights)
+    result = export_network(network, weights, tmp_path / "out")
+    assert (result.program, result.max_difference) == (None, None)
+    assert "it was read back and differs by" in result.left_out["program.pt2"]
+    # That of the first export is gone, too.
+    assert {path.name for path in result.files} == {
+        path.name for path in (tmp_path / "out").iterdir()
+    }
+    assert not (tmp_path / "out" / "program.pt2").exists()
+
+
+class Branching(nn.Module):
+    """Its path depends on its input, which no exporter follows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 2)
+
+    def forward(self, x):
+        out = self.layer(x.flatten(1)[:, :3])
+        if out.mean() > 100:
+            out = out / 100
+        return out
+
+
+class OneBatch(nn.Linear):
+    """It knows one size of batch only when it is traced: the traced one."""
+
+    def forward(self, x):
+        x = x.flatten(1)[:, :3]
+        return super().forward(x.reshape(3, 3)) if len(x) == 3 else super().forward(x)
+
+
+def test_a_network_that_torch_cannot_export_leaves_with_its_weights(tmp_path, capfd, monkeypatch):
+    module = Branching()
+    weights = tmp_path / "weights.safetensors"
+    safetensors.torch.save_file(module.state_dict(), weights)
+    result = export_network(building(monkeypatch, Branching), weights, tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "architecture.json",
+        "weights.safetensors",
+        "load.py",
+    }
+    state = read_weights(result.weights)
+    assert all(torch.equal(state[name], value) for name, value in module.state_dict().items())
+    (reason,) = result.left_out.values()
+    assert reason.startswith("torch.export cannot follow the network (")
+    assert re.search(r"at test_network_export\.py:\d+ in forward", reason)
+    assert "\n" not in reason
+    # Of what torch says on the way, nothing is left.
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_program_of_one_batch_size_is_no_program(tmp_path, monkeypatch):
+    weights = tmp_path / "weights.safetensors"
+    safetensors.torch.save_file(OneBatch(3, 2).state_dict(), weights)
+    network = building(monkeypatch, lambda: OneBatch(3, 2))
+    result = export_network(network, weights, tmp_path / "out")
+    assert result.program is None
+    assert result.weights.exists()
+
+
+class Noisy(nn.Linear):
+    def forward(self, x):
+        x = x.flatten(1)[:, :3]
+        return super().forward(x + torch.rand_like(x))
+
+
+def test_a_network_that_draws_random_numbers_is_proven_with_the_same_ones(tmp_path, monkeypatch):
+    weights = tmp_path / "weights.safetensors"
+    safetensors.torch.save_file(Noisy(3, 2).state_dict(), weights)
+    before = torch.get_rng_state()
+    network = building(monkeypatch, lambda: quiet_build(Noisy))
+    result = export_network(network, weights, tmp_path / "out")
+    assert result.max_difference < 1e-5
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def quiet_build(kind):
+    with torch.random.fork_rng(devices=[]):
+        return kind(3, 2)
+
+
+class Tied(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(8, 8), nn.Linear(8, 8)
+        self.second.weight = self.first.weight
+
+    def forward(self, x):
+        return self.second(torch.relu(self.first(x.flatten(1)[:, :8])))
+
+
+def test_tied_weights_are_exported_once_and_tied_again(tmp_path, monkeypatch):
+    module = Tied()
+    with torch.no_grad():
+        module.first.weight[:6] = 0
+    weights = tmp_path / "weights.safetensors"
+    weights.write_bytes(weights_bytes(module.state_dict()))
+    result = export_network(building(monkeypatch, Tied), weights, tmp_path / "out")
+    assert result.plain_bytes == 4 * (64 + 8 + 8)
+    with safetensors.safe_open(result.weights, framework="pt") as file:
+        assert not any(name.startswith("second.weight") for name in file.keys())  # noqa: SIM118
+    again = load_network(tmp_path / "out")
+    assert again.first.weight is again.second.weight
+    assert torch.equal(again.second.weight, module.second.weight)
 
 
 def test_a_network_that_gives_nan_is_not_exported(small, tmp_path):

@@ -1,15 +1,19 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import parametrizations, prune
 
 from growsearch.errors import UsageError
 from growsearch.sparsity import (
+    Masks,
     first_and_last,
     macs_per_weight,
     masked_sparsity,
     prunable_layers,
     prunable_parameters,
+    sparsify,
 )
+from growsearch.sparsity.layers import frozen_weights
 
 
 def test_convolutions_and_linear_layers_are_prunable_in_module_order(tiny):
@@ -76,3 +80,66 @@ def test_masked_sparsity_pays_for_excluded_layers(tiny):
     assert masked_sparsity(tiny(), 0.5, ("conv1.weight",)) == pytest.approx(96 / 156)
     with pytest.raises(UsageError, match="excluded layers"):
         masked_sparsity(tiny(), 0.9, ("conv2.weight",))
+
+
+@pytest.mark.parametrize(
+    ("reparametrise", "remedy"),
+    [
+        (parametrizations.weight_norm, "parametrize.remove_parametrizations"),
+        (parametrizations.spectral_norm, "parametrize.remove_parametrizations"),
+        (lambda layer: prune.l1_unstructured(layer, "weight", 0.5), r"prune\.remove"),
+    ],
+)
+def test_a_reparametrised_weight_is_refused_by_name(reparametrise, remedy, generator):
+    network = nn.Sequential(nn.Linear(4, 4), nn.Sequential(reparametrise(nn.Linear(4, 4))))
+    with pytest.raises(UsageError, match=rf"^1\.0\.weight is re-parametrised by .*{remedy}"):
+        sparsify(network, sparsity=0.5, generator=generator)
+    with pytest.raises(UsageError, match=r"^1\.0\.weight"):
+        prunable_parameters(network)
+
+
+def test_a_reparametrised_bias_or_norm_is_no_hindrance(generator):
+    norm = parametrizations.weight_norm(nn.BatchNorm1d(4), dim=None)
+    layer = prune.l1_unstructured(nn.Linear(4, 4), "bias", 0.5)
+    network = nn.Sequential(layer, norm)
+    assert sparsify(network, sparsity=0.5, generator=generator).zeros == 8
+
+
+def test_a_lazy_weight_is_refused_by_name():
+    with pytest.raises(UsageError, match=r"^1\.weight has no shape yet"):
+        prunable_layers(nn.Sequential(nn.Linear(2, 2), nn.LazyLinear(3)))
+
+
+def test_a_weight_that_is_a_buffer_is_left_alone(generator):
+    fixed = nn.Conv2d(1, 1, 3, bias=False)
+    del fixed.weight
+    fixed.register_buffer("weight", torch.ones(1, 1, 3, 3))
+    network = nn.Sequential(fixed, nn.Flatten(), nn.Linear(4, 2))
+    sparsify(network, sparsity=0.5, generator=generator)
+    assert bool((fixed.weight == 1).all())
+    assert macs_per_weight(network, (torch.zeros(1, 1, 4, 4),)) == {"2.weight": 1}
+
+
+def test_frozen_weights_are_named(tiny):
+    model = tiny()
+    model.conv2.requires_grad_(False)
+    assert frozen_weights(model) == ("conv2.weight",)
+
+
+def tied() -> nn.Sequential:
+    first, second = nn.Linear(4, 4), nn.Linear(4, 4)
+    second.weight = first.weight
+    shared = nn.Linear(4, 4)
+    return nn.Sequential(first, second, shared, nn.Sequential(shared))
+
+
+def test_a_tied_weight_is_masked_and_counted_once(generator):
+    network = tied()
+    masks = sparsify(network, sparsity=0.5, distribution="uniform", generator=generator)
+    assert masks.names == ("0.weight", "2.weight")
+    assert (masks.weights, masks.zeros) == (32, 16)
+    assert int(torch.count_nonzero(network[1].weight)) == 8
+    assert macs_per_weight(network, (torch.zeros(1, 4),)) == {"0.weight": 2, "2.weight": 2}
+    assert Masks.of(network).names == masks.names
+    masks.detach()
+    assert not any("mask" in name for name in network.state_dict())

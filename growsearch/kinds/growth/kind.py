@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from growsearch.errors import UsageError
 from growsearch.growth.fits import check_fits
 from growsearch.growth.gates.insertion import insert_gates
-from growsearch.kinds.check import CheckContext, space_for
+from growsearch.kinds.checking.context import CheckContext, space_for
 from growsearch.kinds.domain import Domain, Range, nearest, single, values_of
 from growsearch.kinds.forecast import Forecast
 from growsearch.kinds.growth.bound import GrowthBound, GrowthBudget
@@ -131,21 +131,28 @@ def written_budget(budget: GrowthBudget) -> dict[str, Any]:
 
 
 def check_growing(
-    spaces: Domain, budget: GrowthBudget, context: CheckContext, key: str = ""
+    spaces: Domain,
+    budget: GrowthBudget,
+    context: CheckContext,
+    key: str = "",
+    updaters: tuple[str, ...] | None = None,
 ) -> None:
     """Refuse networks that cannot be fed, gated or brought within a budget.
 
-    ``key`` is where in the kind's keys the budget stands, such as "grow.".
+    ``key`` is where in the kind's keys the budget stands, such as "grow."; ``updaters`` are those
+    of the masks that the grown network gets, if any.
 
     Raises:
         UsageError: naming the key and the remedy.
     """
+    masked, updaters = updaters is not None, updaters or ()
     for name in map(str, values_of(spaces)):
         with context.naming("space"):
             space = space_for(name, context.dataset)
             module = check_fits(space, context.dataset)
             if is_own(name):
                 insert_gates(module, channel_groups(module), units(module))
+            context.look_at(space, "space", masked=masked, updaters=updaters)
         for value in values_of(budget.domain):
             try:
                 check_budget(space, GrowthBound(budget.metric, value))  # type: ignore[arg-type]

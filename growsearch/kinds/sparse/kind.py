@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from growsearch.datasets import Dataset
 from growsearch.growth import build_full
-from growsearch.kinds.check import CheckContext, check_networks, space_for
+from growsearch.kinds.checking.context import CheckContext, check_networks, space_for
 from growsearch.kinds.domain import Categorical, Range, nearest, offers, single, values_of
 from growsearch.kinds.forecast import Forecast
 from growsearch.kinds.growth.kind import ask_budget, check_growing, written_budget
@@ -78,10 +78,11 @@ class SparseKind(TrialKind[SparseSpace, SparseCandidate]):
 
     def check(self, space: SparseSpace, context: CheckContext) -> None:
         """Refuse networks that cannot be made, fed, or grown before."""
+        updaters = tuple(map(str, values_of(space.updater)))
         if space.grow is None:
-            check_networks(space.space, context)
+            check_networks(space.space, context, updaters=updaters)
         else:
-            check_growing(space.space, space.grow.budget, context, "grow.")
+            check_growing(space.space, space.grow.budget, context, "grow.", updaters)
 
     def initial_points(self, space: SparseSpace, wanted: str) -> Iterator[dict[str, Any]]:
         """Yield the least sparse untransformed networks, or the papers' settings there are."""

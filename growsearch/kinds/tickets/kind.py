@@ -11,7 +11,7 @@ from growsearch.datasets import Dataset, load_beside
 from growsearch.errors import UsageError
 from growsearch.growth import build_full
 from growsearch.growth.fits import check_fits
-from growsearch.kinds.check import CheckContext, check_networks, space_for
+from growsearch.kinds.checking.context import CheckContext, check_networks, space_for
 from growsearch.kinds.domain import Range, values_of
 from growsearch.kinds.forecast import Forecast, live_numbers
 from growsearch.kinds.kind import Axis, ForecastContext, TrialKind

@@ -7,10 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from safetensors.torch import load_file
-
 from cost_models import DEVICES, CostModelError, load_profile
 from cost_models.profiling.host import host_facts, machine_name
+from growsearch.export import read_weights
 from growsearch.kinds.latency import LATENCY_BATCH
 from growsearch.kinds.network import Network as TrialNetwork
 from growsearch.search.ledger.recorder import Recorder
@@ -93,5 +92,6 @@ def _network(recorder: Recorder, name: str) -> Network:
     assert data is not None
     network = TrialNetwork.from_json(data)
     model = network.build()
-    model.load_state_dict(load_file(recorder.folder.path / "trials" / name / "weights.safetensors"))
+    weights = recorder.folder.path / "trials" / name / "weights.safetensors"
+    model.load_state_dict(read_weights(weights))
     return model.eval(), network.space().example_inputs(LATENCY_BATCH)

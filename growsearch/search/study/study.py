@@ -119,7 +119,7 @@ class Study:
         learning = self._learning()
         dataset = learning.dataset
         self.data_lines = learning.summary
-        check_kinds(self.config, dataset)
+        notes = check_kinds(self.config, dataset)
         quality = self.config.metrics.quality(self.config.quality_names)
         quality.check(dataset, self.config.data_dir)
         check_profiles(self.config, self.folder)
@@ -136,7 +136,7 @@ class Study:
             recorder = Recorder(
                 self.folder, self.config.search.seed, retry_failed=options.retry_failed
             )
-            self.notes, self.resumed_trials = recorder.notes, recorder.resumed
+            self.notes, self.resumed_trials = (*notes, *recorder.notes), recorder.resumed
             try:
                 with (
                     mirrored(mirror, recorder),

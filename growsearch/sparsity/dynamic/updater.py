@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from growsearch.errors import GrowsearchError
+from growsearch.errors import UsageError
 from growsearch.sparsity.dynamic.timetable import Timetable
 
 
@@ -86,10 +86,10 @@ def gradient_magnitude(layer: Connections, generator: torch.Generator) -> Tensor
     """Score connections by |gradient|: what RigL grows is highest here.
 
     Raises:
-        GrowsearchError: if there is no gradient.
+        UsageError: if there is no gradient.
     """
     if layer.gradient is None:
-        raise GrowsearchError(
+        raise UsageError(
             "sparse training: a masked layer has no gradient at a mask update; "
             "remove layers that the loss does not reach, or use the updater set"
         )

@@ -138,6 +138,33 @@ def test_attention_with_fewer_keys_than_queries_counts_each_pair_once():
 
 
 @pytest.mark.parametrize(
+    ("query", "key"),
+    [((1, 2, 3, 8), (4, 2, 5, 8)), ((1, 1, 3, 8), (4, 2, 5, 8)), ((3, 8), (4, 2, 5, 8))],
+)
+def test_a_query_that_broadcasts_over_the_batch_is_divided_by_the_batch_once(query, key):
+    class Attend(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.query = nn.Parameter(torch.ones(query))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return F.scaled_dot_product_attention(self.query, x, x)
+
+    (layer,) = trace(Attend(), (torch.zeros(key),)).layers
+    assert layer.dense_macs == 2 * 3 * 5 * (8 + 8)
+
+
+def test_keys_that_broadcast_or_serve_several_heads_are_counted_for_each_query():
+    class Attend(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            one = F.scaled_dot_product_attention(x, x[:1, :1], x[:1, :1])
+            return one + F.scaled_dot_product_attention(x, x[:, :2], x[:, :2], enable_gqa=True)
+
+    layers = trace(Attend(), (torch.zeros(4, 6, 5, 8),)).layers
+    assert [layer.dense_macs for layer in layers] == [6 * 5 * 5 * 16] * 2
+
+
+@pytest.mark.parametrize(
     ("function", "weight", "macs", "kind"),
     [
         (lambda x, w: x @ w, (6, 5), 4 * 6 * 5, "linear"),
