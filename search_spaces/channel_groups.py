@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from search_spaces.errors import SearchSpaceError
 
 BatchNorm = nn.modules.batchnorm._BatchNorm
+Gating = Literal["norms", "readers"]
+_ConvTranspose = nn.modules.conv._ConvTransposeNd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,12 +29,19 @@ class Member:
         >>> flattened = Member(tensor="classifier.weight", axis=1, repeat=4)
         >>> flattened.entries(torch.tensor([0, 2]), size=3).tolist()
         [0, 1, 2, 3, 8, 9, 10, 11]
+    The axis holds ``blocks`` copies of the group one after another (the gates of an LSTM, feature
+    maps flattened with channels innermost), and in each of them ``repeat`` consecutive entries
+    belong to each channel (feature maps flattened with channels outermost).
+
+    ``reads`` says that nothing hears of a channel whose entries here are 0: as a rule a layer takes
+    the channels in here. None is what torch's layers have by convention, see `is_consumed`.
     """
 
     tensor: str
     axis: int
     repeat: int = 1
     blocks: int = 1
+    reads: bool | None = None
 
     @property
     def entries_per_channel(self) -> int:
@@ -71,12 +80,19 @@ class ChannelGroup:
         ...         return (ChannelGroup(name="hidden", size=size, members=(*made, read)),)
         >>> [(g.name, g.size) for g in channel_groups(Net(nn.Linear(8, 4), nn.Linear(4, 2)))]
         [('hidden', 4)]
+    Attributes:
+        gate: where a factor of 0 on a channel is the same as its removal: on the outputs of the
+            group's BatchNorms, or on the entries that read it.
+        kept: why no channel can be removed without changing the others (a norm over channels);
+            empty if one can. Such a group may have any width, but keeps the one it trains with.
     """
 
     name: str
     size: int
     members: tuple[Member, ...]
     multiple: int = 1
+    gate: Gating = "norms"
+    kept: str = ""
 
 
 @runtime_checkable
@@ -129,14 +145,35 @@ def named_tensors(module: nn.Module) -> dict[str, Tensor]:
     return {**dict(module.named_parameters()), **dict(module.named_buffers())}
 
 
+def frozen_tensors(module: nn.Module) -> frozenset[str]:
+    """Return the names of the parameters that are not to be trained; none where all are such."""
+    parameters = dict(module.named_parameters())
+    frozen = frozenset(n for n, parameter in parameters.items() if not parameter.requires_grad)
+    return frozen if len(frozen) < len(parameters) else frozenset()
+
+
+def frozen_member(group: ChannelGroup, frozen: frozenset[str]) -> str | None:
+    """Return the first of ``frozen`` that would change its shape with ``group``."""
+    return next((m.tensor for m in group.members if m.tensor in frozen), None)
+
+
 def is_consumed(module: nn.Module, member: Member) -> bool:
     """Tell whether ``member`` is where a layer takes its channels in, and not where it makes them.
 
-    By the conventions of torch axis 1 of a weight is the layer's input. Not so an embedding's: its
-    rows are words, and its columns what it puts out.
+    Unless the member says so itself, it is by the conventions of torch: axis 1 of a weight is the
+    layer's input, and axis 0 that of a transposed convolution. Not so an embedding's: its rows are
+    words, and its columns what it puts out.
     """
-    owner, _ = _owner(module, member.tensor)
+    if member.reads is not None:
+        return member.reads
+    owner, leaf = _owner(module, member.tensor)
+    if isinstance(owner, _ConvTranspose):
+        return leaf == "weight" and member.axis == 0 and not _is_depthwise(owner)
     return member.axis == 1 and not isinstance(owner, nn.Embedding)
+
+
+def _is_depthwise(layer: nn.modules.conv._ConvNd) -> bool:
+    return 1 < layer.groups == layer.in_channels
 
 
 def axes_by_tensor(
@@ -236,24 +273,48 @@ def sync_attributes(module: nn.Module) -> None:
             layer.out_features, layer.in_features = layer.weight.shape
         elif isinstance(layer, nn.modules.conv._ConvNd):
             _sync_convolution(layer)
-        elif isinstance(layer, BatchNorm) and layer.running_mean is not None:
-            layer.num_features = layer.running_mean.shape[0]
-        elif isinstance(layer, nn.LayerNorm) and layer.elementwise_affine:
+        elif isinstance(layer, nn.modules.batchnorm._NormBase):
+            _sync_norm(layer)
+        elif isinstance(layer, (nn.LayerNorm, nn.RMSNorm)) and layer.elementwise_affine:
             layer.normalized_shape = tuple(layer.weight.shape)
+        elif isinstance(layer, nn.GroupNorm) and layer.affine:
+            layer.num_channels = len(layer.weight)
         elif isinstance(layer, nn.Embedding):
             layer.num_embeddings, layer.embedding_dim = layer.weight.shape
         elif isinstance(layer, nn.RNNBase):
             _sync_recurrent(layer)
+        elif isinstance(layer, nn.MultiheadAttention) and layer.in_proj_weight is not None:
+            _sync_attention(layer)
 
 
 def _sync_convolution(layer: nn.modules.conv._ConvNd) -> None:
-    depthwise = layer.groups == layer.in_channels and layer.groups > 1
+    depthwise = _is_depthwise(layer)
     multiplier = layer.out_channels // layer.groups
-    layer.out_channels = layer.weight.shape[0]
+    transposed = isinstance(layer, _ConvTranspose)
     if depthwise:
         # One group a channel, before and after; the channel multiplier stays.
-        layer.groups = layer.out_channels // multiplier
-    layer.in_channels = layer.weight.shape[1] * layer.groups
+        layer.groups = len(layer.weight) if transposed else len(layer.weight) // multiplier
+    # (out, in / groups, ...), and (in, out / groups, ...) of a transposed convolution.
+    first, second = layer.weight.shape[:2]
+    if transposed:
+        layer.in_channels, layer.out_channels = first, second * layer.groups
+    else:
+        layer.out_channels, layer.in_channels = first, second * layer.groups
+
+
+def _sync_norm(layer: nn.modules.batchnorm._NormBase) -> None:
+    for tensor in (layer.running_mean, layer.weight):
+        if tensor is not None:
+            layer.num_features = len(tensor)
+            return
+
+
+def _sync_attention(layer: nn.MultiheadAttention) -> None:
+    """Heads keep their size, so that a change of width is one of their number."""
+    assert layer.in_proj_weight is not None
+    width = layer.in_proj_weight.shape[1]
+    layer.embed_dim = layer.kdim = layer.vdim = width
+    layer.num_heads = width // layer.head_dim
 
 
 def _sync_recurrent(layer: nn.RNNBase) -> None:
@@ -263,16 +324,24 @@ def _sync_recurrent(layer: nn.RNNBase) -> None:
     layer._init_flat_weights()
 
 
+def is_plain_norm(layer: nn.Module) -> bool:
+    """Tell whether ``layer`` is a BatchNorm that computes as torch's own does, whatever its class.
+
+    Subclasses that do more (an activation behind it) are not.
+    """
+    return isinstance(layer, BatchNorm) and type(layer).forward is BatchNorm.forward
+
+
 def group_batch_norms(
     module: nn.Module, groups: tuple[ChannelGroup, ...]
-) -> Iterator[tuple[str, BatchNorm, ChannelGroup]]:
-    """Yield (name, layer, group) for every BatchNorm whose channels belong to a group."""
+) -> Iterator[tuple[str, BatchNorm, ChannelGroup, Member]]:
+    """Yield (name, layer, group, member) for every BatchNorm whose channels belong to a group."""
     owner_of = {
-        member.tensor.removesuffix(".weight"): group
+        member.tensor.removesuffix(".weight"): (group, member)
         for group in groups
         for member in group.members
         if member.tensor.endswith(".weight")
     }
     for name, layer in module.named_modules():
         if isinstance(layer, BatchNorm) and name in owner_of:
-            yield name, layer, owner_of[name]
+            yield name, layer, *owner_of[name]

@@ -1,25 +1,30 @@
-"""Channel groups by tracing, for a network that does not declare them.
+"""Tracing of channel groups: which channels of any network must be resized together.
 
-The network runs once under autograd, and Torch-Pruning (Fang et al. 2023, "DepGraph") reads the
-layers that depend on each other off the graph. What it finds is kept only if it can be resized.
+What belongs together is proven by perturbation (`channel_discovery`), then by resizing, and what
+may be removed while a network trains by removing it (`channel_removal`). What cannot be proven
+keeps its width, and the reason is told.
 """
 
 from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
 import torch
-import torch_pruning  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
-from search_spaces.channel_groups import BatchNorm, ChannelGroup, Member, named_tensors, resize
+from search_spaces.channel_groups import ChannelGroup, channel_groups, named_tensors, resize
 from search_spaces.errors import SearchSpaceError
+from search_spaces.tracing.channel_discovery import discover_groups
+from search_spaces.tracing.channel_gates import gated_group
+from search_spaces.tracing.channel_removal import closed_by_norms, removable
+from search_spaces.tracing.network_probe import network_probe
+from search_spaces.tracing.operator_record import record_operators, tensors_of
 
-_Conv = nn.modules.conv._ConvNd
-_ROOTS = (_Conv, nn.Linear)
+_SEED = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,31 +33,109 @@ class TracedGroups:
 
     ``groups`` can be resized. ``fixed`` are layers whose outputs cannot, by path: the classifier,
     and those whose width the code itself relies on (attention heads, concatenated channels).
+    ``reasons`` says why, by the same paths.
     """
 
     groups: tuple[ChannelGroup, ...]
     fixed: tuple[str, ...]
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
 
 def trace_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> TracedGroups:
     """Find the channel groups of any network; it is run, but not changed.
 
-    Every group has been tried: after a resize of all groups to different sizes the network still
-    runs and its outputs keep their shapes. A group that fails this is ``fixed``, not guessed.
+    A group is what a perturbation of single channels says: which entries of which weights read
+    each of them, and which other tensors follow it. Then all groups have been resized, each to
+    another width: the network still runs and its outputs keep their shapes. At last every other
+    channel has been removed: where that changes the rest, the group is ``kept`` (see
+    `ChannelGroup`). What fails the first two is ``fixed``, not guessed.
 
     Args:
-        module: convolutions, linear layers, norms and embeddings; grouped convolutions that are
-            not depthwise are fixed.
-        example_inputs: positional inputs, each with the batch on axis 0.
+        module: any layers, and functions with parameters. Grouped convolutions that are not
+            depthwise are fixed, and weights that are computed from parameters at every call.
+        example_inputs: positional inputs, each with the batch on axis 0. Values of floating
+            inputs do not matter.
 
     Raises:
         SearchSpaceError: if the network cannot be traced.
     """
-    found = _candidates(module, example_inputs)
-    regular = [group for group in found.values() if group is not None]
-    groups = _resizable(copy.deepcopy(module).eval(), regular, example_inputs)
-    kept = {group.name for group in groups}
-    return TracedGroups(groups=groups, fixed=tuple(name for name in found if name not in kept))
+    generator = torch.Generator().manual_seed(_SEED)
+    with _undisturbed():
+        try:
+            probe, inputs = network_probe(module, example_inputs, generator)
+            record = record_operators(probe, inputs)
+            found = discover_groups(probe, record, generator)
+        except Exception as error:  # whatever the module or torch raises, the cause is kept
+            raise SearchSpaceError(
+                f"{type(module).__name__} cannot be traced: {type(error).__name__}: {error}"
+            ) from error
+        gated = [gated_group(probe, record, each) for each in found if each.group is not None]
+        resizable = _resizable(probe, gated, inputs)
+        groups = _proven(module, resizable, example_inputs, generator)
+    names = {group.name for group in groups}
+    reasons = {
+        each.name: each.reason or "its code or its other layers rely on its width"
+        for each in found
+        if each.name not in names
+    }
+    return TracedGroups(groups=groups, fixed=tuple(reasons), reasons=reasons)
+
+
+def prove_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> TracedGroups:
+    """Return the groups that ``module`` itself declares, with what holds of them.
+
+    Every other channel is removed, as by `trace_groups`: a group where that changes the rest is
+    ``kept``. Gates are behind BatchNorms where these close its channels, else at the readers.
+
+    Raises:
+        SearchSpaceError: if a declaration does not fit the module's tensors.
+    """
+    declared = channel_groups(module)
+    generator = torch.Generator().manual_seed(_SEED)
+    with _undisturbed():
+        probe, inputs = network_probe(module, example_inputs, generator)
+        closed = closed_by_norms(probe, declared, inputs)
+        gated = [g if g.name in closed else replace(g, gate="readers") for g in declared]
+        groups = _proven(module, gated, example_inputs, generator)
+    return TracedGroups(groups=groups, fixed=())
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Keep seeds where they are, and what the network warns of while it is tried to itself."""
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        torch.manual_seed(_SEED)
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _proven(
+    module: nn.Module,
+    groups: Sequence[ChannelGroup],
+    example_inputs: tuple[Tensor, ...],
+    generator: torch.Generator,
+) -> tuple[ChannelGroup, ...]:
+    """Return the groups, those of which no channel can be removed exactly as ``kept``."""
+    whole: set[str] = set()
+    mixing: set[str] = set()
+    for _ in range(_PROBES):
+        # On another one a layer may be heard that was silent on this.
+        probe, inputs = network_probe(module, example_inputs, generator)
+        one, other = removable(probe, groups, inputs)
+        whole, mixing = whole | one, mixing | other
+        if len(whole | mixing) == len(groups):
+            break
+    return tuple(
+        group
+        if group.name in whole - mixing
+        else replace(group, kept=group.kept or (_MIXING if group.name in mixing else _SILENT))
+        for group in groups
+    )
+
+
+_PROBES = 4
+_MIXING = "without some of its channels the others change (a norm or a scale over channels)"
+_SILENT = "the outputs do not depend on its channels, so that nothing can be proven of them"
 
 
 def declare_traced_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> TracedGroups:
@@ -67,11 +150,15 @@ def declare_traced_groups(module: nn.Module, example_inputs: tuple[Tensor, ...])
     found = trace_groups(module, example_inputs)
     if not found.groups:
         raise SearchSpaceError(
-            f"{type(module).__name__} has no channels that can be resized; "
-            f"fixed: {', '.join(found.fixed)}"
+            f"{type(module).__name__} has no channels that can be resized; {told(found.reasons)}"
         )
     declare_groups(module, found.groups)
     return found
+
+
+def told(reasons: Mapping[str, str]) -> str:
+    """Return one line that says which layers keep their width and why."""
+    return "; ".join(f"{name} keeps its width: {reason}" for name, reason in reasons.items())
 
 
 class _Declaration:
@@ -94,125 +181,34 @@ def declare_groups(module: nn.Module, groups: tuple[ChannelGroup, ...]) -> None:
 
 def _size(group: ChannelGroup, tensors: dict[str, Tensor]) -> int:
     first = group.members[0]
-    return tensors[first.tensor].shape[first.axis] // first.repeat
-
-
-def _candidates(
-    module: nn.Module, example_inputs: tuple[Tensor, ...]
-) -> dict[str, ChannelGroup | None]:
-    """Return, by the path of the first layer that puts it out, each group or None if irregular."""
-    traced = copy.deepcopy(module).eval()
-    for parameter in traced.parameters():
-        parameter.requires_grad_(True)
-    with warnings.catch_warnings(), torch.enable_grad():
-        # It warns of parameters outside layers; they are checked like all others.
-        warnings.simplefilter("ignore")
-        try:
-            graph = torch_pruning.DependencyGraph().build_dependency(
-                traced, example_inputs=example_inputs
-            )
-            raw = [[(item.dep, item.idxs) for item in group] for group in graph.get_all_groups()]
-        except Exception as error:  # whatever the module or the tracer raises, the cause is kept
-            raise SearchSpaceError(
-                f"{type(module).__name__} cannot be traced: {type(error).__name__}: {error}"
-            ) from error
-    return _named(traced, raw)
-
-
-_Dependencies = list[tuple[torch_pruning.Dependency, list[int]]]
-
-
-def _named(module: nn.Module, raw: Iterable[_Dependencies]) -> dict[str, ChannelGroup | None]:
-    paths = {layer: path for path, layer in module.named_modules()}
-    order = {path: index for index, path in enumerate(paths.values())}
-    names = {id(tensor): name for name, tensor in named_tensors(module).items()}
-    found: dict[str, ChannelGroup | None] = {}
-    for dependencies in raw:
-        layers = [d.target.module for d, _ in dependencies]
-        roots = [paths[x] for x in layers if isinstance(x, _ROOTS) and x in paths]
-        first = min(_producers(dependencies, paths) or roots, key=order.__getitem__)
-        found[first] = _group(first, dependencies, names)
-    return dict(sorted(found.items(), key=lambda item: order[item[0]]))
-
-
-def _producers(dependencies: _Dependencies, paths: dict[nn.Module, str]) -> list[str]:
-    return [
-        paths[d.target.module]
-        for d, _ in dependencies
-        if d.target.module in paths
-        and isinstance(d.target.module, _ROOTS)
-        and d.handler.__name__ == "prune_out_channels"
-    ]
-
-
-def _group(name: str, dependencies: _Dependencies, names: dict[int, str]) -> ChannelGroup | None:
-    size = len(dependencies[0][1])
-    members: dict[tuple[str, int], Member] = {}
-    for dependency, indices in dependencies:
-        inward = dependency.handler.__name__ == "prune_in_channels"
-        for tensor, axis in _axes(dependency.target.module, inward=inward):
-            length = tensor.shape[axis]
-            # Whole channels in order; a slice of a concatenation, or mixed heads, are neither.
-            regular = length == len(indices) and list(indices) == list(range(length))
-            if id(tensor) not in names or length % size or not regular:
-                return None
-            key = (names[id(tensor)], axis)
-            members[key] = Member(tensor=key[0], axis=axis, repeat=length // size)
-    return ChannelGroup(name=name, size=size, members=tuple(members.values()))
-
-
-def _axes(layer: nn.Module | nn.Parameter, *, inward: bool) -> list[tuple[Tensor, int]]:
-    """Return the tensors of ``layer`` that follow its channels, with the axis that does."""
-    if isinstance(layer, nn.Embedding):
-        return [(layer.weight, 1)]
-    if isinstance(layer, _ROOTS):
-        depthwise = isinstance(layer, _Conv) and layer.groups == layer.in_channels > 1
-        if inward and not depthwise:
-            return [(layer.weight, 1)]
-        return [(t, 0) for t in (layer.weight, layer.bias) if t is not None]
-    if isinstance(layer, (BatchNorm, nn.LayerNorm)):
-        held = (layer.weight, layer.bias, *(getattr(layer, x, None) for x in _STATISTICS))
-        return [(tensor, 0) for tensor in held if isinstance(tensor, Tensor)]
-    if isinstance(layer, nn.Parameter):
-        # One outside layers, such as a scale; where its channels lie on another axis, it is fixed.
-        return [(layer, 0)]
-    # The tracer's own nodes hold nothing; any other layer's vectors follow its channels.
-    return [(t, 0) for t in layer.parameters(recurse=False) if t.ndim == 1 and t.numel() > 1]
-
-
-_STATISTICS = ("running_mean", "running_var")
+    return tensors[first.tensor].shape[first.axis] // first.entries_per_channel
 
 
 def _resizable(
-    sketch: nn.Module, groups: Sequence[ChannelGroup], inputs: tuple[Tensor, ...]
+    probe: nn.Module, groups: Sequence[ChannelGroup], inputs: tuple[Tensor, ...]
 ) -> tuple[ChannelGroup, ...]:
-    expected = _shapes(sketch, inputs)
-    # Channels that no layer takes in are outputs, as a rule; the others as a rule are not.
-    inner = tuple(group for group in groups if _is_consumed(group))
-    if not _runs(sketch, inner, inputs, expected):
-        inner = tuple(g for g in groups if _runs(sketch, (g,), inputs, expected))
-    if not _runs(sketch, inner, inputs, expected):
+    expected = _shapes(probe, inputs)
+    kept = tuple(groups)
+    if not _runs(probe, kept, inputs, expected):
+        kept = tuple(g for g in groups if _runs(probe, (g,), inputs, expected))
+    if not _runs(probe, kept, inputs, expected):
         raise SearchSpaceError(
             "the traced channel groups can be resized one by one but not together; "
             "give the network a method channel_groups()"
         )
-    return inner
-
-
-def _is_consumed(group: ChannelGroup) -> bool:
-    return any(member.axis == 1 for member in group.members)
+    return kept
 
 
 def _runs(
-    sketch: nn.Module,
+    probe: nn.Module,
     groups: tuple[ChannelGroup, ...],
     inputs: tuple[Tensor, ...],
     expected: list[torch.Size],
 ) -> bool:
-    trial = copy.deepcopy(sketch)
+    trial = copy.deepcopy(probe)
     declare_groups(trial, groups)
     # Another step for each group: widths that only agree by accident come apart.
-    sizes = {g.name: g.size + step for g, step in zip(groups, _steps(len(groups)), strict=True)}
+    sizes = {g.name: g.size + g.multiple * (2 * place + 1) for place, g in enumerate(groups)}
     try:
         resize(trial, sizes)
         return _shapes(trial, inputs) == expected
@@ -220,12 +216,6 @@ def _runs(
         return False
 
 
-def _steps(count: int) -> list[int]:
-    return [2 * index + 1 for index in range(count)]
-
-
+@torch.no_grad()
 def _shapes(module: nn.Module, inputs: tuple[Tensor, ...]) -> list[torch.Size]:
-    with torch.no_grad():
-        out = module(*inputs)
-    found = out if isinstance(out, (tuple, list)) else (out,)
-    return [each.shape for each in found if isinstance(each, Tensor)]
+    return [each.shape for each in tensors_of(module(*inputs))]

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces.channel_groups import (
-    ChannelGroup,
     DeclaresChannelGroups,
-    channel_groups,
+    frozen_member,
+    frozen_tensors,
     named_tensors,
     reinitialise,
     resize,
@@ -22,7 +22,15 @@ from search_spaces.channel_groups import (
 from search_spaces.errors import SearchSpaceError
 from search_spaces.plain_weights import check_plain_weights
 from search_spaces.randomness import random_state_kept
-from search_spaces.trace_groups import declare_groups, trace_groups
+from search_spaces.space import Architecture
+from search_spaces.trace_groups import (
+    TracedGroups,
+    declare_groups,
+    prove_groups,
+    told,
+    trace_groups,
+)
+from search_spaces.tracing.channel_discovery import OUTPUTS
 from search_spaces.user_code import arguments_for, find, pinned
 from search_spaces.whole_networks import give_shapes, without_wrappers
 from search_spaces.width_space import WidthSpace
@@ -40,12 +48,41 @@ class OwnSpace(WidthSpace):
     the batch axis) by name. Groups are what the network declares, or what `trace_groups` finds; the
     first layer's name is the group's. At its full widths the network is as it comes, its own
     initialisation included. At others every layer draws its weights with ``reset_parameters``, and
-    the network's own method of that name, if it has one, comes last.
+    the network's own method of that name, if it has one, comes last. Frozen layers keep their
+    values and shapes at any widths of the others.
     """
 
     def full_widths(self) -> dict[str, int]:
-        """Return the channels by group of the network as it comes."""
-        return {group.name: group.size for group in _groups(self)}
+        """Return the channels by group of the network as it comes.
+
+        Groups with frozen weights (``requires_grad`` is False) have one width only and are left
+        out.
+        """
+        held = self.frozen_groups()
+        return {g.name: g.size for g in _traced(self).groups if g.name not in held}
+
+    def frozen_groups(self) -> Mapping[str, int]:
+        """Return the channels of the groups that frozen weights hold at their width, by name."""
+        return dict(_frozen(self))
+
+    def fixed_layers(self) -> Mapping[str, str]:
+        """Return the layers whose width cannot be chosen, by path, and why; not the outputs."""
+        reasons = _traced(self).reasons.items()
+        return {name: reason for name, reason in reasons if reason != OUTPUTS}
+
+    def with_widths(self, architecture: Architecture, widths: Mapping[str, int]) -> Architecture:
+        """Return the architecture with these channels a group; frozen ones have all of theirs.
+
+        Raises:
+            SearchSpaceError: for another width of a frozen group.
+        """
+        held = self.frozen_groups()
+        for name, width in widths.items():
+            if held.get(name, width) != width:
+                raise SearchSpaceError(
+                    f"{self.name}: {name} has frozen weights and keeps its {held[name]} channels"
+                )
+        return architecture.replace({n: w for n, w in widths.items() if n not in held})
 
     def network(self, widths: Mapping[str, int]) -> nn.Module:
         """Build the network with fresh weights from torch's default generator.
@@ -54,11 +91,10 @@ class OwnSpace(WidthSpace):
             SearchSpaceError: if it cannot be made, or a tensor that was resized has no initial
                 values.
         """
-        groups = _groups(self)
         module = self.fresh()
-        if not isinstance(module, DeclaresChannelGroups):
-            declare_groups(module, groups)
-        if any(widths[group.name] != group.size for group in groups):
+        # Also where it declares them itself: what has been proven of them goes with the module.
+        declare_groups(module, _traced(self).groups)
+        if any(widths[name] != size for name, size in self.full_widths().items()):
             _resized(module, widths)
         return module
 
@@ -106,8 +142,18 @@ def own_space(name: str) -> Any:
     return OwnSpace(name=name, description="your own network", input_shape=())
 
 
+def _frozen(space: OwnSpace) -> tuple[tuple[str, int], ...]:
+    frozen = _traced_and_frozen(space)[1]
+    groups = _traced(space).groups
+    return tuple((g.name, g.size) for g in groups if frozen_member(g, frozen) is not None)
+
+
+def _traced(space: OwnSpace) -> TracedGroups:
+    return _traced_and_frozen(space)[0]
+
+
 @functools.lru_cache(maxsize=_TRACES)
-def _groups(space: OwnSpace) -> tuple[ChannelGroup, ...]:
+def _traced_and_frozen(space: OwnSpace) -> tuple[TracedGroups, frozenset[str]]:
     """Trace the network once for a data set, and check that it fits the data."""
     # A trace must not move the seed of the trial that asks for it.
     with random_state_kept():
@@ -116,14 +162,15 @@ def _groups(space: OwnSpace) -> tuple[ChannelGroup, ...]:
         inputs = space.example_inputs(_TRACED_BATCH)
         _check_output(space, module, inputs)
         if isinstance(module, DeclaresChannelGroups):
-            return channel_groups(module)
-        found = trace_groups(module, inputs)
+            found = prove_groups(module, inputs)
+        else:
+            found = trace_groups(module, inputs)
     if not found.groups:
         raise SearchSpaceError(
             f"{space.name} has no channels that can be resized; all layers are fixed: "
-            f"{', '.join(found.fixed)}. Give it a method channel_groups()"
+            f"{', '.join(found.fixed)}. Give it a method channel_groups(). {told(found.reasons)}"
         )
-    return found.groups
+    return found, frozen_tensors(module)
 
 
 def _check_output(space: OwnSpace, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -147,6 +194,7 @@ def _check_output(space: OwnSpace, module: nn.Module, inputs: tuple[Tensor, ...]
 
 
 def _resized(module: nn.Module, widths: Mapping[str, int]) -> None:
+    frozen = _frozen_values(module)
     shapes = {name: tensor.shape for name, tensor in named_tensors(module).items()}
     resize(module, widths)
     changed = [n for n, tensor in named_tensors(module).items() if tensor.shape != shapes[n]]
@@ -157,9 +205,26 @@ def _resized(module: nn.Module, widths: Mapping[str, int]) -> None:
     own = getattr(module, "reset_parameters", None)
     if callable(own):
         own()
+    with torch.no_grad():
+        for name, value in frozen.items():
+            tensors[name].copy_(value)
     empty = [name for name in changed if bool(tensors[name].isnan().any())]
     if empty:
         raise SearchSpaceError(
             f"{type(module).__name__}: {empty[0]} changes its size and no reset_parameters() gives "
             "it values; give the network such a method"
         )
+
+
+def _frozen_values(module: nn.Module) -> dict[str, Tensor]:
+    """Return copies of frozen parameters, and of the buffers of layers that have no others."""
+    frozen = frozen_tensors(module)
+    found: dict[str, Tensor] = {}
+    for path, layer in module.named_modules():
+        prefix = f"{path}." if path else ""
+        own = [f"{prefix}{name}" for name, _ in layer.named_parameters(recurse=False)]
+        held = [name for name in own if name in frozen]
+        if held and held == own:
+            held += [f"{prefix}{name}" for name, _ in layer.named_buffers(recurse=False)]
+        found |= {name: named_tensors(module)[name].detach().clone() for name in held}
+    return found

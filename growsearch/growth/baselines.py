@@ -10,14 +10,14 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+import cost_models
 from growsearch.growth.budget.budget import Budget
-from growsearch.growth.budget.cost_terms import mac_terms, parameter_terms
 from growsearch.growth.costs import Costs
 from growsearch.growth.full_network import build_full
 from growsearch.growth.learning_task import Data, task_for
 from growsearch.growth.policies.uniform_width import widest_uniform
 from growsearch.training import EpochRecord, Recipe, TrainingOptions, train
-from search_spaces import Architecture, SearchSpace, channel_groups, seeded
+from search_spaces import Architecture, SearchSpace, seeded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,15 +93,13 @@ def train_fixed(
     with seeded(seed):
         model = space.build(architecture)
         task = task_for(space, dataset, model)
-        groups = channel_groups(model)
-        sizes = [group.size for group in groups]
-        macs = mac_terms(model, groups, space.example_inputs()).exact(sizes)
+        macs = cost_models.trace(model, space.example_inputs()).dense_macs
         history, state = train(model, task, recipe, seed=seed, forward_macs=macs, options=options)
     return FixedResult(
         model=model,
         architecture=architecture,
         history=tuple(history),
-        parameters=parameter_terms(model, groups).exact(sizes),
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
         macs=macs,
         training_macs=state.training_macs,
         dense_training_macs=costs.dense_training_macs(task, recipe),

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from torch import nn
 
 from growsearch.growth.budget.budget import Budget
-from growsearch.growth.budget.cost_terms import CostTerms, mac_terms, parameter_terms
+from growsearch.growth.budget.cost_terms import CostTerms, parameter_terms
 from growsearch.growth.budget.projection import BudgetProjection
 from growsearch.growth.budget.structures import Structures
+from growsearch.growth.budget.traced_macs import traced_mac_terms
+from growsearch.growth.growing_groups import GrowingGroups, growing_groups
 from growsearch.growth.latency.model import Latencies, LatencyModel, latency_model
 from growsearch.growth.layers import declared_units
 from growsearch.training import TRAINING_PASSES, Recipe, Task
-from search_spaces import SearchSpace, Unit, channel_groups
+from search_spaces import SearchSpace, Unit
 
 _UNLOCKED = Latencies()
 
@@ -22,12 +24,13 @@ _UNLOCKED = Latencies()
 class Costs:
     """A space's two cost functions and what a budget makes of them.
 
-    ``units`` are all that the full configuration declares; ``growing_units``, those of them that
-    growth may detach, are behind the channels in ``structures``. ``latency`` is there for a budget
-    on it.
+    ``growing`` are the channel groups, those that grow and those that do not. ``units`` are all
+    that the full configuration declares; ``growing_units``, those of them that growth may detach,
+    are behind the channels in ``structures``. ``latency`` is there for a budget on it.
     """
 
     structures: Structures
+    growing: GrowingGroups
     units: tuple[Unit, ...]
     growing_units: tuple[Unit, ...]
     parameters: CostTerms
@@ -48,15 +51,17 @@ class Costs:
         """Count ``model``, the full configuration of ``space``; a latency's device is asked.
 
         Raises:
-            UsageError: if the budget is below one channel a group.
+            UsageError: if the budget is below one channel a group, no group may grow, or the
+                network's MACs are not to be counted.
             GrowsearchError: if the budget's device cannot be asked.
         """
-        groups = channel_groups(model)
+        found = growing_groups(space, model)
         units = declared_units(space, model)
-        growing = tuple(unit for unit in units if unit.detachable) if grow_layers else ()
-        structures = Structures.of(groups, growing)
-        parameters = parameter_terms(model, groups, growing)
-        macs = mac_terms(model, groups, space.example_inputs(), growing)
+        detachable = tuple(unit for unit in units if unit.detachable) if grow_layers else ()
+        growing = found.of_units(detachable)
+        structures = Structures.of(found.groups, growing)
+        parameters = parameter_terms(model, found.groups, growing)
+        macs = traced_mac_terms(model, found.groups, space.example_inputs(), growing)
         latency = None
         if budget.metric == "latency":
             latency = latency_model(space, model, structures, units, budget, latencies)
@@ -75,6 +80,7 @@ class Costs:
             projection = BudgetProjection(structures=structures, terms=terms, limit=limit)
         return cls(
             structures=structures,
+            growing=found,
             units=units,
             growing_units=growing,
             parameters=parameters,

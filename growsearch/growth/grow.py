@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import functools
+import logging
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -27,8 +29,9 @@ from growsearch.growth.policies.registry import make_policy
 from growsearch.growth.result import GrowthRecord, GrowthResult
 from growsearch.growth.surgery.surgeon import Surgeon
 from growsearch.training import EpochRecord, Task, TrainingOptions, train
-from search_spaces import SearchSpace, channel_groups, seeded
+from search_spaces import SearchSpace, seeded
 
+_LOG = logging.getLogger(__name__)
 # Apart from the loop's own stream, so that every policy sees the same batches at the same seed.
 _GROWTH_STREAM = 0x67726F77
 
@@ -46,7 +49,9 @@ def grow(
 
     Where the space has a choice of units, it starts with one a stage. What runs at any step is the
     network of the live channels and units and nothing more (arXiv 2007.15353, Algorithm 1;
-    `IndicatorConfig` and `GatedBatchNorm` say where and why this departs from the letter).
+    `IndicatorConfig` and `GatedBatchNorm` say where and why this departs from the letter). Layers
+    that cannot grow (frozen ones, or what `trace_groups` could not prove) keep their width, which
+    is logged and told by `GrowthResult.kept`.
 
     Args:
         space: a space made for the data (`SearchSpace.for_data`).
@@ -59,8 +64,8 @@ def grow(
             `GrowthOptions` a listener as well.
 
     Raises:
-        UsageError: for a budget below one channel a group, an unknown policy, or a space that is
-            not made for the data.
+        UsageError: for a budget below one channel a group, an unknown policy, a space that is not
+            made for the data, or a network of which no channel can go or no MACs can be counted.
         DivergedError: if the loss stops being finite.
         GrowsearchError: if the device of a latency budget cannot be asked, or a checkpoint is
             damaged or cannot be written.
@@ -99,7 +104,9 @@ def _grow(
     costs = Costs.of(
         space, model, budget, grow_layers=config.grow_layers, latencies=_latencies(options)
     )
-    gates = insert_gates(model, channel_groups(model), costs.growing_units)
+    costs.growing.check(model)
+    _tell(space.name, costs.growing.kept)
+    gates = insert_gates(model, costs.growing.groups, costs.growing_units)
     hook = _make_hook(model, gates, task, costs, config, seed)
     seed_network = hook.policy.start()
     hook.surgeon.seed(seed_network)
@@ -156,7 +163,6 @@ def _make_hook(
         steps_per_epoch=task.steps_per_epoch(config.recipe.batch_size),
         generator=generator,
     )
-    growing = costs.growing_units
     return GrowthHook(
         config=config,
         policy=make_policy(growth_task),
@@ -164,7 +170,7 @@ def _make_hook(
         macs=costs.macs,
         gates=gates,
         bank=GateBank(gates, costs.structures),
-        surgeon=Surgeon(model, channel_groups(model), growing),
+        surgeon=Surgeon(model, costs.growing.groups, costs.growing_units),
         task=task,
         generator=generator,
         changes=[],
@@ -175,7 +181,7 @@ def _make_hook(
 def _record(
     costs: Costs, epoch: EpochRecord, change: Change, dense_macs_an_epoch: int
 ) -> GrowthRecord:
-    structures = costs.structures
+    structures, whole = costs.structures, costs.growing.whole
     return GrowthRecord(
         epoch=epoch.epoch,
         loss=epoch.loss,
@@ -184,7 +190,7 @@ def _record(
         training_macs=epoch.training_macs,
         forward_macs=epoch.forward_macs,
         parameters=costs.parameters.exact(structures.counts(change.live)),
-        live=_positions(costs, change.live),
+        live=_live(costs, change.live),
         units=units_a_stage(costs.units, structures, change.live, fixed=True),
         dormant=_positions(costs, change.dormant),
         dormant_units=units_a_stage(costs.units, structures, change.dormant, fixed=False),
@@ -197,7 +203,7 @@ def _record(
         cost=change.cost,
         limit=costs.projection.limit,
         dense_training_macs=epoch.epoch * dense_macs_an_epoch,
-        channels=structures.total - len(structures.inside),
+        channels=structures.total - len(structures.inside) + sum(g.size for g in whole),
     )
 
 
@@ -205,6 +211,23 @@ def _positions(costs: Costs, mask: Tensor) -> dict[str, tuple[int, ...]]:
     """Return the channels of ``mask`` (total,) by group, as positions within it."""
     found = costs.structures.indices(mask).items()
     return {n: tuple(c.tolist()) for n, c in found if n not in costs.structures.inside}
+
+
+def _live(costs: Costs, mask: Tensor) -> dict[str, tuple[int, ...]]:
+    """Return `_positions`, and all channels of the groups that keep theirs."""
+    whole = {group.name: tuple(range(group.size)) for group in costs.growing.whole}
+    return {**_positions(costs, mask), **whole}
+
+
+@functools.cache
+def _told(space: str, layer: str, reason: str) -> None:
+    """Say once a process that a layer does not grow; a study grows the same space many times."""
+    _LOG.warning("%s: %s keeps its width: %s", space, layer, reason)
+
+
+def _tell(space: str, kept: Mapping[str, str]) -> None:
+    for layer, reason in kept.items():
+        _told(space, layer, reason)
 
 
 def _by_name(structures: Structures, values: Tensor) -> dict[str, tuple[float, ...]]:
@@ -259,4 +282,5 @@ def make_result(
         full_macs=costs.macs.exact(costs.structures.sizes),
         training_macs=last.training_macs,
         dense_training_macs=dense_training_macs,
+        kept=costs.growing.kept,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import nn
 
@@ -82,7 +82,8 @@ class GrowthResult:
     what stands behind a cost in seconds; ``full_parameters`` and ``full_macs`` are
     those of the full configuration. Training MACs count 3 forward passes a
     step and example, at the widths of that step, plus recalibration; ``dense_training_macs`` are
-    those of the full configuration over the same steps.
+    those of the full configuration over the same steps. ``kept`` says of every layer that could
+    not grow why it has its full width.
     """
 
     model: nn.Module
@@ -98,6 +99,7 @@ class GrowthResult:
     training_macs: int
     dense_training_macs: int
     latency: LatencyReport | None = None
+    kept: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def training_saving(self) -> float:

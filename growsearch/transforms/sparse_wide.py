@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
+import torch
 from torch import nn
 
-from growsearch.errors import UsageError
+from growsearch.sparsity.layers import prunable_layers
 from growsearch.transforms.expansion import ROUNDING_SLACK, Expansion, ExpansionRequest
 from growsearch.transforms.replacement import draw_weights
 from growsearch.transforms.targets import is_depthwise, sparse_names
 from growsearch.transforms.wide_widths import wide_widths
-from search_spaces import channel_groups, resize
+from search_spaces import ChannelGroup, channel_groups, resize
+from search_spaces.channel_groups import frozen_member, frozen_tensors, is_consumed
 
 
 def sparse_wide(request: ExpansionRequest) -> Expansion:
     """Widen every channel group by k_sw = sqrt(1 / (1 - s)), freshly initialised (He et al. 2015).
 
-    At s = 0 the network comes back as it is. The network's own activations stay, and
-    ``request.activation`` changes nothing. Inside a network a depthwise convolution follows its
-    channel group. On its own it gets 1 / (1 - s) times the channels, one filter each, since its
-    MACs grow with k and not with k^2 (appendix A.1.1). A bare linear layer or convolution is
-    widened on both sides.
+    Groups that frozen weights or weights without a mask hold keep their width. At s = 0 the network
+    comes back as it is. The network's own activations stay, and ``request.activation`` changes
+    nothing. Inside a network a depthwise convolution follows its channel group. On its own it gets
+    1 / (1 - s) times the channels, one filter each, since its MACs grow with k and not with k^2
+    (appendix A.1.1). A bare linear layer or convolution is widened on both sides.
 
     Raises:
         SearchSpaceError: if the module's channel groups are not known.
@@ -32,23 +35,42 @@ def sparse_wide(request: ExpansionRequest) -> Expansion:
         return Expansion(module=module, sparse=())
     if isinstance(module, (nn.Linear, nn.Conv2d)):
         return _wide_layer(request, module)
-    groups = channel_groups(module)
-    sizes = wide_widths(groups, request.sparsity, request.sizes.multiple)
+    groups = _widened(module)
+    sizes = wide_widths(groups, request.sparsity, request.sizes.multiple) if groups else {}
     if any(sizes[group.name] != group.size for group in groups):
-        _check_not_frozen(module)
+        frozen = {
+            name: module.get_parameter(name).detach().clone() for name in frozen_tensors(module)
+        }
         resize(module, sizes)
         draw_weights(module)
+        with torch.no_grad():
+            for name, value in frozen.items():
+                module.get_parameter(name).copy_(value)
     return Expansion(module=module, sparse=sparse_names(request))
 
 
-def _check_not_frozen(module: nn.Module) -> None:
-    for name, parameter in module.named_parameters():
-        if not parameter.requires_grad:
-            raise UsageError(
-                f"{type(module).__name__}: {name} is frozen (requires_grad=False), and a wider "
-                "network draws its values afresh; take a transform that changes no width, such as "
-                "sparse_parallel, or let it be trained"
-            )
+def _widened(module: nn.Module) -> tuple[ChannelGroup, ...]:
+    """Return the groups that get wider: all but those of frozen weights, and of weights unmasked.
+
+    What reads channels without a mask (torch's attention reads its projections so) would pay for
+    the width in full.
+    """
+    groups, frozen = channel_groups(module), frozen_tensors(module)
+    masked = {layer.name for layer in prunable_layers(module)}
+    dear = {
+        member.tensor
+        for group in groups
+        for member in group.members
+        if member.reads
+        # A weight that a function reads the other way round is no layer's that could be masked.
+        and (member.tensor not in masked or not is_consumed(module, replace(member, reads=None)))
+    }
+    return tuple(
+        group
+        for group in groups
+        if frozen_member(group, frozen) is None
+        and not any(member.tensor in dear for member in group.members)
+    )
 
 
 def _wide_layer(request: ExpansionRequest, layer: nn.Linear | nn.Conv2d) -> Expansion:

@@ -74,7 +74,7 @@ def parameter_terms(
 ) -> CostTerms:
     """Return the number of trained parameters as a function of the widths, then of ``units``."""
     repeats = {name: 1 for name, _ in module.named_parameters()}
-    return _terms(dict(module.named_parameters()), groups, units, repeats)
+    return product_terms(dict(module.named_parameters()), groups, units, repeats)
 
 
 def mac_terms(
@@ -85,21 +85,23 @@ def mac_terms(
 ) -> CostTerms:
     """Return the MACs of one example in convolutions, linear and recurrent layers.
 
-    They are a function of the widths and, behind them, of which ``units`` run.
+    They are a function of the widths and, behind them, of which ``units`` run. Products outside
+    such layers (attention) are not among them: see `traced_macs.traced_mac_terms`.
     Each weight counts once an output position and example; those of a recurrent layer, input to
     hidden and hidden to hidden, once a token. BatchNorm, activations, pooling and embeddings hold
     no MACs here (as in fvcore). ``example_inputs`` must hold one example.
     """
     positions = output_positions(module, example_inputs)
-    return _terms(dict(module.named_parameters()), groups, units, positions)
+    return product_terms(dict(module.named_parameters()), groups, units, positions)
 
 
-def _terms(
+def product_terms(
     tensors: Mapping[str, Tensor],
     groups: tuple[ChannelGroup, ...],
     units: tuple[Unit, ...],
     repeats: Mapping[str, int],
 ) -> CostTerms:
+    """Return the entries of the tensors that ``repeats`` names, each as often as it says."""
     names = (*(group.name for group in groups), *(unit.name for unit in units))
     axes = axes_by_tensor(groups)
     merged: dict[tuple[int, ...], int] = {}
@@ -139,7 +141,7 @@ def output_positions(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> d
 
 def _counted_weights(layer: nn.Module) -> list[Tensor]:
     """Return the weights of one layer that do MACs."""
-    if isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)):
+    if isinstance(layer, (nn.modules.conv._ConvNd, nn.Linear)):
         return [layer.weight]
     if isinstance(layer, nn.RNNBase):
         return [weight for weight in layer.parameters(recurse=False) if weight.ndim > 1]
@@ -147,9 +149,12 @@ def _counted_weights(layer: nn.Module) -> list[Tensor]:
 
 
 def _counter(weights: Sequence[str], counted: dict[str, int]) -> ForwardHook:
-    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> None:  # noqa: ARG001
+    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> None:
         # A recurrent layer returns (output, state).
         values = output[0] if isinstance(layer, nn.RNNBase) else output
+        if isinstance(layer, nn.modules.conv._ConvTransposeNd):
+            # It applies its whole weight at every place of its input.
+            (values,) = inputs[:1]
         last = isinstance(layer, (nn.Linear, nn.RNNBase))
         channels = values.shape[-1] if last else values.shape[1]
         for weight in weights:

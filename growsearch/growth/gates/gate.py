@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from search_spaces import Member
 from search_spaces.channel_groups import BatchNorm
 
 
@@ -37,10 +38,11 @@ class GatedBatchNorm(BatchNorm):
 
     Eq. 6 of arXiv 2007.15353 puts sigma(beta s) on the filter; a BatchNorm behind the filter would
     divide it out again, and its gradient with it. Scaling gamma and beta instead acts on the
-    output, and folds into them exactly (see `surgery.fold_gates`).
+    output, and folds into them exactly (see `surgery.fold_gates`). ``member`` says which features
+    belong to which channel; None is one each.
     """
 
-    def __init__(self, norm: BatchNorm, gate: Gate) -> None:
+    def __init__(self, norm: BatchNorm, gate: Gate, member: Member | None = None) -> None:
         super().__init__(
             norm.num_features,
             eps=norm.eps,
@@ -52,10 +54,14 @@ class GatedBatchNorm(BatchNorm):
         self.plain_type = type(norm)
         self.gate = gate
         self.unit_gate: Gate | None = None
+        # Several features may belong to one channel (a gated linear unit).
+        self._member = member
 
     def factor(self) -> Tensor:
-        """Return what the output is multiplied by (channels,)."""
+        """Return what the output is multiplied by (features,)."""
         gate = self.gate.value
+        if self._member is not None:
+            gate = spread(gate, self._member)
         return gate if self.unit_gate is None else gate * self.unit_gate.value
 
     def forward(self, x: Tensor) -> Tensor:
@@ -73,7 +79,8 @@ class GatedBatchNorm(BatchNorm):
             self.running_var,
             self.weight * gate,
             self.bias * gate,
-            self.training,
+            # Without running statistics those of the batch are used, as in torch's BatchNorm.
+            self.training or self.running_mean is None,
             0.0 if factor is None else factor,
             self.eps,
         )
@@ -93,3 +100,10 @@ class GatedBatchNorm(BatchNorm):
             plain.bias.mul_(self.factor())
         plain.train(self.training)
         return plain
+
+
+def spread(gate: Tensor, member: Member) -> Tensor:
+    """Return the gate of each entry of ``member``'s axis: (blocks * channels * repeat,)."""
+    if member.entries_per_channel == 1:
+        return gate
+    return gate.repeat_interleave(member.repeat).repeat(member.blocks)

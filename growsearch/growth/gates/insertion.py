@@ -7,40 +7,55 @@ from torch import nn
 
 from growsearch.errors import UsageError
 from growsearch.growth.gates.gate import Gate, GatedBatchNorm
+from growsearch.growth.gates.reader import ReaderGates
 from growsearch.growth.gates.recurrent import gated, sole_producers
 from search_spaces import ChannelGroup, Unit
-from search_spaces.channel_groups import group_batch_norms
+from search_spaces.channel_groups import group_batch_norms, is_plain_norm
 
 
 def insert_gates(
     module: nn.Module, groups: tuple[ChannelGroup, ...], units: tuple[Unit, ...] = ()
 ) -> dict[str, Gate]:
-    """Put gated layers in the place of every group's, open gates first; return gates by name.
+    """Put gates in the place that every group names, open ones first; return them by name.
 
-    BatchNorms are gated, and recurrent layers and embeddings that make a group by themselves. The
-    gate of a unit, of shape (1,), acts on the last BatchNorm inside it.
+    At a gate of 0 a channel is as good as removed (`ChannelGroup.gate`). BatchNorms are gated, and
+    recurrent layers and embeddings that make a group by themselves; or the weights that read a
+    group's channels. The gate of a unit, of shape (1,), acts on the last BatchNorm inside it.
 
     Raises:
-        UsageError: if a group has neither, nor a BatchNorm with scale and shift.
+        UsageError: if a group has no such place.
     """
     gates = {group.name: Gate(torch.ones(group.size)) for group in groups}
-    found = list(group_batch_norms(module, groups))
-    producers = list(sole_producers(module, groups))
-    without = set(gates) - {group.name for _, norm, group in found if norm.affine}
-    without -= {group.name for _, _, group in producers}
-    if without:
-        raise UsageError(
-            f"space: {type(module).__name__} cannot be grown: its channel group "
-            f"{sorted(without)[0]!r} has no BatchNorm to gate; choose a space with BatchNorm "
-            "behind every layer, such as resnet20, or with recurrent layers, such as lstm-ptb"
-        )
-    for name, norm, group in found:
-        module.set_submodule(name, GatedBatchNorm(norm, gates[group.name]))
+    behind = tuple(group for group in groups if group.gate == "norms")
+    found = [each for each in group_batch_norms(module, behind) if is_plain_norm(each[1])]
+    producers = list(sole_producers(module, behind))
+    gated_groups = {group.name for _, norm, group, _ in found if norm.affine}
+    gated_groups |= {group.name for _, _, group in producers}
+    for group in groups:
+        if group.kept:
+            raise _refused(module, f"of its channel group {group.name!r} {group.kept}")
+        if group.gate == "norms" and group.name not in gated_groups:
+            raise _refused(module, f"its channel group {group.name!r} has no BatchNorm to gate")
+    for name, norm, group, member in found:
+        if norm.affine:
+            one_each = member.entries_per_channel == 1
+            gated_norm = GatedBatchNorm(norm, gates[group.name], None if one_each else member)
+            module.set_submodule(name, gated_norm)
     for name, layer, group in producers:
         module.set_submodule(name, gated(layer, gates[group.name]))
+    readers = tuple(group for group in groups if group.gate == "readers")
+    if readers:
+        ReaderGates(module, readers, gates)
     for unit in units:
         gates[unit.name] = Gate(torch.ones(1))
         last = module.get_submodule(unit.norm)
         assert isinstance(last, GatedBatchNorm)
         last.unit_gate = gates[unit.name]
     return gates
+
+
+def _refused(module: nn.Module, why: str) -> UsageError:
+    return UsageError(
+        f"space: {type(module).__name__} cannot be grown: {why}; choose a space with BatchNorm "
+        "behind every layer, such as resnet20, or with recurrent layers, such as lstm-ptb"
+    )

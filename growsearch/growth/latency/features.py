@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from growsearch.growth.budget.cost_terms import CostTerms, output_positions
 from search_spaces import ChannelGroup, Unit
-from search_spaces.channel_groups import axes_by_tensor
+from search_spaces.channel_groups import axes_by_tensor, is_consumed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +82,15 @@ def _feature(
     )
 
 
+def _put_out(layer: nn.Module, shape: list[int]) -> int:
+    """Return the channels that a layer puts out, by its weight's ``shape``."""
+    if not isinstance(layer, nn.modules.conv._ConvTransposeNd):
+        return shape[0]
+    # (in, out / groups, ...); a depthwise one has a group a channel that comes in.
+    depthwise = 1 < layer.groups == layer.in_channels
+    return shape[1] * (shape[0] if depthwise else layer.groups)
+
+
 def _weights(
     module: nn.Module,
     groups: tuple[ChannelGroup, ...],
@@ -97,14 +106,14 @@ def _weights(
         for axis, group, member in axes.get(name, ()):
             shape[axis] = member.entries_per_channel
             found.append(place[group.name])
-            outputs += [place[group.name]] if axis == 0 else []
+            outputs += [] if is_consumed(module, member) else [place[group.name]]
         layer = module.get_submodule(name.rpartition(".")[0])
         yield _Weight(
             kind="depthwise" if getattr(layer, "groups", 1) > 1 else "dense",
             positions=positions,
             entries=math.prod(shape),
             groups=tuple(found),
-            outputs=shape[0],
+            outputs=_put_out(layer, shape),
             output_groups=tuple(outputs),
             units=tuple(
                 len(groups) + index

@@ -20,11 +20,12 @@ from torch import Tensor, nn
 from cost_models import MachineLock
 from growsearch.growth.budget.budget import Budget
 from growsearch.growth.budget.structures import Structures
+from growsearch.growth.growing_groups import growing_groups
 from growsearch.growth.latency.clock import DeviceClock
 from growsearch.growth.latency.features import latency_features
 from growsearch.growth.latency.networks import architecture_at
 from growsearch.growth.latency.width_latency_fit import WidthLatencyFit
-from search_spaces import Architecture, SearchSpace, Unit, channel_groups
+from search_spaces import Architecture, SearchSpace, Unit
 
 # How often the device is asked about the network of one restructuring until both agree.
 _ROUNDS = 4
@@ -189,7 +190,8 @@ def latency_model(
         fitted = WidthLatencyFit.load(latencies.file)
     else:
         growing = tuple(unit for unit in units if unit.name in structures.inside)
-        features = latency_features(model, channel_groups(model), space.example_inputs(), growing)
+        groups = growing_groups(space, model).groups
+        features = latency_features(model, groups, space.example_inputs(), growing)
         fitted = WidthLatencyFit.measure(clock, features, structures, units)
         if latencies.file is not None:
             fitted.save(latencies.file)

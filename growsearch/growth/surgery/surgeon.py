@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from growsearch.growth.budget.structures import Structures
 from growsearch.growth.gates.gate import Gate, GatedBatchNorm
+from growsearch.growth.gates.reader import reader_gates
 from growsearch.growth.gates.recurrent import GATED, reader_factors
 from growsearch.growth.surgery.optimizer_state import (
     is_first_moment,
@@ -72,7 +73,12 @@ class Surgeon:
         self._values = {name: value.clone() for name, value in self._initial.items()}
         # What the optimizer remembers, by `optimizer_state`'s keys: moments at full size.
         self._memory: dict[str, Tensor] = {}
-        self._depthwise = [name for name, m in module.named_modules() if _is_depthwise(m)]
+        # By layer: how many channels it puts out for one that it takes in.
+        self._depthwise = {
+            name: m.out_channels // m.groups
+            for name, m in module.named_modules()
+            if _is_depthwise(m)
+        }
         self.live = torch.ones(self.structures.total, dtype=torch.bool)
         self.created = self.live.clone()
 
@@ -235,13 +241,16 @@ class Surgeon:
 
     def _sync(self, module: nn.Module) -> None:
         sync_attributes(module)
-        for name in self._depthwise:
+        for name, multiplier in self._depthwise.items():
             if not self._runs(f"{name}.weight"):
                 continue
             # Of one channel, such a layer looks like any other: only here is it known what it is.
             layer = module.get_submodule(name)
             assert isinstance(layer, nn.modules.conv._ConvNd)
-            layer.groups = layer.in_channels = layer.out_channels
+            entries = len(layer.weight)
+            transposed = isinstance(layer, nn.modules.conv._ConvTransposeNd)
+            layer.groups = layer.in_channels = entries if transposed else entries // multiplier
+            layer.out_channels = layer.in_channels * multiplier
 
     def _create(self, fresh: Tensor) -> None:
         """Draw nothing new: every channel's filter was drawn with the full configuration.
@@ -284,10 +293,7 @@ class Surgeon:
 
 
 def _is_depthwise(layer: nn.Module) -> TypeGuard[nn.modules.conv._ConvNd]:
-    return (
-        isinstance(layer, nn.modules.conv._ConvNd)
-        and 1 < layer.groups == layer.in_channels == layer.out_channels
-    )
+    return isinstance(layer, nn.modules.conv._ConvNd) and 1 < layer.groups == layer.in_channels
 
 
 def _make_identity(weight: Tensor) -> None:
@@ -342,6 +348,10 @@ def fold_gates(module: nn.Module, optimizer: torch.optim.Optimizer, recipe: Reci
     same direction. Places of detached units are closed for good.
     """
     memory, factors = optimizer_state(module, optimizer), dict(reader_factors(module))
+    for gates in reader_gates(module):
+        for name, factor in gates.factors(module).items():
+            factors[name] = factor.detach() * factors.get(name, 1.0)
+        gates.remove()
     for name, factor in factors.items():
         module.get_parameter(name).mul_(factor)
     for name, layer in list(module.named_modules()):
@@ -362,19 +372,27 @@ def fold_gates(module: nn.Module, optimizer: torch.optim.Optimizer, recipe: Reci
 
 def has_statistics(module: nn.Module) -> bool:
     """Tell whether there is anything for `recalibrate` to do."""
-    return any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in module.modules())
+    return any(_counts(layer) for layer in module.modules())
+
+
+def _counts(layer: nn.Module) -> TypeGuard[nn.modules.batchnorm._BatchNorm]:
+    """Tell whether ``layer`` is a BatchNorm with running statistics."""
+    return isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.running_mean is not None
 
 
 @torch.no_grad()
 def recalibrate(module: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Replace BatchNorm's running statistics by their averages over ``batches`` (N, ...) each."""
-    norms = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    kept = [norm.momentum for norm in norms]
+    """Replace BatchNorm's running statistics by their averages over ``batches`` (N, ...) each.
+
+    Those of layers that the network keeps in evaluation mode, as frozen ones are, stay.
+    """
     was_training = module.training
+    module.train()
+    norms = [layer for layer in module.modules() if _counts(layer) and layer.training]
+    kept = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None
-    module.train()
     for inputs in batches:
         module(inputs)
     for norm, momentum in zip(norms, kept, strict=True):

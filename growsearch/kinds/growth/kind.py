@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from growsearch.errors import UsageError
 from growsearch.growth.fits import check_fits
 from growsearch.growth.gates.insertion import insert_gates
+from growsearch.growth.growing_groups import growing_groups
 from growsearch.kinds.checking.context import CheckContext, space_for
 from growsearch.kinds.domain import Domain, Range, nearest, single, values_of
 from growsearch.kinds.forecast import Forecast
@@ -22,7 +23,7 @@ from growsearch.kinds.recipe_choice import RecipeChoice
 from growsearch.kinds.trained import TrainedCandidate, TrainingContext
 from growsearch.kinds.words import budget_words
 from growsearch.training import TrainingOptions
-from search_spaces import channel_groups, search_space, units
+from search_spaces import search_space, units
 from search_spaces.user_code import is_own
 
 # Growth (Yuan et al., arXiv 2007.15353): a network of 36 % of the parameters.
@@ -151,7 +152,9 @@ def check_growing(
             space = space_for(name, context.dataset)
             module = check_fits(space, context.dataset)
             if is_own(name):
-                insert_gates(module, channel_groups(module), units(module))
+                growing = growing_groups(space, module)
+                growing.check(module)
+                insert_gates(module, growing.groups, growing.of_units(units(module)))
             context.look_at(space, "space", masked=masked, updaters=updaters)
         for value in values_of(budget.domain):
             try:

@@ -1,0 +1,83 @@
+"""Channel labels: entries of tensors that are one channel carry one label, in any tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+# An axis of a parameter or buffer by name, or another set of entries that channels pass.
+Axis = tuple[str, int]
+
+
+class ChannelLabels:
+    """Entries of axes, joined where they belong to one channel (a union-find structure)."""
+
+    def __init__(self) -> None:
+        self._starts: dict[Axis, tuple[int, int]] = {}
+        self._parents: list[int] = []
+
+    def add(self, axis: Axis, size: int) -> None:
+        """Make ``axis`` known, each of its ``size`` entries a channel of its own."""
+        if axis not in self._starts:
+            start = len(self._parents)
+            self._starts[axis] = (start, size)
+            self._parents.extend(range(start, start + size))
+
+    def axes(self) -> tuple[Axis, ...]:
+        """Return all axes in the order in which they became known."""
+        return tuple(self._starts)
+
+    def join(self, one: Axis, entry: int, other: Axis, its: int) -> None:
+        """Say that two entries belong to one channel."""
+        first, second = self.label(one, entry), self.label(other, its)
+        if first != second:
+            self._parents[max(first, second)] = min(first, second)
+
+    def label(self, axis: Axis, entry: int) -> int:
+        """Return the label of the channel that an entry belongs to; labels change with joins."""
+        start, _ = self._starts[axis]
+        node = start + entry
+        while self._parents[node] != node:
+            self._parents[node] = self._parents[self._parents[node]]
+            node = self._parents[node]
+        return node
+
+    def labels(self, axis: Axis) -> list[int]:
+        """Return the labels of all entries of ``axis``."""
+        _, size = self._starts[axis]
+        return [self.label(axis, entry) for entry in range(size)]
+
+    def clusters(self, axes: Iterable[Axis]) -> list[list[Axis]]:
+        """Return the given axes, those together that share a channel, in their order."""
+        holder: dict[int, int] = {}
+        clusters: dict[int, list[Axis]] = {}
+        for axis in axes:
+            found = {holder[label] for label in self.labels(axis) if label in holder}
+            home = min(found, default=len(clusters) and max(clusters) + 1)
+            merged = [each for old in sorted(found) for each in clusters.pop(old)]
+            clusters[home] = [*merged, axis]
+            for each in clusters[home]:
+                holder.update(dict.fromkeys(self.labels(each), home))
+        return [clusters[home] for home in sorted(clusters)]
+
+
+def channels_in_order(labels: Sequence[int]) -> tuple[int, ...]:
+    """Return each label once, in the order of its first entry."""
+    return tuple(dict.fromkeys(labels))
+
+
+def layout(labels: Sequence[int], channels: Sequence[int]) -> tuple[int, int] | None:
+    """Return how an axis holds ``channels``: (repeat, blocks) as in `Member`, None if otherwise.
+
+    The axis holds ``blocks`` copies of the channels one after another, in which each channel has
+    ``repeat`` entries side by side.
+    """
+    each, rest = divmod(len(labels), len(channels))
+    if rest:
+        return None
+    for blocks in range(1, each + 1):
+        repeat, rest = divmod(each, blocks)
+        if not rest:
+            block = [channel for channel in channels for _ in range(repeat)]
+            if list(labels) == block * blocks:
+                return repeat, blocks
+    return None

@@ -1,0 +1,333 @@
+"""Operator record of one forward pass, parts of which can be run again with other values.
+
+Everything that a module computes passes torch's dispatcher, whatever layers, functions or branches
+its code has. In-place operators and writes into views are recorded as the functions that they are.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """The place of a tensor in `OperatorRecord.values`."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operator:
+    """One call: its function, its arguments with a `Ref` for every tensor, and what came out.
+
+    ``arguments`` are by the names of the operator's schema, defaults included. ``outputs`` are
+    places in `OperatorRecord.values`.
+    """
+
+    place: int
+    function: Any
+    arguments: Mapping[str, Any]
+    outputs: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """The operator without its name space and overload, such as "convolution"."""
+        name: str = self.function._schema.name
+        return name.partition("::")[2]
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """The places of all tensors among the arguments, in their order."""
+        return tuple(refs(self.arguments.values()))
+
+    def __call__(self, values: Callable[[int], Tensor]) -> tuple[Tensor, ...]:
+        """Run it on ``values``, a tensor for each place, and return the tensors that come out."""
+        positional, named = [], {}
+        for argument in self.function._schema.arguments:
+            value = _filled(self.arguments[argument.name], values)
+            if _is_written(argument) and isinstance(value, Tensor):
+                value = value.clone()
+            if argument.kwarg_only:
+                named[argument.name] = value
+            else:
+                positional.append(value)
+        return tensors_of(self.function(*positional, **named))
+
+
+# Runs an operator with some of its inputs changed; returns what comes out.
+Rule = Callable[[Operator, Mapping[int, Tensor]], Sequence[Tensor]]
+
+
+@dataclass(slots=True, kw_only=True)
+class OperatorRecord:
+    """All operators of one run in order, and all tensors that they read or made.
+
+    ``leaves`` are the places of parameters and buffers by name, ``inputs`` and ``outputs`` those of
+    the module's inputs and outputs. ``from_inputs`` are the places of all that depends on inputs.
+    """
+
+    values: list[Tensor] = field(default_factory=list)
+    operators: list[Operator] = field(default_factory=list)
+    leaves: dict[str, int] = field(default_factory=dict)
+    inputs: tuple[int, ...] = ()
+    outputs: tuple[int, ...] = ()
+    from_inputs: set[int] = field(default_factory=set)
+    readers: dict[int, list[int]] = field(default_factory=dict)
+    maker: dict[int, Operator] = field(default_factory=dict)
+
+    def with_values(self, rule: Rule, start: Mapping[int, Tensor]) -> OperatorRecord:
+        """Return the same record with values that ``rule`` makes of those of ``start``.
+
+        Operators that depend on neither ``start`` nor the inputs keep theirs.
+        """
+        changed = {place: self.values[place] for place in self.inputs} | dict(start)
+        values = list(self.values)
+        for place, value in changed.items():
+            values[place] = value
+        for operator in self.operators:
+            if any(place in changed for place in operator.inputs):
+                for place, value in zip(operator.outputs, rule(operator, changed), strict=True):
+                    changed[place] = values[place] = value
+        return OperatorRecord(
+            values=values,
+            operators=self.operators,
+            leaves=self.leaves,
+            inputs=self.inputs,
+            outputs=self.outputs,
+            from_inputs=self.from_inputs,
+            readers=self.readers,
+            maker=self.maker,
+        )
+
+    def run_again(
+        self, changed: Mapping[int, Tensor], rule: Rule, start: Sequence[int] = ()
+    ) -> dict[int, Tensor]:
+        """Return, by place, every tensor that comes out otherwise than recorded.
+
+        Args:
+            changed: tensors in the place of those recorded.
+            rule: runs each operator that reads something changed.
+            start: operators that run in any case, by their place.
+        """
+        result = dict(changed)
+        waiting = [*start, *(reader for place in changed for reader in self.readers.get(place, ()))]
+        heapq.heapify(waiting)
+        done = -1
+        while waiting:
+            place = heapq.heappop(waiting)
+            if place == done:
+                continue
+            done = place
+            operator = self.operators[place]
+            for out, value in zip(operator.outputs, rule(operator, result), strict=True):
+                if not same(value, self.values[out]):
+                    result[out] = value
+                    for reader in self.readers.get(out, ()):
+                        heapq.heappush(waiting, reader)
+        return result
+
+    def plainly(self, operator: Operator, changed: Mapping[int, Tensor]) -> tuple[Tensor, ...]:
+        """Run ``operator`` as it is: the `Rule` of what would truly come out."""
+        return operator(lambda place: self.value(place, changed))
+
+    def value(self, place: int, changed: Mapping[int, Tensor]) -> Tensor:
+        """Return what stands at ``place``, changed or as recorded."""
+        return changed.get(place, self.values[place])
+
+    def recorded(self, operator: Operator) -> tuple[Tensor, ...]:
+        """Return what came out of ``operator``."""
+        return tuple(self.values[place] for place in operator.outputs)
+
+
+def refs(value: Any) -> Iterator[int]:
+    """Yield the places of all `Ref` in nested sequences, in order."""
+    if isinstance(value, Ref):
+        yield value.index
+    elif isinstance(value, (list, tuple)) or type(value).__name__ == "dict_values":
+        for each in value:
+            yield from refs(each)
+
+
+def same(one: Tensor, other: Tensor) -> bool:
+    """Tell whether two tensors hold the same values; not-a-number equals itself."""
+    return torch.equal(one, other) or not bool(moved(one, other).any())
+
+
+def moved(one: Tensor, other: Tensor) -> Tensor:
+    """Return which entries of two tensors of one shape differ; not-a-number equals itself."""
+    differ = one != other
+    if one.is_floating_point() or one.is_complex():
+        return differ & ~(one.isnan() & other.isnan())
+    return differ
+
+
+@torch.no_grad()
+def record_operators(module: nn.Module, inputs: tuple[Tensor, ...]) -> OperatorRecord:
+    """Run ``module`` once and write down all its operators; it is not changed.
+
+    Fused kernels (attention) are taken apart, so that every product of matrices is seen.
+
+    Raises:
+        RuntimeError: whatever the module or torch raises.
+    """
+
+    def run(*given: Tensor) -> tuple[Tensor, ...]:
+        return tensors_of(module(*given))
+
+    recorder = _Recorder(module, inputs)
+    with _unfused():
+        try:
+            with recorder:
+                out = torch.func.functionalize(run)(*inputs)
+        except RuntimeError:
+            # Functions with a backward pass of their own may not be made functional.
+            recorder = _Recorder(module, inputs)
+            with recorder:
+                out = run(*inputs)
+    return recorder.finished(out)
+
+
+@contextmanager
+def _unfused() -> Iterator[None]:
+    """Keep attention off its fused kernels."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with ExitStack() as stack:
+            stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+
+
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Adds every operator that the dispatcher meets to a record."""
+
+    def __init__(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._record = OperatorRecord()
+        # The tensors in `values` stay alive, so that an id means one tensor.
+        self._places: dict[int, int] = {}
+        # A parameter's `.data` passes no dispatcher: it is known by the memory it shares.
+        self._memory: dict[tuple[object, ...], int] = {}
+        for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+            self._record.leaves[name] = self._memory[_memory(tensor)] = self._add(tensor)
+        self._record.inputs = tuple(self._add(tensor) for tensor in inputs)
+        self._input_memory = {
+            _memory(t): p for t, p in zip(inputs, self._record.inputs, strict=True)
+        }
+        self._record.from_inputs.update(self._record.inputs)
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Return no: to wrap the mode, torch would import its whole compiler."""
+        return False
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: Any = (),
+        kwargs: Any = None,
+    ) -> Any:
+        bound = list(_bound(func._schema.arguments, args, kwargs or {}))
+        arguments = {argument.name: self._referred(given) for argument, given in bound}
+        for argument, given in bound:
+            if _is_written(argument) and isinstance(given, Tensor):
+                self._keep(given)
+        out = func(*args, **(kwargs or {}))
+        record = self._record
+        inputs = tuple(refs(arguments.values()))
+        outputs = tuple(self._add(tensor) for tensor in tensors_of(out))
+        operator = Operator(
+            place=len(record.operators), function=func, arguments=arguments, outputs=outputs
+        )
+        record.operators.append(operator)
+        record.maker.update(dict.fromkeys(outputs, operator))
+        for place in dict.fromkeys(inputs):
+            record.readers.setdefault(place, []).append(operator.place)
+        if any(place in record.from_inputs for place in inputs):
+            record.from_inputs.update(outputs)
+        return out
+
+    def finished(self, out: tuple[Tensor, ...]) -> OperatorRecord:
+        self._record.outputs = tuple(self._place(tensor) for tensor in out)
+        return self._record
+
+    def _keep(self, tensor: Tensor) -> None:
+        """Keep a copy of what will be written over; afterwards the tensor is another value.
+
+        Raises:
+            RuntimeError: if another tensor looks at the same memory, and would change with it.
+        """
+        place = self._place(tensor)
+        memory = tensor.untyped_storage().data_ptr()
+        if any(
+            each is not tensor and each.untyped_storage().data_ptr() == memory
+            for each in self._record.values
+        ):
+            raise RuntimeError("a part of a tensor is written in place, or one with other views")
+        self._record.values[place] = tensor.clone()
+
+    def _add(self, tensor: Tensor) -> int:
+        place = self._places[id(tensor)] = len(self._record.values)
+        self._record.values.append(tensor)
+        return place
+
+    def _place(self, tensor: Tensor) -> int:
+        known = self._places.get(id(tensor))
+        if known is None:
+            memory = _memory(tensor)
+            known = self._input_memory.get(memory, self._memory.get(memory))
+        return self._add(tensor) if known is None else known
+
+    def _referred(self, value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return Ref(self._place(value))
+        if isinstance(value, (list, tuple)):
+            return [self._referred(each) for each in value]
+        return value
+
+
+def _memory(tensor: Tensor) -> tuple[object, ...]:
+    return (tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
+
+
+def _is_written(argument: Any) -> bool:
+    return argument.alias_info is not None and argument.alias_info.is_write
+
+
+def _bound(schema: Any, args: Any, kwargs: Any) -> Iterator[tuple[Any, Any]]:
+    for index, argument in enumerate(schema):
+        if index < len(args):
+            yield argument, args[index]
+        else:
+            yield argument, kwargs.get(argument.name, argument.default_value)
+
+
+def _filled(value: Any, values: Callable[[int], Tensor]) -> Any:
+    if isinstance(value, Ref):
+        return values(value.index)
+    if isinstance(value, (list, tuple)):
+        return [_filled(each, values) for each in value]
+    return value
+
+
+def tensors_of(value: Any) -> tuple[Tensor, ...]:
+    """Return all tensors of nested sequences and mappings, in order."""
+    if isinstance(value, Tensor):
+        return (value,)
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        return tuple(tensor for each in value for tensor in tensors_of(each))
+    return ()
