@@ -23,7 +23,7 @@ from ray.cluster_utils import Cluster
 from growsearch.search.study.study import Study, StudyOptions
 from growsearch.trial.attempts import train_and_score
 from growsearch.trial.config import config_from_json
-from growsearch.trial.record import read_ledger
+from growsearch.trial.ledger_file import read_ledger
 from growsearch.trial.task import TrialTask
 
 EPOCHS = 4

@@ -14,7 +14,8 @@ import yaml
 
 from growsearch.errors import UsageError
 from growsearch.pareto import Bound, Direction, Front, Point, bounds_by_objective
-from growsearch.trial.record import Trial, read_ledger
+from growsearch.trial.ledger_file import read_ledger
+from growsearch.trial.record import Trial
 
 STUDY_FILE, LEDGER_FILE, REJECTED_FILE = "study.yaml", "trials.jsonl", "rejected.jsonl"
 

@@ -20,7 +20,7 @@ from growsearch.search.samplers.replay import candidate_of
 from growsearch.search.suggest import suggest_candidate
 from growsearch.search.trial_kinds import TrialKinds
 from growsearch.trial.config import config_from_json, trial_id, trial_seed
-from growsearch.trial.record import read_ledger
+from growsearch.trial.ledger_file import read_ledger
 
 FROZEN = Path(__file__).with_name("frozen")
 STUDY_SEED, CANDIDATES = 3, 30

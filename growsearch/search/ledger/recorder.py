@@ -10,7 +10,8 @@ from growsearch.files import append_line
 from growsearch.search.ledger.run_folder import RunFolder, Start
 from growsearch.trial.attempts import forget_attempts, kept_outcome
 from growsearch.trial.config import TrialConfig, trial_id
-from growsearch.trial.record import Trial, read_ledger
+from growsearch.trial.ledger_file import read_ledger
+from growsearch.trial.record import Trial
 
 
 class Recorder:

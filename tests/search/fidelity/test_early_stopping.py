@@ -23,7 +23,8 @@ from growsearch.search.study.study import Study, StudyOptions
 from growsearch.search.suggest import suggest_candidate
 from growsearch.training import EpochRecord
 from growsearch.trial.config import trial_id
-from growsearch.trial.record import Trial, read_ledger
+from growsearch.trial.ledger_file import read_ledger
+from growsearch.trial.record import Trial
 
 
 def _config(tiny: dict[str, Any], epochs: int = 9) -> StudyConfig:

@@ -14,8 +14,8 @@ from growsearch.report.markdown import render_markdown
 from growsearch.search.backends import serial as serial_backend
 from growsearch.search.study.study import Study
 from growsearch.trial.config import config_from_json, trial_id
+from growsearch.trial.ledger_file import read_ledger
 from growsearch.trial.network import Network
-from growsearch.trial.record import read_ledger
 
 
 def test_the_same_study_and_seed_give_the_same_front_file_bit_for_bit(

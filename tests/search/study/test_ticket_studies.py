@@ -17,7 +17,7 @@ from growsearch.search.suggest import suggest_candidate
 from growsearch.tickets import read_pretrained, read_ticket
 from growsearch.trial.config import RecipeChoice, TicketTrial, config_from_json
 from growsearch.trial.forecast import forecast
-from growsearch.trial.record import read_ledger
+from growsearch.trial.ledger_file import read_ledger
 from growsearch.trial.run import run_trial
 from growsearch.trial.shared_work import made_once
 from growsearch.trial.task import TrialTask
