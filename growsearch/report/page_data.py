@@ -16,7 +16,7 @@ from growsearch.report.device_choice import DeviceChoice, device_choices
 from growsearch.report.evaluations import read_evaluation
 from growsearch.report.progress import hypervolume_progress
 from growsearch.report.records import read_records
-from growsearch.report.run_data import Run, meets, read_history
+from growsearch.report.run_data import Run, read_history
 from growsearch.trial.record import Trial
 
 # What layers and histories may take of the page; the front's come first.
@@ -65,7 +65,9 @@ def _yaml(data: Mapping[str, Any]) -> str:
 
 def metric_names(run: Run) -> list[str]:
     """Return all metrics of finished trials: the objectives first, then in order of appearance."""
-    found = dict.fromkeys(name for trial in run.finished for name in trial.metrics)
+    # Most trials have the same metrics: each set of names is looked at once.
+    kinds = dict.fromkeys(tuple(trial.metrics) for trial in run.finished)
+    found = dict.fromkeys(name for kind in kinds for name in kind)
     return [*run.objectives, *(name for name in found if name not in run.objectives)]
 
 
@@ -86,16 +88,13 @@ def _metric(name: str, run: Run) -> dict[str, Any]:
 
 
 def _columns(run: Run) -> dict[str, Any]:
-    trials, constraints = run.finished, run.constraints
+    trials, compared = run.finished, {point.id for point in run.front().points}
     return {
         "id": [t.id for t in trials],
         "number": [t.number for t in trials],
         "kind": [t.kind for t in trials],
         "text": [describe_trial(t) for t in trials],
-        "feasible": [
-            all(name in t.metrics for name in run.objectives) and meets(t.metrics, constraints)
-            for t in trials
-        ],
+        "feasible": [t.id in compared for t in trials],
         "values": {name: [t.metrics.get(name) for t in trials] for name in metric_names(run)},
         "latency": {
             device: {
