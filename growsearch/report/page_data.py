@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -11,13 +10,14 @@ import yaml
 
 from growsearch.pareto import bounds_from_mapping
 from growsearch.pareto.quantities import COUNT, ENERGY, SHARE, TIME, quantity_of
+from growsearch.report.compact_json import compact_json
 from growsearch.report.describe import describe_trial, direction_of, latency_devices, title
 from growsearch.report.device_choice import DeviceChoice, device_choices
 from growsearch.report.evaluations import read_evaluation
 from growsearch.report.progress import hypervolume_progress
 from growsearch.report.records import read_records
 from growsearch.report.run_data import Run, read_history
-from growsearch.trial.record import Trial
+from growsearch.trial.record import Latency, Trial
 
 # What layers and histories may take of the page; the front's come first.
 DETAIL_BYTES = 3_000_000
@@ -97,20 +97,19 @@ def _columns(run: Run) -> dict[str, Any]:
         "feasible": [t.id in compared for t in trials],
         "values": {name: [t.metrics.get(name) for t in trials] for name in metric_names(run)},
         "latency": {
-            device: {
-                "method": [_of(t, device, "method") for t in trials],
-                "low": [_short(_of(t, device, "low_s")) for t in trials],
-                "high": [_short(_of(t, device, "high_s")) for t in trials],
-                "noise": [_short(_of(t, device, "noise")) for t in trials],
-            }
+            device: _latency_columns([t.latency.get(device) for t in trials])
             for device in latency_devices(trials)
         },
     }
 
 
-def _of(trial: Trial, device: str, name: str) -> Any:
-    entry = trial.latency.get(device)
-    return None if entry is None else getattr(entry, name)
+def _latency_columns(entries: Sequence[Latency | None]) -> dict[str, Any]:
+    return {
+        "method": [None if entry is None else entry.method for entry in entries],
+        "low": [None if entry is None else _short(entry.low_s) for entry in entries],
+        "high": [None if entry is None else _short(entry.high_s) for entry in entries],
+        "noise": [None if entry is None else _short(entry.noise) for entry in entries],
+    }
 
 
 def _short(value: float | None) -> float | None:
@@ -159,7 +158,7 @@ def _details(run: Run, front: Sequence[int], budget: int) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for trial in _front_first(run.finished, front):
         detail = _detail(run, trial)
-        budget -= len(json.dumps(detail, separators=(",", ":"))) + len(trial.id) + 4
+        budget -= len(compact_json(detail)) + len(trial.id) + 4
         if budget < 0:
             break
         found[trial.id] = detail

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from growsearch.errors import UsageError
+from growsearch.garbage import without_cycle_search
 from growsearch.trial.record import Trial
 
 
@@ -39,6 +40,7 @@ def read_ledger(path: Path) -> Ledger:
     return _parse(path, content.split(b"\n"))
 
 
+@without_cycle_search()
 def _parse(path: Path, lines: list[bytes]) -> Ledger:
     trials: dict[str, Trial] = {}
     notes: list[str] = []
