@@ -7,6 +7,7 @@ freed without the search.
 
 from __future__ import annotations
 
+import atexit
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,3 +23,8 @@ def without_cycle_search() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+def no_cycle_search_at_exit() -> None:
+    """Let the process end without the search, which Python else makes several times then."""
+    atexit.register(gc.freeze)

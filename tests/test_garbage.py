@@ -1,6 +1,8 @@
 """The search for cycles rests while records are made, and goes on after."""
 
 import gc
+import subprocess
+import sys
 
 import pytest
 
@@ -27,3 +29,13 @@ def test_who_has_turned_it_off_finds_it_off():
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_a_process_may_end_without_the_search():
+    code = (
+        "import atexit, gc; from growsearch.garbage import no_cycle_search_at_exit\n"
+        "atexit.register(lambda: print('at the end', gc.get_freeze_count() > 0))\n"
+        "no_cycle_search_at_exit(); print('before', gc.get_freeze_count())"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.splitlines() == ["before 0", "at the end True"]

@@ -16,7 +16,7 @@ from growsearch.report.device_choice import DeviceChoice, device_choices
 from growsearch.report.evaluations import read_evaluation
 from growsearch.report.progress import hypervolume_progress
 from growsearch.report.records import read_records
-from growsearch.report.run_data import Run, read_history
+from growsearch.report.run_data import Run, once_a_run, read_history
 from growsearch.trial.record import Latency, Trial
 
 # What layers and histories may take of the page; the front's come first.
@@ -63,6 +63,7 @@ def _yaml(data: Mapping[str, Any]) -> str:
     return yaml.safe_dump(dict(data), sort_keys=False, allow_unicode=True, width=80)
 
 
+@once_a_run
 def metric_names(run: Run) -> list[str]:
     """Return all metrics of finished trials: the objectives first, then in order of appearance."""
     # Most trials have the same metrics: each set of names is looked at once.
