@@ -23,7 +23,7 @@ from pydantic import (
     WrapSerializer,
 )
 
-from growsearch.plain_data import (
+from cost_models.plain_data import (
     Count,
     MistakeError,
     Number,
@@ -44,6 +44,11 @@ _METHODS: tuple[Method, ...] = get_args(Method)
 # Not written where there is nothing to say.
 _UNLESS_EMPTY = Field(exclude_if=operator.not_)
 _UNLESS_UNKNOWN = Field(exclude_if=lambda value: value is None)
+
+
+def _known(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave nulls out: what is null is not known, as what is missing."""
+    return {key: value for key, value in data.items() if value is not None}
 
 
 def _value_key(method: Method) -> str:
@@ -133,7 +138,7 @@ class Latency:
         Raises:
             ValueError: for a missing or malformed value; the message names it.
         """
-        return from_plain(LatencyEntry, data)
+        return from_plain(LatencyEntry, _known(data))
 
     def to_json(self) -> dict[str, Any]:
         """Return the ledger's form; what is not known is left out."""
@@ -166,7 +171,7 @@ class LayerRecord:
         Raises:
             ValueError: for a missing or malformed value; the message names it.
         """
-        return from_plain(cls, data)
+        return from_plain(cls, _known(data))
 
     def to_json(self) -> dict[str, Any]:
         """Return the ledger's form."""
@@ -238,7 +243,7 @@ class Trial:
             ValueError: for a missing or malformed value; the message names it.
         """
         try:
-            return from_plain(cls, data)
+            return from_plain(cls, _known(data))
         except MistakeError as mistake:
             raise ValueError(_say(mistake, data)) from mistake
 

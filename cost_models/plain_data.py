@@ -6,7 +6,6 @@ as a number. What was read is written again byte for byte.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
 from pydantic import GetPydanticSchema, TypeAdapter, ValidationError
@@ -15,17 +14,18 @@ from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_sc
 _T = TypeVar("_T")
 # A message shows so much of a value.
 _MAX_SHOWN = 60
-# By pydantic's name of a mistake. The value is not shown: it may be a whole network.
+MISSING, NO_OBJECT, NO_LIST = "is missing", "is not an object", "is not a list"
+# By pydantic's name of a mistake.
 _RULES = {
-    "missing": "is missing",
-    "dataclass_type": "is not an object",
-    "dict_type": "is not an object",
-    "tuple_type": "is not a list",
+    "dataclass_type": NO_OBJECT,
+    "dict_type": NO_OBJECT,
+    "tuple_type": NO_LIST,
+    "string_type": "is not text",
 }
-# With the value.
-_VALUE_RULES = {"string_type": "is not text"}
+# Told without the value, which may be a whole network.
+_WITHOUT_VALUE = (MISSING, NO_OBJECT, NO_LIST)
 _ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
-_MISSING_KEY = "missing_key"
+_MISSING_KEY, _RULE = "missing_key", "rule"
 _INTEGER = core_schema.int_schema(strict=True)
 _FLOAT = core_schema.float_schema(strict=True, allow_inf_nan=False)
 
@@ -33,29 +33,44 @@ _FLOAT = core_schema.float_schema(strict=True, allow_inf_nan=False)
 class MistakeError(ValueError):
     """A value that is missing or malformed: keys and places in lists lead to it along ``path``.
 
-    ``rule`` says what is wrong with it.
+    ``rule`` says what is wrong with it; ``value`` is None where it is missing.
     """
 
-    def __init__(self, path: tuple[str | int, ...], rule: str) -> None:
-        super().__init__(path, rule)
-        self.path, self.rule = path, rule
+    def __init__(self, path: tuple[str | int, ...], rule: str, value: Any = None) -> None:
+        super().__init__(path, rule, value)
+        self.path, self.rule, self.value = path, rule, value
 
     def __str__(self) -> str:
-        return f"{_dotted(self.path)} {self.rule}" if self.path else self.rule
+        key = f"{self.key} " if self.path else ""
+        if self.rule in _WITHOUT_VALUE:
+            return f"{key}{self.rule}"
+        value = repr(self.value)
+        shown = value if len(value) <= _MAX_SHOWN else f"{value[: _MAX_SHOWN - 3]}..."
+        return f"{key}= {shown} {self.rule}"
+
+    @property
+    def key(self) -> str:
+        """The path as one writes it: "layers[2].name"."""
+        steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in self.path)
+        return "".join(steps).removeprefix(".")
 
     def inside(self, depth: int) -> MistakeError:
         """Return the same for a reader who stands ``depth`` steps along the path."""
-        return MistakeError(self.path[depth:], self.rule)
+        return MistakeError(self.path[depth:], self.rule, self.value)
 
 
 def missing_key(key: str) -> PydanticCustomError:
     """Return what a validator raises that misses a key of the object it is given."""
-    return PydanticCustomError(_MISSING_KEY, "is missing", {"key": key})
+    return PydanticCustomError(_MISSING_KEY, MISSING, {"key": key})
 
 
-def _dotted(path: tuple[str | int, ...]) -> str:
-    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
-    return "".join(steps).removeprefix(".")
+def told_by(rule: str) -> GetPydanticSchema:
+    """Return what an annotation needs to have ``rule`` told of any value that does not fit it."""
+    return GetPydanticSchema(
+        lambda source, handler: core_schema.custom_error_schema(
+            handler(source), custom_error_type=_RULE, custom_error_message=rule
+        )
+    )
 
 
 def _whole(value: float) -> int:
@@ -67,7 +82,7 @@ def _whole(value: float) -> int:
 def _integer_or(other: CoreSchema, rule: str, integer: CoreSchema = _INTEGER) -> GetPydanticSchema:
     """Return the schema of an integer or else of ``other``; ``rule`` tells what a value is not."""
     schema = core_schema.union_schema(
-        [integer, other], custom_error_type="number", custom_error_message=rule
+        [integer, other], custom_error_type=_RULE, custom_error_message=rule
     )
     return GetPydanticSchema(lambda _source, _handler: schema)
 
@@ -100,13 +115,9 @@ def adapter_of(kind: type[_T]) -> TypeAdapter[_T]:
 def from_plain(kind: type[_T], data: Any) -> _T:
     """Return the ``kind`` that JSON ``data`` describes; keys that it does not know are left alone.
 
-    A null is what a missing key is: not known.
-
     Raises:
         MistakeError: for the first value that is missing or malformed.
     """
-    if isinstance(data, Mapping):
-        data = {key: value for key, value in data.items() if value is not None}
     try:
         return adapter_of(kind).validate_python(data)
     except ValidationError as error:
@@ -122,18 +133,12 @@ def to_plain(kind: type[_T], record: _T) -> dict[str, Any]:
 
 def _mistake(problem: ErrorDetails) -> MistakeError:
     path, kind = problem["loc"], problem["type"]
+    if kind == "missing":
+        return MistakeError(path, MISSING)
     if kind == _MISSING_KEY:
-        return MistakeError((*path, problem["ctx"]["key"]), problem["msg"])
-    if kind in _RULES:
-        return MistakeError(path, _RULES[kind])
-    value = repr(problem["input"])
-    shown = value if len(value) <= _MAX_SHOWN else f"{value[: _MAX_SHOWN - 3]}..."
-    return MistakeError(path, f"= {shown} {_value_rule(problem)}")
-
-
-def _value_rule(problem: ErrorDetails) -> str:
-    if problem["type"] == "literal_error":
+        return MistakeError((*path, problem["ctx"]["key"]), MISSING)
+    rule = _RULES.get(kind, problem["msg"].removeprefix("Value error, "))
+    if kind == "literal_error":
         valid = problem["ctx"]["expected"].replace("'", "").replace(" or ", ", ")
-        return f"is none of {valid}"
-    message = problem["msg"].removeprefix("Value error, ")
-    return _VALUE_RULES.get(problem["type"], message)
+        rule = f"is none of {valid}"
+    return MistakeError(path, rule, problem["input"])
