@@ -112,22 +112,29 @@ def adapter_of(kind: type[_T]) -> TypeAdapter[_T]:
     return _ADAPTERS[kind]
 
 
-def from_plain(kind: type[_T], data: Any) -> _T:
+def from_plain(kind: type[_T], data: Any, context: Any = None) -> _T:
     """Return the ``kind`` that JSON ``data`` describes; keys that it does not know are left alone.
+
+    ``context`` is what the annotations' own validators need to know.
 
     Raises:
         MistakeError: for the first value that is missing or malformed.
     """
     try:
-        return adapter_of(kind).validate_python(data)
+        return adapter_of(kind).validate_python(data, context=context)
     except ValidationError as error:
         raise _mistake(error.errors(include_url=False)[0]) from error
 
 
-def to_plain(kind: type[_T], record: _T) -> dict[str, Any]:
-    """Return JSON data from which `from_plain` makes an equal ``record``; keys keep their order."""
+def to_plain(kind: type[_T], record: _T, context: Any = None) -> dict[str, Any]:
+    """Return JSON data from which `from_plain` makes an equal ``record``; keys keep their order.
+
+    ``context`` is what the annotations' own serializers need to know.
+    """
     # What is no JSON, such as NaN, is refused by who writes it; here pydantic would only warn.
-    data: dict[str, Any] = adapter_of(kind).dump_python(record, warnings=False)
+    data: dict[str, Any] = adapter_of(kind).dump_python(
+        record, by_alias=True, context=context, warnings=False
+    )
     return data
 
 
