@@ -22,7 +22,7 @@ from ray.cluster_utils import Cluster
 
 from growsearch.kinds import DataChoice, candidate_from_json
 from growsearch.search.study.study import Study, StudyOptions
-from growsearch.trial.record import read_ledger
+from growsearch.trial.ledger_file import read_ledger
 from growsearch.trial.retries import train_and_score
 from growsearch.trial.task import TrialTask
 

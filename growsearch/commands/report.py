@@ -33,8 +33,10 @@ def report(
     ] = None,
 ) -> None:
     """Write the report of a run again: a page, texts, tables and pictures of the front."""
+    from growsearch.garbage import no_cycle_search_at_exit
     from growsearch.report import FORMATS, USUAL, write_report
 
+    no_cycle_search_at_exit()
     wanted = (*FORMATS, OPTUNA) if formats == ["all"] else tuple(formats or USUAL)
     for name in wanted:
         if name not in (*FORMATS, OPTUNA):

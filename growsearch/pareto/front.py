@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import moocore
@@ -18,6 +19,8 @@ from growsearch.pareto.preferences import Preference, ranking
 
 if TYPE_CHECKING:
     import pandas
+
+_Costs = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,9 +114,7 @@ class Front:
             point if isinstance(point, Point) else Point(id=str(index), values=dict(point))
             for index, point in enumerate(points)
         )
-        for point in named:
-            _check_values(point, directions)
-        costs = _costs(named, directions)
+        costs = _finite_costs(named, directions)
         keep = _nondominated(costs)
         members = [point for point, kept in zip(named, keep, strict=True) if kept]
         first, direction = next(iter(directions.items()))
@@ -210,6 +211,23 @@ def _check_directions(directions: Mapping[str, Direction]) -> None:
             raise UsageError(f"objectives: {name} = {direction!r}; use minimize or maximize")
 
 
+def _finite_costs(points: Sequence[Point], directions: Mapping[str, Direction]) -> _Costs:
+    """Return `_costs` of points that have a finite value of every objective.
+
+    Raises:
+        UsageError: naming the first that has not.
+    """
+    try:
+        costs = _costs(points, directions)
+    except (KeyError, TypeError):
+        costs = None
+    if costs is None or not np.isfinite(costs).all():
+        for point in points:
+            _check_values(point, directions)
+    assert costs is not None
+    return costs
+
+
 def _check_values(point: Point, directions: Mapping[str, Direction]) -> None:
     for name in directions:
         value = point.values.get(name)
@@ -217,14 +235,14 @@ def _check_values(point: Point, directions: Mapping[str, Direction]) -> None:
             raise UsageError(f"point {point.id}: {name} = {value} is not a finite number")
 
 
-def _costs(
-    points: Sequence[Point], directions: Mapping[str, Direction]
-) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    rows = [[_sign(d) * p.values[n] for n, d in directions.items()] for p in points]
-    return np.array(rows, dtype=np.float64).reshape(len(points), len(directions))
+def _costs(points: Sequence[Point], directions: Mapping[str, Direction]) -> _Costs:
+    """Return an array (points, objectives) of values to minimise."""
+    values = itemgetter(*directions)
+    found = np.array([values(point.values) for point in points], dtype=np.float64)
+    return found.reshape(len(points), len(directions)) * list(map(_sign, directions.values()))
 
 
-def _nondominated(costs: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> list[bool]:
+def _nondominated(costs: _Costs) -> list[bool]:
     if len(costs) == 0:
         return []
     if costs.shape[1] == 1:
@@ -298,7 +316,6 @@ def _fits(point: Point, bounds: Sequence[Bound], confidence: float | None) -> bo
 
 
 def _bounds(front: Front, constraints: Sequence[Bound] | Mapping[str, float]) -> tuple[Bound, ...]:
-    known = set.intersection(*(set(point.values) for point in front.points))
     if isinstance(constraints, Mapping):
         constraints = [
             Bound(
@@ -309,7 +326,8 @@ def _bounds(front: Front, constraints: Sequence[Bound] | Mapping[str, float]) ->
             for name, value in constraints.items()
         ]
     for bound in constraints:
-        if bound.objective not in known:
+        if not all(bound.objective in point.values for point in front.points):
+            known = set.intersection(*(set(point.values) for point in front.points))
             raise UsageError(
                 f"--{bound.sense}: no value {bound.objective!r} in this run; "
                 f"it has: {', '.join(sorted(known))}"

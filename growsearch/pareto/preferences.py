@@ -47,10 +47,9 @@ def ranking(
 
 
 def _signed(directions: Mapping[str, Direction], point: Point) -> tuple[float, ...]:
-    return tuple(
-        -point.values[name] if direction == "maximize" else point.values[name]
-        for name, direction in directions.items()
-    )
+    values = point.values
+    # A list first: there are ten thousand points, and a generator takes twice as long.
+    return tuple([-values[n] if way == "maximize" else values[n] for n, way in directions.items()])
 
 
 def _ends(

@@ -13,7 +13,7 @@ from growsearch.pareto import MEASURES
 EVALUATION_FILE = "evaluation.json"
 
 
-def read_evaluation(folder: Path) -> dict[str, Any] | None:
+def read_evaluation(folder: str | Path) -> dict[str, Any] | None:
     """Return a trial's evaluation, None if there is none.
 
     It has "data", "split", "examples", "conditions" and "metrics" (numbers by name).
@@ -24,7 +24,7 @@ def read_evaluation(folder: Path) -> dict[str, Any] | None:
     # Most of a run's trials have none: an exception for each would take a report's time.
     if not os.path.exists(f"{folder}/{EVALUATION_FILE}"):  # noqa: PTH110
         return None
-    path = folder / EVALUATION_FILE
+    path = Path(folder) / EVALUATION_FILE
     try:
         data: Any = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

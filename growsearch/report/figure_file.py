@@ -49,7 +49,8 @@ def _lay_out(figure: Figure) -> None:
     for mark in shown:
         mark.set_visible(False)
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    # Without any engine: with the one called "none", saving would lay the texts out once more.
+    figure.set_layout_engine(None)
     for mark in shown:
         mark.set_visible(True)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from growsearch.errors import UsageError
 from growsearch.files import write_bytes
+from growsearch.garbage import without_cycle_search
 from growsearch.report.csv_table import render_csv
 from growsearch.report.html_page import render_html
 from growsearch.report.json_export import render_json
@@ -47,6 +48,7 @@ FORMATS: dict[str, Format] = {
 USUAL = ("html", "md", "csv", "json", "png")
 
 
+@without_cycle_search()
 def write_report(run_folder: Path, formats: Collection[str] = USUAL) -> dict[str, Path]:
     """Write the report of a run into its folder, again if it is there, and return the paths.
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
-import json
 from importlib import resources
 from typing import Any
 
+from growsearch.report.compact_json import compact_json
 from growsearch.report.page_data import page_data
 from growsearch.report.run_data import Run
 
@@ -69,7 +69,7 @@ def render_html(run: Run) -> str:
 
 def embed_json(data: Any) -> str:
     """Return ``data`` as JSON that may stand inside a script element whatever it holds."""
-    text = json.dumps(data, allow_nan=False, separators=(",", ":"), default=str)
+    text = compact_json(data)
     for character, code in {"<": "003c", ">": "003e", "&": "0026"}.items():
         text = text.replace(character, f"\\u{code}")
     return text

@@ -106,7 +106,8 @@ def _checked(run: Run) -> list[str]:
 
 def _evaluations(run: Run) -> list[str]:
     """Show what `growsearch evaluate` found, where it was asked."""
-    found = {t.id: read_evaluation(run.folder / "trials" / t.id) for t in run.finished}
+    folder = f"{run.folder}/trials"
+    found = {t.id: read_evaluation(f"{folder}/{t.id}") for t in run.finished}
     there = {name: data for name, data in found.items() if data is not None}
     if not there:
         return []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from growsearch.kinds import KINDS
 from growsearch.pareto import Direction, Front
 from growsearch.pareto.quantities import SHARE, quantity_of
@@ -126,8 +128,9 @@ def _draw_kind(
     if not trials:
         return
     colour, marker, label = look
-    xs = [trial.metrics[cost[0]] / cost[1] for trial in trials]
-    ys = [trial.metrics[quality[0]] * quality[1] for trial in trials]
+    # As arrays: matplotlib looks at each number of a list by itself.
+    xs = np.array([trial.metrics[cost[0]] for trial in trials]) / cost[1]
+    ys = np.array([trial.metrics[quality[0]] for trial in trials]) * quality[1]
     panel.scatter(
         xs, ys, s=22, c=colour, marker=marker, alpha=0.75, linewidths=0.8, label=label, zorder=2
     )

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 from growsearch.pareto import Front, Point
-from growsearch.report.run_data import Run
+from growsearch.report.run_data import Run, once_a_run
 
 _MAX_STEPS = 200
 
@@ -27,8 +26,7 @@ class HypervolumeCurve:
     ideal: Mapping[str, float]
 
 
-# A report asks several times; the last runs are kept.
-@lru_cache(maxsize=2)
+@once_a_run
 def hypervolume_progress(run: Run) -> HypervolumeCurve:
     """Return the progress of ``run`` in at most 200 steps, in the order trials finished."""
     final = run.front()

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import yaml
 
 from growsearch.errors import UsageError
 from growsearch.pareto import Bound, Direction, Front, Point, bounds_by_objective
-from growsearch.trial.record import Trial, read_ledger
+from growsearch.trial.ledger_file import read_ledger
+from growsearch.trial.record import Trial
+
+_T = TypeVar("_T")
 
 STUDY_FILE, LEDGER_FILE, REJECTED_FILE = "study.yaml", "trials.jsonl", "rejected.jsonl"
 
@@ -80,6 +84,19 @@ class Run:
     @cached_property
     def _front(self) -> Front:
         return front_of_trials(self.trials, self.objectives, self.constraints)
+
+
+def once_a_run(compute: Callable[[Run], _T]) -> Callable[[Run], _T]:
+    """Keep what is computed of a run, since a report asks several times, as long as the run."""
+    found: WeakKeyDictionary[Run, _T] = WeakKeyDictionary()
+
+    @wraps(compute)
+    def kept(run: Run) -> _T:
+        if run not in found:
+            found[run] = compute(run)
+        return found[run]
+
+    return kept
 
 
 def front_of_trials(

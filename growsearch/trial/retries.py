@@ -7,7 +7,6 @@ line. Whoever takes the trial up again goes on from there. Both files leave once
 from __future__ import annotations
 
 import contextlib
-import json
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -65,8 +64,8 @@ def keep_outcome(folder: Path, trial: Trial) -> None:
 def kept_outcome(folder: Path) -> Trial | None:
     """Return the outcome that was written down and reached no ledger; a damaged one counts not."""
     try:
-        return Trial.from_json(json.loads((folder / _OUTCOME).read_text()))
-    except (OSError, ValueError, TypeError, AttributeError):
+        return Trial.from_line((folder / _OUTCOME).read_bytes())
+    except (OSError, ValueError):
         return None
 
 

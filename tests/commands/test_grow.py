@@ -18,7 +18,7 @@ from growsearch.errors import UsageError
 from growsearch.export import read_weights
 from growsearch.kinds import GrowthBound, GrowthCandidate, Network, RecipeChoice
 from growsearch.training import plain
-from growsearch.trial.record import read_ledger
+from growsearch.trial.ledger_file import read_ledger
 
 ARGUMENTS = [
     "grow",

@@ -24,7 +24,7 @@ from growsearch.kinds import (
     trial_seed,
 )
 from growsearch.search.samplers.replay import candidate_of
-from growsearch.trial.record import read_ledger
+from growsearch.trial.ledger_file import read_ledger
 
 FROZEN = Path(__file__).with_name("frozen")
 STUDY_SEED, CANDIDATES = 3, 30

@@ -9,7 +9,8 @@ from typing import Any
 from growsearch.files import append_line
 from growsearch.kinds import CandidateConfig, trial_id
 from growsearch.search.ledger.run_folder import RunFolder, Start
-from growsearch.trial.record import Trial, read_ledger
+from growsearch.trial.ledger_file import read_ledger
+from growsearch.trial.record import Trial
 from growsearch.trial.retries import forget_attempts, kept_outcome
 
 

@@ -22,7 +22,8 @@ from growsearch.search.fidelity.early_stopping import (
 from growsearch.search.samplers.history import create_study, tell, warm_start
 from growsearch.search.study.study import Study, StudyOptions
 from growsearch.training import EpochRecord
-from growsearch.trial.record import Trial, read_ledger
+from growsearch.trial.ledger_file import read_ledger
+from growsearch.trial.record import Trial
 
 
 def _config(tiny: dict[str, Any], epochs: int = 9) -> StudyConfig:

@@ -15,7 +15,8 @@ from growsearch.errors import UsageError
 from growsearch.report import write_report
 from growsearch.search.study import front_measurement as front_check
 from growsearch.search.study.study import Study
-from growsearch.trial.record import Latency, read_ledger
+from growsearch.trial.ledger_file import read_ledger
+from growsearch.trial.record import Latency
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from growsearch.report import read_run
 from growsearch.report.markdown import render_markdown
 from growsearch.search.backends import serial as serial_backend
 from growsearch.search.study.study import Study
-from growsearch.trial.record import read_ledger
+from growsearch.trial.ledger_file import read_ledger
 
 
 def test_the_same_study_and_seed_give_the_same_front_file_bit_for_bit(

@@ -24,7 +24,7 @@ from growsearch.search.config.file import parse_study
 from growsearch.search.samplers.replay import params_of
 from growsearch.search.study.study import Study
 from growsearch.tickets import read_pretrained, read_ticket
-from growsearch.trial.record import read_ledger
+from growsearch.trial.ledger_file import read_ledger
 from growsearch.trial.run import run_trial
 from growsearch.trial.task import TrialTask
 
