@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from growsearch.pareto import MEASURES, Direction, format_quantity
+from growsearch.shown_text import shown
 from growsearch.trial.record import Latency, Trial
 
 _TITLES = {
@@ -23,6 +24,10 @@ _TITLES = {
 
 def describe_trial(trial: Trial) -> str:
     """Return what made the network, such as "sparse_wide 83 % erk rigl" or "grown 31 %"."""
+    return shown(_described(trial))
+
+
+def _described(trial: Trial) -> str:
     config = trial.config
     if trial.kind == "growth":
         return f"grown {_budget(config.get('budget'))}".rstrip()
@@ -47,7 +52,9 @@ def _ticket(config: Mapping[str, Any]) -> str:
         words.append(str(config.get("granularity")))
     parts = [" ".join(words)]
     if config.get("robustness") != "natural":
-        parts.append(f"{config.get('robustness')} {config.get('epsilon'):.2g}")
+        epsilon = config.get("epsilon")
+        strength = f" {epsilon:.2g}" if isinstance(epsilon, int | float) else ""
+        parts.append(f"{config.get('robustness')}{strength}")
     if config.get("mode") != "finetune":
         parts.append(str(config.get("mode")))
     return ", ".join(parts)
@@ -71,6 +78,10 @@ def _one_budget(value: Any, name: str) -> str:
 
 def title(metric: str) -> str:
     """Return a metric's name for people; units are with the values."""
+    return shown(_titled(metric))
+
+
+def _titled(metric: str) -> str:
     name, _, device = metric.partition("[")
     if device:
         return f"{name.capitalize()} on {device.rstrip(']')}"
@@ -133,4 +144,4 @@ def describe_method(latency: Latency) -> str:
     if latency.note:
         words.append(latency.note)
     words += filter(None, [describe_check(latency)])
-    return ", ".join(words)
+    return shown(", ".join(words))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from growsearch.errors import UsageError
+from growsearch.reading import parse_json, read_limited, reason
+from growsearch.shown_text import shown, shown_data
 
 Status = Literal["finished", "failed", "stopped"]
 Method = Literal["measured", "analytic", "fitted"]
@@ -20,6 +21,11 @@ METHODS: tuple[Method, ...] = ("measured", "analytic", "fitted")
 
 # The 95 % quantile of the standard normal distribution: 90 % lie between minus this and this.
 _NINETIETH = 1.6448536269514722
+# No measure of a network lies beyond it, and the volume of ten measures stays in a float's range.
+MOST_VALUE = 1e30
+_MOST_NUMBER = 2**63
+_MOST_BYTES = 16 * 2**30
+_HALF_CHARACTER = re.compile(r"\\ud[89a-f]")
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
@@ -87,6 +93,7 @@ class Latency:
         value = _number(data, key)
         if value is None:
             raise ValueError(f"{key} is missing")
+        _check_interval(data, key, value)
         return cls(
             method=method,
             value_s=value,
@@ -137,9 +144,9 @@ class LayerRecord:
             ValueError: for a missing or malformed value; the message names it.
         """
         return cls(
-            name=str(data.get("name", "")),
-            kind=str(data.get("kind", "")),
-            output_shape=tuple(map(int, data.get("output_shape", ()))),
+            name=_text(data, "name") or "",
+            kind=_text(data, "kind") or "",
+            output_shape=_sizes(data),
             dense_macs=_required_integer(data, "dense_macs"),
             effective_macs=_required_integer(data, "effective_macs"),
             parameters=_required_integer(data, "parameters"),
@@ -231,13 +238,16 @@ class Trial:
         if data["status"] not in STATUSES:
             raise ValueError(f"status = {data['status']!r} is none of {', '.join(STATUSES)}")
         metrics = _mapping(data, "metrics")
+        number, seed = _required_integer(data, "number"), _integer(data, "seed") or 0
+        if number < 0 or seed < 0:
+            raise ValueError(f"number = {number} or seed = {seed} is below 0")
         return cls(
             id=_checked_id(data["id"]),
-            number=_required_integer(data, "number"),
-            kind=str(data["kind"]),
+            number=number,
+            kind=_text(data, "kind") or "",
             status=data["status"],
             config=_mapping(data, "config"),
-            seed=_integer(data, "seed") or 0,
+            seed=seed,
             metrics={name: _finite(metrics, name) for name in metrics},
             latency=_latencies(_mapping(data, "latency")),
             network=_mapping(data, "network") or None,
@@ -274,7 +284,12 @@ class Trial:
         Raises:
             ValueError: if a number is not finite; a ledger holds none.
         """
-        return json.dumps(self.to_json(), allow_nan=False, separators=(",", ":"))
+        data = self.to_json()
+        line = json.dumps(data, allow_nan=False, separators=(",", ":"))
+        if not _HALF_CHARACTER.search(line):
+            return line
+        # Such as of a file's name in another encoding, in an error's message: no reader takes it.
+        return json.dumps(shown_data(data), allow_nan=False, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -301,9 +316,12 @@ def read_ledger(path: Path) -> Ledger:
     if not path.exists():
         return Ledger(trials=())
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
+        content = read_limited(path, _MOST_BYTES)
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"cannot read {shown(str(path))}: {reason(error)}; restore the file, or start anew "
+            "with --fresh"
+        ) from error
     return _parse(path, content.split(b"\n"))
 
 
@@ -313,16 +331,18 @@ def _parse(path: Path, lines: list[bytes]) -> Ledger:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        place = f"{path}:{number}"
+        place = f"{shown(str(path))}:{number}"
         try:
             trial = Trial.from_json(_object(line))
-        except (ValueError, TypeError, AttributeError) as error:
+        except MemoryError:
+            raise
+        except Exception as error:
             if number == len(lines) or _cut_short(line):
                 notes.append(f"{place}: a line cut short by a crash was ignored")
                 continue
             raise UsageError(
-                f"{place}: not a trial ({error}). Remove this line (the trial is then run again "
-                "when the search resumes) or restore the file."
+                f"{place}: not a trial ({reason(error)}). Remove this line (the trial is then run "
+                "again when the search resumes) or restore the file."
             ) from error
         if trial.id in trials and not trial.checked:
             notes.append(f"{place}: trial {trial.id} comes again; the later entry counts")
@@ -354,17 +374,10 @@ def _cut_short(line: bytes) -> bool:
 
 
 def _object(line: bytes) -> Mapping[str, Any]:
-    data = _DECODER.decode(line.decode())
+    data = parse_json(line)
     if not isinstance(data, dict):
         raise ValueError("a line holds one JSON object")
     return data
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not a finite number")
-
-
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def _mapping(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -378,17 +391,17 @@ def _mapping(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 def _text(data: Mapping[str, Any], key: str) -> str | None:
     value = data.get(key)
-    return None if value is None else str(value)
+    if value is None or isinstance(value, str):
+        return value
+    raise ValueError(f"{key} = {repr(value)[:60]} is no text")
 
 
 def _finite(data: Mapping[str, Any], key: str) -> float:
     value = data[key]
-    # What a ledger holds by the hundred thousand comes first.
-    if type(value) is int:
-        return value
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ValueError(f"{key} = {value!r} is not a finite number")
-    return value
+    # What a ledger holds by the hundred thousand comes first; NaN is inside no bounds.
+    if type(value) in (int, float) and -MOST_VALUE <= value <= MOST_VALUE:
+        return value  # type: ignore[no-any-return]
+    raise ValueError(f"{key} = {repr(value)[:60]} is not a finite number up to {MOST_VALUE:g}")
 
 
 def _number(data: Mapping[str, Any], key: str) -> float | None:
@@ -396,7 +409,27 @@ def _number(data: Mapping[str, Any], key: str) -> float | None:
 
 
 def _integer(data: Mapping[str, Any], key: str) -> int | None:
-    return None if data.get(key) is None else int(_finite(data, key))
+    return None if data.get(key) is None else _required_integer(data, key)
+
+
+def _sizes(data: Mapping[str, Any]) -> tuple[int, ...]:
+    sizes = data.get("output_shape", ())
+    if not all(type(size) is int and 0 <= size < _MOST_NUMBER for size in sizes):
+        raise ValueError(f"output_shape = {str(sizes)[:60]} is no list of sizes")
+    return tuple(sizes)
+
+
+def _check_interval(data: Mapping[str, Any], key: str, value: float) -> None:
+    """Refuse a latency that is none, or an interval that is none."""
+    if value <= 0:
+        raise ValueError(f"{key} = {value} is not above 0")
+    low, high = _number(data, "low_s"), _number(data, "high_s")
+    if low is not None and high is not None and not 0 <= low <= high:
+        raise ValueError(f"low_s = {low} and high_s = {high} are no interval")
+    for name in ("noise", "processor_s"):
+        found = _number(data, name)
+        if found is not None and (found < 0 or (found == 0 and name == "processor_s")):
+            raise ValueError(f"{name} = {found} is too small")
 
 
 def _shares(value: Any) -> dict[str, float]:
@@ -414,11 +447,14 @@ def _shares(value: Any) -> dict[str, float]:
 
 def _required_integer(data: Mapping[str, Any], key: str) -> int:
     value = data.get(key)
-    if type(value) is int:
+    if type(value) is int and -_MOST_NUMBER < value < _MOST_NUMBER:
         return value
     if key not in data:
         raise ValueError(f"{key} is missing")
-    return int(_finite(data, key))
+    found = _finite(data, key)
+    if found != int(found):
+        raise ValueError(f"{key} = {found} is not a whole number")
+    return int(found)
 
 
 def _checked_id(value: Any) -> str:

@@ -16,11 +16,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TextIO
 
-import yaml
-
 from growsearch import __version__
 from growsearch.errors import GrowsearchError, UsageError
 from growsearch.files import append_line, storage_error, write_text
+from growsearch.reading import write_yaml
 from growsearch.search.config.file import PROVENANCE, load_study
 from growsearch.search.config.study import StudyConfig
 from growsearch.trial.config import TrialConfig, config_from_json
@@ -97,7 +96,7 @@ class RunFolder:
         self.check_space()
         if not resumed:
             content = {**study.to_plain(), PROVENANCE: provenance()}
-            write_text(self.study, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+            write_text(self.study, write_yaml(content))
         return resumed
 
     def trial(self, name: str) -> Path:
