@@ -18,6 +18,7 @@ from growsearch.commands import grow as grow_command
 from growsearch.commands import profile as profile_command
 from growsearch.commands import submit as submit_command
 from growsearch.commands.examples import examples
+from growsearch.commands.last_boundary import DEBUG, run_to_exit
 from growsearch.errors import GrowsearchError, UsageError
 
 if TYPE_CHECKING:
@@ -64,15 +65,14 @@ def search(
     ] = None,
 ) -> None:
     """Search for the best networks; an existing run resumes. Ends with a Pareto report."""
-    from rich.console import Console
-
+    from growsearch.commands.terminal import Terminal
     from growsearch.search.config.file import load_study
     from growsearch.search.ledger.run_folder import fresh_folder
     from growsearch.search.study.study import Study, StudyOptions
 
     config = _override(load_study(study), backend, trials)
     folder = out or Path("runs") / config.name
-    console = Console(highlight=False)
+    console = Terminal()
     run = Study(config, fresh_folder(folder) if fresh else folder)
     options = StudyOptions(
         retry_failed=retry_failed,
@@ -208,6 +208,7 @@ def report(
     ] = None,
 ) -> None:
     """Write the report of a run again: a page, texts, tables and pictures of the front."""
+    from growsearch.commands.terminal import say
     from growsearch.report import FORMATS, USUAL, write_report
 
     wanted = (*FORMATS, OPTUNA) if formats == ["all"] else tuple(formats or USUAL)
@@ -216,13 +217,14 @@ def report(
             valid = ", ".join((*FORMATS, OPTUNA))
             raise UsageError(f"--format: unknown {name!r}; valid: {valid}, or all")
     for path in write_report(run, tuple(f for f in wanted if f != OPTUNA)).values():
-        typer.echo(path)
+        say(path)
     if OPTUNA in wanted:
         from growsearch.search.samplers.optuna_storage import write_optuna_storage
 
         _find_code(code)
         path = write_optuna_storage(run)
-        typer.echo(f"{path}\nOpen it with: optuna-dashboard {path}")
+        say(path)
+        say(f"Open it with: optuna-dashboard {path}")
 
 
 @app.command(
@@ -270,6 +272,7 @@ def select(
     ] = False,
 ) -> None:
     """Choose the best network inside a budget and export it, proven equal."""
+    from growsearch.commands.terminal import say
     from growsearch.pareto import parse_bound, parse_share, parse_weight
     from growsearch.pareto import select as choose
     from growsearch.report import choice_lines, read_run
@@ -288,7 +291,7 @@ def select(
     )
     written = (*(most or []), *(least or []))
     for line in choice_lines(choice, front, found.trials, written):
-        typer.echo(line)
+        say(line)
     if choice.chosen is None:
         raise typer.Exit(1)
     _export(run, choice.chosen.id, out, onnx)
@@ -303,27 +306,29 @@ def _find_code(folder: Path | None) -> None:
 
 def _export(run: Path, name: str, out: Path | None, onnx: bool) -> None:
     from growsearch.commands.export_lines import export_lines
+    from growsearch.commands.terminal import say
     from growsearch.commands.trial_card import trial_card
     from growsearch.export import export_network, normal_inputs, token_inputs, write_card
     from growsearch.report import read_run
-    from growsearch.trial.network import Network
+    from growsearch.trial.network import Network, build_network
 
     found = read_run(run)
     trial = found.trial(name)
-    assert trial.network is not None
+    if trial.network is None:
+        raise UsageError(f"trial {name} of {run} has no network in the ledger; run it again")
     network = Network.from_json(trial.network)
     result = export_network(
         trial.network,
         run / "trials" / name / "weights.safetensors",
         out or run / "export" / name,
-        lambda data: Network.from_json(data).build(),
+        build_network,
         draw_inputs=token_inputs(network.num_classes) if network.reads_words else normal_inputs,
         onnx=onnx,
     )
     write_card(trial_card(found, trial, result.output_shape, words=network.reads_words), result)
     typer.echo()
     for line in export_lines(result):
-        typer.echo(line)
+        say(line)
 
 
 _LISTS = "spaces, devices, transforms, distributions, updaters, tickets, datasets, samplers"
@@ -398,15 +403,9 @@ def _options(
     ] = False,
 ) -> None:
     if debug:
-        os.environ["GROWSEARCH_DEBUG"] = "1"
+        os.environ[DEBUG] = "1"
 
 
 def main() -> None:
-    """Run the command line; a known problem is one message and an exit code, no traceback."""
-    try:
-        app()
-    except GrowsearchError as error:
-        if os.environ.get("GROWSEARCH_DEBUG"):
-            raise
-        print(f"Error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    """Run the command line; a problem is one line and an exit code, no traceback."""
+    run_to_exit(app)

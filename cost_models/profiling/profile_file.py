@@ -1,6 +1,9 @@
 """How is a profile kept in a file? As versioned JSON with the timings themselves, no pickle."""
 
 import json
+import math
+import os
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +22,8 @@ from cost_models.profiling.records import (
 
 FORMAT = "growsearch latency profile"
 VERSION = 1
+_MOST_BYTES = 256 * 2**20
+_MOST_DIGITS = 20
 _REMEDY = "profile the device again: growsearch profile"
 
 
@@ -30,14 +35,36 @@ def load_profile(path: str | Path) -> LatencyProfile:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        text = _text(path)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ProfileError(f"cannot read profile {path}: {reason}; {_REMEDY} -o {path}") from error
     try:
         return LatencyProfile(record_from_json(text))
     except ProfileError as error:
         raise ProfileError(f"{path}: {error}") from error
+    except MemoryError:
+        raise
+    except Exception as error:
+        # Timings of the right form that no model can be fitted to.
+        raise ProfileError(
+            f"{path}: its timings fit no model ({type(error).__name__}: {str(error)[:200]}); "
+            f"{_REMEDY} -o {path}"
+        ) from error
+
+
+def _text(path: Path) -> str:
+    """Return a profile's text; pipes and devices would never end, and no profile is so large."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("it is no file")
+        content = file.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise ValueError(f"it is larger than {_MOST_BYTES // 2**20} MiB")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError("it is not text") from error
 
 
 def profile_to_json(profile: LatencyProfile) -> str:
@@ -91,8 +118,8 @@ def record_from_json(text: str) -> ProfileRecord:
         ProfileError: the text is no profile, or of another version; names the key and the rule.
     """
     try:
-        data = json.loads(text)
-    except ValueError as error:
+        data = _DECODER.decode(text)
+    except (ValueError, RecursionError) as error:
         raise ProfileError(f"not JSON ({error}); {_REMEDY}") from error
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise ProfileError(f'not a profile: key "format" must be "{FORMAT}"; {_REMEDY}')
@@ -233,6 +260,26 @@ def _entry(table: Sequence[Operator], index: Any, where: str) -> Operator:
     if type(index) is not int or not 0 <= index < len(table):
         raise _wrong(f"{where}: operator", index, f"must be an index below {len(table)}")
     return table[index]
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:40]} is too large a number")
+    return number
+
+
+def _whole(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise ValueError(f"a number of {len(text)} digits is too large")
+    return int(text)
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no finite number")
+
+
+_DECODER = json.JSONDecoder(parse_float=_finite, parse_int=_whole, parse_constant=_no_number)
 
 
 def _wrong(name: str, value: Any, rule: str) -> ProfileError:

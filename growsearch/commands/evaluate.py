@@ -46,6 +46,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Take measures beyond accuracy of a trial's network, and keep them in its folder."""
+    from growsearch.commands.terminal import say
     from growsearch.report import read_run
     from search_spaces.user_code import add_code_folder
 
@@ -59,7 +60,7 @@ def evaluate(
         typer.echo(json.dumps(data, indent=2))
         return
     _show(data)
-    typer.echo(f"Written to {run / 'trials' / found.id / _file()}")
+    say(f"Written to {run / 'trials' / found.id / _file()}")
 
 
 def evaluation(
@@ -83,7 +84,7 @@ def evaluation(
     from growsearch.files import write_json
     from growsearch.report.evaluations import read_evaluation
     from growsearch.search.config.file import load_study
-    from growsearch.trial.network import Network
+    from growsearch.trial.network import build_network
 
     study, folder = load_study(run / "study.yaml", run=True), run / "trials" / trial.id
     where = data_dir or study.data_dir
@@ -95,7 +96,7 @@ def evaluation(
         options = options.model_copy(update={"ood_auroc": changed})
     quality = options.quality(_names(metrics, examples))
     quality.check(dataset, where)
-    model = load_trained(folder, lambda data: Network.from_json(data).build())
+    model = load_trained(folder, build_network)
     values = quality.take(model, examples, dataset, where)
     content = {
         "data": dataset.name,
@@ -154,9 +155,9 @@ def _file() -> str:
 
 
 def _show(data: Mapping[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
+    from growsearch.commands.terminal import Terminal
     from growsearch.pareto import MEASURES, format_quantity
 
     table = Table(title=f"{data['examples']:,} {data['split']} examples of {data['data']}")
@@ -167,4 +168,4 @@ def _show(data: Mapping[str, Any]) -> None:
     for name, value in data["metrics"].items():
         better = "higher" if MEASURES[name].direction == "maximize" else "lower"
         table.add_row(name, MEASURES[name].title, format_quantity(value, name), better)
-    Console(width=80).print(table)
+    Terminal(width=80).print(table)

@@ -77,12 +77,11 @@ def profile(
     The profile predicts latencies in a search (study key "profiles") and for machines that are not
     at hand. Stopped, the same command goes on with what was timed.
     """
-    from rich.console import Console
-
     from cost_models import DEVICES, CostModelError
     from cost_models.profiling.building import ProfilePlan, times_operators
     from growsearch.commands.devices import noise_line
     from growsearch.commands.profile_networks import SpaceNetworks
+    from growsearch.commands.terminal import Terminal
 
     source = SpaceNetworks.named(
         space,
@@ -106,7 +105,7 @@ def profile(
             seed=seed,
             minutes=minutes,
         )
-        console = Console(highlight=False)
+        console = Terminal()
         console.print(noise_line(threads=threads), soft_wrap=True, markup=False)
         found = _measured(plan, source, out, console)
     except CostModelError as error:
@@ -177,7 +176,8 @@ def _resumed(run: ProfileRun, partial: Path) -> bool:
     try:
         state = json.loads(partial.read_text(encoding="utf-8"))
         return run.resume(state)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except Exception:
+        # A partial file of another version, or damaged: nothing in it is worth a message.
         return False
 
 

@@ -6,7 +6,7 @@ from growsearch.comparison.comparison import Comparison, Group, RunFigures
 from growsearch.comparison.statistics import Interval, Test
 from growsearch.pareto import format_quantity
 from growsearch.report.describe import title
-from growsearch.report.markdown_table import markdown_table
+from growsearch.report.markdown_table import markdown_table, safe
 
 _EXPLAINED = (
     "Hypervolume is the share of the common box, between the best and the worst value of every "
@@ -49,7 +49,8 @@ def render_markdown(comparison: Comparison) -> str:
             ],
         ),
         "\n".join(
-            f"- {line}" for line in (*map(_test_line, comparison.tests), *_untested(comparison))
+            f"- {safe(line)}"
+            for line in (*map(_test_line, comparison.tests), *_untested(comparison))
         ),
         "## Runs",
         markdown_table(

@@ -6,11 +6,11 @@ from growsearch.export.network_export import (
     ExportError,
     ExportResult,
     export_network,
-    load_trained,
     normal_inputs,
     token_inputs,
 )
 from growsearch.export.sparse_weights import read_weights
+from growsearch.export.trained import load_trained
 
 __all__ = [
     "CardFacts",

@@ -1,16 +1,14 @@
-"""How is an exported network loaded again: with torch alone, or to be trained on?"""
+"""Loader of an exported network: with torch alone, or to be trained on."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from torch import nn
 
-from growsearch.errors import UsageError
-from growsearch.export.sparse_weights import read_weights
-from growsearch.trial.network import Network
+from growsearch.export.trained import load_trained
+from growsearch.trial.network import build_network
 
 
 def load_network(folder: Path | str) -> nn.Module:
@@ -19,17 +17,7 @@ def load_network(folder: Path | str) -> nn.Module:
     Raises:
         UsageError: if a file is missing, cannot be read or is of another network.
     """
-    folder = Path(folder)
-    try:
-        network = json.loads((folder / "architecture.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{folder / 'architecture.json'} cannot be read ({error})") from error
-    module = Network.from_json(network).build()
-    try:
-        module.load_state_dict(read_weights(folder / "weights.safetensors"))
-    except RuntimeError as error:
-        raise UsageError(f"{folder}: weights of another network: {error}") from error
-    return module.eval()
+    return load_trained(Path(folder), build_network)
 
 
 def loader_script(input_shape: Sequence[int], *, tokens: bool = False) -> str:

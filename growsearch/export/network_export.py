@@ -23,17 +23,11 @@ from growsearch.export.sparse_weights import (
     save,
     without_negative_zeros,
 )
+from growsearch.export.trained import ARCHITECTURE_FILE, WEIGHTS_FILE, Build, with_weights
 from growsearch.files import write_bytes
 
-ARCHITECTURE_FILE, WEIGHTS_FILE, PROGRAM_FILE, ONNX_FILE, LOADER_FILE = (
-    "architecture.json",
-    "weights.safetensors",
-    "program.pt2",
-    "model.onnx",
-    "load.py",
-)
+PROGRAM_FILE, ONNX_FILE, LOADER_FILE = "program.pt2", "model.onnx", "load.py"
 
-Build = Callable[[Mapping[str, Any]], nn.Module]
 DrawInputs = Callable[[tuple[int, ...], torch.Generator], Tensor]
 
 # Batches of one and of sizes that were not traced: the program's batch dimension is dynamic.
@@ -119,7 +113,7 @@ def export_network(
     """
     shape = _input_shape(network)
     state = without_negative_zeros(read_weights(weights))
-    module = _load(build(network), state, weights)
+    module = with_weights(build, network, state, weights)
     generator = torch.Generator().manual_seed(_SEED)
 
     def draw(batch: int) -> Tensor:
@@ -154,28 +148,6 @@ def export_network(
     )
 
 
-def load_trained(folder: Path, build: Build) -> nn.Module:
-    """Return the network that a trial left in ``folder``, in evaluation mode.
-
-    Args:
-        folder: holds architecture.json and weights.safetensors.
-        build: makes the module, weights free to choose, from what architecture.json holds.
-
-    Raises:
-        UsageError: if a file is missing, not readable, or of another network.
-    """
-    path, weights = folder / ARCHITECTURE_FILE, folder / WEIGHTS_FILE
-    try:
-        network = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UsageError(f"{path} is missing; run the trial again to get its network") from error
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read ({error}); run the trial again") from error
-    if not isinstance(network, dict):
-        raise UsageError(f"{path} holds no network; run the trial again")
-    return _load(build(network), read_weights(weights), weights)
-
-
 @torch.no_grad()
 def _output_shape(module: nn.Module, example: Tensor) -> tuple[int, ...]:
     return tuple(module(example).shape[1:])
@@ -186,15 +158,6 @@ def _input_shape(network: Mapping[str, Any]) -> tuple[int, ...]:
     if not isinstance(shape, (list, tuple)) or not all(isinstance(n, int) and n > 0 for n in shape):
         raise UsageError(f"architecture: input_shape = {shape!r} is no list of sizes")
     return tuple(shape)
-
-
-def _load(module: nn.Module, state: Mapping[str, Tensor], source: Path) -> nn.Module:
-    try:
-        module.load_state_dict(state)
-    except RuntimeError as error:
-        first = " ".join(str(error).split())[:300]
-        raise UsageError(f"{source} holds the weights of another network: {first}") from error
-    return module.eval()
 
 
 def _export_program(module: nn.Module, example: Tensor) -> bytes:
@@ -214,7 +177,7 @@ def _prove(
     """Read everything back, run it, and return the largest difference of each program's outputs."""
     network = json.loads((folder / ARCHITECTURE_FILE).read_text(encoding="utf-8"))
     state = read_weights(folder / WEIGHTS_FILE)
-    rebuilt = _load(build(network), state, folder / WEIGHTS_FILE)
+    rebuilt = with_weights(build, network, state, folder / WEIGHTS_FILE)
     # Loading a program runs code that it holds; this one was written by us a moment ago.
     programs: dict[str, Callable[[Tensor], Tensor]] = {
         PROGRAM_FILE: torch.export.load(folder / PROGRAM_FILE).module()

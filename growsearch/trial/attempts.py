@@ -7,13 +7,13 @@ line. Whoever takes the trial up again goes on from there. Both files leave once
 from __future__ import annotations
 
 import contextlib
-import json
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 
 from growsearch.errors import GrowsearchError, TimeLimitError
 from growsearch.files import write_text
+from growsearch.reading import read_json
 from growsearch.trial.config import TrialConfig, trial_id, trial_seed
 from growsearch.trial.record import Trial
 from growsearch.trial.run import Report, checkpoints, run_trial
@@ -65,8 +65,8 @@ def keep_outcome(folder: Path, trial: Trial) -> None:
 def kept_outcome(folder: Path) -> Trial | None:
     """Return the outcome that was written down and reached no ledger; a damaged one counts not."""
     try:
-        return Trial.from_json(json.loads((folder / _OUTCOME).read_text()))
-    except (OSError, ValueError, TypeError, AttributeError):
+        return Trial.from_json(read_json(folder / _OUTCOME, "it is run again"))
+    except (GrowsearchError, ValueError, TypeError, AttributeError):
         return None
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from growsearch.errors import UsageError
+from growsearch.reading import reading
+from growsearch.shown_text import shown
 from growsearch.sparsity import StructuredPattern, parse_pattern, pattern_name
 from growsearch.transforms import NO_TRANSFORM, Positions, SparseSettings
 from growsearch.trial.recipe_choice import RecipeChoice
@@ -169,7 +171,9 @@ def config_from_json(data: Mapping[str, Any]) -> TrialConfig:
     Raises:
         UsageError: for an unknown kind, a missing key or choices that exclude each other.
     """
-    try:
+    with reading(
+        f"trial config {shown(str(data)[:120])}", "remove its line, or start with --fresh"
+    ):
         training = RecipeChoice.from_json(data)
         if data["kind"] == "growth":
             ((metric, budget),) = data["budget"].items()
@@ -180,8 +184,6 @@ def config_from_json(data: Mapping[str, Any]) -> TrialConfig:
             return _sparse_from_json(data, training)
         if data["kind"] == "tickets":
             return TicketTrial.from_json(data)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UsageError(f"trial config: {error!r} in {str(dict(data))[:120]}") from error
     raise UsageError(f"trial config: kind = {data['kind']!r}; valid: growth, sparse, tickets")
 
 

@@ -20,10 +20,11 @@ import optuna
 from optuna.trial import TrialState
 
 from growsearch.files import append_line
+from growsearch.reading import parse_json, read_limited, reading
 from growsearch.search.config.study import StudyConfig
 from growsearch.search.fidelity.proxy_ranking import better_share
 from growsearch.search.ledger.recorder import Recorder
-from growsearch.search.samplers.constraint_filter import Gate, Rejected
+from growsearch.search.samplers.constraint_filter import MOST_BYTES, Gate, Rejected
 from growsearch.search.samplers.history import QUEUED, tell
 from growsearch.search.samplers.replay import candidate_of
 from growsearch.search.suggest import suggest_candidate
@@ -203,10 +204,12 @@ def read_pools(path: Path) -> Iterator[list[PoolEntry]]:
     """Yield a run's pools; a line cut short by a crash is passed over: nothing of it had begun."""
     if not path.exists():
         return
-    for line in path.read_text(errors="replace").splitlines():
+    with reading(path, "remove it to draw these pools anew"):
+        lines = read_limited(path, MOST_BYTES).split(b"\n")
+    for line in lines:
         try:
-            yield [_entry(data) for data in json.loads(line)["pool"]]
-        except (ValueError, KeyError, TypeError):
+            yield [_entry(data) for data in parse_json(line)["pool"]]
+        except (ValueError, KeyError, TypeError, OverflowError):
             continue
 
 

@@ -19,13 +19,14 @@ from typing import Any, TextIO
 from growsearch import __version__
 from growsearch.errors import GrowsearchError, UsageError
 from growsearch.files import append_line, storage_error, write_text
-from growsearch.reading import write_yaml
+from growsearch.reading import parse_json, read_limited, reading, write_yaml
 from growsearch.search.config.file import PROVENANCE, load_study
 from growsearch.search.config.study import StudyConfig
 from growsearch.trial.config import TrialConfig, config_from_json
 
 _VERSIONS_OF = ("torch", "ray", "optuna", "numpy", "fvcore", "moocore")
 # A search needs room for weights and ledger; below this it would fail in the middle.
+_MOST_BYTES = 2**30
 _LEAST_FREE_BYTES = 64 * 2**20
 # What may differ between a run and the study that resumes it.
 _MAY_CHANGE = (
@@ -162,16 +163,18 @@ class RunFolder:
         found: dict[str, Start] = {}
         if not self.starts.exists():
             return found
-        for line in self.starts.read_text(errors="replace").splitlines():
+        with reading(self.starts, "restore it, or remove it to sample these trials anew"):
+            lines = read_limited(self.starts, _MOST_BYTES).split(b"\n")
+        for line in lines:
             try:
-                data = json.loads(line)
+                data = parse_json(line)
                 start = Start(
                     id=str(data["id"]),
                     number=int(data["number"]),
                     candidate=config_from_json(data["candidate"]),
                     params=dict(data["params"]),
                 )
-            except (ValueError, KeyError, TypeError, UsageError):
+            except (ValueError, KeyError, TypeError, OverflowError, UsageError):
                 # The start was never acted upon: its trial begins after this line is on disk.
                 continue
             found.setdefault(start.id, start)
