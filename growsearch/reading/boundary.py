@@ -7,12 +7,14 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from growsearch.errors import GrowsearchError, UsageError
 from growsearch.shown_text import shown
 
 _MEBIBYTE = 2**20
 _LONGEST = 300
+_PIECE = 2**20
 
 
 @contextmanager
@@ -67,7 +69,14 @@ def read_limited(path: Path, most_bytes: int, *, stream: bool = False) -> bytes:
     with os.fdopen(os.open(path, flags), "rb") as file:
         if not stream and not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise ValueError("it is no file but a folder, a pipe or a device")
-        content = file.read(most_bytes + 1)
+        content = b"".join(_pieces(file, most_bytes + 1))
     if len(content) > most_bytes:
         raise ValueError(f"it is larger than {most_bytes / _MEBIBYTE:g} MiB, the most for its kind")
     return content
+
+
+def _pieces(file: BinaryIO, most: int) -> Iterator[bytes]:
+    """Yield at most so many bytes; asking for all at once would take their memory beforehand."""
+    while most > 0 and (piece := file.read(min(_PIECE, most))):
+        most -= len(piece)
+        yield piece

@@ -20,7 +20,11 @@ _METADATA: dict[str, dict[str, None]] = {
 _DPI = 160
 # The salt names the clip paths of an SVG, which are random otherwise. A name with a dollar is a
 # name and no formula.
-_STYLE: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "growsearch", "text.parse_math": False}
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "growsearch",
+    "text.parse_math": False,
+}
 _SECONDS = {1.0: "s", 1e-3: "ms", 1e-6: "µs", 1e-9: "ns"}
 
 

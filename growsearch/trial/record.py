@@ -24,7 +24,7 @@ _NINETIETH = 1.6448536269514722
 # No measure of a network lies beyond it, and the volume of ten measures stays in a float's range.
 MOST_VALUE = 1e30
 _MOST_NUMBER = 2**63
-_MOST_BYTES = 16 * 2**30
+_MOST_BYTES = 4 * 2**30
 _HALF_CHARACTER = re.compile(r"\\ud[89a-f]")
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 

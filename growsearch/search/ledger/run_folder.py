@@ -22,6 +22,7 @@ from growsearch.files import append_line, storage_error, write_text
 from growsearch.reading import parse_json, read_limited, reading, write_yaml
 from growsearch.search.config.file import PROVENANCE, load_study
 from growsearch.search.config.study import StudyConfig
+from growsearch.shown_text import shown
 from growsearch.trial.config import TrialConfig, config_from_json
 
 _VERSIONS_OF = ("torch", "ray", "optuna", "numpy", "fvcore", "moocore")
@@ -193,6 +194,8 @@ def check_local(path: Path) -> None:
     Raises:
         UsageError: with the reason and the remedy.
     """
+    if "\0" in str(path):
+        raise UsageError(f"{shown(str(path))}: a folder's name has no NUL in it; give another")
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):
         raise UsageError(
             f"{path}: a run lives in a folder, on this machine or shared by a cluster's nodes. The "
@@ -204,8 +207,11 @@ def check_local(path: Path) -> None:
 def fresh_folder(wanted: Path) -> Path:
     """Return the first of ``wanted``, ``wanted-2``, ``wanted-3`` ... that does not exist."""
     candidate, index = wanted, 2
-    while candidate.exists():
-        candidate, index = wanted.with_name(f"{wanted.name}-{index}"), index + 1
+    try:
+        while candidate.exists():
+            candidate, index = wanted.with_name(f"{wanted.name}-{index}"), index + 1
+    except OSError as error:
+        raise storage_error(wanted, error) from error
     return candidate
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from growsearch.errors import UsageError
+from growsearch.reading import reading
 from growsearch.search.decisions import Decision, Options, Range, Scalar, values_of
 from growsearch.search.samplers.replay import Params, params_of
 from growsearch.search.study_values import NO_PATTERN
@@ -54,7 +55,8 @@ def _params(kinds: TrialKinds, point: Any, where: str) -> list[Params]:
             f"or one of {', '.join(NAMED_POINTS)}"
         )
     try:
-        return [params_of(_parsed(kinds, point), kinds)]
+        with reading(f"{str(point)[:60]}", "write it with the keys of its kind of trial"):
+            return [params_of(_parsed(kinds, point), kinds)]
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from error
 

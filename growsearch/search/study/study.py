@@ -13,6 +13,7 @@ from growsearch.datasets.arrays import write_dataset
 from growsearch.errors import UsageError
 from growsearch.files import write_json
 from growsearch.pareto import Front
+from growsearch.reading import reading
 from growsearch.report import front_of_trials
 from growsearch.search.backends.serial import run_serial
 from growsearch.search.config.file import load_study, parse_study
@@ -81,7 +82,8 @@ class Study:
         if isinstance(config, Path | str):
             config = load_study(Path(config))
         elif not isinstance(config, StudyConfig):
-            named = name_objects(config)
+            with reading("study", "write it as in examples/digits.yaml"):
+                named = name_objects(config)
             config, self._dataset = parse_study(named.settings), named.dataset
         self.config = config
         folder = Path("runs") / config.name if folder is None else Path(folder)
