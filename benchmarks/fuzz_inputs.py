@@ -111,15 +111,15 @@ HOSTILE: tuple[Any, ...] = (
     *({"low": "a", "high": "b"}, {"max": "1"}, {"__proto__": {}}, ["none"] * 300),
 )
 
-# What a person may write for a number, and the number that YAML 1.2 makes of it; None: no number.
+# What a person may write for a number, and the only one that it may be read as; None is no number.
 WRITTEN_NUMBERS: dict[str, float | None] = {
     "010": 10, "08": 8, "0o17": 15, "0x1F": 31, "1e2": 100, "1e-3": 0.001, "1.5e1": 15, "+5": 5,
     ".5": 0.5, "5.": 5, "1E+1": 10, "-3": -3, "0": 0, "1_000": None, "1,000": None, "1:30": None,
     "0b11": None, "0777": 777, "true": None, "yes": None, "on": None, "~": None, "null": None,
-    "'5'": None, '"0.5"': None, ".nan": None, ".NaN": None, ".inf": None, "-.inf": None,
-    "1e999": None, "1e-999": None, "99999999999999999999": None, "!!int 5": 5, "!!str 5": None,
+    "'5'": 5, '"0.5"': 0.5, ".nan": None, ".NaN": None, ".inf": None, "-.inf": None,
+    "1e999": None, "1e-999": None, "99999999999999999999": None, "!!int 5": 5, "!!str 5": 5,
     "!!float 5": 5, "!!bool true": None, "2024-01-01": None, "1/3": None, "½": None, "٣": None,
-    "1.5": 1.5, "100%": None, "four": None, "[4]": None, "{a: 4}": None,
+    "1.5": 1.5, "100%": 1, "four": None, "[4]": None, "{a: 4}": None,
 }  # fmt: skip
 # Where a number of a study stands, and how its configuration is asked for it.
 NUMBERS: dict[str, tuple[str, ...]] = {

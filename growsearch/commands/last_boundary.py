@@ -37,12 +37,11 @@ def run_to_exit(command: Callable[[], object]) -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         command()
-    except GrowsearchError as error:
-        _end(error, one_line(error), error.exit_code)
     except Exception as error:
-        if type(error).__module__.partition(".")[0] in _BELOW:
-            _end(error, one_line(error), _FAILED)
-        _end(error, _unexpected(error), _FAILED)
+        if os.environ.get(DEBUG):
+            raise
+        print(f"Error: {_message(error)}", file=sys.stderr)
+        sys.exit(error.exit_code if isinstance(error, GrowsearchError) else _FAILED)
 
 
 def one_line(error: BaseException) -> str:
@@ -50,11 +49,9 @@ def one_line(error: BaseException) -> str:
     return shown(" ".join(line.strip() for line in str(error).splitlines()))
 
 
-def _end(error: Exception, message: str, code: int) -> None:
-    if os.environ.get(DEBUG):
-        raise error
-    print(f"Error: {message}", file=sys.stderr)
-    sys.exit(code)
+def _message(error: Exception) -> str:
+    below = type(error).__module__.partition(".")[0] in _BELOW
+    return one_line(error) if below or isinstance(error, GrowsearchError) else _unexpected(error)
 
 
 def _unexpected(error: Exception) -> str:

@@ -17,7 +17,7 @@ MOST_DEPTH = 32
 _MOST_DIGITS = 40
 # Only a text with one of these can hold a number beyond the bounds or half a character; a search in
 # bytes costs a tenth of what callbacks for every number would.
-_SUSPICIOUS = re.compile(rb"\d{19}|\d[eE]\+?\d{3}|\\u[dD][89abAB]")
+_SUSPICIOUS = re.compile(rb"\d{19}|\d[eE]\+?\d{3}|\\u[dD][89a-fA-F]")
 
 
 def parse_json(content: bytes | str) -> Any:

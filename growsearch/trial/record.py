@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -313,7 +314,8 @@ def read_ledger(path: Path) -> Ledger:
     Raises:
         UsageError: for a line that is whole and still no trial, with file, line and remedy.
     """
-    if not path.exists():
+    # A link that leads nowhere is no ledger that was never begun.
+    if not os.path.lexists(path):
         return Ledger(trials=())
     try:
         content = read_limited(path, _MOST_BYTES)
@@ -452,8 +454,8 @@ def _required_integer(data: Mapping[str, Any], key: str) -> int:
     if key not in data:
         raise ValueError(f"{key} is missing")
     found = _finite(data, key)
-    if found != int(found):
-        raise ValueError(f"{key} = {found} is not a whole number")
+    if found != int(found) or abs(found) >= _MOST_NUMBER:
+        raise ValueError(f"{key} = {found:g} is not a whole number below 2^63")
     return int(found)
 
 
