@@ -49,7 +49,7 @@ from growsearch.trial.record import Trial
 from growsearch.trial.task import TrialTask
 from search_spaces import SearchSpaceError
 
-PATIENCE_S = 60
+PATIENCE_S = 120
 KNOWN = (GrowsearchError, CostModelError, SearchSpaceError)
 _UNEXPECTED = "This should not happen"
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")

@@ -12,6 +12,7 @@ import typer
 
 from growsearch.commands.examples import examples
 from growsearch.errors import UsageError
+from growsearch.reading import reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,8 +48,8 @@ def profile(
         Path, typer.Option("--out", "-o", help="The profile's file.", show_default=False)
     ],
     device: Annotated[str, typer.Option(help="What to profile: a device of this machine.")] = "cpu",
-    batch: Annotated[int, typer.Option(min=1, help="Examples at a time.")] = 1,
-    threads: Annotated[int, typer.Option(min=1, help="Threads to run on.")] = 1,
+    batch: Annotated[int, typer.Option(min=1, max=2**20, help="Examples at a time.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, max=4096, help="Threads to run on.")] = 1,
     operators: Annotated[
         int | None,
         typer.Option(min=0, help="Operators to time [default: 700, 0 for whole-graph runtimes]."),
@@ -58,7 +59,7 @@ def profile(
         typer.Option(min=3, help="Networks to calibrate on [default: 10, 40 without operators]."),
     ] = None,
     validate: Annotated[int, typer.Option(min=5, help="Other networks to check against.")] = 30,
-    seed: Annotated[int, typer.Option(min=0, help="Fixes what is drawn.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Fixes what is drawn.")] = 0,
     minutes: Annotated[
         float, typer.Option(help="At most so long for timing; it ends once repeats agree.")
     ] = 15.0,
@@ -114,8 +115,9 @@ def profile(
 
 
 def _check_out(out: Path) -> None:
-    if out.is_dir() or out.suffix != ".json":
-        raise UsageError(f"--out: {out} must be a file that ends in .json, as in cpu.json")
+    with reading(f"--out: {out}", "give the name of a file"):
+        if out.is_dir() or out.suffix != ".json":
+            raise UsageError(f"--out: {out} must be a file that ends in .json, as in cpu.json")
 
 
 def _measured(

@@ -24,6 +24,7 @@ from growsearch.datasets.stratified import subset
 from growsearch.datasets.text_windows import load_ptb, text_windows
 from growsearch.datasets.tokens import TokenDataset, TokenLoader, streams, windows
 from growsearch.errors import UsageError
+from growsearch.reading import reading
 from search_spaces.user_code import is_own
 
 DATASETS: dict[str, Loader] = {
@@ -121,8 +122,10 @@ def load_token_dataset(name: str, data_dir: Path | None = None) -> TokenDataset:
 
 
 def _check_folder(name: str, data_dir: Path | None) -> None:
-    if data_dir is not None and not data_dir.is_dir():
-        raise UsageError(f"data_dir: {data_dir} is not a folder; give the folder that holds {name}")
+    remedy = f"give the folder that holds {name}"
+    with reading(f"data_dir: {data_dir}", remedy):
+        if data_dir is not None and not data_dir.is_dir():
+            raise UsageError(f"data_dir: {data_dir} is not a folder; {remedy}")
 
 
 __all__ = [
