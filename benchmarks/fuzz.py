@@ -38,7 +38,7 @@ from growsearch.files import write_json
 RESULTS = Path(__file__).parent / "results"
 # What a process may take, beyond what it has when it starts: no input is worth more.
 _MEMORY_BYTES = 12 * 2**30
-_CHUNK = 100
+_CHUNK = 250
 _WHAT = (
     "traceback",
     "written outside",

@@ -33,7 +33,7 @@ def render_markdown(comparison: Comparison) -> str:
     """Return compare.md."""
     parts = [
         "# Comparison of runs",
-        ", ".join(f"{title(n)} ({how})" for n, how in comparison.directions.items()),
+        safe(", ".join(f"{title(n)} ({how})" for n, how in comparison.directions.items())),
         "## Studies",
         markdown_table(
             ["Study", "Runs", "Hypervolume", "IGD+", "On the common front"],
@@ -59,7 +59,7 @@ def render_markdown(comparison: Comparison) -> str:
         ),
         "## The common front",
         markdown_table(["Network", *map(title, comparison.directions)], _front_rows(comparison)),
-        f"{_EXPLAINED} {_reference(comparison)}",
+        f"{_EXPLAINED} {safe(_reference(comparison))}",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 

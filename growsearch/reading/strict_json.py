@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +14,22 @@ MOST_BYTES = 64 * 2**20
 MOST_DEPTH = 32
 # Above this a float loses whole numbers by the billion, and sums of products leave its range.
 _MOST_DIGITS = 40
-# Only a text with one of these can hold a number beyond the bounds or half a character; a search in
-# bytes costs a tenth of what callbacks for every number would.
-_SUSPICIOUS = re.compile(rb"\d{19}|\d[eE]\+?\d{3}|\\u[dD][89a-fA-F]")
+_MOST_WHOLE = 10**_MOST_DIGITS
 
 
 def parse_json(content: bytes | str) -> Any:
     """Return plain data.
 
     Raises:
-        ValueError: for text that is no JSON in UTF-8, a number that is not finite or has more than
-            40 digits, half a character, or data nested more than 32 deep.
+        ValueError: for text that is no JSON in UTF-8, a key that stands twice, a number that is not
+            finite or has more than 40 digits, half a character, or data nested more than 32 deep.
     """
-    raw = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
+    text = content if isinstance(content, str) else content.decode()
     try:
-        if not _SUSPICIOUS.search(raw):
-            return _within_depth(_FAST.decode(raw.decode()))
-        data = _STRICT.decode(raw.decode())
+        data = _STRICT.decode(text)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
-    _check_characters(data, 0)
+    check_json(data)
     return data
 
 
@@ -54,40 +49,41 @@ def read_json(
         return parse_json(read_limited(path, most_bytes))
 
 
-def _within_depth(data: Any) -> Any:
-    _check_depth(data, 0)
-    return data
+def check_json(data: Any, depth: int = 0) -> None:
+    """Refuse what `parse_json` does not let pass, in data that another decoder has read.
 
-
-def _check_depth(data: Any, depth: int) -> None:
-    """Scalars and lists of scalars cost one look each: layers come by the ten thousand."""
-    if depth > MOST_DEPTH:
-        raise ValueError(f"it is nested more than {MOST_DEPTH} deep")
-    for inner in data.values() if isinstance(data, dict) else data if type(data) is list else ():
-        if type(inner) is dict or type(inner) is list:
-            _check_depth(inner, depth + 1)
-
-
-def _check_characters(data: Any, depth: int) -> None:
+    Raises:
+        ValueError: for the first such value.
+    """
     if depth > MOST_DEPTH:
         raise ValueError(f"it is nested more than {MOST_DEPTH} deep")
     if isinstance(data, str):
-        _whole(data)
+        check_text(data)
     elif isinstance(data, dict):
         for key, inner in data.items():
-            _whole(key)
-            _check_characters(inner, depth + 1)
+            check_text(key)
+            check_json(inner, depth + 1)
     elif isinstance(data, list):
         for inner in data:
-            _check_characters(inner, depth + 1)
+            check_json(inner, depth + 1)
+    elif isinstance(data, float) and not math.isfinite(data):
+        raise ValueError(f"{data} is too large a number")
+    elif isinstance(data, int) and not -_MOST_WHOLE < data < _MOST_WHOLE:
+        raise ValueError(f"a number of more than {_MOST_DIGITS} digits is too large")
 
 
-def _whole(text: str) -> None:
-    if any("\ud800" <= character <= "\udfff" for character in text):
+def check_text(text: str) -> None:
+    """Refuse half a character, which no file can be written with.
+
+    Raises:
+        ValueError: if there is one.
+    """
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         raise ValueError("a text in it has half a character")
 
 
-def _refuse(name: str) -> float:
+def refuse_constant(name: str) -> float:
+    """Refuse NaN and Infinity, which no JSON has; for a decoder's ``parse_constant``."""
     raise ValueError(f"{name} is not a finite number")
 
 
@@ -104,5 +100,15 @@ def _int(text: str) -> int:
     return int(text)
 
 
-_FAST = json.JSONDecoder(parse_constant=_refuse)
-_STRICT = json.JSONDecoder(parse_constant=_refuse, parse_float=_float, parse_int=_int)
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice[:60]!r} stands twice")
+    return found
+
+
+_STRICT = json.JSONDecoder(
+    parse_constant=refuse_constant, parse_float=_float, parse_int=_int, object_pairs_hook=_unique
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import io
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -171,7 +172,9 @@ def read_history(run: Run, trial: Trial) -> dict[str, list[float]]:
         return {}
     with reading(path, "remove it to go without"):
         text = read_limited(path, _MOST_HISTORY).decode()
-        header, *rows = list(csv.reader(text.splitlines())) or [[]]
+        header, *rows = list(csv.reader(io.StringIO(text, newline=""))) or [[]]
+        if len(set(header)) < len(header):
+            raise ValueError("a column stands twice")
     columns: dict[str, list[float]] = {name: [] for name in header}
     for row in rows:
         try:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from growsearch.errors import UsageError
-from growsearch.reading import parse_json, read_limited, reason
+from growsearch.reading import check_json, check_text, read_limited, reason
+from growsearch.reading.strict_json import refuse_constant
 from growsearch.shown_text import shown, shown_data
 
 Status = Literal["finished", "failed", "stopped"]
@@ -145,8 +146,8 @@ class LayerRecord:
             ValueError: for a missing or malformed value; the message names it.
         """
         return cls(
-            name=_text(data, "name") or "",
-            kind=_text(data, "kind") or "",
+            name=_word(data, "name"),
+            kind=_word(data, "kind"),
             output_shape=_sizes(data),
             dense_macs=_required_integer(data, "dense_macs"),
             effective_macs=_required_integer(data, "effective_macs"),
@@ -247,11 +248,11 @@ class Trial:
             number=number,
             kind=_text(data, "kind") or "",
             status=data["status"],
-            config=_mapping(data, "config"),
+            config=_free(data, "config"),
             seed=seed,
-            metrics={name: _finite(metrics, name) for name in metrics},
+            metrics=_measures(metrics),
             latency=_latencies(_mapping(data, "latency")),
-            network=_mapping(data, "network") or None,
+            network=_free(data, "network") or None,
             network_hash=_text(data, "network_hash"),
             layers=tuple(_layer(entry) for entry in data.get("layers") or ()),
             duration_s=_number(data, "duration_s") or 0.0,
@@ -376,10 +377,21 @@ def _cut_short(line: bytes) -> bool:
 
 
 def _object(line: bytes) -> Mapping[str, Any]:
-    data = parse_json(line)
+    data = _DECODER.decode(line.decode())
     if not isinstance(data, dict):
         raise ValueError("a line holds one JSON object")
     return data
+
+
+# Ledgers hold lines by the hundred thousand: numbers are looked at where they are read, since a
+# call for each would take three times as long.
+_DECODER = json.JSONDecoder(parse_constant=refuse_constant)
+
+
+def _measures(data: Mapping[str, Any]) -> dict[str, float]:
+    for name in data:
+        check_text(name)
+    return {name: _finite(data, name) for name in data}
 
 
 def _mapping(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -391,11 +403,15 @@ def _mapping(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return value
 
 
+def _free(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Return what no other rule looks into."""
+    value = _mapping(data, key)
+    check_json(value)
+    return value
+
+
 def _text(data: Mapping[str, Any], key: str) -> str | None:
-    value = data.get(key)
-    if value is None or isinstance(value, str):
-        return value
-    raise ValueError(f"{key} = {repr(value)[:60]} is no text")
+    return None if data.get(key) is None else _word(data, key)
 
 
 def _finite(data: Mapping[str, Any], key: str) -> float:
@@ -416,9 +432,17 @@ def _integer(data: Mapping[str, Any], key: str) -> int | None:
 
 def _sizes(data: Mapping[str, Any]) -> tuple[int, ...]:
     sizes = data.get("output_shape", ())
-    if not all(type(size) is int and 0 <= size < _MOST_NUMBER for size in sizes):
+    if {*map(type, sizes)} - {int} or min(sizes, default=0) < 0:
         raise ValueError(f"output_shape = {str(sizes)[:60]} is no list of sizes")
     return tuple(sizes)
+
+
+def _word(data: Mapping[str, Any], key: str) -> str:
+    value = data.get(key, "")
+    if type(value) is not str:
+        raise ValueError(f"{key} = {repr(value)[:60]} is no text")
+    check_text(value)
+    return value
 
 
 def _check_interval(data: Mapping[str, Any], key: str, value: float) -> None:
@@ -449,7 +473,7 @@ def _shares(value: Any) -> dict[str, float]:
 
 def _required_integer(data: Mapping[str, Any], key: str) -> int:
     value = data.get(key)
-    if type(value) is int and -_MOST_NUMBER < value < _MOST_NUMBER:
+    if type(value) is int and value.bit_length() < 64:
         return value
     if key not in data:
         raise ValueError(f"{key} is missing")
@@ -475,6 +499,7 @@ def _checked_against(data: Mapping[str, Any]) -> Latency | None:
 def _latencies(data: Mapping[str, Any]) -> dict[str, Latency]:
     found = {}
     for device in data:
+        check_text(device)
         try:
             found[device] = Latency.from_json(_mapping(data, device))
         except ValueError as error:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from growsearch.errors import GrowsearchError, UsageError
-from growsearch.reading import parse_json, read_json
+from growsearch.reading import check_json, parse_json, read_json
 
 
 @pytest.mark.parametrize(
@@ -75,3 +75,16 @@ def test_whatever_is_wrong_with_a_file_is_told_with_its_name_and_the_remedy(tmp_
     assert message.endswith("; make it again")
     assert "\n" not in message
     assert isinstance(caught.value, UsageError)
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path):
+    path = tmp_path / "data.json"
+    path.write_text('{"a": {"b": 1, "b": 2}}')
+    with pytest.raises(UsageError, match=r"data\.json cannot be read \(the key 'b' stands twice\)"):
+        read_json(path, "make it again")
+
+
+@pytest.mark.parametrize("data", [1e999, {"a": [10**40]}, {"a": "\ud800"}, {"\udfff": 1}])
+def test_what_another_decoder_has_read_can_be_held_against_the_same_rules(data):
+    with pytest.raises(ValueError, match=r"too large|half a character"):
+        check_json(data)

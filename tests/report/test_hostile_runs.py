@@ -236,6 +236,15 @@ def test_a_history_that_cannot_be_read_is_named(run_maker, content):
         read_history(run, run.trials[0])
 
 
+def test_a_history_with_a_column_twice_is_refused(run_maker):
+    folder = run_maker(count=1)
+    run = read_run(folder)
+    path = folder / "trials" / run.trials[0].id / "history.csv"
+    path.write_text("epoch,accuracy,accuracy\n1,0.5,0.6\n")
+    with pytest.raises(UsageError, match="a column stands twice"):
+        read_history(run, run.trials[0])
+
+
 def test_what_a_format_cannot_show_is_one_message_that_names_it(run_maker, monkeypatch):
     import dataclasses
 
