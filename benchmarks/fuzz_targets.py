@@ -9,16 +9,13 @@ without an end.
 from __future__ import annotations
 
 import contextlib
-import csv
 import hashlib
 import io
-import json
 import os
 import random
 import re
 import shutil
 import signal
-import struct
 import sys
 import tempfile
 import traceback
@@ -27,20 +24,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import fuzz_inputs as inputs
+import fuzz_folders as inputs
 import numpy as np
 import torch
-from fuzz_inputs import CANARY
+from fuzz_studies import study_mapping, study_text
+from fuzz_truth import (
+    CONTROL,
+    Found,
+    ledger_kept,
+    number_kept,
+    report_is_safe,
+    round_trip,
+    told,
+    weights_kept,
+)
+from fuzz_values import CANARY
 
 from cost_models import CostModelError, load_profile
 from growsearch.cli import main
 from growsearch.datasets import load_dataset
 from growsearch.errors import GrowsearchError
 from growsearch.export import load_network, read_weights
-from growsearch.reading import parse_yaml, write_yaml
 from growsearch.report import read_run
-from growsearch.search.config.file import load_study, parse_study
-from growsearch.search.config.study import StudyConfig
+from growsearch.search.config.file import load_study
 from growsearch.search.samplers.initial_points import points_to_evaluate
 from growsearch.search.study.study import Study, StudyOptions
 from growsearch.trial.attempts import Run
@@ -52,8 +58,6 @@ from search_spaces import SearchSpaceError
 PATIENCE_S = 120
 KNOWN = (GrowsearchError, CostModelError, SearchSpaceError)
 _UNEXPECTED = "This should not happen"
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class HungError(BaseException):
@@ -80,7 +84,7 @@ class Place:
     draw: random.Random
 
 
-Target = Callable[[Place], Iterator[tuple[str, str]]]
+Target = Callable[[Place], Iterator[Found]]
 
 
 def write_sound(folder: Path) -> None:
@@ -117,14 +121,14 @@ def try_input(kind: str, seed: int, sound: Path) -> list[Finding]:
     return found
 
 
-def _watched(kind: str, place: Place) -> Iterator[tuple[str, str]]:
+def _watched(kind: str, place: Place) -> Iterator[Found]:
     untouched = _picture(place.outside)
     sys.modules.pop(CANARY, None)
     try:
         with _patience():
             yield from TARGETS[kind](place)
     except KNOWN as error:
-        yield from _told(str(error))
+        yield from told(str(error))
     except HungError:
         yield "hung", f"longer than {PATIENCE_S} s"
     except Exception as error:
@@ -140,13 +144,6 @@ def _watched(kind: str, place: Place) -> Iterator[tuple[str, str]]:
 
 # A study that a person wrote may name code: that is what it is for.
 _OWN_CODE = ("study", "mapping")
-
-
-def _told(message: str) -> Iterator[tuple[str, str]]:
-    if "\n" in message:
-        yield "more than a line", message[:80]
-    if _CONTROL.search(message):
-        yield "control code", f"in a message: {message[:80]!r}"
 
 
 def _where(error: BaseException) -> str:
@@ -180,7 +177,7 @@ def _patience() -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def _command(*arguments: str) -> Iterator[tuple[str, str]]:
+def _command(*arguments: str) -> Iterator[Found]:
     """Run a command line in this process; yield what it must not do."""
     out, err = io.StringIO(), io.StringIO()
     before = sys.argv
@@ -201,101 +198,46 @@ def _command(*arguments: str) -> Iterator[tuple[str, str]]:
             last = [line for line in told if line.strip(" ^~")][-5:]
             Path(kept[1]).unlink()
         yield "traceback", f"{arguments[0]}: {' | '.join(line.strip() for line in last)}"[:500]
-    if _CONTROL.search(out.getvalue()) or _CONTROL.search(said):
+    if CONTROL.search(out.getvalue()) or CONTROL.search(said):
         yield "control code", f"{arguments[0]} let one through to the terminal"
 
 
-def _study(place: Place) -> Iterator[tuple[str, str]]:
-    text, number = inputs.study_text(place.draw)
+def _study(place: Place) -> Iterator[Found]:
+    text, number = study_text(place.draw)
     file = place.input / "study.yaml"
     file.write_bytes(text.encode("utf-8", "surrogateescape"))
     config = load_study(file)
-    yield from _round_trip(config)
+    yield from round_trip(config)
     points_to_evaluate(config.trials, config.search.points_to_evaluate)
-    if number is None:
-        return
-    read: Any = config
-    for key in number.place:
-        read = getattr(read, key)
-    values = getattr(read, "values", (read,))
-    if number.value is None or values != (number.value,):
-        yield "changed in silence", f"{number.place} = {number.written} was read as {read}"
+    if number is not None:
+        yield from number_kept(config, number)
 
 
-def _mapping(place: Place) -> Iterator[tuple[str, str]]:
-    data = inputs.study_mapping(place.draw)
+def _mapping(place: Place) -> Iterator[Found]:
+    data = study_mapping(place.draw)
     config = Study(data, place.input / "run").config
-    yield from _round_trip(config)
+    yield from round_trip(config)
     points_to_evaluate(config.trials, config.search.points_to_evaluate)
-
-
-def _round_trip(config: StudyConfig) -> Iterator[tuple[str, str]]:
-    """Hold a study against what a run folder keeps of it."""
-    written = write_yaml(config.to_plain())
-    again = parse_study(parse_yaml(written, "resolved").data)
-    if again != config:
-        yield "changed in silence", "the resolved study is another one"
 
 
 _FORMATS = ("html", "md", "csv", "json", "tex", "svg", "parquet", "optuna")
 
 
-def _run(place: Place) -> Iterator[tuple[str, str]]:
+def _run(place: Place) -> Iterator[Found]:
     folder = inputs.copy_of(place.sound / "run", place.input / "run")
     (folder / f"{CANARY}.py").write_text("def run(): pass\n")
     inputs.change_folder(folder, place.draw, place.outside)
     for name in place.draw.sample(_FORMATS, 3):
         yield from _command("report", str(folder), "--format", name)
-    yield from _written(folder)
+    yield from report_is_safe(folder)
     bound = place.draw.choice(["macs=1", "latency[cpu]=1ns", "accuracy=0.1%", "parameters=1"])
     yield from _command("select", str(folder), "--max", bound, "--out", "chosen")
     out = place.input / "comparison"
     yield from _command("compare", str(folder), str(place.sound / "other"), "--out", str(out))
-    yield from _ledger_is_kept(folder)
+    yield from ledger_kept(folder)
 
 
-def _written(folder: Path) -> Iterator[tuple[str, str]]:
-    """Look for control codes and formulas in what a report wrote."""
-    for name in ("report.html", "report.md", "front.csv", "front.tex"):
-        path = folder / name
-        if path.is_symlink() or not path.is_file():
-            continue
-        text = path.read_text(errors="replace")
-        if _CONTROL.search(text):
-            yield "control code", f"in {name}"
-        if name == "front.csv":
-            for cell in (cell for row in csv.reader(io.StringIO(text)) for cell in row):
-                if cell.startswith(_FORMULA) and not _is_number(cell):
-                    yield "formula", f"in {name}: {cell[:40]!r}"
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def _ledger_is_kept(folder: Path) -> Iterator[tuple[str, str]]:
-    """Hold what is read of a ledger against its lines, as the standard library reads them."""
-    run = read_run(folder)
-    lines = (folder / "trials.jsonl").read_bytes().split(b"\n") if run.trials else []
-    kept: dict[str, Any] = {}
-    for line in lines:
-        with contextlib.suppress(ValueError, RecursionError):
-            data = json.loads(line)
-            if isinstance(data, dict) and isinstance(data.get("id"), str):
-                kept[data["id"]] = data
-    for trial in run.trials:
-        line = kept.get(trial.id, {})
-        if dict(trial.metrics) != (line.get("metrics") or {}):
-            yield "changed in silence", f"metrics of {trial.id}"
-        if dict(trial.config) != (line.get("config") or {}):
-            yield "changed in silence", f"config of {trial.id}"
-
-
-def _weights(place: Place) -> Iterator[tuple[str, str]]:
+def _weights(place: Place) -> Iterator[Found]:
     folder = inputs.copy_of(place.sound / "network", place.input / "network")
     file = folder / "weights.safetensors"
     if place.draw.random() < 0.3:
@@ -304,36 +246,13 @@ def _weights(place: Place) -> Iterator[tuple[str, str]]:
         inputs.change_weights(file, place.draw)
     with contextlib.suppress(*KNOWN):
         state = read_weights(file)
-        yield from _weights_are_kept(file, state)
+        yield from weights_kept(file, state)
     module = load_network(folder)
     with torch.no_grad():
         module(torch.zeros(1, *inputs.NETWORK["input_shape"]))
 
 
-def _weights_are_kept(file: Path, state: dict[str, torch.Tensor]) -> Iterator[tuple[str, str]]:
-    """Hold plain tensors against the bytes of the file, and sparse ones against their values."""
-    content = file.read_bytes()
-    (length,) = struct.unpack("<Q", content[:8])
-    header, data = json.loads(content[8 : 8 + length]), content[8 + length :]
-    forms = json.loads((header.pop("__metadata__", None) or {}).get("growsearch.sparse", "{}"))
-    for name, about in header.items():
-        start, end = about["data_offsets"]
-        raw = data[start:end]
-        plain = name in state and about["dtype"] == "F32"
-        if plain and state[name].numpy().tobytes() != raw:
-            yield "changed in silence", f"tensor {name}"
-        owner = name.removesuffix(".values")
-        if owner in forms and owner != name and about["dtype"] == "F32" and owner in state:
-            flat = state[owner].flatten().numpy()
-            if list(flat.shape) != [int(np.prod(forms[owner]["shape"]))]:
-                yield "changed in silence", f"shape of {owner}"
-            given = np.frombuffer(raw, np.float32)
-            both = [np.sort(values[values != 0]) for values in (flat, given)]
-            if not np.array_equal(*both, equal_nan=True):
-                yield "changed in silence", f"values of {owner}"
-
-
-def _profile(place: Place) -> Iterator[tuple[str, str]]:
+def _profile(place: Place) -> Iterator[Found]:
     file = place.input / "profile.json"
     shutil.copyfile(place.sound / "profile.json", file)
     if place.draw.random() < 0.5:
@@ -346,7 +265,7 @@ def _profile(place: Place) -> Iterator[tuple[str, str]]:
         yield "changed in silence", "a latency that is no number"
 
 
-def _data(place: Place) -> Iterator[tuple[str, str]]:
+def _data(place: Place) -> Iterator[Found]:
     kind = place.draw.choice(["arrays", "image-folder"])
     folder = inputs.copy_of(place.sound / kind, place.input / kind)
     inputs.change_data(folder, place.draw, place.outside)
@@ -395,7 +314,7 @@ def _resume(folder: Path, run: Run = _no_training) -> None:
     Study(_SMALL, folder).run(StudyOptions(run=run))
 
 
-def _resumed(place: Place) -> Iterator[tuple[str, str]]:
+def _resumed(place: Place) -> Iterator[Found]:
     folder = inputs.copy_of(place.sound / "resumed" / "run", place.input / "run")
     ledger = folder / "trials.jsonl"
     ledger.write_text("".join(line + "\n" for line in ledger.read_text().splitlines()[:2]))

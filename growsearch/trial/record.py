@@ -485,10 +485,9 @@ def _required_integer(data: Mapping[str, Any], key: str) -> int:
 
 def _checked_id(value: Any) -> str:
     """Refuse an id that would leave ``trials/``: it names a folder."""
-    text = str(value)
-    if not _SAFE_ID.fullmatch(text):
-        raise ValueError(f"id = {text!r} is not made of letters, digits, - and _")
-    return text
+    if not isinstance(value, str) or not _SAFE_ID.fullmatch(value):
+        raise ValueError(f"id = {repr(value)[:60]} is not made of letters, digits, - and _")
+    return value
 
 
 def _checked_against(data: Mapping[str, Any]) -> Latency | None:

@@ -4,10 +4,11 @@ import random
 import warnings
 from collections import Counter
 
-import fuzz_inputs
 import pytest
 from fuzz import jobs_of, summary
+from fuzz_studies import STUDY, study_text
 from fuzz_targets import SHARES, TARGETS, Finding, try_input, write_sound
+from fuzz_values import CANARY
 
 from growsearch.export import load_network
 from growsearch.report import read_run
@@ -36,7 +37,7 @@ def test_nothing_hostile_gets_further_than_a_message(sound, kind):
 
 
 def test_what_inputs_are_made_from_is_sound(sound):
-    assert parse_study(fuzz_inputs.STUDY).name == "digits"
+    assert parse_study(STUDY).name == "digits"
     for name in ("run", "other"):
         run = read_run(sound / name)
         assert (len(run.finished), len(run.failed), run.notes) == (4, 1, ())
@@ -44,8 +45,8 @@ def test_what_inputs_are_made_from_is_sound(sound):
 
 
 def test_the_same_seed_gives_the_same_input_and_most_seeds_another():
-    texts = [fuzz_inputs.study_text(random.Random(f"study {seed}")) for seed in range(40)]
-    assert texts == [fuzz_inputs.study_text(random.Random(f"study {seed}")) for seed in range(40)]
+    texts = [study_text(random.Random(f"study {seed}")) for seed in range(40)]
+    assert texts == [study_text(random.Random(f"study {seed}")) for seed in range(40)]
     assert len({text for text, _ in texts}) > 30
 
 
@@ -61,7 +62,7 @@ def _writes(place):
 def _runs(place):
     import importlib
 
-    importlib.import_module(fuzz_inputs.CANARY)
+    importlib.import_module(CANARY)
     yield from ()
 
 

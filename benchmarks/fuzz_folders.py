@@ -1,8 +1,7 @@
-"""Hostile inputs, each from its seed: studies, run folders, weights, profiles and data gone wrong.
+"""Hostile folders, each from its seed: runs, trained networks, latency profiles and data.
 
-Sound files are made once; an input is a sound one with one to three things changed: a value for a
-hostile one, a key taken out or written twice, bytes turned over, a file for a folder, a pipe or a
-link that leads outside.
+A sound folder is made once; an input is a copy of it with one to three files changed, in what they
+hold or in what they are: a folder, a pipe or a link that leads outside where a file is due.
 """
 
 from __future__ import annotations
@@ -14,12 +13,13 @@ import re
 import shutil
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from fuzz_studies import STUDY
+from fuzz_values import changed_bytes, changed_data
 from PIL import Image
 
 from cost_models import trace
@@ -35,256 +35,6 @@ from cost_models.profiling.records import (
 from growsearch.export.sparse_weights import save
 from growsearch.reading import write_yaml
 from growsearch.trial.network import Network
-from search_spaces import search_space
-
-# Imported by nobody: whoever runs it has run code of an input.
-CANARY = "fuzz_canary"
-
-STUDY: dict[str, Any] = {
-    "name": "digits",
-    "dataset": "digits",
-    "trials": {
-        "growth": {
-            "space": "mlp-digits",
-            "budget": {"parameters": {"low": "10%", "high": "60%"}},
-            "epochs": 2,
-        },
-        "sparse": {
-            "space": ["mlp-digits", "resnet-digits"],
-            "transform": ["none", "sparse_wide"],
-            "sparsity": {"low": 0.5, "high": 0.95},
-            "distribution": ["uniform", "erk"],
-            "updater": ["static", "rigl"],
-            "epochs": {"low": 1, "high": 3},
-            "learning_rate": {"low": 0.01, "high": 0.2},
-            "batch_size": [32, 64],
-        },
-        "tickets": {
-            "space": "resnet-digits",
-            "source": "digits",
-            "scheme": ["omp", "imp"],
-            "sparsity": 0.9,
-            "robustness": "pgd",
-            "epsilon": "8/255",
-            "norm": "inf",
-        },
-    },
-    "objectives": {"accuracy": "maximize", "latency[wafer-cs2]": "minimize", "macs": "minimize"},
-    "constraints": {"parameters": {"max": "200k"}, "latency[wafer-cs2]": {"max": "1 ms"}},
-    "search": {
-        "sampler": "random",
-        "trials": 8,
-        "parallel": 1,
-        "seed": 3,
-        "backend": "serial",
-        "time_limit": "30 min",
-        "stop_early": {"first": 1, "eta": 3},
-        "points_to_evaluate": ["dense", {"kind": "growth", "budget": {"parameters": 0.3}}],
-    },
-    "select": {"max": {"latency[wafer-cs2]": "0.5 ms"}, "prefer": "knee"},
-    "metrics": {"pgd_accuracy": {"steps": 3, "norm": "2"}},
-}
-
-# Plain data that no place expects.
-HOSTILE: tuple[Any, ...] = (
-    *(None, True, False, 0, 1, -1, 7, 2**31, 2**32, 2**53 + 1, 2**63, 10**30, 10**39, -(2**64)),
-    *(0.5, -0.5, 1e-320, 1e300, float("nan"), float("inf"), float("-inf")),
-    *("", " ", "0", "1e3", "nan", "-5%", "200%", "1:30", "yes", "~", "none", "auto", "x" * 5000),
-    *("\x1b[31mred\x1b[0m", "\x1b]0;title\x07", "\u202egnp.exe", "a\x00b", "\ud800", "a\nb", "é"),
-    *(
-        "=1+1",
-        "+1",
-        "-1",
-        "@SUM(A1)",
-        "\t=1",
-        "[/bold]",
-        "[red]",
-        ":smile:",
-        "$\\frac{",
-        "{0}",
-        "%s",
-    ),
-    *("../../victim", "/etc/passwd", ".", "..", "a/b", "\\\\host\\share", "file:///etc/passwd"),
-    *(f"{CANARY}:run", f"{CANARY}:Net", f"{CANARY}:run@0123456789ab", "os:abort", "nobody:there"),
-    *("<script>alert(1)</script>", "| a | b |", "`x`", "'; DROP TABLE trials; --"),
-    *([], {}, [[]], [None], [1, "a"], {"a": 1}, {"low": 1}, {"low": 2, "high": 1}, [1, 1]),
-    *({"low": "a", "high": "b"}, {"max": "1"}, {"__proto__": {}}, ["none"] * 300),
-)
-
-# What a person may write for a number, and the only one that it may be read as; None is no number.
-WRITTEN_NUMBERS: dict[str, float | None] = {
-    "010": 10, "08": 8, "0o17": 15, "0x1F": 31, "1e2": 100, "1e-3": 0.001, "1.5e1": 15, "+5": 5,
-    ".5": 0.5, "5.": 5, "1E+1": 10, "-3": -3, "0": 0, "1_000": None, "1,000": None, "1:30": None,
-    "0b11": None, "0777": 777, "true": None, "yes": None, "on": None, "~": None, "null": None,
-    "'5'": 5, '"0.5"': 0.5, ".nan": None, ".NaN": None, ".inf": None, "-.inf": None,
-    "1e999": None, "1e-999": None, "99999999999999999999": None, "!!int 5": 5, "!!str 5": 5,
-    "!!float 5": 5, "!!bool true": None, "2024-01-01": None, "1/3": None, "½": None, "٣": None,
-    "1.5": 1.5, "100%": 1, "four": None, "[4]": None, "{a: 4}": None,
-}  # fmt: skip
-# Where a number of a study stands, and how its configuration is asked for it.
-NUMBERS: dict[str, tuple[str, ...]] = {
-    "trials: 8": ("search", "trials"),
-    "parallel: 1": ("search", "parallel"),
-    "seed: 3": ("search", "seed"),
-    "first: 1": ("search", "stop_early", "first"),
-    "eta: 3": ("search", "stop_early", "eta"),
-    "steps: 3": ("metrics", "pgd_accuracy", "steps"),
-    "sparsity: 0.9": ("trials", "tickets", "sparsity"),
-    "epochs: 2": ("trials", "growth", "epochs"),
-}
-
-_LINES = (
-    "name: again", "? [a, b]\n: c", "<<: {search: {}}", "trials: {}", "&a x: 1", "*a : 1",
-    "!!python/object/apply:os.system ['touch executed']", "!!python/name:os.system x",
-    "a: &a [*a]", "a: !!binary aGk=", "---", "...", "%YAML 1.1", "- x", "\tx: 1", "x: 'open",
-    "x: [1", "x: {a: 1", "x: |\n  text", 'x: "\\ud800"', 'x: "\\e[31m"', 'x: "\\0"', "# text", "",
-    "objectives: {accuracy: maximize}", "search: {trials: 2}",
-    "constraints: {macs: {min: 9, max: 1}}",
-    "constraints: {'latency[wafer-cs2]': {max: 0.001}}", "select: {max: {macs: 1}, min: {macs: 9}}",
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Number:
-    """A number of a study that was written in another way, and what it must be read as."""
-
-    place: tuple[str, ...]
-    written: str
-    value: float | None
-
-
-def study_text(draw: random.Random) -> tuple[str, Number | None]:
-    """Return a study file, and the one number in it that is known, where one was changed."""
-    text = write_yaml(STUDY)
-    kind = draw.randrange(8)
-    if kind < 3:
-        old, place = draw.choice(list(NUMBERS.items()))
-        written = draw.choice(list(WRITTEN_NUMBERS))
-        new = f"{old.partition(':')[0]}: {written}"
-        changed = re.sub(rf"^(\s*){re.escape(old)}$", rf"\g<1>{new}", text, count=1, flags=re.M)
-        return changed, Number(place=place, written=written, value=WRITTEN_NUMBERS[written])
-    if kind == 3:
-        return write_yaml(changed_data(STUDY, draw)), None
-    if kind == 4:
-        return _changed_lines(text, draw), None
-    if kind == 5:
-        return _bomb(draw), None
-    if kind == 6:
-        return changed_bytes(text.encode(), draw).decode("utf-8", "surrogateescape"), None
-    return _tokens(text, draw), None
-
-
-def study_mapping(draw: random.Random) -> Any:
-    """Return what somebody may hand to `Study` from Python."""
-    kind = draw.randrange(6)
-    if kind == 0:
-        return draw.choice([None, 5, "", [], (), set(), b"x", object(), [1, 2], {1: 2}, {None: 1}])
-    data = changed_data(STUDY, draw, times=draw.randint(1, 3))
-    if kind == 1 and isinstance(data, dict):
-        odd: Any = draw.choice(
-            [np.zeros(3), torch.zeros(2), np.float64("nan"), np.int64(3), b"bytes", {1, 2},
-             object(), lambda: 3, type, 10**5000, complex(1, 2), range(3), Path("x"), 1 + 1e-16]
-        )  # fmt: skip
-        _put(data, draw, odd)
-    if kind == 2 and isinstance(data, dict):
-        data["search"] = data
-    if kind == 3:
-        deep: Any = {}
-        for _ in range(draw.choice([40, 2000])):
-            deep = {"a": deep} if draw.random() < 0.5 else [deep]
-        data = {**STUDY, draw.choice(list(STUDY)): deep}
-    return data
-
-
-def changed_data(data: Any, draw: random.Random, *, times: int = 1) -> Any:
-    """Return a copy of plain data in which ``times`` places hold something hostile."""
-    found = json.loads(json.dumps(data))
-    for _ in range(times):
-        _put(found, draw, draw.choice(HOSTILE))
-    return found
-
-
-def _put(data: Any, draw: random.Random, value: Any) -> None:
-    """Put ``value`` somewhere into ``data``, or take a key out."""
-    while True:
-        keys = list(data) if isinstance(data, dict) else list(range(len(data)))
-        if not keys:
-            return
-        key = draw.choice(keys)
-        inner = data[key]
-        if not isinstance(inner, dict | list) or not inner or draw.random() < 0.3:
-            break
-        data = inner
-    chance = draw.random()
-    if chance < 0.15:
-        del data[key]
-    elif chance < 0.3 and isinstance(data, dict):
-        data[str(draw.choice(HOSTILE))] = inner
-    else:
-        data[key] = value
-
-
-def changed_bytes(content: bytes, draw: random.Random) -> bytes:
-    """Return ``content`` with bytes turned over, cut off, doubled or put in."""
-    for _ in range(draw.randint(1, 3)):
-        if not content:
-            return content
-        at = draw.randrange(len(content))
-        end = min(len(content), at + draw.choice([1, 4, 64, 1024]))
-        before, piece, after = content[:at], content[at:end], content[end:]
-        turned = bytes([piece[0] ^ (1 << draw.randrange(8))]) + piece[1:]
-        middles = (turned, None, b"", piece * 2, draw.choice(_SPLICES) + piece, bytes(len(piece)))
-        middle = draw.choice(middles)
-        content = before if middle is None else before + middle + after
-    return content
-
-
-_SPLICES = (
-    b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b"\xed\xa0\x80", b"\x1b[2J", b"\n", b"1e999", b"NaN",
-    b"9" * 5000, b"[" * 2000, b'{"a":' * 2000, b"null", b'"', b"}", b"]", b"\\ud800", b"\r\n",
-)  # fmt: skip
-
-
-def _changed_lines(text: str, draw: random.Random) -> str:
-    lines = text.splitlines()
-    for _ in range(draw.randint(1, 3)):
-        at = draw.randrange(len(lines))
-        chance = draw.randrange(4)
-        if chance == 0:
-            lines.insert(at, lines[at])
-        elif chance == 1:
-            del lines[at]
-        elif chance == 2:
-            lines.insert(at, draw.choice(_LINES))
-        else:
-            indent = lines[at][: len(lines[at]) - len(lines[at].lstrip())]
-            lines[at] = indent + draw.choice(_LINES)
-    return "\n".join(lines) + "\n"
-
-
-def _tokens(text: str, draw: random.Random) -> str:
-    """Write something else behind a colon."""
-    lines = text.splitlines()
-    values = [i for i, line in enumerate(lines) if ": " in line]
-    for _ in range(draw.randint(1, 2)):
-        at = draw.choice(values)
-        key = lines[at].partition(": ")[0]
-        lines[at] = f"{key}: {draw.choice([*WRITTEN_NUMBERS, *_LINES])}"
-    return "\n".join(lines) + "\n"
-
-
-def _bomb(draw: random.Random) -> str:
-    kind = draw.randrange(4)
-    if kind == 0:
-        rows = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
-        rows += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12)]
-        return "\n".join(rows) + "\n"
-    if kind == 1:
-        return "name: " + draw.choice(["[", "{a: "]) * draw.choice([100, 5000])
-    if kind == 2:
-        return "\n".join(f"{' ' * i}a:" for i in range(draw.choice([100, 800])))
-    return "name: &a {x: " + "*a}" if draw.random() < 0.5 else "name: " + "1" * 100_000
-
 
 # What a sampler was asked for such a trial.
 PARAMS = {
@@ -555,6 +305,3 @@ def copy_of(sound: Path, place: Path) -> Path:
     """Return a copy of a sound folder at ``place``."""
     shutil.copytree(sound, place, symlinks=True)
     return place
-
-
-assert search_space("mlp-digits")
