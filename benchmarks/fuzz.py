@@ -99,27 +99,24 @@ def tried(jobs: list[Job], sound: Path) -> Iterator[list[Finding]]:
         process.join()
 
 
-def table_of(counts: Counter[str], findings: list[Finding]) -> Table:
+def table_of(rows: list[dict[str, Any]]) -> Table:
     """Return a row a kind of input, and one of all."""
     table = Table(title="Hostile inputs, and what must not come of them")
-    for column in ("", "inputs", *_WHAT):
-        table.add_column(column, justify="left" if not column else "right")
-    for kind in (*counts, "all"):
-        inputs = counts.total() if kind == "all" else counts[kind]
-        of_kind = Counter(f.what for f in findings if kind in ("all", f.kind))
-        table.add_row(kind, str(inputs), *(str(of_kind[what]) for what in _WHAT))
+    for column in rows[0]:
+        table.add_column(column, justify="left" if column == "kind" else "right")
+    for row in rows:
+        table.add_row(*map(str, row.values()))
     return table
 
 
-def summary(counts: Counter[str], findings: list[Finding], seconds: float) -> dict[str, Any]:
-    """Return the figures for the results."""
-    return {
-        "inputs": counts.total(),
-        "by_kind": dict(counts),
-        "findings": {what: sum(f.what == what for f in findings) for what in _WHAT},
-        "seconds": round(seconds, 1),
-        "found": [asdict(f) for f in findings],
-    }
+def rows_of(counts: Counter[str], findings: list[Finding]) -> list[dict[str, Any]]:
+    """Return the figures of each kind of input, and of all."""
+    rows = []
+    for kind in (*counts, "all"):
+        found = Counter(f.what for f in findings if kind in ("all", f.kind))
+        inputs = counts.total() if kind == "all" else counts[kind]
+        rows.append({"kind": kind, "inputs": inputs, **{what: found[what] for what in _WHAT}})
+    return rows
 
 
 def run(jobs: list[Job], console: Console) -> tuple[Counter[str], list[Finding]]:
@@ -154,10 +151,12 @@ def main() -> None:
     jobs = jobs_of(chosen.inputs, chosen.start, chosen.kinds)
     counts, findings = run(jobs, console)
     seconds = time.monotonic() - started
-    console.print(table_of(counts, findings))
+    rows = rows_of(counts, findings)
+    console.print(table_of(rows))
     console.print(f"{counts.total()} inputs in {seconds:.0f} s, {len(findings)} findings")
     settings = {"inputs": chosen.inputs, "start": chosen.start, "kinds": chosen.kinds}
-    write_json(chosen.out, {"settings": settings, **summary(counts, findings, seconds)})
+    found = {"rows": rows, "seconds": round(seconds), "found": [asdict(f) for f in findings]}
+    write_json(chosen.out, {"settings": settings, **found})
     sys.exit(bool(findings))
 
 

@@ -71,7 +71,7 @@ WRITTEN_NUMBERS: dict[str, float | None] = {
     "'5'": 5, '"0.5"': 0.5, ".nan": None, ".NaN": None, ".inf": None, "-.inf": None,
     "1e999": None, "1e-999": None, "99999999999999999999": None, "!!int 5": 5, "!!str 5": 5,
     "!!float 5": 5, "!!bool true": None, "2024-01-01": None, "1/3": None, "½": None, "٣": None,
-    "1.5": 1.5, "100%": 1, "four": None, "[4]": None, "{a: 4}": None,
+    "1.5": 1.5, "100%": 1, "four": None, "[4]": 4, "{a: 4}": None,
 }  # fmt: skip
 # Where a number of a study stands, and how its configuration is asked for it.
 NUMBERS: dict[str, tuple[str, ...]] = {

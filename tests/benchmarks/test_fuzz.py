@@ -5,7 +5,7 @@ import warnings
 from collections import Counter
 
 import pytest
-from fuzz import jobs_of, summary
+from fuzz import jobs_of, rows_of
 from fuzz_studies import STUDY, study_text
 from fuzz_targets import SHARES, TARGETS, Finding, try_input, write_sound
 from fuzz_values import CANARY
@@ -92,7 +92,7 @@ def test_inputs_are_shared_out_and_counted():
     assert counts == SHARES
     assert min(seed for _, seed in jobs) == 5
     finding = Finding(what="hung", kind="run", seed=1, where="here")
-    figures = summary(counts, [finding], 1.0)
-    assert figures["inputs"] == 100
-    assert figures["findings"]["hung"] == 1
-    assert sum(figures["findings"].values()) == 1
+    *kinds, whole = rows_of(counts, [finding])
+    assert [row["kind"] for row in kinds] == list(SHARES)
+    assert (whole["inputs"], whole["hung"], whole["traceback"]) == (100, 1, 0)
+    assert [row["kind"] for row in kinds if row["hung"]] == ["run"]

@@ -26,7 +26,7 @@ from growsearch.search.fidelity.proxy_ranking import better_share
 from growsearch.search.ledger.recorder import Recorder
 from growsearch.search.samplers.constraint_filter import MOST_BYTES, Gate, Rejected
 from growsearch.search.samplers.history import QUEUED, tell
-from growsearch.search.samplers.replay import candidate_of
+from growsearch.search.samplers.replay import kept_candidate
 from growsearch.search.suggest import suggest_candidate
 from growsearch.trial.config import TrialConfig, trial_id
 from growsearch.trial.proxies import Scored, can_score, score_candidate
@@ -191,12 +191,13 @@ class FirstFidelity:
         What they let go and a crash kept from `rejected.jsonl` is written there now.
         """
         pools = list(read_pools(self._file))
-        for entry in (entry for pool in pools for entry in pool):
-            candidate = candidate_of(entry.params, self._config.trials)
-            if not entry.kept:
-                self._reject(entry, candidate)
-            elif entry.id not in self._recorder.starts:
-                self._study.enqueue_trial(dict(entry.params), user_attrs=QUEUED)
+        with reading(self._file, "restore it, or start anew with --fresh"):
+            for entry in (entry for pool in pools for entry in pool):
+                candidate = kept_candidate(entry.params, self._config.trials)
+                if not entry.kept:
+                    self._reject(entry, candidate)
+                elif entry.id not in self._recorder.starts:
+                    self._study.enqueue_trial(dict(entry.params), user_attrs=QUEUED)
         return len(pools)
 
 

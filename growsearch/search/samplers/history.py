@@ -15,7 +15,7 @@ from growsearch.search.ledger.recorder import Recorder
 from growsearch.search.ledger.run_folder import Start
 from growsearch.search.samplers.constraint_filter import Gate, add_trial, constraint_name
 from growsearch.search.samplers.initial_points import points_to_evaluate
-from growsearch.search.samplers.replay import candidate_of, params_of
+from growsearch.search.samplers.replay import candidate_of, kept_candidate, params_of
 from growsearch.search.samplers.warm_start import earlier_trials
 from growsearch.trial.record import Trial
 
@@ -73,6 +73,9 @@ def prepare(study: optuna.study.Study, config: StudyConfig, recorder: Recorder, 
     with reading(recorder.folder.path, _REMEDY):
         warm_start(study, recorder.trials.values(), recorder.starts, config)
         gate.restore(study)
+        for start in recorder.unfinished():
+            # An answer that is none would be asked again, and the trial be another one.
+            kept_candidate(start.params, config.trials)
         enqueue_unfinished(study, recorder.unfinished())
     for params in points_to_evaluate(config.trials, config.search.points_to_evaluate):
         if recorder.known(candidate_of(params, config.trials)) is None:
