@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import Annotated
 
 import typer
@@ -20,7 +19,7 @@ from growsearch.commands import search as search_command
 from growsearch.commands import select as select_command
 from growsearch.commands import submit as submit_command
 from growsearch.commands.examples import examples
-from growsearch.errors import GrowsearchError
+from growsearch.commands.last_boundary import DEBUG, run_to_exit
 
 app = typer.Typer(
     name="growsearch",
@@ -59,15 +58,9 @@ def _options(
     ] = False,
 ) -> None:
     if debug:
-        os.environ["GROWSEARCH_DEBUG"] = "1"
+        os.environ[DEBUG] = "1"
 
 
 def main() -> None:
-    """Run the command line; a known problem is one message and an exit code, no traceback."""
-    try:
-        app()
-    except GrowsearchError as error:
-        if os.environ.get("GROWSEARCH_DEBUG"):
-            raise
-        print(f"Error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    """Run the command line; a problem is one line and an exit code, no traceback."""
+    run_to_exit(app)

@@ -1,6 +1,9 @@
 """Profile files: versioned JSON with the timings themselves, no pickle."""
 
 import json
+import math
+import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,8 @@ _KEYS = (
 # For people; it follows from the rest.
 _ADDED = ("validation", "range")
 _RULES = {NO_OBJECT: "must be an object", NO_LIST: "must be a list"}
+_MAX_BYTES = 256 * 2**20
+_MAX_DIGITS = 20
 _REMEDY = "profile the device again: growsearch profile"
 
 
@@ -47,14 +52,36 @@ def load_profile(path: str | Path) -> LatencyProfile:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        text = _text(path)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ProfileError(f"cannot read profile {path}: {reason}; {_REMEDY} -o {path}") from error
     try:
         return LatencyProfile(record_from_json(text))
     except ProfileError as error:
         raise ProfileError(f"{path}: {error}") from error
+    except MemoryError:
+        raise
+    except Exception as error:
+        # Timings of the right form that no model can be fitted to.
+        raise ProfileError(
+            f"{path}: its timings fit no model ({type(error).__name__}: {str(error)[:200]}); "
+            f"{_REMEDY} -o {path}"
+        ) from error
+
+
+def _text(path: Path) -> str:
+    """Return a profile's text; pipes and devices would never end, and no profile is so large."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("it is no file")
+        if os.fstat(file.fileno()).st_size > _MAX_BYTES:
+            raise ValueError(f"it is larger than {_MAX_BYTES // 2**20} MiB")
+        content = file.read()
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError("it is not text") from error
 
 
 def profile_to_json(profile: LatencyProfile) -> str:
@@ -103,8 +130,8 @@ def record_from_json(text: str) -> ProfileRecord:
         ProfileError: the text is no profile, or of another version; names the key and the rule.
     """
     try:
-        data = json.loads(text)
-    except ValueError as error:
+        data = _DECODER.decode(text)
+    except (ValueError, RecursionError) as error:
         raise ProfileError(f"not JSON ({error}); {_REMEDY}") from error
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise ProfileError(f'not a profile: key "format" must be "{FORMAT}"; {_REMEDY}')
@@ -144,6 +171,26 @@ def _say(mistake: MistakeError) -> str:
         case (entry, int(place), "operator") | (entry, int(place), "operators", _):
             key = f"{entry}[{place}]: operator"
     return f"{key} = {str(mistake.value)[:60]!r}: {rule}"
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:40]} is too large a number")
+    return number
+
+
+def _whole(text: str) -> int:
+    if len(text) > _MAX_DIGITS:
+        raise ValueError(f"a number of {len(text)} digits is too large")
+    return int(text)
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no finite number")
+
+
+_DECODER = json.JSONDecoder(parse_float=_finite, parse_int=_whole, parse_constant=_no_number)
 
 
 def _one_line_an_entry(data: Mapping[str, Any]) -> str:

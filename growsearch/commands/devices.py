@@ -13,7 +13,7 @@ EPILOG = examples("growsearch devices", "growsearch devices --seconds 10")
 
 def devices(
     seconds: Annotated[float, typer.Option(min=0.5, help="How long to check the noise.")] = 2.0,
-    threads: Annotated[int, typer.Option(min=1, help="Threads to check it on.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, max=4096, help="Threads to check it on.")] = 1,
 ) -> None:
     """Say which devices can be used here, and how far apart two times must be to differ.
 

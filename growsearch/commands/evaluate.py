@@ -48,6 +48,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Take measures beyond accuracy of a trial's network, and keep them in its folder."""
+    from growsearch.commands.terminal import say
     from growsearch.report import read_run
     from search_spaces.user_code import add_code_folder
 
@@ -63,7 +64,7 @@ def evaluate(
         typer.echo(json.dumps(data, indent=2))
         return
     _show(data)
-    typer.echo(f"Written to {run / 'trials' / found.id / _file()}")
+    say(f"Written to {run / 'trials' / found.id / _file()}")
 
 
 def evaluation(
@@ -159,9 +160,9 @@ def _file() -> str:
 
 
 def _show(data: Mapping[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
+    from growsearch.commands.terminal import Terminal
     from growsearch.pareto import MEASURES, format_quantity
 
     table = Table(title=f"{data['examples']:,} {data['split']} examples of {data['data']}")
@@ -172,4 +173,4 @@ def _show(data: Mapping[str, Any]) -> None:
     for name, value in data["metrics"].items():
         better = "higher" if MEASURES[name].direction == "maximize" else "lower"
         table.add_row(name, MEASURES[name].title, format_quantity(value, name), better)
-    Console(width=80).print(table)
+    Terminal(width=80).print(table)

@@ -133,10 +133,9 @@ def grow(
     evaluate and compare. Killed or stopped, the same command goes on after the last finished epoch,
     and ends with the same network, bit for bit.
     """
-    from rich.console import Console
-
     from growsearch.commands.grow_lines import GrowProgress, summary
     from growsearch.commands.search import run_study
+    from growsearch.commands.terminal import Terminal
     from growsearch.report import write_report
     from growsearch.search.ledger.run_folder import fresh_folder
     from growsearch.search.study.study import StudyOptions
@@ -174,7 +173,7 @@ def grow(
         "search": {"trials": 1, "seed": seed, "sampler": "random", "backend": "serial"},
     }
     run = _study(settings, fresh_folder(out) if fresh else out)
-    console = Console(highlight=False)
+    console = Terminal()
     progress = GrowProgress(console, run)
     options = StudyOptions(
         report=progress.listener(), around=lambda _: progress.shown(), retry_failed=True

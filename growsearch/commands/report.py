@@ -33,6 +33,7 @@ def report(
     ] = None,
 ) -> None:
     """Write the report of a run again: a page, texts, tables and pictures of the front."""
+    from growsearch.commands.terminal import say
     from growsearch.garbage import no_cycle_search_at_exit
     from growsearch.report import FORMATS, USUAL, write_report
 
@@ -43,10 +44,11 @@ def report(
             valid = ", ".join((*FORMATS, OPTUNA))
             raise UsageError(f"--format: unknown {name!r}; valid: {valid}, or all")
     for path in write_report(run, tuple(f for f in wanted if f != OPTUNA)).values():
-        typer.echo(path)
+        say(path)
     if OPTUNA in wanted:
         from growsearch.search.samplers.optuna_storage import write_optuna_storage
 
         find_code(code)
         path = write_optuna_storage(run)
-        typer.echo(f"{path}\nOpen it with: optuna-dashboard {path}")
+        say(path)
+        say(f"Open it with: optuna-dashboard {path}")

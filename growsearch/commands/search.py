@@ -44,15 +44,14 @@ def search(
     ] = None,
 ) -> None:
     """Search for the best networks; an existing run resumes. Ends with a Pareto report."""
-    from rich.console import Console
-
+    from growsearch.commands.terminal import Terminal
     from growsearch.search.config.file import load_study
     from growsearch.search.ledger.run_folder import fresh_folder
     from growsearch.search.study.study import Study, StudyOptions
 
     config = _override(load_study(study), backend, trials)
     folder = out or Path("runs") / config.name
-    console = Console(highlight=False)
+    console = Terminal()
     run = Study(config, fresh_folder(folder) if fresh else folder)
     options = StudyOptions(
         retry_failed=retry_failed,

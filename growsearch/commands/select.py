@@ -58,6 +58,7 @@ def select(
     ] = False,
 ) -> None:
     """Choose the best network inside a budget and export it, proven equal."""
+    from growsearch.commands.terminal import say
     from growsearch.pareto import parse_bound, parse_share, parse_weight
     from growsearch.pareto import select as choose
     from growsearch.report import choice_lines, read_run
@@ -76,7 +77,7 @@ def select(
     )
     written = (*(most or []), *(least or []))
     for line in choice_lines(choice, front, found.trials, written):
-        typer.echo(line)
+        say(line)
     if choice.chosen is None:
         raise typer.Exit(1)
     from growsearch.search.study.trial_export import export_trial
@@ -84,7 +85,7 @@ def select(
     typer.echo()
     result = export_trial(run, choice.chosen, out, onnx=onnx)
     for line in export_lines(result):
-        typer.echo(line)
+        say(line)
     if onnx and result.onnx_difference is None:
         raise typer.Exit(1)
 

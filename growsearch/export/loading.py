@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,9 +10,13 @@ from torch import Tensor, nn
 from growsearch.errors import UsageError
 from growsearch.export.sparse_weights import read_weights
 from growsearch.kinds import Network
+from growsearch.reading import read_json, reading
 from search_spaces.user_code import add_code_folder
 
 ARCHITECTURE_FILE, WEIGHTS_FILE = "architecture.json", "weights.safetensors"
+_MAX_BYTES = 16 * 2**20
+# Values that a module keeps beside its weights, such as masks, which a file may lack.
+_SLACK, _TIMES = 100_000, 2
 
 
 def load_network(folder: Path | str, code: Path | str | None = None) -> nn.Module:
@@ -53,14 +56,32 @@ def load_network(folder: Path | str, code: Path | str | None = None) -> nn.Modul
     if code is not None:
         add_code_folder(Path(code))
     try:
-        network = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UsageError(f"{path} is missing; run the trial again to get its network") from error
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read ({error}); run the trial again") from error
-    if not isinstance(network, dict):
+        data = read_json(path, "run the trial again", most_bytes=_MAX_BYTES)
+    except UsageError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise UsageError(
+                f"{path} is missing; run the trial again to get its network"
+            ) from error
+        raise
+    if not isinstance(data, dict):
         raise UsageError(f"{path} holds no network; run the trial again")
-    return load_weights(Network.from_json(network).build(), read_weights(weights), weights)
+    network, state = Network.from_json(data), read_weights(weights)
+    check_size(network, state, weights)
+    return load_weights(network.build(), state, weights)
+
+
+def check_size(network: Network, state: Mapping[str, Tensor], source: Path) -> None:
+    """Refuse a network of far more values than its weights, before it takes memory.
+
+    Raises:
+        UsageError: with both numbers.
+    """
+    wanted, given = network.values(), sum(tensor.numel() for tensor in state.values())
+    if wanted is not None and wanted > _TIMES * given + _SLACK:
+        raise UsageError(
+            f"{source} holds the weights of another network: {given:,} values, the network has "
+            f"{wanted:,}; run the trial again"
+        )
 
 
 def load_weights(module: nn.Module, state: Mapping[str, Tensor], source: Path) -> nn.Module:
@@ -69,11 +90,8 @@ def load_weights(module: nn.Module, state: Mapping[str, Tensor], source: Path) -
     Raises:
         UsageError: if they are of another network.
     """
-    try:
+    with reading(f"{source}, which holds the weights of another network,", "run the trial again"):
         module.load_state_dict(state)
-    except RuntimeError as error:
-        first = " ".join(str(error).split())[:300]
-        raise UsageError(f"{source} holds the weights of another network: {first}") from error
     return module.eval()
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from growsearch.export.network_export import ExportResult
 from growsearch.files import write_text
+from growsearch.shown_text import shown
 
 CARD_FILE = "MODEL_CARD.md"
 
@@ -188,4 +189,4 @@ def _table(head: tuple[str, str], rows: Iterable[tuple[str, str]]) -> str:
 
 
 def _text(value: str) -> str:
-    return value.translate(_SPECIAL)
+    return shown(value.translate(_SPECIAL))

@@ -15,6 +15,7 @@ from growsearch.errors import GrowsearchError
 from growsearch.export.loading import (
     ARCHITECTURE_FILE,
     WEIGHTS_FILE,
+    check_size,
     load_network,
     load_weights,
     loader_script,
@@ -113,6 +114,7 @@ def export_network(
     """
     shape = network.input_shape
     state = without_negative_zeros(read_weights(weights))
+    check_size(network, state, weights)
     module = load_weights(network.build(), state, weights)
     draw = _drawing(network)
     example = draw(_TRACED_BATCH)

@@ -17,10 +17,11 @@ from pathlib import Path
 import numpy as np
 import safetensors.torch
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
 from growsearch.errors import UsageError
+from growsearch.reading import parse_json, reason
 from growsearch.training.weights_file import shared_names, stored_once, with_shared_names
 
 KEY = "growsearch.sparse"
@@ -63,7 +64,7 @@ def decode(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> dict[s
     Raises:
         ValueError: if the parts do not fit together.
     """
-    forms = json.loads(metadata.get(KEY, "{}"))
+    forms = parse_json(metadata.get(KEY, "{}"))
     parts = {name + end for name in forms for end in (VALUES, MASK, INDICES)}
     state = {name: tensor for name, tensor in tensors.items() if name not in parts}
     for name, about in forms.items():
@@ -99,8 +100,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return decode(tensors, file.metadata() or {})
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path} cannot be read ({error}); run the trial again") from error
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise UsageError(f"{path} cannot be read ({reason(error)}); run the trial again") from error
 
 
 def without_negative_zeros(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

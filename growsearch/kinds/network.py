@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+import torch
 from torch import nn
 
 from growsearch.errors import UsageError
+from growsearch.reading import reading
+from growsearch.shown_text import shown
 from growsearch.transforms import Sizes, expand
-from search_spaces import Architecture, SearchSpace, SearchSpaceError, search_space
+from search_spaces import Architecture, SearchSpace, search_space
+from search_spaces.user_code import is_own
 
 FORMAT = 1
+_REMEDY = "run the trial again, or restore the file"
+# No network that is searched here comes near; a file could ask for all of the memory.
+_MAX_AXES = 4
+_MAX_INPUTS = 2**24
+_MAX_CLASSES = 2**24
+_MAX_WIDTH = 2**20
 
 _USUAL_SIZES = Sizes()
 
@@ -56,17 +67,31 @@ class Network:
         return search_space(self.architecture.space).for_data(self.input_shape, self.num_classes)
 
     def build(self) -> nn.Module:
-        """Build the module with fresh weights; a state_dict of the trial fits it."""
-        module = self.space().build(self.architecture)
-        if self.transform is None:
-            return module
-        return expand(
-            module,
-            self.transform.name,
-            sparsity=self.transform.sparsity,
-            activation=self.transform.activation,
-            sizes=self.transform.sizes,
-        )
+        """Build the module with fresh weights; a state_dict of the trial fits it.
+
+        Raises:
+            UsageError: if there is no such network; a description may come from anybody's file.
+        """
+        with reading(f"network of space {self.architecture.space}", _REMEDY):
+            module = self.space().build(self.architecture)
+            if self.transform is None:
+                return module
+            return expand(
+                module,
+                self.transform.name,
+                sparsity=self.transform.sparsity,
+                activation=self.transform.activation,
+                sizes=self.transform.sizes,
+            )
+
+    def values(self) -> int | None:
+        """Return how many values the module has, without memory for them; None for own code."""
+        transform = self.transform
+        if is_own(self.architecture.space) or (transform is not None and is_own(transform.name)):
+            return None
+        with torch.device("meta"):
+            module = self.build()
+        return sum(int(tensor.numel()) for tensor in module.state_dict().values())
 
     @property
     def reads_words(self) -> bool:
@@ -96,39 +121,60 @@ class Network:
         Raises:
             UsageError: for another format, an unknown space or a value that does not fit.
         """
+        if not isinstance(data, Mapping):
+            raise UsageError(f"network: {str(data)[:60]!r} is no description; {_REMEDY}")
         if data.get("format") != FORMAT:
-            raise UsageError(
-                f"network: format = {data.get('format')!r}, this version reads {FORMAT}"
-            )
-        try:
+            found = repr(data.get("format"))[:60]
+            raise UsageError(f"network: format = {found}, this version reads {FORMAT}; {_REMEDY}")
+        with reading(f"network {shown(str(dict(data))[:120])}", _REMEDY):
             transform = data["transform"]
             network = cls(
                 architecture=Architecture.from_json(data),
-                input_shape=_shape(data["input_shape"]),
-                num_classes=int(data["num_classes"]),
+                input_shape=_sizes(data["input_shape"]),
+                num_classes=_count(data, "num_classes", _MAX_CLASSES),
                 transform=None if transform is None else _applied(transform),
             )
             network.space()
-        except (KeyError, TypeError, ValueError, SearchSpaceError) as error:
-            raise UsageError(f"network: {error} in {str(dict(data))[:120]}") from error
         return network
 
 
-def _shape(value: Any) -> tuple[int, ...]:
-    sizes = value if isinstance(value, list | tuple) else ()
-    if not sizes or any(type(size) is not int or size < 1 for size in sizes):
-        raise ValueError(f"input_shape = {value!r} is no list of sizes")
-    return tuple(sizes)
+def _sizes(shape: Any) -> tuple[int, ...]:
+    sound = isinstance(shape, list | tuple) and all(type(n) is int and n > 0 for n in shape)
+    if not sound or not 0 < math.prod(shape) <= _MAX_INPUTS or len(shape) > _MAX_AXES:
+        raise ValueError(
+            f"input_shape = {str(shape)[:60]}: up to {_MAX_AXES} sizes above 0, "
+            f"{_MAX_INPUTS:,} values at most"
+        )
+    return tuple(shape)
+
+
+def _count(data: Mapping[str, Any], key: str, most: int) -> int:
+    value = data[key]
+    if type(value) is not int or not 1 <= value <= most:
+        raise ValueError(f"{key} = {str(value)[:60]}: a whole number from 1 to {most:,}")
+    return value
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"name = {str(value)[:60]} is no text")
+    return value
 
 
 def _applied(data: Mapping[str, Any]) -> AppliedTransform:
-    ranks = data.get("ranks")
+    sparsity, activation, ranks = data["sparsity"], data["activation"], data.get("ranks")
+    if type(sparsity) not in (int, float) or not 0 <= sparsity < 1:
+        raise ValueError(f"sparsity = {str(sparsity)[:60]}: a number in [0, 1)")
+    if type(activation) is not bool:
+        raise ValueError(f"activation = {str(activation)[:60]}: true or false")
     return AppliedTransform(
-        name=str(data["name"]),
-        sparsity=float(data["sparsity"]),
-        activation=bool(data["activation"]),
+        name=_name(data["name"]),
+        sparsity=float(sparsity),
+        activation=activation,
         sizes=Sizes(
-            multiple=int(data.get("multiple", 1)),
-            ranks=None if ranks is None else {str(k): int(v) for k, v in ranks.items()},
+            multiple=_count({"multiple": 1, **data}, "multiple", _MAX_WIDTH),
+            ranks=None
+            if ranks is None
+            else {str(name): _count(ranks, name, _MAX_WIDTH) for name in ranks},
         ),
     )

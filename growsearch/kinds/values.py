@@ -31,6 +31,12 @@ from search_spaces.user_code import is_own, pinned
 NO_PATTERN = "none"
 
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
+# Up to here a float holds every whole number: 1e2 is one, as YAML 1.2 writes it.
+_EXACT = 2**53
+# A number is never longer; regular expressions take squared time of what is.
+_LONGEST = 64
+# Generators of numpy take no larger seed.
+_MAX_SEED = 2**32 - 1
 
 
 def _domain(parse: Callable[[Any], Scalar]) -> BeforeValidator:
@@ -64,13 +70,17 @@ def _pinned(value: str) -> str:
         raise ValueError(str(error)) from error
 
 
+def _matched(pattern: str, text: str) -> re.Match[str] | None:
+    return re.fullmatch(pattern, text) if len(text) <= _LONGEST else None
+
+
 def _parse_duration(value: Any) -> Any:
     """Return seconds; None is no limit."""
     if value is None:
         return None
     number, unit = value, "s"
     if isinstance(value, str):
-        match = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*(s|min|h)\s*", value)
+        match = _matched(r"\s*(\d+\.?\d*|\.\d+)\s*(s|min|h)\s*", value)
         if match is None:
             raise ValueError(f"{value!r} is no duration; write for example 90 s, 30 min or 2 h")
         number, unit = float(match[1]), match[2]
@@ -116,7 +126,8 @@ def _parse_budget(value: Any) -> int | float:
         raise ValueError(f"{value!r} is no budget; write a share (10%) or a count (20k)")
     if isinstance(value, float) and number <= 1:
         return number
-    if number != round(number):
+    # Factors such as 1.001k are off in the last bit.
+    if not math.isfinite(number) or abs(number - round(number)) > 1e-12 * number:
         raise ValueError(
             f"{value!r}: a count is a whole number above 0 such as 20M, a share has a per cent "
             "sign such as 36%"
@@ -134,14 +145,20 @@ def _parse_share_of_epochs(value: Any) -> float:
     return share
 
 
+def _whole(value: Any) -> Any:
+    exact = isinstance(value, float) and value.is_integer() and abs(value) < _EXACT
+    return int(value) if exact else value
+
+
 def _parse_count(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    count = _whole(value)
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise ValueError(f"{value!r} is no whole number above 0")
-    return value
+    return count
 
 
 def _parse_rate(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
         raise ValueError(f"{value!r} is no number above 0")
     return float(value)
 
@@ -149,7 +166,7 @@ def _parse_rate(value: Any) -> float:
 def _parse_strength(value: Any) -> float:
     """Read a share of the range of a pixel: 0.03, or 8/255 as papers write it."""
     number = value
-    if isinstance(value, str) and (match := re.fullmatch(r"\s*(\d+\.?\d*)\s*/\s*255\s*", value)):
+    if isinstance(value, str) and (match := _matched(r"\s*(\d+\.?\d*)\s*/\s*255\s*", value)):
         number = float(match[1]) / 255
     if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number <= 1:
         raise ValueError(f"{value!r} is not in (0, 1]; write for example 8/255 or 0.03")
@@ -157,15 +174,17 @@ def _parse_strength(value: Any) -> float:
 
 
 def _parse_seed(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"{value!r} is no whole number from 0 up")
-    return value
+    seed = _whole(value)
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= _MAX_SEED:
+        raise ValueError(f"{value!r} is no whole number from 0 to {_MAX_SEED}")
+    return seed
 
 
 def _parse_norm(value: Any) -> str:
     """Return the name of a norm; YAML reads 2 and .inf as numbers."""
-    name = {2: "2", math.inf: "inf"}.get(value, value)
-    if name not in NORMS:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    name = {2: "2", math.inf: "inf"}.get(value, value) if number else value
+    if not isinstance(name, str) or name not in NORMS:
         raise ValueError(f"unknown norm {value!r}; valid: {', '.join(NORMS)}")
     return str(name)
 
@@ -180,6 +199,8 @@ def _parse_pattern(value: Any) -> str:
     """Return the usual spelling of a pattern, or "none"."""
     if value == NO_PATTERN:
         return NO_PATTERN
+    if not isinstance(value, str):
+        raise ValueError(f'{value!r} is no pattern; write "2:4", "4:8-t" or "16x16", in quotes')
     try:
         return pattern_name(parse_pattern(value))
     except UsageError as error:

@@ -59,6 +59,8 @@ _BY_SUFFIX = {
 _SMALL = {1.0: "", 1e-3: "m", 1e-6: "µ", 1e-9: "n"}
 _LARGE = {1e12: "T", 1e9: "G", 1e6: "M", 1e3: "k", 1.0: ""}
 
+# No number is longer; matching takes squared time of what is.
+_LONGEST = 80
 _NUMBER = re.compile(r"\s*([+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(\D*?)\s*")
 
 
@@ -91,7 +93,7 @@ def parse_quantity(value: str | float, objective: str) -> float:
     quantity = quantity_of(objective)
     if isinstance(value, bool):
         raise UsageError(f"{objective} = {value}: not {quantity.name}")
-    number = _parse_text(value, objective, quantity) if isinstance(value, str) else float(value)
+    number = _number(value, objective, quantity)
     if not math.isfinite(number) or (number < 0 and quantity is not PLAIN):
         raise UsageError(f"{objective} = {value}: {quantity.name} is finite and not below 0")
     if number > quantity.most:
@@ -114,7 +116,7 @@ def parse_share(value: str | float, name: str) -> float:
         >>> parse_share("10%", "parameters")
         0.1
     """
-    number = _parse_text(value, name, SHARE) if isinstance(value, str) else float(value)
+    number = _number(value, name, SHARE)
     if isinstance(value, bool) or not 0 <= number <= 1:
         raise UsageError(f"{name} = {value}: not {SHARE.name}; write for example 10% or 0.1")
     return number
@@ -131,11 +133,22 @@ def is_share(value: object) -> bool:
     return isinstance(value, str) and value.strip().endswith("%")
 
 
+def _number(value: str | float, objective: str, quantity: Quantity) -> float:
+    if isinstance(value, str):
+        return _parse_text(value, objective, quantity)
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise UsageError(f"{objective}: the number is too large for {quantity.name}") from error
+
+
 def _parse_text(text: str, objective: str, quantity: Quantity) -> float:
-    match = _NUMBER.fullmatch(text)
+    match = _NUMBER.fullmatch(text) if len(text) <= _LONGEST else None
     valid = ", ".join(quantity.units)
     if match is None:
-        raise UsageError(f"{objective} = {text!r}: not a number with a unit; valid units: {valid}")
+        raise UsageError(
+            f"{objective} = {text[:_LONGEST]!r}: not a number with a unit; valid units: {valid}"
+        )
     number, unit = float(match[1].replace("_", "")), match[2]
     if unit in quantity.units:
         # Dividing by a whole number is exact where multiplying by 0.001 is not: 0.5 ms is 0.0005.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from growsearch.kinds import KINDS
 from growsearch.pareto import MEASURES, Direction, format_quantity
+from growsearch.shown_text import shown
 from growsearch.trial.record import Latency, Trial
 
 _TITLES = {
@@ -32,16 +33,20 @@ _TITLES = {
 def describe_trial(trial: Trial) -> str:
     """Return what made the network, such as "sparse_wide 83 % erk rigl" or "grown 31 %"."""
     kind = KINDS.get(trial.kind)
-    return trial.kind if kind is None else kind.describe(trial.config)
+    return shown(trial.kind if kind is None else kind.describe(trial.config))
 
 
 def kind_title(name: str) -> str:
     """Return a kind of trial for people: "grown"; an unknown one keeps its name."""
-    return KINDS[name].title if name in KINDS else name
+    return KINDS[name].title if name in KINDS else shown(name)
 
 
 def title(metric: str) -> str:
     """Return a metric's name for people; units are with the values."""
+    return shown(_titled(metric))
+
+
+def _titled(metric: str) -> str:
     name, _, device = metric.partition("[")
     if device:
         return f"{name.capitalize()} on {device.rstrip(']')}"
@@ -104,4 +109,4 @@ def describe_method(latency: Latency) -> str:
     if latency.note:
         words.append(latency.note)
     words += filter(None, [describe_check(latency)])
-    return ", ".join(words)
+    return shown(", ".join(words))

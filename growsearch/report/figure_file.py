@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from growsearch.pareto.quantities import SHARE, TIME, quantity_of
 
@@ -18,6 +18,13 @@ _METADATA: dict[str, dict[str, None]] = {
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
 _DPI = 160
+# The salt names the clip paths of an SVG, which are random otherwise. A name with a dollar is a
+# name and no formula.
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "growsearch",
+    "text.parse_math": False,
+}
 _SECONDS = {1.0: "s", 1e-3: "ms", 1e-6: "µs", 1e-9: "ns"}
 
 
@@ -31,8 +38,7 @@ def figure_file(draw: Callable[[Figure], None], size: tuple[float, float], kind:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    # The salt names the clip paths of an SVG, which are random otherwise.
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "growsearch"}):
+    with mpl.rc_context(_STYLE):
         figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
         FigureCanvasAgg(figure)
         draw(figure)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import yaml
-
 from growsearch.pareto import MEASURES, format_quantity
+from growsearch.reading import write_yaml
 from growsearch.report.describe import (
     describe_check,
     describe_interval,
@@ -20,6 +19,7 @@ from growsearch.report.evaluations import read_evaluation
 from growsearch.report.markdown_table import markdown_table, safe
 from growsearch.report.progress import hypervolume_progress
 from growsearch.report.run_data import Run
+from growsearch.shown_text import shown_lines
 from growsearch.trial.record import Trial
 
 
@@ -44,7 +44,7 @@ def render_markdown(run: Run) -> str:
             * bool(run.notes)
         ),
         "## Settings",
-        _fenced(yaml.safe_dump(dict(run.study), sort_keys=False, allow_unicode=True)),
+        _fenced(shown_lines(write_yaml(run.study))),
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -6,10 +6,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import yaml
-
 from growsearch.pareto import bounds_from_mapping
 from growsearch.pareto.quantities import COUNT, ENERGY, SHARE, TIME, quantity_of
+from growsearch.reading import write_yaml
 from growsearch.report.compact_json import compact_json
 from growsearch.report.describe import describe_trial, direction_of, latency_devices, title
 from growsearch.report.device_choice import DeviceChoice, device_choices
@@ -60,7 +59,7 @@ def page_data(run: Run, detail_bytes: int = DETAIL_BYTES) -> dict[str, Any]:
 
 
 def _yaml(data: Mapping[str, Any]) -> str:
-    return yaml.safe_dump(dict(data), sort_keys=False, allow_unicode=True, width=80)
+    return write_yaml(data)
 
 
 @once_a_run
@@ -208,9 +207,10 @@ def _evaluation(run: Run, trial: Trial) -> dict[str, Any] | None:
 def _records(run: Run, trial: Trial) -> dict[str, Any]:
     """Return what the trial was asked to record; only then a file is looked for."""
     asked = trial.config.get("record") or ()
-    if not asked:
+    if not isinstance(asked, list | tuple) or not asked:
         return {}
-    found = read_records(run.folder / "trials" / trial.id, list(asked))
+    names = [name for name in asked if isinstance(name, str)]
+    found = read_records(run.folder / "trials" / trial.id, names)
     return {
         name: {figure: [_short(v) for v in column] for figure, column in columns.items()}
         for name, columns in found.items()

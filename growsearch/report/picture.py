@@ -84,7 +84,7 @@ def _costs(run: Run) -> list[str]:
 def _draw_panel(panel: Axes, run: Run, cost: str, *, first: bool) -> None:
     quality = next(iter(run.objectives))
     factor, unit = _unit(run, cost)
-    high, shown = (100, " (%)") if quantity_of(quality) is SHARE else (1, "")
+    high, unit_y = (100, " (%)") if quantity_of(quality) is SHARE else (1, "")
     points = [t for t in run.finished if cost in t.metrics and quality in t.metrics]
     compared = [p for p in run.front().points if cost in p.values]
     inside = {point.id for point in compared}
@@ -104,7 +104,7 @@ def _draw_panel(panel: Axes, run: Run, cost: str, *, first: bool) -> None:
     _mark_choice(panel, run, (cost, factor), (quality, high))
     panel.set_xlabel(f"{title(cost)}{_method(points, cost)}{unit}", fontsize=9)
     if first:
-        panel.set_ylabel(f"{title(quality)}{shown}", fontsize=9)
+        panel.set_ylabel(f"{title(quality)}{unit_y}", fontsize=9)
     panel.tick_params(labelsize=8)
     panel.grid(color="#e6e6e6", linewidth=0.6)
     panel.set_axisbelow(True)

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from growsearch.datasets import Dataset
-from growsearch.errors import UsageError
+from growsearch.errors import GrowsearchError, UsageError
+from growsearch.reading import reading
 from growsearch.tickets.backbone import backbone_weights, weights_hash
 from growsearch.tickets.granularity import (
     Granularity,
@@ -145,11 +146,12 @@ def read_drawn(path: Path) -> Drawn:
         20
     """
     ticket, facts = read_ticket_and_facts(path)
-    return Drawn(
-        ticket=ticket,
-        training_macs=int(facts.get("training_macs", 0)),
-        examples=int(facts.get("examples", 0)),
-    )
+    with reading(f"ticket: {path}", "it is damaged: draw it again", GrowsearchError):
+        return Drawn(
+            ticket=ticket,
+            training_macs=int(facts.get("training_macs", 0)),
+            examples=int(facts.get("examples", 0)),
+        )
 
 
 def kept_weights(model: nn.Module, sparsity: float) -> int:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from growsearch.datasets import Dataset
 from growsearch.errors import GrowsearchError, UsageError
 from growsearch.growth import build_full
+from growsearch.reading import reading
 from growsearch.tickets.robustness import NATURAL, Robustness
 from growsearch.training import (
     Checkpoint,
@@ -202,7 +203,8 @@ def read_pretrained(path: Path) -> Pretrained:
     """
     checkpoint = read_checkpoint(path)
     facts = checkpoint.facts
-    try:
+    remedy = "it holds no pretrained network of this version: delete it"
+    with reading(path, remedy, GrowsearchError):
         source = facts["source"]
         space = search_space(source["space"]).for_data(
             tuple(source["input_shape"]), source["num_classes"]
@@ -217,7 +219,3 @@ def read_pretrained(path: Path) -> Pretrained:
             examples=int(facts["examples"]),
             accuracy=float(facts["accuracy"]),
         )
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise GrowsearchError(
-            f"{path} holds no pretrained network of this version ({error}); delete it"
-        ) from error

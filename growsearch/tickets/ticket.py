@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from growsearch.errors import GrowsearchError, UsageError
+from growsearch.reading import reading
 from growsearch.sparsity import Masks
 from growsearch.tickets.backbone import weights_hash
 from growsearch.tickets.granularity import Granularity, check_granularity
@@ -156,7 +157,7 @@ def read_ticket_and_facts(path: Path) -> tuple[Ticket, Mapping[str, Any]]:
     facts = checkpoint.facts
     if facts.get("kind") != _KIND:
         raise UsageError(f"ticket: {path} holds no ticket; give a file that a draw has written")
-    try:
+    with reading(f"ticket: {path}", "it is damaged: draw it again", GrowsearchError):
         check_granularity(facts["granularity"])
         ticket = Ticket(
             masks=checkpoint.tensors,
@@ -166,8 +167,6 @@ def read_ticket_and_facts(path: Path) -> tuple[Ticket, Mapping[str, Any]]:
             theta=str(facts["theta"]),
             source=dict(facts["source"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise GrowsearchError(f"ticket: {path} is damaged ({error!r}); draw it again") from error
     _check(path, ticket, facts)
     return ticket, facts
 

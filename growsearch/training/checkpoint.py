@@ -11,11 +11,11 @@ from typing import Any
 import safetensors
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from growsearch.errors import GrowsearchError
 from growsearch.files import write_bytes
+from growsearch.reading import parse_json, reason
 
 FORMAT = 1
 _FACTS = "growsearch"
@@ -79,7 +79,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            facts = json.loads(file.metadata()[_FACTS])
+            facts = parse_json(file.metadata()[_FACTS])
             if facts.pop("format") != FORMAT:
                 raise GrowsearchError(
                     f"{path} was written by another version of growsearch; finish the run with "
@@ -87,9 +87,12 @@ def read_checkpoint(path: Path) -> Checkpoint:
                 )
             strides = facts.pop("strides")
             tensors = {n: _own_memory(file.get_tensor(n), strides.get(n)) for n in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (GrowsearchError, MemoryError):
+        raise
+    except Exception as error:
         raise GrowsearchError(
-            f"{path} is damaged ({error}); delete it to start the run again from its first epoch"
+            f"{path} is damaged ({reason(error)}); delete it to start the run again from its "
+            "first epoch"
         ) from error
     return Checkpoint(tensors=tensors, facts=facts)
 

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from growsearch.errors import UsageError
+from growsearch.errors import GrowsearchError, UsageError
+from growsearch.reading import reading
 from growsearch.training.checkpoint import (
     Checkpoint,
     read_checkpoint,
@@ -26,6 +27,7 @@ from growsearch.training.settings import differences, plain
 from growsearch.training.state import EpochRecord, Hook, TrainingState
 
 _MODEL, _OPTIMIZER, _RANDOM, _HOOK = "model/", "optimizer/", "random/", "hook/"
+_REMEDY = "delete it to start the run again from its first epoch"
 _COUNTERS = ("epoch", "step", "training_macs", "forward_macs")
 
 
@@ -71,13 +73,14 @@ class Keeper:
         if not self.path.exists():
             return []
         checkpoint = read_checkpoint(self.path)
-        self._check(checkpoint.facts["settings"])
-        for prefix, hook in self._named():
-            hook.load_state(tensors_under(prefix, checkpoint.tensors), state)
-        _restore(state, checkpoint.tensors)
-        for name in _COUNTERS:
-            setattr(state, name, checkpoint.facts["counters"][name])
-        history: list[dict[str, Any]] = checkpoint.facts["history"]
+        with reading(self.path, _REMEDY, GrowsearchError):
+            self._check(checkpoint.facts["settings"])
+            for prefix, hook in self._named():
+                hook.load_state(tensors_under(prefix, checkpoint.tensors), state)
+            _restore(state, checkpoint.tensors)
+            for name in _COUNTERS:
+                setattr(state, name, checkpoint.facts["counters"][name])
+            history: list[dict[str, Any]] = checkpoint.facts["history"]
         return history
 
     def _named(self) -> list[tuple[str, Hook]]:

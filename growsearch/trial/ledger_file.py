@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from growsearch.errors import UsageError
 from growsearch.garbage import without_cycle_search
+from growsearch.reading import read_limited, reason
+from growsearch.shown_text import shown
 from growsearch.trial.record import Trial
+
+_MAX_BYTES = 4 * 2**30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,12 +36,16 @@ def read_ledger(path: Path) -> Ledger:
     Raises:
         UsageError: for a line that is whole and still no trial, with file, line and remedy.
     """
-    if not path.exists():
+    # A link that leads nowhere is no ledger that was never begun.
+    if not os.path.lexists(path):
         return Ledger(trials=())
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
+        content = read_limited(path, _MAX_BYTES)
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"cannot read {shown(str(path))}: {reason(error)}; restore the file, or start anew "
+            "with --fresh"
+        ) from error
     return _parse(path, content.split(b"\n"))
 
 
@@ -47,16 +56,18 @@ def _parse(path: Path, lines: list[bytes]) -> Ledger:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        place = f"{path}:{number}"
+        place = f"{shown(str(path))}:{number}"
         try:
             trial = Trial.from_line(line)
-        except ValueError as error:
+        except MemoryError:
+            raise
+        except Exception as error:
             if number == len(lines) or _cut_short(line):
                 notes.append(f"{place}: a line cut short by a crash was ignored")
                 continue
             raise UsageError(
-                f"{place}: not a trial ({error}). Remove this line (the trial is then run again "
-                "when the search resumes) or restore the file."
+                f"{place}: not a trial ({reason(error)}). Remove this line (the trial is then run "
+                "again when the search resumes) or restore the file."
             ) from error
         if trial.id in trials and not trial.checked:
             notes.append(f"{place}: trial {trial.id} comes again; the later entry counts")

@@ -33,12 +33,18 @@ from cost_models.plain_data import (
     missing_key,
     to_plain,
 )
+from growsearch.reading import check_json, check_text
+from growsearch.reading.strict_json import refuse_constant
+from growsearch.shown_text import shown_data
 
 Status = Literal["finished", "failed", "stopped"]
 Method = Literal["measured", "analytic", "fitted"]
 
 # The 95 % quantile of the standard normal distribution: 90 % lie between minus this and this.
 _NINETIETH = 1.6448536269514722
+# No measure of a network lies beyond it, and the volume of ten measures stays in a float's range.
+MAX_VALUE = 1e30
+_HALF_CHARACTER = re.compile(r"\\ud[89a-f]")
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _METHODS: tuple[Method, ...] = get_args(Method)
 # Not written where there is nothing to say.
@@ -243,7 +249,7 @@ class Trial:
             ValueError: for a missing or malformed value; the message names it.
         """
         try:
-            return from_plain(cls, _known(data))
+            return _checked(from_plain(cls, _known(data)))
         except MistakeError as mistake:
             raise ValueError(_say(mistake, data)) from mistake
 
@@ -258,10 +264,11 @@ class Trial:
         if b"NaN" in line or b"Infinity" in line:
             return cls.from_json(_object(line))
         try:
-            return adapter_of(cls).validate_json(line)
+            found = adapter_of(cls).validate_json(line)
         except ValidationError:
             # A mistake, which is told of the object, or what pydantic's JSON reader does not know.
             return cls.from_json(_object(line))
+        return _checked(found)
 
     def to_json(self) -> dict[str, Any]:
         """Return the ledger's form: ``from_json`` of it is this trial again."""
@@ -273,7 +280,12 @@ class Trial:
         Raises:
             ValueError: if a number is not finite; a ledger holds none.
         """
-        return json.dumps(self.to_json(), allow_nan=False, separators=(",", ":"))
+        data = self.to_json()
+        line = json.dumps(data, allow_nan=False, separators=(",", ":"))
+        if not _HALF_CHARACTER.search(line):
+            return line
+        # Such as of a file's name in another encoding, in an error's message: no reader takes it.
+        return json.dumps(shown_data(data), allow_nan=False, separators=(",", ":"))
 
 
 def _say(mistake: MistakeError, data: Mapping[str, Any]) -> str:
@@ -299,8 +311,44 @@ def _object(line: bytes) -> Mapping[str, Any]:
     return data
 
 
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not a finite number")
+# Ledgers hold lines by the hundred thousand: numbers are looked at where they are read, since a
+# call for each would take three times as long.
+_COUNTS_BELOW = 2**63
+"""The first number that no seed and no trial's number reaches: they fit 64 bits."""
+
+_DECODER = json.JSONDecoder(parse_constant=refuse_constant)
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+def _checked(trial: Trial) -> Trial:
+    """Refuse values that no trial has, and texts that no reader takes."""
+    for key, count in (("number", trial.number), ("seed", trial.seed)):
+        if not 0 <= count < _COUNTS_BELOW:
+            raise ValueError(f"{key} = {count} is not between 0 and 2^63 - 1")
+    check_json(trial.config)
+    check_json(trial.network or {})
+    for name, value in trial.metrics.items():
+        check_text(name)
+        if not -MAX_VALUE <= value <= MAX_VALUE:
+            raise ValueError(f"{name} = {value!r} is not a finite number up to {MAX_VALUE:g}")
+    for device, latency in trial.latency.items():
+        check_text(device)
+        _check_interval(device, latency)
+    for text in (trial.kind, trial.network_hash or ""):
+        check_text(text)
+    return trial
+
+
+def _check_interval(device: str, latency: Latency) -> None:
+    """Refuse a latency that is none, or an interval that is none."""
+    where, key = f"latency of {device}", _value_key(latency.method)
+    if not 0 < latency.value_s <= MAX_VALUE:
+        raise ValueError(f"{where}: {key} = {latency.value_s} is not above 0")
+    low, high = latency.low_s, latency.high_s
+    if low is not None and high is not None and not 0 <= low <= high:
+        raise ValueError(f"{where}: low_s = {low} and high_s = {high} are no interval")
+    if latency.noise is not None and latency.noise < 0:
+        raise ValueError(f"{where}: noise = {latency.noise} is too small")
+    if latency.processor_s is not None and latency.processor_s <= 0:
+        raise ValueError(f"{where}: processor_s = {latency.processor_s} is too small")
+    if latency.measured is not None:
+        _check_interval(device, latency.measured)

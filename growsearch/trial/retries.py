@@ -14,6 +14,7 @@ from pathlib import Path
 from growsearch.errors import GrowsearchError, TimeLimitError
 from growsearch.files import write_text
 from growsearch.kinds import CandidateConfig, trial_id, trial_seed
+from growsearch.reading import read_json
 from growsearch.trial.record import Trial
 from growsearch.trial.run import CHECKPOINT, Report, run_trial
 from growsearch.trial.task import TrialTask
@@ -64,8 +65,8 @@ def keep_outcome(folder: Path, trial: Trial) -> None:
 def kept_outcome(folder: Path) -> Trial | None:
     """Return the outcome that was written down and reached no ledger; a damaged one counts not."""
     try:
-        return Trial.from_line((folder / _OUTCOME).read_bytes())
-    except (OSError, ValueError):
+        return Trial.from_json(read_json(folder / _OUTCOME, "it is run again"))
+    except (GrowsearchError, ValueError, TypeError, AttributeError):
         return None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +16,15 @@ from growsearch.growth.latency.clock import DeviceClock
 from growsearch.growth.latency.features import Feature
 from growsearch.growth.latency.fit import LatencyTerms, fit_latency
 from growsearch.growth.latency.networks import architecture_at, sampled_sizes
+from growsearch.reading import parse_json, read_limited, reading
 from search_spaces import Unit
 
 _MIN_NETWORKS = 16
 _FULL, _SMALLEST = 0, 1
+_FEWEST_NETWORKS = 16
+_MOST_BYTES = 64 * 2**20
+_REMEDY = "delete the checkpoint beside it to start the run again from its first epoch"
+_FULL, _LEAST = 0, 1
 # Seconds for which each network is run.
 _READING_S = 0.5
 
@@ -118,8 +122,8 @@ class WidthLatencyFit:
         Raises:
             GrowsearchError: if the file is missing or damaged.
         """
-        try:
-            data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        with reading(f"{path}, which holds the device's times,", _REMEDY, GrowsearchError):
+            data: dict[str, Any] = parse_json(read_limited(path, _MOST_BYTES))
             return cls(
                 device=data["device"],
                 batch_size=data["batch_size"],
@@ -133,8 +137,3 @@ class WidthLatencyFit:
                 error=data["error"],
                 seconds_by_feature=data["seconds_by_feature"],
             )
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise GrowsearchError(
-                f"{path}, which holds the device's times, is missing or damaged ({error}); delete "
-                "the checkpoint beside it to start the run again from its first epoch"
-            ) from error

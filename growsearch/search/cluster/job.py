@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import ray
-import yaml
 
 import cost_models
 import growsearch
 import search_spaces
 from growsearch.errors import GrowsearchError, UsageError
+from growsearch.reading import write_yaml
 from growsearch.search.config.study import StudyConfig
 
 # What a cluster's nodes need of us; the libraries that these import they must have themselves.
@@ -132,7 +132,7 @@ def write_job_folder(config: StudyConfig, folder: Path) -> None:
         (folder / kept).parent.mkdir(exist_ok=True)
         shutil.copyfile(source, folder / kept)
         plain["profiles"][device] = str(kept)
-    (folder / _STUDY).write_text(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
+    (folder / _STUDY).write_text(write_yaml(plain), encoding="utf-8")
 
 
 def _copy_code(source: Path, folder: Path) -> None:

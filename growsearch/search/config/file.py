@@ -1,4 +1,4 @@
-"""Study files: read from YAML, and mistakes in them told."""
+"""Study file: read from strict YAML, checked, its paths resolved; mistakes are told by line."""
 
 from __future__ import annotations
 
@@ -6,12 +6,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from growsearch.errors import UsageError
-from growsearch.kinds.trial_kinds import kinds_model
+from growsearch.reading import (
+    Document,
+    PlainValueError,
+    check_finite,
+    check_plain,
+    parse_yaml,
+    read_limited,
+    reading,
+)
+from growsearch.reading.strict_yaml import MOST_BYTES
+from growsearch.search.config.messages import Messages, short
 from growsearch.search.config.study import StudyConfig
+from growsearch.search.config.units import with_units
+from growsearch.shown_text import shown
 from search_spaces.user_code import add_code_folder, is_own
 
 # What a run adds to its resolved study; it is no setting.
@@ -25,27 +36,18 @@ def load_study(path: Path, *, run: bool = False) -> StudyConfig:
     that may be somebody else's: there a person has to name the folder of its code.
 
     Raises:
-        UsageError: with the file, the key, its value, the rule and the remedy.
+        UsageError: with the file, the line, the key, its value, the rule and the remedy.
     """
-    try:
-        text = path.read_text()
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}; give a study file") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: not a text file in UTF-8 ({error.reason})") from error
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path}: not YAML: {_yaml_problem(error)}") from error
-    if not isinstance(data, Mapping):
-        raise UsageError(f"{path}: a study is a mapping of keys; see examples/digits.yaml")
+    document = _read(path, stream=not run)
+    data = document.data
     settings = {k: v for k, v in data.items() if k != PROVENANCE}
     if run:
         settings.pop("code_dir", None)
+        settings = with_units(settings)
     elif names_own_code(settings):
         # Own modules lie beside the study file, or where it says.
         settings["code_dir"] = str((path.parent / str(data.get("code_dir") or ".")).resolve())
-    config = parse_study(settings, source=str(path))
+    config = parse_study(settings, source=str(path), document=document)
     if config.data_dir is not None and not config.data_dir.is_absolute():
         # A relative path is meant from the study file, wherever the command is run.
         resolved = (path.parent / config.data_dir).resolve()
@@ -58,18 +60,65 @@ def load_study(path: Path, *, run: bool = False) -> StudyConfig:
     return config
 
 
-def parse_study(data: Mapping[str, Any], *, source: str = "study") -> StudyConfig:
+def _read(path: Path, *, stream: bool) -> Document:
+    try:
+        text = read_limited(path, MOST_BYTES, stream=stream).decode()
+    except OSError as error:
+        raise UsageError(
+            f"cannot read {shown(str(path))}: {error.strerror}; give a study file"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{shown(str(path))}: not a text file in UTF-8 ({error.reason}); give a study file"
+        ) from error
+    except ValueError as error:
+        raise UsageError(f"cannot read {shown(str(path))}: {error}; give a study file") from error
+    document = parse_yaml(text, shown(str(path)))
+    if not isinstance(document.data, Mapping):
+        raise UsageError(
+            f"{shown(str(path))}: a study is a mapping of keys; see examples/digits.yaml"
+        )
+    return document
+
+
+def parse_study(
+    data: Mapping[str, Any], *, source: str = "study", document: Document | None = None
+) -> StudyConfig:
     """Check a study that is a mapping already.
+
+    Args:
+        data: a study's keys and values.
+        source: begins every message, such as the file's name.
+        document: what ``data`` was read from, for the lines of its values.
 
     Raises:
         UsageError: naming the first wrong key, its value, the rule and the remedy.
     """
-    if isinstance(data.get("code_dir"), str | Path):
-        add_code_folder(Path(data["code_dir"]))
+    if not isinstance(data, Mapping):
+        raise UsageError(f"{source}: a study is a mapping of keys, not {short(data)}")
+    messages = Messages(source=source, document=document)
+    with reading(source, "write it as in examples/digits.yaml"):
+        try:
+            check_plain(data)
+            if isinstance(data.get("code_dir"), str | Path):
+                add_code_folder(Path(data["code_dir"]))
+            return _validated(data)
+        except PlainValueError as problem:
+            raise UsageError(messages.at(problem.place, str(problem))) from problem
+        except ValidationError as error:
+            raise UsageError(messages.first(error)) from error
+
+
+def _validated(data: Mapping[str, Any]) -> StudyConfig:
     try:
-        return StudyConfig.model_validate(dict(data))
-    except ValidationError as error:
-        raise UsageError(f"{source}: {_first_problem(error)}") from error
+        config = StudyConfig.model_validate(dict(data))
+    except ArithmeticError:
+        # A number that is none, met before its rule was: it is named here.
+        check_finite(data)
+        raise
+    # A rule such as "above 0" does not keep NaN out by itself.
+    check_finite(data)
+    return config
 
 
 def names_own_code(data: Any) -> bool:
@@ -84,67 +133,3 @@ def names_own_code(data: Any) -> bool:
             for value in (kind.get("space"), kind.get("transform")):
                 named += value if isinstance(value, list | tuple) else [value]
     return any(isinstance(name, str) and is_own(name) for name in named)
-
-
-def _yaml_problem(error: yaml.YAMLError) -> str:
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        mark = error.problem_mark
-        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
-    return str(error).splitlines()[0]
-
-
-def _first_problem(error: ValidationError) -> str:
-    problems = error.errors(include_url=False)
-    # A key that is misspelt is missing, too: the first is what went wrong.
-    problems.sort(key=lambda problem: problem["type"] != "extra_forbidden")
-    first, *others = map(_say, problems)
-    if not others:
-        return first
-    more = f" (and {len(others) - 1} more)" if len(others) > 1 else ""
-    return f"{first}; also {others[0]}{more}"
-
-
-def _say(problem: Mapping[str, Any]) -> str:
-    key = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        return f"{key}: unknown key; valid here: {', '.join(_siblings(problem['loc']))}"
-    if problem["type"] == "missing":
-        return f"{key}: is missing; add it"
-    rule, value = str(problem["msg"]).removeprefix("Value error, "), problem["input"]
-    inner, _, rest = rule.partition(": ")
-    if isinstance(value, Mapping) and inner in value:
-        # Of keys that do not go together: the message names the one to change.
-        key, rule, value = f"{key}.{inner}" if key else inner, rest, value[inner]
-    if not key:
-        return rule
-    return f"{key} = {_short(value)}: {rule}"
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _siblings(location: tuple[str | int, ...]) -> list[str]:
-    """Return the valid keys beside the unknown one, found by walking down the models."""
-    model: type[BaseModel] | None = StudyConfig
-    for part in location[:-1]:
-        if model is StudyConfig and part == "trials":
-            model = kinds_model()
-            continue
-        field = model.model_fields.get(str(part)) if model is not None else None
-        if field is None:
-            # Inside a dictionary of limits, such as constraints.parameters.
-            continue
-        model = _model_in(field.annotation)
-    return list(model.model_fields) if model is not None else []
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        found = _model_in(argument)
-        if found is not None:
-            return found
-    return None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from growsearch.kinds import Strict
+from growsearch.search.config.numbers import Number, Whole
 
 if TYPE_CHECKING:
     from growsearch.trial.quality import Quality
@@ -20,29 +21,29 @@ class OutsideOptions(Strict):
     """What out-of-distribution metrics compare with: a data set, or noise in raw pixels."""
 
     against: str | None = None
-    noise: float = Field(default=0.2, gt=0, le=1)
+    noise: Number = Field(default=0.2, gt=0, le=1)
 
 
 class FgsmOptions(Strict):
     """The length of FGSM's step, in raw pixels from 0 to 1."""
 
-    epsilon: float = Field(default=_EPSILON, ge=0, le=1)
+    epsilon: Number = Field(default=_EPSILON, ge=0, le=1)
 
 
 class PgdOptions(Strict):
     """PGD's ball and steps, in raw pixels from 0 to 1."""
 
-    epsilon: float = Field(default=_EPSILON, ge=0)
-    steps: int = Field(default=10, ge=1)
-    step_size: float = Field(default=_STEP, ge=0)
+    epsilon: Number = Field(default=_EPSILON, ge=0)
+    steps: Whole = Field(default=10, ge=1)
+    step_size: Number = Field(default=_STEP, ge=0)
     norm: Literal["inf", "2"] = "inf"
 
 
 class CertifiedOptions(Strict):
     """Smoothing's noise and the radius to be certain within, in raw pixels from 0 to 1."""
 
-    sigma: float = Field(default=0.25, gt=0)
-    radius: float = Field(default=0.25, ge=0)
+    sigma: Number = Field(default=0.25, gt=0)
+    radius: Number = Field(default=0.25, ge=0)
 
 
 class MetricOptions(Strict):

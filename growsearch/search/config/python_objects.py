@@ -32,6 +32,10 @@ def name_objects(data: Mapping[str, Any]) -> NamedStudy:
         UsageError: for an object that workers cannot import, with the remedy.
     """
     folders: list[Path] = []
+    if not isinstance(data, Mapping):
+        raise UsageError(
+            f"study: a {type(data).__name__} is none; give a mapping of its keys, or a file's path"
+        )
     settings = dict(data)
     dataset = None
     given = settings.get("dataset")

@@ -15,8 +15,10 @@ from growsearch.errors import UsageError
 from growsearch.kinds import DataChoice, Strict, TextReading, TrialKinds
 from growsearch.kinds.values import Duration, Share
 from growsearch.pareto import MEASURES, Bound, Direction, Preference
-from growsearch.pareto.quantities import parse_quantity
+from growsearch.search.config.bounds import check_agreement, parse_limits, parse_quantities
 from growsearch.search.config.metric_options import MetricOptions
+from growsearch.search.config.numbers import MOST_SEED, Number, Whole
+from growsearch.search.config.units import with_units
 
 __all__ = [
     "PLAIN_OBJECTIVES",
@@ -40,8 +42,8 @@ _LATENCY = re.compile(r"latency\[(.+)\]")
 class Limits(Strict):
     """A hard bound on a metric."""
 
-    max: float | None = None
-    min: float | None = None
+    max: Number | None = None
+    min: Number | None = None
 
 
 class StopEarly(Strict):
@@ -51,8 +53,8 @@ class StopEarly(Strict):
     is among the best 1/``eta`` that came there.
     """
 
-    first: int = Field(default=1, ge=1)
-    eta: int = Field(default=3, ge=2)
+    first: Whole = Field(default=1, ge=1)
+    eta: Whole = Field(default=3, ge=2)
 
 
 class FirstFidelitySettings(Strict):
@@ -63,8 +65,8 @@ class FirstFidelitySettings(Strict):
     """
 
     proxy: Proxy = "synflow"
-    keep: float = Field(default=0.5, gt=0.0, lt=1.0)
-    pool: int = Field(default=16, ge=2)
+    keep: Number = Field(default=0.5, gt=0.0, lt=1.0)
+    pool: Whole = Field(default=16, ge=2)
 
 
 class SearchSettings(Strict):
@@ -75,9 +77,9 @@ class SearchSettings(Strict):
     """
 
     sampler: Sampler = "auto"
-    trials: int = Field(default=32, ge=1)
-    parallel: int = Field(default=1, ge=1)
-    seed: int = Field(default=0, ge=0)
+    trials: Whole = Field(default=32, ge=1)
+    parallel: Whole = Field(default=1, ge=1)
+    seed: Whole = Field(default=0, ge=0, le=MOST_SEED)
     backend: Backend = "ray"
     stop_early: StopEarly | None = None
     first_fidelity: FirstFidelitySettings | None = None
@@ -86,7 +88,7 @@ class SearchSettings(Strict):
     # What one attempt at a trial may take, in seconds or as "30 min"; without it there is no limit.
     time_limit: Duration = None
     # The share of a GPU that a trial has for itself, where its device is one: 0.5 is two on a GPU.
-    gpus_per_trial: float = Field(default=0.0, ge=0.0)
+    gpus_per_trial: Number = Field(default=0.0, ge=0.0)
 
 
 class SelectSettings(Strict):
@@ -95,10 +97,10 @@ class SelectSettings(Strict):
     ``weights`` go with ``prefer: weights``; ``confidence`` is how sure the bounds must be met.
     """
 
-    max: dict[str, float] = Field(default_factory=dict)
-    min: dict[str, float] = Field(default_factory=dict)
+    max: dict[str, Number] = Field(default_factory=dict)
+    min: dict[str, Number] = Field(default_factory=dict)
     prefer: Preference = "accuracy"
-    weights: dict[str, float] = Field(default_factory=dict)
+    weights: dict[str, Number] = Field(default_factory=dict)
     confidence: Share = None
 
     @model_validator(mode="after")
@@ -110,7 +112,7 @@ class SelectSettings(Strict):
     @field_validator("max", "min", mode="before")
     @classmethod
     def _quantities(cls, value: Any) -> Any:
-        return _parse_quantities(value)
+        return parse_quantities(value)
 
     def bounds(self) -> tuple[Bound, ...]:
         """Return the bounds in the order they were written."""
@@ -188,7 +190,7 @@ class StudyConfig(Strict):
     def _constraint_quantities(cls, value: Any) -> Any:
         if not isinstance(value, Mapping):
             return value
-        return {name: _parse_limits(name, limits) for name, limits in value.items()}
+        return {name: parse_limits(name, limits) for name, limits in value.items()}
 
     @model_validator(mode="after")
     def _known_metrics(self) -> StudyConfig:
@@ -211,6 +213,12 @@ class StudyConfig(Strict):
                 f"text: {self.dataset} is no text; remove the key, or take one of: "
                 f"{', '.join(TOKEN_DATASETS)}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _bounds_agree(self) -> StudyConfig:
+        check_agreement("constraints", self.bounds())
+        check_agreement("select", (*self.select.bounds(), *self.bounds()))
         return self
 
     @model_validator(mode="after")
@@ -316,26 +324,7 @@ class StudyConfig(Strict):
 
     def to_plain(self) -> dict[str, Any]:
         """Return what `load_study` reads, every default written out."""
-        return self.model_dump(mode="json", exclude_none=True)
-
-
-def _parse_limits(name: str, limits: Any) -> Any:
-    if not isinstance(limits, Mapping):
-        raise ValueError(f"{name}: write {{max: VALUE}} or {{min: VALUE}}")
-    return {key: _quantity(value, name) for key, value in limits.items()}
-
-
-def _parse_quantities(value: Any) -> Any:
-    if not isinstance(value, Mapping):
-        return value
-    return {name: _quantity(limit, name) for name, limit in value.items()}
-
-
-def _quantity(value: Any, name: str) -> float:
-    try:
-        return parse_quantity(value, name)
-    except (UsageError, TypeError) as error:
-        raise ValueError(str(error)) from error
+        return with_units(self.model_dump(mode="json", exclude_none=True))
 
 
 def _check_metric(name: str) -> None:

@@ -21,12 +21,13 @@ from optuna.trial import TrialState
 
 from growsearch.files import append_line
 from growsearch.kinds import CandidateConfig, suggest_candidate, trial_id
+from growsearch.reading import parse_json, read_limited, reading
 from growsearch.search.config.study import StudyConfig
 from growsearch.search.fidelity.proxy_ranking import better_share
 from growsearch.search.ledger.recorder import Recorder
-from growsearch.search.samplers.constraint_filter import Gate, Rejected
+from growsearch.search.samplers.constraint_filter import MOST_BYTES, Gate, Rejected
 from growsearch.search.samplers.history import QUEUED, tell
-from growsearch.search.samplers.replay import candidate_of
+from growsearch.search.samplers.replay import kept_candidate
 from growsearch.trial.proxies import Scored, can_score, score_candidate
 from growsearch.trial.task import TrialTask
 
@@ -189,12 +190,13 @@ class FirstFidelity:
         What they let go and a crash kept from `rejected.jsonl` is written there now.
         """
         pools = list(read_pools(self._file))
-        for entry in (entry for pool in pools for entry in pool):
-            candidate = candidate_of(entry.params, self._config.trials)
-            if not entry.kept:
-                self._reject(entry, candidate)
-            elif entry.id not in self._recorder.starts:
-                self._study.enqueue_trial(dict(entry.params), user_attrs=QUEUED)
+        with reading(self._file, "restore it, or start anew with --fresh"):
+            for entry in (entry for pool in pools for entry in pool):
+                candidate = kept_candidate(entry.params, self._config.trials)
+                if not entry.kept:
+                    self._reject(entry, candidate)
+                elif entry.id not in self._recorder.starts:
+                    self._study.enqueue_trial(dict(entry.params), user_attrs=QUEUED)
         return len(pools)
 
 
@@ -202,10 +204,12 @@ def read_pools(path: Path) -> Iterator[list[PoolEntry]]:
     """Yield a run's pools; a line cut short by a crash is passed over: nothing of it had begun."""
     if not path.exists():
         return
-    for line in path.read_text(errors="replace").splitlines():
+    with reading(path, "remove it to draw these pools anew"):
+        lines = read_limited(path, MOST_BYTES).split(b"\n")
+    for line in lines:
         try:
-            yield [_entry(data) for data in json.loads(line)["pool"]]
-        except (ValueError, KeyError, TypeError):
+            yield [_entry(data) for data in parse_json(line)["pool"]]
+        except (ValueError, KeyError, TypeError, OverflowError):
             continue
 
 

@@ -16,17 +16,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TextIO
 
-import yaml
-
 from growsearch import __version__
 from growsearch.errors import GrowsearchError, UsageError
 from growsearch.files import append_line, storage_error, write_text
 from growsearch.kinds import KINDS, CandidateConfig, candidate_from_json
+from growsearch.reading import parse_json, read_limited, reading, write_yaml
 from growsearch.search.config.file import PROVENANCE, load_study
 from growsearch.search.config.study import StudyConfig
+from growsearch.shown_text import shown
 
 _VERSIONS_OF = ("torch", "ray", "optuna", "numpy", "fvcore", "moocore")
 # A search needs room for weights and ledger; below this it would fail in the middle.
+_MOST_BYTES = 2**30
 _LEAST_FREE_BYTES = 64 * 2**20
 # What may differ between a run and the study that resumes it.
 _MAY_CHANGE = (
@@ -98,7 +99,7 @@ class RunFolder:
         self.check_space()
         if not resumed:
             content = {**study.to_plain(), PROVENANCE: provenance()}
-            write_text(self.study, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+            write_text(self.study, write_yaml(content))
         return resumed
 
     def trial(self, name: str) -> Path:
@@ -164,16 +165,18 @@ class RunFolder:
         found: dict[str, Start] = {}
         if not self.starts.exists():
             return found
-        for line in self.starts.read_text(errors="replace").splitlines():
+        with reading(self.starts, "restore it, or remove it to sample these trials anew"):
+            lines = read_limited(self.starts, _MOST_BYTES).split(b"\n")
+        for line in lines:
             try:
-                data = json.loads(line)
+                data = parse_json(line)
                 start = Start(
                     id=str(data["id"]),
                     number=int(data["number"]),
                     candidate=candidate_from_json(data["candidate"]),
                     params=dict(data["params"]),
                 )
-            except (ValueError, KeyError, TypeError, UsageError):
+            except (ValueError, KeyError, TypeError, OverflowError, UsageError):
                 # The start was never acted upon: its trial begins after this line is on disk.
                 continue
             found.setdefault(start.id, start)
@@ -192,6 +195,8 @@ def check_local(path: Path) -> None:
     Raises:
         UsageError: with the reason and the remedy.
     """
+    if "\0" in str(path):
+        raise UsageError(f"{shown(str(path))}: a folder's name has no NUL in it; give another")
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):
         raise UsageError(
             f"{path}: a run lives in a folder, on this machine or shared by a cluster's nodes. The "
@@ -203,8 +208,11 @@ def check_local(path: Path) -> None:
 def fresh_folder(wanted: Path) -> Path:
     """Return the first of ``wanted``, ``wanted-2``, ``wanted-3`` ... that does not exist."""
     candidate, index = wanted, 2
-    while candidate.exists():
-        candidate, index = wanted.with_name(f"{wanted.name}-{index}"), index + 1
+    try:
+        while candidate.exists():
+            candidate, index = wanted.with_name(f"{wanted.name}-{index}"), index + 1
+    except OSError as error:
+        raise storage_error(wanted, error) from error
     return candidate
 
 

@@ -19,6 +19,7 @@ from growsearch.errors import UsageError
 from growsearch.files import append_line
 from growsearch.kinds import CandidateConfig, suggest_candidate, trial_id
 from growsearch.pareto import Bound
+from growsearch.reading import parse_json, read_limited, reading
 from growsearch.report.run_data import REJECTED_FILE
 from growsearch.search.config.study import StudyConfig
 from growsearch.search.samplers.known_costs import StudyForesight
@@ -26,6 +27,7 @@ from growsearch.search.samplers.replay import params_of
 
 # Optuna keeps a constraint under this prefix of a trial's system attributes.
 CONSTRAINT_KEY = "constraints"
+MOST_BYTES = 2**30
 # So many rejections in a row, and a person had better look at the constraints.
 _MOST_IN_A_ROW = 500
 
@@ -130,16 +132,18 @@ def read_rejected(folder: Path) -> dict[str, Rejected]:
     path = folder / REJECTED_FILE
     if not path.exists():
         return found
-    for line in path.read_text(errors="replace").splitlines():
+    with reading(path, "remove it to judge these candidates anew"):
+        lines = read_limited(path, MOST_BYTES).split(b"\n")
+    for line in lines:
         try:
-            data = json.loads(line)
+            data = parse_json(line)
             entry = Rejected(
                 id=str(data["id"]),
                 candidate=dict(data["candidate"]),
                 excess={str(name): float(value) for name, value in data["excess"].items()},
                 proxy={str(name): float(v) for name, v in data.get("proxy", {}).items()},
             )
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             continue
         found.setdefault(entry.id, entry)
     return found

@@ -9,17 +9,19 @@ import optuna
 from optuna.trial import TrialState
 
 from growsearch.pareto import Bound
+from growsearch.reading import reading
 from growsearch.search.config.study import StudyConfig
 from growsearch.search.ledger.recorder import Recorder
 from growsearch.search.ledger.run_folder import Start
 from growsearch.search.samplers.constraint_filter import Gate, add_trial, constraint_name
 from growsearch.search.samplers.initial_points import points_to_evaluate
-from growsearch.search.samplers.replay import candidate_of, params_of
+from growsearch.search.samplers.replay import candidate_of, kept_candidate, params_of
 from growsearch.search.samplers.warm_start import earlier_trials
 from growsearch.trial.record import Trial
 
 # What an Optuna trial carries that was asked for, not chosen by a sampler.
 QUEUED = {"queued": True}
+_REMEDY = "its files are of another study: restore them, or start anew with --fresh"
 
 
 def create_study(config: StudyConfig, sampler: optuna.samplers.BaseSampler) -> optuna.study.Study:
@@ -56,12 +58,19 @@ def prepare(study: optuna.study.Study, config: StudyConfig, recorder: Recorder, 
 
     Known are earlier runs (`search.warm_start`), this run's ledger and what was rejected. What was
     started and never finished comes first, then the study's points to evaluate.
+
+    Raises:
+        UsageError: if the files of the run hold answers to other questions than the study asks.
     """
     for trial in earlier_trials(config):
         _add(study, trial, params_of(trial.config, config.trials), config)
-    warm_start(study, recorder.trials.values(), recorder.starts, config)
-    gate.restore(study)
-    enqueue_unfinished(study, recorder.unfinished())
+    with reading(recorder.folder.path, _REMEDY):
+        warm_start(study, recorder.trials.values(), recorder.starts, config)
+        gate.restore(study)
+        for start in recorder.unfinished():
+            # An answer that is none would be asked again, and the trial be another one.
+            kept_candidate(start.params, config.trials)
+        enqueue_unfinished(study, recorder.unfinished())
     for params in points_to_evaluate(config.trials, config.search.points_to_evaluate):
         if recorder.known(candidate_of(params, config.trials)) is None:
             study.enqueue_trial(params, user_attrs=QUEUED, skip_if_exists=True)

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from growsearch.errors import UsageError
 from growsearch.kinds import KINDS, TrialKinds
+from growsearch.reading import reading
 from growsearch.search.samplers.replay import Params, params_of
 
 # What a study may name instead of writing a candidate out.
@@ -46,7 +47,8 @@ def _params(kinds: TrialKinds, point: Any, where: str) -> list[Params]:
             f"or one of {', '.join(NAMED_POINTS)}"
         )
     try:
-        return [params_of(_parsed(kinds, point), kinds)]
+        with reading(f"{str(point)[:60]}", "write it with the keys of its kind of trial"):
+            return [params_of(_parsed(kinds, point), kinds)]
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from error
 

@@ -13,6 +13,7 @@ from optuna.trial import FixedTrial, TrialState, create_trial
 
 from growsearch.files import write_bytes
 from growsearch.kinds import suggest_candidate
+from growsearch.reading import reading
 from growsearch.report.run_data import read_run
 from growsearch.search.config.file import load_study
 from growsearch.search.config.study import StudyConfig
@@ -37,7 +38,10 @@ def write_optuna_storage(folder: Path) -> Path:
     starts = RunFolder(folder).read_starts()
     with tempfile.TemporaryDirectory(prefix="growsearch-optuna-") as place:
         journal = Path(place) / OPTUNA_FILE
-        with warnings.catch_warnings():
+        with (
+            reading(folder, "restore its started.jsonl, or remove it"),
+            warnings.catch_warnings(),
+        ):
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             study = _empty_study(config, journal)
             for trial in sorted(run.trials, key=lambda each: each.number):

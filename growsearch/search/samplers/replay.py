@@ -31,6 +31,31 @@ class Answers:
         return float(self._params[name])
 
 
+class _Kept:
+    """Answers from a run's files, which may be those to another study's questions."""
+
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        self._params = params
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        value = self._params[name]
+        if value not in choices:
+            raise UsageError(f"{name} = {value!r}; this study has: {_listed(choices)}")
+        return value
+
+    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:  # noqa: ARG002
+        return int(self._number(name, low, high))
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:  # noqa: ARG002
+        return float(self._number(name, low, high))
+
+    def _number(self, name: str, low: float, high: float) -> float:
+        value = self._params[name]
+        if type(value) not in (int, float) or not low <= value <= high:
+            raise UsageError(f"{name} = {value!r}; this study has {low:g} to {high:g}")
+        return float(value)
+
+
 def candidate_of(params: Mapping[str, Any], kinds: TrialKinds) -> CandidateConfig:
     """Return the candidate that a sampler's parameters mean.
 
@@ -38,6 +63,16 @@ def candidate_of(params: Mapping[str, Any], kinds: TrialKinds) -> CandidateConfi
         KeyError: if a decision is missing.
     """
     return suggest_candidate(Answers(params), kinds)
+
+
+def kept_candidate(params: Mapping[str, Any], kinds: TrialKinds) -> CandidateConfig:
+    """Return the candidate of parameters that were read from a run's files.
+
+    Raises:
+        KeyError: if a decision is missing.
+        UsageError: if the study's space has no such answer.
+    """
+    return suggest_candidate(_Kept(params), kinds)
 
 
 class _Written:

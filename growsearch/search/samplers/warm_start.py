@@ -39,6 +39,7 @@ def earlier_trials(config: StudyConfig) -> list[Trial]:
 def _belongs(trial: Trial, config: StudyConfig) -> bool:
     try:
         params_of(trial.config, config.trials)
-    except UsageError:
+    except (UsageError, ValueError, TypeError, ArithmeticError):
+        # Whatever a foreign ledger says that it trained, it is nothing that this study asks.
         return False
     return True

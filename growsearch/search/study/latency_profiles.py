@@ -9,6 +9,7 @@ from cost_models import DEVICES, CostModelError, load_profile, unavailable
 from growsearch.errors import UsageError
 from growsearch.files import write_bytes
 from growsearch.kinds.latency import LATENCY_BATCH
+from growsearch.reading import reading
 from growsearch.search.config.study import StudyConfig
 from growsearch.search.ledger.run_folder import RunFolder
 
@@ -26,11 +27,13 @@ def check_profiles(config: StudyConfig, folder: RunFolder) -> None:
     """
     for device, source in config.profiles.items():
         kept = kept_profile(folder, device)
-        if kept.exists() and source.exists() and kept.read_bytes() != source.read_bytes():
-            raise UsageError(
-                f"profiles.{device}: {source} is not the profile that this run was started with "
-                f"({kept}). Use --fresh for a new folder, or restore the file"
-            )
+        with reading(f"profiles.{device}: {source}", "give the file of growsearch profile"):
+            both = kept.exists() and source.exists()
+            if both and kept.read_bytes() != source.read_bytes():
+                raise UsageError(
+                    f"profiles.{device}: {source} is not the profile that this run was started "
+                    f"with ({kept}). Use --fresh for a new folder, or restore the file"
+                )
         _check_one(device, kept if kept.exists() else source)
 
 

@@ -17,6 +17,7 @@ from growsearch.export import ExportResult
 from growsearch.files import write_json
 from growsearch.kinds import Learning
 from growsearch.pareto import Front, Point
+from growsearch.reading import reading
 from growsearch.report import front_of_trials
 from growsearch.search.backends.serial import run_serial
 from growsearch.search.config.file import load_study, parse_study
@@ -87,7 +88,8 @@ class Study:
         if isinstance(config, Path | str):
             config = load_study(Path(config))
         elif not isinstance(config, StudyConfig):
-            named = name_objects(config)
+            with reading("study", "write it as in examples/digits.yaml"):
+                named = name_objects(config)
             config, self._dataset = parse_study(named.settings), named.dataset
         self.config = config
         folder = Path("runs") / config.name if folder is None else Path(folder)
