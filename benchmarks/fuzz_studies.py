@@ -128,7 +128,7 @@ def study_text(draw: random.Random) -> tuple[str, Number | None]:
 
 def study_mapping(draw: random.Random) -> Any:
     """Return what somebody may hand to `Study` from Python."""
-    kind = draw.randrange(6)
+    kind = draw.randrange(9)
     if kind == 0:
         return draw.choice([None, 5, "", [], (), set(), b"x", object(), [1, 2], {1: 2}, {None: 1}])
     data = changed_data(STUDY, draw, times=draw.randint(1, 3))

@@ -52,7 +52,7 @@ def put(data: Any, draw: random.Random, value: Any) -> None:
             return
         key = draw.choice(keys)
         inner = data[key]
-        if not isinstance(inner, dict | list) or not inner or draw.random() < 0.3:
+        if not isinstance(inner, dict | list) or not inner or draw.random() < 0.15:
             break
         data = inner
     chance = draw.random()

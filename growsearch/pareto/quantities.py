@@ -140,6 +140,8 @@ def _number(value: str | float, objective: str, quantity: Quantity) -> float:
         return float(value)
     except OverflowError as error:
         raise UsageError(f"{objective}: the number is too large for {quantity.name}") from error
+    except TypeError as error:
+        raise UsageError(f"{objective} = {repr(value)[:60]}: not {quantity.name}") from error
 
 
 def _parse_text(text: str, objective: str, quantity: Quantity) -> float:
