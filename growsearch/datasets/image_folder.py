@@ -62,6 +62,7 @@ def load(data_dir: Path | None) -> Dataset:
         train, val = (_part(data_dir, name) for name in _PARTS)
         classes = sorted(train.images)
         _check_classes(data_dir, train, val)
+        _check_apart(data_dir)
         check_memory(data_dir, len(train) + len(val))
         read = [_read_all(part, classes) for part in (train, val)]
     return make_dataset(
@@ -131,6 +132,26 @@ def _check_classes(data_dir: Path, train: _Part, val: _Part) -> None:
             f"{shown(data_dir / 'train')}: one class, {shown(*train.images)}, can teach nothing; "
             f"give at least two. {_EXPECTED}"
         )
+
+
+def _check_apart(data_dir: Path) -> None:
+    """Refuse one folder under two names: one image would have two classes, or test what it taught.
+
+    Raises:
+        UsageError: naming both.
+    """
+    known: dict[Path, Path] = {}
+    for part in _PARTS:
+        for path in sorted((data_dir / part).iterdir()):
+            if not path.is_dir() or is_left_behind(path.name) or folder_above(path):
+                continue
+            place = path.resolve()
+            if place in known:
+                raise UsageError(
+                    f"{shown(path)} is a link to {shown(known[place])}; give each a folder of "
+                    "its own"
+                )
+            known[place] = path
 
 
 def _read_all(part: _Part, classes: list[str]) -> tuple[RawImages, ReadImages]:

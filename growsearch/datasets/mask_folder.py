@@ -55,6 +55,10 @@ def load(data_dir: Path | None) -> Dataset:
         raise UsageError(f"data_dir: mask-folder needs a folder. {_EXPECTED}")
     with reading(f"data_dir: {data_dir}", "no folder of masks that can be read", _EXPECTED):
         parts = [_part(data_dir / name) for name in _PARTS]
+        if (data_dir / "train").resolve() == (data_dir / "val").resolve():
+            raise UsageError(
+                f"data_dir: {shown(data_dir)} has one folder as train and val; give two"
+            )
         check_counts("mask-folder", *(len(part.pairs) for part in parts))
         check_memory(data_dir, sum(len(part.pairs) for part in parts), masks=True)
         labels = [_read_masks(part.pairs) for part in parts]

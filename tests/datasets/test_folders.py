@@ -183,6 +183,14 @@ def test_links_to_images_and_to_classes_are_followed_and_loops_are_not(folder, t
     assert "a link to a folder above it (2): train/cat/loop, train/loop" in _told(folder)
 
 
+@pytest.mark.parametrize(("link", "target"), [("train/dog", "cat"), ("val", "train")])
+def test_one_folder_under_two_names_is_refused(link, target, folder):
+    shutil.rmtree(folder / link)
+    (folder / link).symlink_to(target)
+    with pytest.raises(UsageError, match=r"(dog|cat) is a link to .*train/cat; give each a folder"):
+        image_folder.load(folder)
+
+
 def test_names_that_a_terminal_would_obey_are_shown_escaped(folder):
     name = os.fsdecode(b"\xff\x1b[31m.txt")
     (folder / "train" / "cat" / name).write_text("")
@@ -225,6 +233,13 @@ def _write_masks(masks, numbers):
     for path in masks.glob("*/masks/*.png"):
         mask = np.resize(np.array(numbers, dtype=np.uint8), (64, 64))
         Image.fromarray(mask).save(path)
+
+
+def test_masks_to_train_on_and_to_test_with_are_two_folders(masks):
+    shutil.rmtree(masks / "val")
+    (masks / "val").symlink_to("train")
+    with pytest.raises(UsageError, match="has one folder as train and val; give two"):
+        mask_folder.load(masks)
 
 
 def test_masks_of_one_class_are_refused_as_those_are_whose_foreground_is_255(masks):

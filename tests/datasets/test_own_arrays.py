@@ -148,6 +148,8 @@ def test_pixels_without_a_class_leave_no_gap_and_one_class_of_pixels_is_refused(
     labels[labels == 1] = UNLABELLED
     with pytest.raises(UsageError, match=r"2 labels occur \(0, 2\)"):
         from_tensors(_pixels(3, 8, 8), labels)
+    with pytest.raises(UsageError, match=r"256 classes; .*; if 255 means no class, write -100 for"):
+        from_tensors(_pixels(3, 8, 8), np.where(labels == UNLABELLED, 255, labels))
     labels[labels == 2] = 0
     with pytest.raises(UsageError, match="all labels are 0, and one class"):
         from_tensors(_pixels(3, 8, 8), labels)

@@ -12,6 +12,9 @@ from growsearch.errors import UsageError
 # More than any data set has, and few enough for one output a class.
 MOST_CLASSES = 1_000_000
 _NAMED = 5
+# What masks write for pixels without a class, as Pascal VOC does.
+_VOID = 255
+_HOW_VOID = f"; if {_VOID} means no class, write {UNLABELLED} for it first"
 _RULE = "give whole numbers of shape (N,), one a pixel (N, H, W) or one a word (N, T)"
 _RENUMBER = "number them from 0 on: numpy.unique(labels, return_inverse=True)[1]"
 
@@ -76,7 +79,8 @@ def classes_of(train: Tensor, test: Tensor, num_classes: int | None) -> tuple[in
     missing = (~found).nonzero().flatten().tolist()
     if num_classes is None:
         if missing:
-            raise _gap(occurring, largest)
+            void = largest == _VOID and train.ndim > 1
+            raise _gap(occurring, largest, _HOW_VOID if void else "")
         return largest + 1, ()
     missing += range(largest + 1, num_classes)
     if not missing:
@@ -111,11 +115,11 @@ def _occurring(labels: Tensor, classes: int) -> Tensor:
     return torch.bincount(labels[labels != UNLABELLED].flatten(), minlength=classes) > 0
 
 
-def _gap(occurring: list[int], largest: int) -> UsageError:
+def _gap(occurring: list[int], largest: int, hint: str) -> UsageError:
     return UsageError(
         f"dataset: {len(occurring):,} labels occur ({_some(occurring)}), which would make "
         f"{largest + 1:,} classes; {_RENUMBER}, or state num_classes={largest + 1} if the others "
-        "exist"
+        f"exist{hint}"
     )
 
 
