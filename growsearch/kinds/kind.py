@@ -14,7 +14,7 @@ from growsearch.kinds import codec
 from growsearch.kinds.candidate import CandidateConfig
 from growsearch.kinds.checking.context import CheckContext
 from growsearch.kinds.domain import Range, single
-from growsearch.kinds.forecast import Forecast
+from growsearch.kinds.forecasts import Forecast
 from growsearch.kinds.questions import Questions
 from growsearch.kinds.space import KindSpace
 from growsearch.kinds.trained import TrainedCandidate, TrainingContext, Untrained

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from growsearch.pareto import format_quantity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindWords:
+    """A kind of trial for people: its title, such as "grown", and candidates in a few words.
+
+    It stands apart from the kind, whose training needs torch: a report does without.
+    """
+
+    title: str
+    describe: Callable[[Mapping[str, Any]], str]
 
 
 def budget_words(budget: Any) -> str:

@@ -32,13 +32,14 @@ _TITLES = {
 
 def describe_trial(trial: Trial) -> str:
     """Return what made the network, such as "sparse_wide 83 % erk rigl" or "grown 31 %"."""
-    kind = KINDS.get(trial.kind)
-    return shown(trial.kind if kind is None else kind.describe(trial.config))
+    words = KINDS.words(trial.kind)
+    return shown(trial.kind if words is None else words.describe(trial.config))
 
 
 def kind_title(name: str) -> str:
     """Return a kind of trial for people: "grown"; an unknown one keeps its name."""
-    return KINDS[name].title if name in KINDS else shown(name)
+    words = KINDS.words(name)
+    return shown(name) if words is None else words.title
 
 
 def title(metric: str) -> str:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pkgutil
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+import growsearch.kinds
 from growsearch import Study
 from growsearch.cli import app
 from growsearch.datasets import load_dataset
@@ -36,8 +38,10 @@ from growsearch.kinds import (
 )
 from growsearch.kinds.codec import inline
 from growsearch.kinds.domain import values_of
-from growsearch.kinds.forecast import LIVE_NUMBERS
+from growsearch.kinds.forecasts import LIVE_NUMBERS
 from growsearch.kinds.questions import Questions
+from growsearch.kinds.registry import KindRegistry
+from growsearch.kinds.words import KindWords
 from growsearch.report.describe import describe_trial
 from growsearch.search.samplers.replay import candidate_of, params_of
 from growsearch.training import TRAINING_PASSES, TrainingOptions, train
@@ -144,6 +148,21 @@ def candidates(name: str, count: int = 40) -> list[tuple[dict[str, Any], Candida
 
 def test_every_kind_has_a_study_here() -> None:
     assert set(SMALL) == set(KINDS)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_kind_and_its_words_which_need_no_torch_say_the_same(name: str) -> None:
+    words = KindRegistry({name: f"growsearch.kinds.{name}"}).words(name)
+    assert isinstance(words, KindWords)
+    config = {"budget": {"macs": 0.3}, "scheme": "omp", "sparsity": 0.5, "updater": "rigl"}
+    assert words.title == KINDS[name].title
+    assert words.describe(config) == KINDS[name].describe(config)
+    assert KINDS.words("pruned") is None
+
+
+def test_no_module_shadows_a_name_of_the_package() -> None:
+    modules = {module.name for module in pkgutil.iter_modules(growsearch.kinds.__path__)}
+    assert modules.isdisjoint(growsearch.kinds.__all__)
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -19,7 +19,7 @@ from growsearch.kinds import (
     forecast,
     trial_seed,
 )
-from growsearch.kinds.forecast import LIVE_NUMBERS
+from growsearch.kinds.forecasts import LIVE_NUMBERS
 from growsearch.trial.record import Trial
 from growsearch.trial.run import run_trial
 from growsearch.trial.task import TrialTask

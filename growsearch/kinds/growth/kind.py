@@ -12,16 +12,16 @@ from growsearch.growth.gates.insertion import insert_gates
 from growsearch.growth.growing_groups import growing_groups
 from growsearch.kinds.checking.context import CheckContext, space_for
 from growsearch.kinds.domain import Domain, Range, nearest, single, values_of
-from growsearch.kinds.forecast import Forecast
+from growsearch.kinds.forecasts import Forecast
 from growsearch.kinds.growth.bound import GrowthBound, GrowthBudget
 from growsearch.kinds.growth.candidate import GrowthCandidate
 from growsearch.kinds.growth.space import LEARNED, ORDERED, GrowthSpace
 from growsearch.kinds.growth.training import check_budget, forecast_growth, train_growth
+from growsearch.kinds.growth.words import WORDS
 from growsearch.kinds.kind import Axis, ForecastContext, TrialKind
 from growsearch.kinds.questions import Questions
 from growsearch.kinds.recipe_choice import RecipeChoice
 from growsearch.kinds.trained import TrainedCandidate, TrainingContext
-from growsearch.kinds.words import budget_words
 from growsearch.training import TrainingOptions
 from search_spaces import search_space, units
 from search_spaces.user_code import is_own
@@ -39,7 +39,7 @@ class GrowthKind(TrialKind[GrowthSpace, GrowthCandidate]):
     """Networks that grow channels and layers under a budget while they train."""
 
     name: ClassVar[str] = "growth"
-    title: ClassVar[str] = "grown"
+    title: ClassVar[str] = WORDS.title
     space = GrowthSpace
     candidate = GrowthCandidate
 
@@ -113,7 +113,7 @@ class GrowthKind(TrialKind[GrowthSpace, GrowthCandidate]):
 
     def describe(self, config: Mapping[str, Any]) -> str:
         """Return such as "grown 31 %"."""
-        return f"grown {budget_words(config.get('budget'))}".rstrip()
+        return WORDS.describe(config)
 
 
 def ask_budget(questions: Questions, key: str, budget: GrowthBudget) -> GrowthBound:
@@ -163,4 +163,4 @@ def check_growing(
                 raise UsageError(f"trials.{context.key}.{key}{error} (space {name})") from error
 
 
-GROWTH = GrowthKind()
+KIND = GrowthKind()

@@ -20,7 +20,7 @@ from growsearch.growth import (
 from growsearch.growth.costs import Costs
 from growsearch.growth.latency.model import Latencies
 from growsearch.kinds.artifact_cache import cached, shared_file
-from growsearch.kinds.forecast import Forecast, live_numbers
+from growsearch.kinds.forecasts import Forecast, live_numbers
 from growsearch.kinds.growth.bound import GrowthBound
 from growsearch.kinds.growth.candidate import GrowthCandidate
 from growsearch.kinds.network import Network

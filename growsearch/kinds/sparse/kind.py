@@ -10,7 +10,7 @@ from growsearch.datasets import Dataset
 from growsearch.growth import build_full
 from growsearch.kinds.checking.context import CheckContext, check_networks, space_for
 from growsearch.kinds.domain import Categorical, Range, nearest, offers, single, values_of
-from growsearch.kinds.forecast import Forecast
+from growsearch.kinds.forecasts import Forecast
 from growsearch.kinds.growth.kind import ask_budget, check_growing, written_budget
 from growsearch.kinds.kind import Axis, ForecastContext, TrialKind
 from growsearch.kinds.questions import VARIANT, Questions
@@ -18,9 +18,9 @@ from growsearch.kinds.recipe_choice import RecipeChoice
 from growsearch.kinds.sparse.candidate import GrowFirst, SparseCandidate
 from growsearch.kinds.sparse.space import SparseSpace, keeping
 from growsearch.kinds.sparse.training import forecast_sparse, plan_sparse, train_sparse
+from growsearch.kinds.sparse.words import WORDS
 from growsearch.kinds.trained import TrainedCandidate, TrainingContext, Untrained
 from growsearch.kinds.values import NO_PATTERN
-from growsearch.kinds.words import percent
 from growsearch.sparsity import SALIENCIES, NOfM, StructuredPattern, parse_pattern
 from growsearch.training import TrainingOptions, task_of
 from growsearch.transforms import ACTIVATED, DENSE, NO_TRANSFORM, SCHEDULED
@@ -40,7 +40,7 @@ class SparseKind(TrialKind[SparseSpace, SparseCandidate]):
     """Networks that are masked, transformed or not, and perhaps grown before."""
 
     name: ClassVar[str] = "sparse"
-    title: ClassVar[str] = "sparse"
+    title: ClassVar[str] = WORDS.title
     space = SparseSpace
     candidate = SparseCandidate
 
@@ -149,11 +149,7 @@ class SparseKind(TrialKind[SparseSpace, SparseCandidate]):
 
     def describe(self, config: Mapping[str, Any]) -> str:
         """Return such as "sparse_wide 83 % erk rigl"."""
-        transform = config.get("transform")
-        words = [] if transform in (None, NO_TRANSFORM) else [str(transform)]
-        words += filter(None, [percent(config.get("sparsity"))])
-        words += [str(config[key]) for key in ("distribution", "updater") if config.get(key)]
-        return " ".join(words) or self.title
+        return WORDS.describe(config)
 
 
 def _grow_first(questions: Questions, space: SparseSpace) -> GrowFirst | None:
@@ -213,4 +209,4 @@ def _point(space: SparseSpace, wanted: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-SPARSE = SparseKind()
+KIND = SparseKind()

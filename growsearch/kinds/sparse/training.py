@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from cost_models import DEVICES, estimate, trace
 from growsearch.growth import build_full
-from growsearch.kinds.forecast import Forecast, live_numbers
+from growsearch.kinds.forecasts import Forecast, live_numbers
 from growsearch.kinds.kind import ForecastContext
 from growsearch.kinds.latency import LATENCY_BATCH, fitted_profile, latency_metric
 from growsearch.kinds.network import AppliedTransform, Network

@@ -13,15 +13,15 @@ from growsearch.growth import build_full
 from growsearch.growth.fits import check_fits
 from growsearch.kinds.checking.context import CheckContext, check_networks, space_for
 from growsearch.kinds.domain import Range, values_of
-from growsearch.kinds.forecast import Forecast, live_numbers
+from growsearch.kinds.forecasts import Forecast, live_numbers
 from growsearch.kinds.kind import Axis, ForecastContext, TrialKind
 from growsearch.kinds.questions import Questions
 from growsearch.kinds.recipe_choice import RecipeChoice
 from growsearch.kinds.tickets.candidate import TicketCandidate
 from growsearch.kinds.tickets.space import TicketSpace
 from growsearch.kinds.tickets.training import source_dir, train_ticket
+from growsearch.kinds.tickets.words import WORDS
 from growsearch.kinds.trained import TrainedCandidate, TrainingContext
-from growsearch.kinds.words import percent
 from growsearch.tickets import (
     SOURCE,
     TICKET_SCHEMES,
@@ -36,7 +36,7 @@ class TicketKind(TrialKind[TicketSpace, TicketCandidate]):
     """Networks that are pretrained, drawn sparse and transferred."""
 
     name: ClassVar[str] = "tickets"
-    title: ClassVar[str] = "from tickets"
+    title: ClassVar[str] = WORDS.title
     space = TicketSpace
     candidate = TicketCandidate
 
@@ -138,18 +138,7 @@ class TicketKind(TrialKind[TicketSpace, TicketCandidate]):
 
     def describe(self, config: Mapping[str, Any]) -> str:
         """Return such as "omp ticket 90 % row, pgd 0.031, linear"; usual values are left out."""
-        words = [f"{config.get('scheme')} ticket"]
-        words += filter(None, [percent(config.get("sparsity"))])
-        if config.get("granularity") != "unstructured":
-            words.append(str(config.get("granularity")))
-        parts = [" ".join(words)]
-        if config.get("robustness") != "natural":
-            epsilon = config.get("epsilon")
-            strength = f" {epsilon:.2g}" if isinstance(epsilon, int | float) else ""
-            parts.append(f"{config.get('robustness')}{strength}")
-        if config.get("mode") != "finetune":
-            parts.append(str(config.get("mode")))
-        return ", ".join(parts)
+        return WORDS.describe(config)
 
 
 def _strength(questions: Questions, space: TicketSpace) -> float:
@@ -181,4 +170,4 @@ def _check_pretraining(
             check_backbone(below, above, name, target)
 
 
-TICKETS = TicketKind()
+KIND = TicketKind()

@@ -16,7 +16,7 @@ from growsearch.kinds import (
     kind_of,
     trial_seed,
 )
-from growsearch.kinds.forecast import LIVE_NUMBERS
+from growsearch.kinds.forecasts import LIVE_NUMBERS
 from growsearch.pareto import Bound
 from growsearch.search.config.study import StudyConfig
 from growsearch.search.samplers.gp_ehvi.candidates import Foresight
