@@ -15,6 +15,7 @@ from growsearch.tickets.drawing import Draw, Drawn, kept_weights, ticket_of
 from growsearch.tickets.frozen import freeze
 from growsearch.tickets.granularity import (
     Granularity,
+    check_layers,
     choose_units,
     expanded,
     pooled,
@@ -99,6 +100,7 @@ class LearnedMask(Hook):
             profile: the MACs of each weight.
         """
         self._kept, self._granularity, self._profile = kept, granularity, profile
+        check_layers(model, names, granularity)
         weights = {name: model.get_parameter(name) for name in names}
         self._theta = {name: weight.detach().clone() for name, weight in weights.items()}
         self._sizes = {name: unit_size(w.shape, granularity) for name, w in weights.items()}
