@@ -5,13 +5,13 @@ import random
 
 import pytest
 import torch
-from growsearch.growth.traced_macs import traced_mac_terms
 from torch import nn
 from torch.nn import functional as F
 
 import cost_models
 from growsearch.growth.budget.cost_terms import parameter_terms
-from growsearch.growth.gates.gate import insert_gates
+from growsearch.growth.budget.traced_macs import traced_mac_terms
+from growsearch.growth.gates.insertion import insert_gates
 from growsearch.growth.surgery.surgeon import Surgeon
 from search_spaces import channel_groups
 from search_spaces.channel_groups import is_consumed, named_tensors
