@@ -112,7 +112,7 @@ class _Value:
         )
         return cls(
             tensor=tensor,
-            alias=tensor.detach(),
+            alias=tensor.detach() if plain else tensor,
             copy=tensor.detach().clone() if plain else None,
             requires_grad=tensor.requires_grad,
             gradient=tensor.grad if tensor.is_leaf else None,
@@ -127,5 +127,12 @@ class _Value:
             return
         if self.tensor.data_ptr() != self.alias.data_ptr():
             self.tensor.data = self.alias  # the forward pass has given it another memory
-        if not torch.equal(self.tensor, self.copy):
+        if not _same(self.tensor, self.copy):
             self.tensor.copy_(self.copy)
+
+
+def _same(now: Tensor, before: Tensor) -> bool:
+    """Tell whether nothing has changed, NaN included: writing would disturb a pending backward."""
+    if torch.equal(now, before):
+        return True
+    return now.is_floating_point() and torch.allclose(now, before, rtol=0, atol=0, equal_nan=True)

@@ -20,7 +20,11 @@ class Standardised(nn.Conv2d):
 class Adapted(nn.Linear):
     def __init__(self, inputs, outputs):
         super().__init__(inputs, outputs)
-        self.up, self.down = (nn.Parameter(torch.ones(n, 1)) for n in (outputs, inputs))
+        # One of the two starts at 0, so that nothing is added at first.
+        self.up, self.down = (
+            nn.Parameter(torch.zeros(outputs, 1)),
+            nn.Parameter(torch.ones(inputs, 1)),
+        )
 
     def forward(self, x):
         return F.linear(x, self.weight + self.up @ self.down.t(), self.bias)
@@ -77,6 +81,13 @@ def test_a_layer_that_keeps_zeros_is_masked_whatever_else_it_does(make, generato
     network = nn.Sequential(make())
     masks = sparsify(network, sparsity=0.5, generator=generator)
     assert masks.zeros == network[0].weight.numel() // 2
+
+
+def test_weights_with_channels_innermost_are_tried_too():
+    network = nn.Sequential(Standardised(4, 8, 3)).to(memory_format=torch.channels_last)
+    with pytest.raises(UsageError, match=r"^0\.weight"):
+        check_network_keeps_zeros(network, (torch.zeros(1, 4, 6, 6),))
+    assert network[0].weight.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_such_a_layer_may_be_excluded(generator):

@@ -80,6 +80,17 @@ def test_what_is_put_back_does_not_depend_on_whether_the_trace_succeeds():
     assert all(torch.equal(module.state_dict()[name], value) for name, value in state.items())
 
 
+def test_a_trace_between_forward_and_backward_disturbs_neither():
+    module = nn.Linear(2, 2)
+    with torch.no_grad():
+        module.weight[0] = float("nan")
+    inputs = torch.ones(1, 2, requires_grad=True)
+    outputs = module(inputs)
+    trace(module, (torch.ones(1, 2),))
+    outputs.sum().backward()
+    assert torch.equal(module.weight.grad, torch.ones(2, 2))
+
+
 def test_a_hook_that_was_there_stays_with_its_place_among_the_others():
     module, heard = nn.Linear(2, 2), []
     module.register_forward_hook(lambda *_: heard.append("first"))
@@ -99,5 +110,7 @@ def test_a_module_without_memory_and_an_inference_tensor_are_looked_at_too():
         frozen = nn.BatchNorm1d(2)
     with untouched(frozen) as looked_at, torch.inference_mode():
         assert looked_at(torch.ones(1, 2)).shape == (1, 2)
+    with untouched(nn.LazyLinear(2)) as lazy:
+        assert lazy(torch.ones(1, 3)).shape == (1, 2)
     assert shapes.training
     assert frozen.training
