@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from growsearch.errors import GrowsearchError
+from growsearch.errors import CandidateError
 from growsearch.sparsity import Masks
 from growsearch.tickets.backbone import backbone_weights
 from growsearch.tickets.drawing import Draw, Drawn, kept_weights, ticket_of
@@ -125,10 +125,10 @@ class LearnedMask(Hook):
         """Check that the trained network is the one that is masked.
 
         Raises:
-            GrowsearchError: if it is another.
+            CandidateError: if it is another.
         """
         if self._masks.module is not state.model:
-            raise GrowsearchError("learned mask: its network is another than the one in training")
+            raise CandidateError("learned mask: its network is another than the one in training")
 
     @torch.no_grad()
     def before_update(self, state: TrainingState) -> bool:

@@ -41,7 +41,7 @@ from growsearch.search.samplers.registry import make_sampler
 from growsearch.search.samplers.replay import candidate_of
 from growsearch.trial.record import Trial
 from growsearch.trial.retries import (
-    MOST_FAILURES,
+    MAX_FAILURES,
     Run,
     failed_trial,
     keep_outcome,
@@ -262,7 +262,7 @@ class _Watch(tune.Callback):  # type: ignore[misc]
         name = trial_id(candidate_from_json(trial.config["candidate"]), self._seed)
         self._recorder.incidents.append(
             f"trial {name}: its worker died ({trial.num_failures} of at most "
-            f"{MOST_FAILURES} times); it was taken up again where it had been"
+            f"{MAX_FAILURES} times); it was taken up again where it had been"
         )
 
     def on_trial_error(self, *, trial: Any, **_: Any) -> None:
@@ -272,7 +272,7 @@ class _Watch(tune.Callback):  # type: ignore[misc]
         """
         candidate = candidate_from_json(trial.config["candidate"])
         failures = trial.num_failures
-        if failures <= MOST_FAILURES:
+        if failures <= MAX_FAILURES:
             self._recorder.abandon(trial_id(candidate, self._seed))
             return
         reason = (
@@ -386,7 +386,7 @@ def _tuner(
             name="tune",
             verbose=0,
             callbacks=[_Watch(recorder, seed, trouble)],
-            failure_config=tune.FailureConfig(max_failures=MOST_FAILURES),
+            failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
             stop=_StopAtTrouble(trouble),
         ),
     )
