@@ -63,7 +63,7 @@ def origin_of(error: BaseException) -> Origin:
     return "machine" if isinstance(error, GrowsearchError) else "program"
 
 
-def machine_error(error: Exception, run: Path | None = None) -> GrowsearchError:
+def machine_error(error: Exception, run: Path | None = None) -> MachineError:
     """Return what ends a search on account of ``error``: a message that says what to do.
 
     Args:
@@ -73,7 +73,8 @@ def machine_error(error: Exception, run: Path | None = None) -> GrowsearchError:
     if run is not None and not run.is_dir():
         return run_is_gone(run)
     if isinstance(error, GrowsearchError) and not isinstance(error, UsageError):
-        return error
+        # Written for a person already.
+        return MachineError(str(error))
     text = " ".join(str(error).split())[:400]
     named = text if isinstance(error, _OF_A_CANDIDATE) else f"{type(error).__name__}: {text}"
     return MachineError(
@@ -95,11 +96,11 @@ def of_the_machine() -> Iterator[None]:
     """Say that what is raised inside is no candidate's fault: data, profiles, files of the run.
 
     Raises:
-        GrowsearchError: of the machine; a limit of time that passes inside stays what it is.
+        MachineError: for any of them; a limit of time that passes inside stays what it is.
     """
     try:
         yield
-    except CandidateError:
+    except (CandidateError, MachineError):
         raise
     except Exception as error:
         raise machine_error(error) from error

@@ -60,6 +60,18 @@ def write_bytes(path: Path, content: bytes, *, make_folder: bool = True) -> None
             temporary.unlink()
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those that it lies in.
+
+    Raises:
+        MachineError: if it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(folder, error) from error
+
+
 def append_line(path: Path, line: str) -> None:
     """Append one line and flush it to disk before returning; one process at a time may write.
 

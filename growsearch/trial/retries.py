@@ -17,7 +17,7 @@ from growsearch.files import write_text
 from growsearch.kinds import CandidateConfig, trial_id, trial_seed
 from growsearch.reading import read_json
 from growsearch.trial.record import Trial
-from growsearch.trial.run import CHECKPOINT, Report, run_trial
+from growsearch.trial.run import ARCHITECTURE, CHECKPOINT, Report, run_trial
 from growsearch.trial.task import TrialTask
 from growsearch.trial.trial_folder import made_trial_folder
 
@@ -79,12 +79,22 @@ def kept_outcome(folder: Path) -> Trial | None:
     return trial if trial.id == folder.name else None
 
 
+def is_complete(folder: Path) -> bool:
+    """Tell whether a trial finished and its ledger line was written: its attempts are forgotten."""
+    return (folder / ARCHITECTURE).is_file() and not any(file.exists() for file in _left(folder))
+
+
 def forget_attempts(folder: Path) -> None:
     """Remove what only served to take the trial of ``folder`` up again."""
-    stem = CHECKPOINT.partition(".")[0]
-    for file in (folder / _OUTCOME, *folder.glob(f"{stem}.*")):
+    for file in _left(folder):
         with contextlib.suppress(OSError):
             file.unlink()
+
+
+def _left(folder: Path) -> tuple[Path, ...]:
+    """Return the files that only a trial under way has: its outcome and its checkpoints."""
+    stem = CHECKPOINT.partition(".")[0]
+    return (folder / _OUTCOME, *folder.glob(f"{stem}.*"))
 
 
 def failed_trial(config: CandidateConfig, study_seed: int, error: str) -> Trial:

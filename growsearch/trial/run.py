@@ -42,6 +42,8 @@ Step = Callable[[int, int], None]
 
 # In a trial's folder while it trains: what it was like after its last epoch.
 CHECKPOINT = "checkpoint.safetensors"
+# Written last: a folder with an architecture has everything.
+ARCHITECTURE = "architecture.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,9 +255,9 @@ def _training_metrics(candidate: TrainedCandidate) -> dict[str, float]:
 def write_files(folder: Path, candidate: TrainedCandidate) -> None:
     """Write architecture.json, weights.safetensors and history.csv of a trained candidate.
 
-    ``folder`` must be there: one that was deleted is not made anew. What it recorded goes into one
-    file of JSON lines each, such as spectra.jsonl, and the ticket that it started from into
-    ticket.safetensors.
+    What it recorded goes into one file of JSON lines each, such as spectra.jsonl, and the ticket
+    that it started from into ticket.safetensors. ``folder`` must be there: one that was deleted
+    meanwhile is not made anew.
     """
     write_bytes(
         folder / "weights.safetensors",
@@ -268,8 +270,7 @@ def write_files(folder: Path, candidate: TrainedCandidate) -> None:
         write_text(folder / f"{name}.jsonl", text, make_folder=False)
     if candidate.ticket is not None:
         write_ticket(folder / "ticket.safetensors", candidate.ticket)
-    # Last: a folder with an architecture has everything.
-    write_json(folder / "architecture.json", candidate.network.to_json(), make_folder=False)
+    write_json(folder / ARCHITECTURE, candidate.network.to_json(), make_folder=False)
 
 
 def history_csv(candidate: TrainedCandidate) -> str:

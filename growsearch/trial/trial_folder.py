@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from growsearch.errors import UsageError
-from growsearch.files import folder_inside, refuse_link, storage_error
+from growsearch.files import folder_inside, make_folder
 
 TRIALS = "trials"
 
@@ -34,16 +34,11 @@ def trial_folder(run: Path, name: str) -> Path:
 
 
 def made_trial_folder(run: Path, name: str) -> Path:
-    """Return the folder of trial ``name``, which is there afterwards, with no link in it.
+    """Return the folder of trial ``name``, which is there afterwards.
 
     Raises:
-        MachineError: if it cannot be made, or leads elsewhere.
+        MachineError: if it cannot be made, or is a link.
     """
     folder = trial_folder(run, name)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for entry in folder.iterdir():
-            refuse_link(entry)
-    except OSError as error:
-        raise storage_error(folder, error) from error
+    make_folder(folder)
     return folder
