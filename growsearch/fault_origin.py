@@ -70,17 +70,25 @@ def machine_error(error: Exception, run: Path | None = None) -> MachineError:
         error: one whose origin is the machine.
         run: the run's folder; if it is there no longer, that is what is said.
     """
-    if run is not None and not run.is_dir():
+    if run is not None and _is_gone(run):
         return run_is_gone(run)
     if isinstance(error, GrowsearchError) and not isinstance(error, UsageError):
         # Written for a person already.
         return MachineError(str(error))
     text = " ".join(str(error).split())[:400]
-    named = text if isinstance(error, _OF_A_CANDIDATE) else f"{type(error).__name__}: {text}"
+    kind = "" if isinstance(error, _OF_A_CANDIDATE) else type(error).__name__
     return MachineError(
-        f"{named}. No candidate is to blame for it: the trial stays unfinished; {_remedy(error)} "
-        "and run the same command again"
+        f"{': '.join(filter(None, (kind, text)))}. No candidate is to blame for it: the trial "
+        f"stays unfinished; {_remedy(error)} and run the same command again"
     )
+
+
+def _is_gone(folder: Path) -> bool:
+    """Tell whether a folder is there no longer; one that may not be looked at is."""
+    try:
+        return not folder.is_dir()
+    except OSError:
+        return False
 
 
 def run_is_gone(run: Path) -> MachineError:

@@ -20,8 +20,12 @@ _ConvTranspose = nn.modules.conv._ConvTransposeNd
 class Member:
     """One axis of one parameter or buffer that follows a channel group.
 
-    The axis holds ``blocks`` copies of the group one after another (the gates of an LSTM), and in
-    each of them ``repeat`` consecutive entries belong to each channel (flattened feature maps).
+    The axis holds ``blocks`` copies of the group one after another (the gates of an LSTM, feature
+    maps flattened with channels innermost), and in each of them ``repeat`` consecutive entries
+    belong to each channel (feature maps flattened with channels outermost).
+
+    ``reads`` says that nothing hears of a channel whose entries here are 0: as a rule a layer takes
+    the channels in here. None is what torch's layers have by convention, see `is_consumed`.
 
     Example:
         >>> import torch
@@ -29,12 +33,6 @@ class Member:
         >>> flattened = Member(tensor="classifier.weight", axis=1, repeat=4)
         >>> flattened.entries(torch.tensor([0, 2]), size=3).tolist()
         [0, 1, 2, 3, 8, 9, 10, 11]
-    The axis holds ``blocks`` copies of the group one after another (the gates of an LSTM, feature
-    maps flattened with channels innermost), and in each of them ``repeat`` consecutive entries
-    belong to each channel (feature maps flattened with channels outermost).
-
-    ``reads`` says that nothing hears of a channel whose entries here are 0: as a rule a layer takes
-    the channels in here. None is what torch's layers have by convention, see `is_consumed`.
     """
 
     tensor: str
@@ -69,6 +67,12 @@ class ChannelGroup:
 
     Sizes chosen by machine are a multiple of ``multiple``: a transformer's stream has whole heads.
 
+    Attributes:
+        gate: where a factor of 0 on a channel is the same as its removal: on the outputs of the
+            group's BatchNorms, or on the entries that read it.
+        kept: why no channel can be removed without changing the others (a norm over channels);
+            empty if one can. Such a group may have any width, but keeps the one it trains with.
+
     Example:
         >>> from torch import nn
         >>> from search_spaces import ChannelGroup, Member, channel_groups
@@ -80,11 +84,6 @@ class ChannelGroup:
         ...         return (ChannelGroup(name="hidden", size=size, members=(*made, read)),)
         >>> [(g.name, g.size) for g in channel_groups(Net(nn.Linear(8, 4), nn.Linear(4, 2)))]
         [('hidden', 4)]
-    Attributes:
-        gate: where a factor of 0 on a channel is the same as its removal: on the outputs of the
-            group's BatchNorms, or on the entries that read it.
-        kept: why no channel can be removed without changing the others (a norm over channels);
-            empty if one can. Such a group may have any width, but keeps the one it trains with.
     """
 
     name: str

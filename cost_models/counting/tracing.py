@@ -50,6 +50,14 @@ class WeightWork:
     most. It is 0 of a parameter that none reads so. ``computed`` names the parameters that a weight
     is made of in other ways, with the module that does it: sums of parameters, and weights that are
     not zero where the parameter is. Of a parameter without zeros the latter cannot be told.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from cost_models import trace_weights
+        >>> work = trace_weights(nn.Linear(8, 4), (torch.zeros(1, 8),))
+        >>> work.workload.dense_macs, work.macs_per_element["weight"]
+        (32, 1)
     """
 
     workload: Workload
@@ -88,7 +96,16 @@ def trace(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> Workload:
 
 
 def trace_weights(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> WeightWork:
-    """Count a module's work as `trace` does, and say which parameters do it; errors are its own."""
+    """Count a module's work as `trace` does, and say which parameters do it; errors are its own.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from cost_models import trace_weights
+        >>> work = trace_weights(nn.Linear(8, 4), (torch.zeros(1, 8),))
+        >>> work.workload.dense_macs, work.macs_per_element["weight"]
+        (32, 1)
+    """
     _check(module, example_inputs)
     with untouched(module), no_checkpointing(), _quiet():
         call_plainly(module)

@@ -397,11 +397,13 @@ def test_the_sparsity_is_that_of_the_layers_that_are_not_frozen():
     assert sum(plan.updater.schedule.kept(scores, 1.0).values()) == 224
 
 
-def test_a_wider_network_is_refused_where_something_is_frozen():
+def test_a_wider_network_keeps_what_is_frozen():
     network = Frozen()
     declare_traced_groups(network, (torch.zeros(1, 8),))
-    with pytest.raises(UsageError, match=r"kept\.weight is frozen .*draws its values afresh"):
-        expand(network, "sparse_wide", sparsity=0.5)
+    kept = {name: value.clone() for name, value in network.kept.state_dict().items()}
+    widened = expand(network, "sparse_wide", 0.5)
+    assert widened.inner.out_features > 16
+    assert all(torch.equal(value, kept[name]) for name, value in widened.kept.state_dict().items())
 
 
 def test_a_network_that_is_frozen_whole_has_nothing_to_mask():

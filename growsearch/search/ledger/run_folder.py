@@ -28,6 +28,7 @@ from growsearch.files import (
 )
 from growsearch.kinds import KINDS, CandidateConfig, candidate_from_json
 from growsearch.reading import parse_json, read_limited, reading, write_yaml
+from growsearch.report.run_data import REJECTED_FILE
 from growsearch.search.config.file import PROVENANCE, load_study
 from growsearch.search.config.study import StudyConfig
 from growsearch.shown_text import shown
@@ -98,11 +99,8 @@ class RunFolder:
 
         Raises:
             UsageError: if another study lives here.
-            GrowsearchError: if the folder cannot be written, its disk is all but full, or a folder
-                in it is a link.
+            GrowsearchError: if the folder cannot be written or its disk is all but full.
         """
-        for name in _FOLDERS:
-            folder_inside(self.path, name)
         resumed = self.study.exists()
         if resumed:
             _check_same(self.path, load_study(self.study, run=True), study)
@@ -169,8 +167,10 @@ class RunFolder:
 
         Raises:
             UsageError: if a search runs here already.
-            MachineError: if the folder cannot be written, or its lock is a link.
+            MachineError: if the folder cannot be written, or what a search writes to in it is a
+                link or a pipe.
         """
+        self._check_links()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             file = _opened_lock(self.path / "run.lock")
@@ -189,6 +189,12 @@ class RunFolder:
             file.write(f"process {os.getpid()} on {platform.node()}")
             file.flush()
             yield
+
+    def _check_links(self) -> None:
+        for name in _FOLDERS:
+            folder_inside(self.path, name)
+        for file in (self.study, self.starts, self.ledger, self.path / REJECTED_FILE):
+            refuse_link(file)
 
     def record_start(self, start: Start) -> None:
         """Append a start; what has a start and no ledger line is unfinished."""

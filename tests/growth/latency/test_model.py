@@ -156,7 +156,7 @@ def test_a_fit_comes_back_from_its_file_as_it_was(fitted, tmp_path):
     fitted.save(tmp_path / "p.json")
     assert WidthLatencyFit.load(tmp_path / "p.json") == fitted
     (tmp_path / "p.json").write_text((tmp_path / "p.json").read_text()[:200])
-    with pytest.raises(GrowsearchError, match=r"p\.json.*missing or damaged"):
+    with pytest.raises(GrowsearchError, match=r"p\.json.*cannot be read"):
         WidthLatencyFit.load(tmp_path / "p.json")
 
 

@@ -42,7 +42,11 @@ ON_A_CLUSTER = {
     "node": (3, "its worker died"),
     "full-disk": (3, r"No space left on device\. What was finished is kept; free some space and"),
     "token": (2, "RAY_AUTH_TOKEN_PATH"),
+    "candidate-ray": (8, "Diverging: DivergedError"),
+    "machine-ray": (9, "memory: MemoryError"),
 }
+# Kind by kind in tests/search/study/test_whose_fault.py.
+KIND_BY_KIND = {"candidate", "machine"}
 NEED_A_DISK = ("read-only", "full-disk")
 
 # Minutes of Ray nodes on one machine: `make test-cluster`.
@@ -64,7 +68,7 @@ def _check(name: str, place: Any, finished: int, words: str) -> None:
 
 
 def test_every_fault_of_the_benchmark_is_tested() -> None:
-    assert {*SERIAL, *ON_A_CLUSTER} == set(faults.FAULTS)
+    assert {*SERIAL, *ON_A_CLUSTER, *KIND_BY_KIND} == set(faults.FAULTS)
 
 
 @pytest.mark.parametrize("name", SERIAL)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from growsearch.errors import UsageError
+from growsearch.errors import MachineError, UsageError
 from growsearch.search.ledger import mirror as mirror_module
 from growsearch.search.ledger.mirror import Mirror
 from growsearch.search.ledger.run_folder import RunFolder
@@ -161,3 +161,43 @@ def test_a_name_that_leaves_the_folder_is_refused(run_folder: Path, there: Path)
     for name in ("../evil", "trials/../../evil", "/etc/evil"):
         with pytest.raises(UsageError, match="leaves the run's folder"):
             mirror._here(name)
+
+
+def test_a_copy_that_somebody_changed_leads_nothing_out_of_the_folder(
+    study: dict[str, Any], run_folder: Path, there: Path, tmp_path: Path
+) -> None:
+    Study(study, run_folder).run()
+    shutil.rmtree(run_folder)
+    (there / run_folder.name / "run.lock").write_text("not of a run")
+    (there / run_folder.name / "extra.py").write_text("neither")
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    run_folder.mkdir()
+    (run_folder / "trials").symlink_to(victim)
+    with pytest.raises(MachineError, match="trials is a link"):
+        Study(study, run_folder).run()
+    assert list(victim.iterdir()) == []
+    shutil.rmtree(run_folder)
+    Study(study, run_folder).run()
+    assert not (run_folder / "extra.py").exists()
+    assert (run_folder / "run.lock").read_text().startswith("process ")
+
+
+def test_what_ledger_lines_and_links_lead_to_is_not_copied(
+    study: dict[str, Any], run_folder: Path, there: Path, tmp_path: Path
+) -> None:
+    finished = Study(study, run_folder)
+    finished.run()
+    shutil.rmtree(there)
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "key").write_text("secret")
+    line = json.loads(finished.folder.ledger.read_text().splitlines()[0])
+    foreign = json.dumps({**line, "id": "../../secret"})
+    finished.folder.ledger.write_text(f"{foreign}\n{finished.folder.ledger.read_text()}")
+    place = finished.folder.trial(finished.trials[0].id)
+    (place / "link").symlink_to(tmp_path / "secret" / "key")
+    (place / "folder").symlink_to(tmp_path / "secret")
+    Mirror(there.as_uri(), finished.folder).update()
+    copied = [file for file in there.rglob("*") if file.is_file()]
+    assert any(file.name == "weights.safetensors" for file in copied)
+    assert not [file for file in copied if file.read_bytes() == b"secret"]

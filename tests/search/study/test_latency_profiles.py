@@ -11,12 +11,14 @@ from cost_models import NoisyMeasurementError, load_profile
 from cost_models.profiling.building import ProfilePlan, ProfileRun, run_until_settled
 from cost_models.profiling.profile_file import profile_to_json
 from growsearch.commands.profile_networks import SpaceNetworks
-from growsearch.errors import UsageError
+from growsearch.errors import MachineError, UsageError
+from growsearch.kinds.latency import fitted_profile
 from growsearch.report import write_report
 from growsearch.search.study import front_measurement as front_check
-from growsearch.search.study.study import Study
+from growsearch.search.study.study import Study, StudyOptions
 from growsearch.trial.ledger_file import read_ledger
 from growsearch.trial.record import Latency
+from growsearch.trial.retries import train_and_score
 
 
 @pytest.fixture(scope="module")
@@ -232,3 +234,21 @@ def test_a_device_that_is_not_here_is_refused_before_anything_is_trained_with_th
     with pytest.raises(UsageError, match=r"latency\[cuda\] cannot be measured here: torch"):
         Study(tiny, run_folder).run()
     assert not (run_folder / "trials.jsonl").exists()
+
+
+def test_a_profile_that_vanishes_while_it_searches_stops_the_search_and_fails_no_trial(
+    predicted, run_folder
+):
+    def without(config, task, seed, report):
+        task.profiles["cpu"].unlink()
+        fitted_profile.cache_clear()
+        return train_and_score(config, task, seed, report)
+
+    study = Study(predicted, run_folder)
+    with pytest.raises(MachineError, match=r"cannot read profile .*run the same command again"):
+        study.run(StudyOptions(run=without))
+    assert not study.folder.ledger.exists()
+    assert len(study.folder.read_starts()) == 1
+    again = Study(predicted, run_folder)
+    again.run()
+    assert [trial.status for trial in again.trials] == ["finished"] * 2
