@@ -134,10 +134,12 @@ def _whatever_is_there(name: str, data_dir: Path | None) -> AbstractContextManag
 
 
 def _check_folder(name: str, data_dir: Path | None) -> None:
-    if data_dir is not None and not data_dir.is_dir():
-        raise UsageError(
-            f"data_dir: {shown(data_dir)} is not a folder; give the folder that holds {name}"
-        )
+    if data_dir is None:
+        return
+    remedy = f"give the folder that holds {name}"
+    with reading(data_dir, "data_dir cannot be looked into", remedy):
+        if not data_dir.is_dir():
+            raise UsageError(f"data_dir: {shown(data_dir)} is not a folder; {remedy}")
 
 
 __all__ = [
