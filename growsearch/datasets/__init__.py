@@ -137,9 +137,12 @@ def _check_folder(name: str, data_dir: Path | None) -> None:
     if data_dir is None:
         return
     remedy = f"give the folder that holds {name}"
-    with reading(data_dir, "data_dir cannot be looked into", remedy):
-        if not data_dir.is_dir():
-            raise UsageError(f"data_dir: {shown(data_dir)} is not a folder; {remedy}")
+    try:
+        folder = data_dir.is_dir()
+    except OSError as error:
+        raise UsageError(f"data_dir: {shown(data_dir)}: {error.strerror}; {remedy}") from error
+    if not folder:
+        raise UsageError(f"data_dir: {shown(data_dir)} is not a folder; {remedy}")
 
 
 __all__ = [

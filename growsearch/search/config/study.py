@@ -137,7 +137,7 @@ class TextSettings(Strict):
 class TrainingSettings(Strict):
     """How trials compute: ``threads`` are the processor threads that each trains with."""
 
-    threads: Whole = Field(default=1, ge=1)
+    threads: Whole = Field(default=1, ge=1, le=4096)
 
 
 class StudyConfig(Strict):
