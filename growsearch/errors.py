@@ -13,9 +13,20 @@ class UsageError(GrowsearchError):
     exit_code = 2
 
 
-class DivergedError(GrowsearchError):
+class CandidateError(GrowsearchError):
+    """A candidate cannot be trained: its trial fails, and the search goes on with others."""
+
+
+class DivergedError(CandidateError):
     """Training met a loss that is not finite."""
 
 
-class TimeLimitError(GrowsearchError):
+class TimeLimitError(CandidateError):
     """A trial took longer than its study allows."""
+
+
+class MachineError(GrowsearchError):
+    """The machine, its storage or the data failed, whatever was trained: the search stops.
+
+    What was under way stays unfinished, and is run again by the next start.
+    """

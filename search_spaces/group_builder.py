@@ -7,6 +7,8 @@ from torch import nn
 from search_spaces.channel_groups import BatchNorm, ChannelGroup, Member
 from search_spaces.errors import SearchSpaceError
 
+_Conv = nn.modules.conv._ConvNd
+
 
 class GroupBuilder:
     """Collects the members of every channel group while a network walks over its layers."""
@@ -22,14 +24,15 @@ class GroupBuilder:
             self._set_size(group, _width(layer))
             for leaf in ("weight", "bias", "running_mean", "running_var"):
                 if getattr(layer, leaf, None) is not None:
-                    self._add(group, layer, leaf, axis=0)
+                    turned = leaf == "weight" and _puts_out_on_axis_1(layer)
+                    self._add(group, layer, leaf, axis=1 if turned else 0)
 
     def consumed_by(self, group: str, layer: nn.Module, *, repeat: int = 1) -> None:
         """Say that ``layer`` takes in the channels of ``group``, ``repeat`` entries a channel."""
-        if isinstance(layer, nn.Conv2d) and layer.groups > 1:
+        if isinstance(layer, _Conv) and layer.groups > 1:
             raise SearchSpaceError("a depthwise layer follows its group: name it in produced_by")
         leaf = "weight_ih_l0" if isinstance(layer, nn.RNNBase) else "weight"
-        self._add(group, layer, leaf, axis=1, repeat=repeat)
+        self._add(group, layer, leaf, axis=0 if _puts_out_on_axis_1(layer) else 1, repeat=repeat)
 
     def embedded(self, group: str, layer: nn.Embedding) -> None:
         """Say that the entries of ``layer``'s vectors are the channels of ``group``."""
@@ -81,8 +84,13 @@ class GroupBuilder:
         )
 
 
+def _puts_out_on_axis_1(layer: nn.Module) -> bool:
+    """Tell whether the weight is (in, out, ...), as a transposed convolution's is."""
+    return isinstance(layer, nn.modules.conv._ConvTransposeNd) and layer.groups == 1
+
+
 def _width(layer: nn.Module) -> int:
-    if isinstance(layer, nn.Conv2d):
+    if isinstance(layer, _Conv):
         return layer.out_channels
     if isinstance(layer, nn.Linear):
         return layer.out_features

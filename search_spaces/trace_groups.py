@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from search_spaces.channel_groups import ChannelGroup, channel_groups, named_tensors, resize
 from search_spaces.errors import SearchSpaceError
-from search_spaces.tracing.channel_discovery import discover_groups
+from search_spaces.tracing.channel_discovery import MIXING, discover_groups
 from search_spaces.tracing.channel_gates import gated_group
 from search_spaces.tracing.channel_removal import closed_by_norms, removable
 from search_spaces.tracing.network_probe import network_probe
@@ -93,7 +93,7 @@ def prove_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> Trace
     declared = channel_groups(module)
     generator = torch.Generator().manual_seed(_SEED)
     with _undisturbed():
-        probe, inputs = network_probe(module, example_inputs, generator)
+        probe, inputs = network_probe(module, example_inputs, generator, double=True)
         closed = closed_by_norms(probe, declared, inputs)
         gated = [g if g.name in closed else replace(g, gate="readers") for g in declared]
         groups = _proven(module, gated, example_inputs, generator)
@@ -116,25 +116,25 @@ def _proven(
     generator: torch.Generator,
 ) -> tuple[ChannelGroup, ...]:
     """Return the groups, those of which no channel can be removed exactly as ``kept``."""
+    open_groups = [group for group in groups if not group.kept]
     whole: set[str] = set()
     mixing: set[str] = set()
     for _ in range(_PROBES):
         # On another one a layer may be heard that was silent on this.
-        probe, inputs = network_probe(module, example_inputs, generator)
-        one, other = removable(probe, groups, inputs)
+        probe, inputs = network_probe(module, example_inputs, generator, double=True)
+        one, other = removable(probe, open_groups, inputs)
         whole, mixing = whole | one, mixing | other
-        if len(whole | mixing) == len(groups):
+        if len(whole | mixing) == len(open_groups):
             break
     return tuple(
         group
         if group.name in whole - mixing
-        else replace(group, kept=group.kept or (_MIXING if group.name in mixing else _SILENT))
+        else replace(group, kept=group.kept or (MIXING if group.name in mixing else _SILENT))
         for group in groups
     )
 
 
 _PROBES = 4
-_MIXING = "without some of its channels the others change (a norm or a scale over channels)"
 _SILENT = "the outputs do not depend on its channels, so that nothing can be proven of them"
 
 

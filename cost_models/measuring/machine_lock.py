@@ -100,7 +100,8 @@ class _Files:
     """One thread's own descriptors: flock belongs to the descriptor, so threads must not share."""
 
     def __init__(self, folder: Path) -> None:
-        flags = os.O_RDWR | os.O_CREAT
+        # The folder is one where others may write, too: through no link of theirs.
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
         self.turnstile = os.open(folder / "turnstile.lock", flags, 0o666)
         self.room = os.open(folder / "room.lock", flags, 0o666)
         self.open = True

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +17,7 @@ from growsearch.growth.full_network import build_full
 from growsearch.growth.gates.bank import GateBank
 from growsearch.growth.gates.gate import Gate
 from growsearch.growth.gates.insertion import insert_gates
+from growsearch.growth.growing_groups import growing_groups
 from growsearch.growth.hook import Change, GrowthHook
 from growsearch.growth.latency.model import Latencies
 from growsearch.growth.layers import architecture_of, units_a_stage
@@ -31,7 +30,6 @@ from growsearch.growth.surgery.surgeon import Surgeon
 from growsearch.training import EpochRecord, Task, TrainingOptions, train
 from search_spaces import SearchSpace, seeded
 
-_LOG = logging.getLogger(__name__)
 # Apart from the loop's own stream, so that every policy sees the same batches at the same seed.
 _GROWTH_STREAM = 0x67726F77
 
@@ -101,11 +99,11 @@ def _grow(
 ) -> GrowthResult:
     model = build_full(space, seed)
     task = task_for(space, dataset, model)
+    growing_groups(space, model).check(model)
     costs = Costs.of(
         space, model, budget, grow_layers=config.grow_layers, latencies=_latencies(options)
     )
-    costs.growing.check(model)
-    _tell(space.name, costs.growing.kept)
+    costs.growing.tell(space.name)
     gates = insert_gates(model, costs.growing.groups, costs.growing_units)
     hook = _make_hook(model, gates, task, costs, config, seed)
     seed_network = hook.policy.start()
@@ -217,17 +215,6 @@ def _live(costs: Costs, mask: Tensor) -> dict[str, tuple[int, ...]]:
     """Return `_positions`, and all channels of the groups that keep theirs."""
     whole = {group.name: tuple(range(group.size)) for group in costs.growing.whole}
     return {**_positions(costs, mask), **whole}
-
-
-@functools.cache
-def _told(space: str, layer: str, reason: str) -> None:
-    """Say once a process that a layer does not grow; a study grows the same space many times."""
-    _LOG.warning("%s: %s keeps its width: %s", space, layer, reason)
-
-
-def _tell(space: str, kept: Mapping[str, str]) -> None:
-    for layer, reason in kept.items():
-        _told(space, layer, reason)
 
 
 def _by_name(structures: Structures, values: Tensor) -> dict[str, tuple[float, ...]]:

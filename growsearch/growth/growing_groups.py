@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import nn
 
 from growsearch.errors import UsageError
+from growsearch.growth.gates.insertion import can_be_gated
 from search_spaces import ChannelGroup, SearchSpace, Unit, channel_groups
 from search_spaces.channel_groups import frozen_member
 from search_spaces.traced_space import OwnSpace
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +40,11 @@ class GrowingGroups:
                 "sparse trials only"
             )
 
+    def tell(self, space: str) -> None:
+        """Log once a process which layers of ``space`` do not grow, and why."""
+        for layer, reason in self.kept.items():
+            _told(space, layer, reason)
+
     def of_units(self, units: tuple[Unit, ...]) -> tuple[Unit, ...]:
         """Return those of ``units`` whose channels may all go."""
         whole = {group.name for group in self.whole}
@@ -53,17 +63,22 @@ def growing_groups(space: SearchSpace, module: nn.Module) -> GrowingGroups:
     growing: list[ChannelGroup] = []
     whole: list[ChannelGroup] = []
     for group in channel_groups(module):
-        reason = _reason(group, frozen)
+        reason = _reason(module, group, frozen)
         if reason:
             kept[group.name] = reason
         (whole if reason else growing).append(group)
     return GrowingGroups(groups=tuple(growing), whole=tuple(whole), kept=kept)
 
 
-def _reason(group: ChannelGroup, frozen: frozenset[str]) -> str:
+@functools.cache
+def _told(space: str, layer: str, reason: str) -> None:
+    _LOG.warning("%s: %s keeps its width: %s", space, layer, reason)
+
+
+def _reason(module: nn.Module, group: ChannelGroup, frozen: frozenset[str]) -> str:
     held = frozen_member(group, frozen)
     if held is not None:
         return f"{held} is frozen (requires_grad is False)"
     if group.multiple > 1:
         return f"its width must stay a multiple of {group.multiple}"
-    return group.kept
+    return group.kept or ("" if can_be_gated(module, group) else "it has no BatchNorm to gate")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from growsearch.errors import GrowsearchError
-from growsearch.files import storage_error
+from growsearch.files import refuse_link, storage_error
 
 Made = TypeVar("Made")
 
@@ -57,6 +57,8 @@ def cached(path: Path, make: Callable[[Path], None], read: Callable[[Path], Made
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Wait for the lock of ``path``; it goes with the process."""
+    refuse_link(path.parent)
+    refuse_link(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a")

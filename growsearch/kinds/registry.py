@@ -77,14 +77,18 @@ def forecast(config: CandidateConfig, context: ForecastContext) -> Forecast | No
     MACs, parameters and the latency of devices that are estimated are told: of sparse candidates
     whose masks keep their sparsity, all of them; where masks get sparser during training, the dense
     MACs alone; of growth, the budgeted count; of tickets, dense MACs and parameters.
+
+    Raises:
+        MachineError: for trouble of the machine, such as a profile that has vanished.
     """
     # Imported here: they need torch, and a report asks for words alone.
-    from cost_models import CostModelError
-    from search_spaces import SearchSpaceError
+    from growsearch.fault_origin import machine_error, origin_of
 
     try:
         return kind_of(config).forecast(config, context)
-    except (UsageError, CostModelError, SearchSpaceError):
+    except Exception as error:
+        if origin_of(error) == "machine":
+            raise machine_error(error) from error
         # The trial itself will say why.
         return None
 

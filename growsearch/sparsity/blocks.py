@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from growsearch.errors import UsageError
 from growsearch.sparsity.allocation import allocate
 from growsearch.sparsity.distributions import Batch, SparsityRequest, sparsity_distribution
-from growsearch.sparsity.layers import PrunableLayer
+from growsearch.sparsity.layers import PrunableLayer, check_rows
 from growsearch.sparsity.masks import Masks
 from growsearch.sparsity.patterns import highest
 from growsearch.sparsity.sparsify import random_mask
@@ -115,6 +115,7 @@ def sparsify_blocks(
     grids = []
     for layer in free:
         try:
+            check_rows(layer)
             grid = pattern.grid(layer.shape)
         except UsageError as error:
             raise UsageError(f"{layer.name}: {error}") from error

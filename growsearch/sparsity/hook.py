@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from growsearch.errors import GrowsearchError, UsageError
+from growsearch.errors import CandidateError, UsageError
 from growsearch.sparsity.dynamic.timetable import Timetable
 from growsearch.sparsity.dynamic.updater import Connections, MaskUpdater
 from growsearch.sparsity.masks import Masks, hide
@@ -87,12 +87,12 @@ class SparseTraining(Hook):
         """Zero masked weights before the first forward pass.
 
         Raises:
-            GrowsearchError: if the masks belong to another module than the one being trained.
+            CandidateError: if the masks belong to another module than the one being trained.
             UsageError: if the updates were planned for a run of other steps, or need the gradients
                 of a layer that is frozen.
         """
         if self._masks.module is not state.model:
-            raise GrowsearchError(
+            raise CandidateError(
                 "sparse training: the masks belong to another module; use Masks.of(model)"
             )
         planned = self._updater.planned_for

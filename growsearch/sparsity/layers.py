@@ -20,6 +20,8 @@ _ConvTranspose = nn.modules.conv._ConvTransposeNd
 class PrunableLayer:
     """One prunable weight: its parameter name, its shape (out, in, ...) and its kind of layer.
 
+    The shape is (out, in / groups, ...), and (in, out / groups, ...) where ``is_transposed``.
+
     Example:
         >>> from torch import nn
         >>> from growsearch.sparsity import prunable_layers
@@ -31,6 +33,8 @@ class PrunableLayer:
     name: str
     shape: tuple[int, ...]
     is_linear: bool
+    is_transposed: bool = False
+    groups: int = 1
 
     @property
     def weights(self) -> int:
@@ -39,6 +43,14 @@ class PrunableLayer:
         for size in self.shape:
             count *= size
         return count
+
+    @property
+    def fans(self) -> tuple[int, int]:
+        """The channels that the layer puts out, and those that each of them is made of."""
+        first, second = self.shape[:2]
+        if self.is_transposed:
+            return second * self.groups, first // self.groups
+        return first, second
 
 
 def prunable_layers(module: nn.Module) -> tuple[PrunableLayer, ...]:
@@ -49,7 +61,8 @@ def prunable_layers(module: nn.Module) -> tuple[PrunableLayer, ...]:
     registration, which is the order of execution in all of our search spaces.
 
     Raises:
-        UsageError: if there is no such layer.
+        UsageError: if there is no such layer, or the weight of one is re-parametrised or has no
+            shape yet.
 
     Example:
         >>> from torch import nn
@@ -57,11 +70,15 @@ def prunable_layers(module: nn.Module) -> tuple[PrunableLayer, ...]:
         >>> module = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Linear(8, 2))
         >>> [(layer.name, layer.shape) for layer in prunable_layers(module)]
         [('0.weight', (8, 3, 3, 3)), ('2.weight', (2, 8))]
-        UsageError: if there is no such layer, or the weight of one is re-parametrised or has no
-            shape yet.
     """
     layers = tuple(
-        PrunableLayer(name=name, shape=tuple(weight.shape), is_linear=isinstance(layer, nn.Linear))
+        PrunableLayer(
+            name=name,
+            shape=tuple(weight.shape),
+            is_linear=isinstance(layer, nn.Linear),
+            is_transposed=isinstance(layer, _ConvTranspose),
+            groups=getattr(layer, "groups", 1),
+        )
         for name, layer, weight in _named_weights(module)
     )
     if not layers:
@@ -139,6 +156,15 @@ def check_excluded(layers: Iterable[PrunableLayer], exclude: Iterable[str]) -> f
     for name in sorted(excluded - set(known)):
         raise UsageError(f"exclude: no prunable parameter {name!r}; valid: {', '.join(known)}")
     return excluded
+
+
+def check_rows(layer: PrunableLayer) -> None:
+    """Raise UsageError unless the rows of the weight's matrix are outputs, as patterns need it."""
+    if layer.is_transposed:
+        raise UsageError(
+            "patterns lie along what makes one output, and the weight of a transposed convolution "
+            "is (in, out, ...); exclude that layer"
+        )
 
 
 def masked_sparsity(module: nn.Module, sparsity: float, exclude: Iterable[str] = ()) -> float:

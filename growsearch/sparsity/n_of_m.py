@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from growsearch.errors import UsageError
-from growsearch.sparsity.layers import check_excluded, prunable_layers
+from growsearch.sparsity.layers import check_excluded, check_rows, prunable_layers
 from growsearch.sparsity.masks import Masks
 from growsearch.sparsity.transposable import heaviest_regular_tiles
 
@@ -130,6 +130,7 @@ def sparsify_n_of_m(
     for layer in layers:
         if layer.name not in excluded:
             try:
+                check_rows(layer)
                 masks[layer.name] = pattern.mask(torch.rand(layer.shape, generator=generator))
             except UsageError as error:
                 raise UsageError(f"{layer.name}: {error}") from error

@@ -16,6 +16,7 @@ from growsearch.tickets.backbone import backbone_weights, weights_hash
 from growsearch.tickets.granularity import (
     Granularity,
     check_granularity,
+    check_layers,
     choose_units,
     pooled,
     unit_size,
@@ -173,6 +174,7 @@ def largest_units(
         masks: units of an earlier round; what they leave out stays out.
     """
     scores, sizes = {}, {}
+    check_layers(model, backbone_weights(model), granularity)
     for name, weight in backbone_weights(model).items():
         size = sizes[name] = unit_size(weight.shape, granularity)
         scores[name] = pooled(weight.detach().abs(), granularity) / size

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal, get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from growsearch.errors import UsageError
 from growsearch.sparsity.patterns import highest
@@ -25,6 +25,17 @@ def check_granularity(name: str) -> None:
     """Raise UsageError unless ``name`` is in GRANULARITIES."""
     if name not in GRANULARITIES:
         raise UsageError(f"granularity: unknown {name!r}; valid: {', '.join(GRANULARITIES)}")
+
+
+def check_layers(model: nn.Module, names: Iterable[str], granularity: Granularity) -> None:
+    """Raise UsageError if a weight's first axis is no output channel and channels are units."""
+    for name in names if granularity == "channel" else ():
+        layer = model.get_submodule(name.rpartition(".")[0])
+        if isinstance(layer, nn.modules.conv._ConvTransposeNd):
+            raise UsageError(
+                f"granularity: channel cannot be had for {name}, a transposed convolution, whose "
+                "weight is (in, out, ...); take kernel, row or unstructured"
+            )
 
 
 def unit_size(shape: torch.Size, granularity: Granularity) -> int:

@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from growsearch.errors import GrowsearchError
+from growsearch.errors import CandidateError
 from growsearch.sparsity import Masks
 from growsearch.tickets.backbone import backbone_weights
 from growsearch.tickets.drawing import Draw, Drawn, kept_weights, ticket_of
 from growsearch.tickets.frozen import freeze
 from growsearch.tickets.granularity import (
     Granularity,
+    check_layers,
     choose_units,
     expanded,
     pooled,
@@ -99,6 +100,7 @@ class LearnedMask(Hook):
             profile: the MACs of each weight.
         """
         self._kept, self._granularity, self._profile = kept, granularity, profile
+        check_layers(model, names, granularity)
         weights = {name: model.get_parameter(name) for name in names}
         self._theta = {name: weight.detach().clone() for name, weight in weights.items()}
         self._sizes = {name: unit_size(w.shape, granularity) for name, w in weights.items()}
@@ -123,10 +125,10 @@ class LearnedMask(Hook):
         """Check that the trained network is the one that is masked.
 
         Raises:
-            GrowsearchError: if it is another.
+            CandidateError: if it is another.
         """
         if self._masks.module is not state.model:
-            raise GrowsearchError("learned mask: its network is another than the one in training")
+            raise CandidateError("learned mask: its network is another than the one in training")
 
     @torch.no_grad()
     def before_update(self, state: TrainingState) -> bool:

@@ -36,10 +36,11 @@ class Checkpoint:
     facts: Mapping[str, Any]
 
 
-def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+def write_checkpoint(path: Path, checkpoint: Checkpoint, *, make_folder: bool = True) -> None:
     """Write one safetensors file in one atomic step, the facts in its header.
 
-    Memory layouts are kept, as a convolution's last bits depend on them.
+    Memory layouts are kept, as a convolution's last bits depend on them. Without ``make_folder``
+    a folder that is not there is an error.
 
     Raises:
         GrowsearchError: if the disk is full, read-only or not ours; an older file is untouched.
@@ -58,7 +59,8 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     facts = json.dumps({"format": FORMAT, "strides": strides, **checkpoint.facts}, allow_nan=False)
     # Each in its own memory: safetensors refuses tensors that share theirs.
     tensors = {n: t.detach().contiguous().clone() for n, t in checkpoint.tensors.items()}
-    write_bytes(path, safetensors.torch.save(tensors, metadata={_FACTS: facts}))
+    content = safetensors.torch.save(tensors, metadata={_FACTS: facts})
+    write_bytes(path, content, make_folder=make_folder)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

@@ -13,6 +13,7 @@ from torch import nn
 
 from growsearch.datasets.dataset import Dataset
 from growsearch.errors import DivergedError
+from growsearch.files import make_folder
 from growsearch.training.layout import (
     check_channels_last,
     lay_channels_last,
@@ -164,6 +165,7 @@ def _keeper(options: TrainingOptions, settings: Mapping[str, object]) -> Keeper 
     for hook in options.hooks:
         # Now rather than at the end of the first epoch.
         hook.state()
+    make_folder(options.checkpoint.parent)
     return Keeper(path=options.checkpoint, hooks=options.hooks, settings=settings)
 
 

@@ -59,7 +59,9 @@ class Keeper:
             "counters": {name: getattr(state, name) for name in _COUNTERS},
             "history": [dataclasses.asdict(record) for record in history],
         }
-        write_checkpoint(self.path, Checkpoint(tensors=tensors, facts=facts))
+        # A folder that was deleted in the middle of a run is not made anew.
+        checkpoint = Checkpoint(tensors=tensors, facts=facts)
+        write_checkpoint(self.path, checkpoint, make_folder=False)
 
     def resume(self, state: TrainingState) -> list[dict[str, Any]]:
         """Bring a fresh run to where the checkpoint was written; return its history as fields.

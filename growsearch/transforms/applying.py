@@ -259,12 +259,17 @@ def _expansion(source: nn.Module, settings: SparseSettings, sizes: Sizes, seed: 
 def fitting(module: nn.Module, names: Iterable[str], pattern: StructuredPattern) -> tuple[str, ...]:
     """Return those of ``names`` whose weights fall into whole units of ``pattern``.
 
+    Transposed convolutions do not: the rows of their weights are inputs.
+
     Raises:
         UsageError: if there is none.
     """
-    shapes = {layer.name: layer.shape for layer in prunable_layers(module)}
+    layers = {layer.name: layer for layer in prunable_layers(module)}
+    shapes = {name: layer.shape for name, layer in layers.items()}
     names = tuple(names)
-    found = tuple(name for name in names if fits(pattern, shapes[name]))
+    found = tuple(
+        name for name in names if not layers[name].is_transposed and fits(pattern, shapes[name])
+    )
     if names and not found:
         raise UsageError(
             f"pattern: no layer of {type(module).__name__} falls into whole units of "

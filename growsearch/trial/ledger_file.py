@@ -53,7 +53,9 @@ def read_ledger(path: Path) -> Ledger:
 def _parse(path: Path, lines: list[bytes]) -> Ledger:
     trials: dict[str, Trial] = {}
     notes: list[str] = []
-    for number, line in enumerate(lines, start=1):
+    for number, whole in enumerate(lines, start=1):
+        # A power cut leaves NUL bytes where a file had grown and its content was not written yet.
+        line = whole.strip(b"\0")
         if not line.strip():
             continue
         place = f"{shown(str(path))}:{number}"
@@ -82,6 +84,8 @@ def _cut_short(line: bytes) -> bool:
     `growsearch.files.append_line` closes a torn line off with a line break, so that one may stand
     in the middle of a ledger; its trial was never recorded and runs again.
     """
+    if b"\0" in line:
+        return True
     if not line.startswith(b"{"):
         return False
     depth, in_string, escaped = 0, False, False

@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from cost_models import CostModelError
 from growsearch.datasets import Dataset
-from growsearch.errors import UsageError
+from growsearch.fault_origin import machine_error, of_the_machine, origin_of
 from growsearch.kinds import (
     CandidateConfig,
     DataChoice,
@@ -34,7 +33,6 @@ from growsearch.sparsity.distributions.snip import snip_scores
 from growsearch.sparsity.distributions.synflow import synaptic_flow
 from growsearch.training import mean_loss, task_of
 from growsearch.trial.task import TrialTask, machine_lock
-from search_spaces import SearchSpaceError
 
 # Early in training: the gradient's flow is the mean over so many steps.
 GRADIENT_FLOW_STEPS = 5
@@ -126,6 +124,9 @@ def score_candidate(
 
     A candidate whose network grows, cannot be built, or has no finite proxy comes back without a
     score: the trial itself will say why. Measurements on this host wait meanwhile.
+
+    Raises:
+        MachineError: for trouble of the machine or the data.
     """
     if not can_score(config):
         return _UNSCORED
@@ -137,7 +138,9 @@ def score_candidate(
         with machine_lock().shared():
             score = PROXIES[proxy](_input(config, dataset, seed))
             known = forecast(config, context)
-    except (UsageError, CostModelError, SearchSpaceError):
+    except Exception as error:
+        if origin_of(error) == "machine":
+            raise machine_error(error) from error
         return _UNSCORED
     if known is None or not math.isfinite(score):
         return _UNSCORED
@@ -147,7 +150,8 @@ def score_candidate(
 # A batch of candidates has one data set.
 @functools.lru_cache(maxsize=1)
 def _data(choice: DataChoice) -> Learning:
-    return choice.load()
+    with of_the_machine():
+        return choice.load()
 
 
 def _input(config: CandidateConfig, dataset: Dataset, seed: int) -> ProxyInput:

@@ -10,6 +10,7 @@ from torch import nn
 
 from growsearch.datasets import Dataset
 from growsearch.datasets.outside import outside_inputs
+from growsearch.fault_origin import of_the_machine
 from growsearch.kinds import Learning
 from growsearch.kinds.learning import SplitName
 from growsearch.metrics import MetricSettings, evaluate, fitting_metric
@@ -52,7 +53,8 @@ class Quality:
         A text that is read on and on has the perplexity of that reading.
 
         Raises:
-            UsageError: as `check`.
+            UsageError: for a measure that does not fit the network.
+            GrowsearchError: if the other data set cannot be read; no candidate's fault.
         """
         if not self.names:
             return {}
@@ -63,7 +65,8 @@ class Quality:
             assert read is not None
             found[_PERPLEXITY] = read
             names.remove(_PERPLEXITY)
-        settings = self._settings(dataset, data_dir)
+        with of_the_machine():
+            settings = self._settings(dataset, data_dir)
         return {**found, **evaluate(tuple(names), model, dataset.split(split), settings)}
 
     def _settings(self, dataset: Dataset, data_dir: Path | None) -> MetricSettings:

@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cost_models import CostModelError
-from growsearch.errors import DivergedError, GrowsearchError, TimeLimitError, UsageError
+from growsearch.errors import DivergedError, GrowsearchError
+from growsearch.fault_origin import machine_error, of_the_machine, origin_of
 from growsearch.files import write_bytes, write_json, write_text
 from growsearch.kinds import (
     CandidateConfig,
@@ -34,7 +34,7 @@ from growsearch.trial.record import Trial
 from growsearch.trial.score import score
 from growsearch.trial.task import TrialTask, machine_lock
 from growsearch.trial.time_limit import limited
-from search_spaces import SearchSpaceError
+from growsearch.trial.trial_folder import made_trial_folder
 
 Report = Callable[[EpochRecord], None]
 Resumed = Callable[[Sequence[EpochRecord]], None]
@@ -42,6 +42,8 @@ Step = Callable[[int, int], None]
 
 # In a trial's folder while it trains: what it was like after its last epoch.
 CHECKPOINT = "checkpoint.safetensors"
+# Written last: a folder with an architecture has everything.
+ARCHITECTURE = "architecture.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +73,8 @@ def run_trial(
 
     A candidate that cannot be built, trained or measured (no sparsity that keeps its MACs, a
     diverging loss, a machine too noisy to measure on, more time than it is given) comes back as a
-    failed trial with the reason; storage errors are raised. One that was cut off goes on after its
-    last epoch and ends as it would have, bit for bit.
+    failed trial with the reason. One that was cut off goes on after its last epoch and ends as it
+    would have, bit for bit.
 
     Args:
         config: what to train.
@@ -82,6 +84,10 @@ def run_trial(
         report: called after every epoch; `StopTrialError` out of it ends the trial, which comes
             back as stopped, with what its last epoch told. A `Listener` hears of the epochs of an
             earlier attempt, too, and may end the trial then.
+
+    Raises:
+        GrowsearchError: if the machine, the storage or the data failed: no candidate's fault.
+        Exception: a bug, of the network's code or of ours.
     """
     torch.set_num_threads(task.threads)
     started = time.monotonic()
@@ -111,13 +117,12 @@ def run_trial(
         trial = _train_and_score(config, task, failed, Listener(listen, resumed, step))
     except StopTrialError:
         trial = stopped_trial(failed, last[-1])
-    except (
-        DivergedError,
-        TimeLimitError,
-        UsageError,
-        CostModelError,
-        SearchSpaceError,
-    ) as error:
+    except Exception as error:
+        origin = origin_of(error)
+        if origin == "machine":
+            raise machine_error(error, task.folder) from error
+        if origin == "program":
+            raise
         trial = dataclasses.replace(failed, error=f"{type(error).__name__}: {error}")
     return dataclasses.replace(trial, duration_s=round(time.monotonic() - started, 3))
 
@@ -149,9 +154,10 @@ def stopped_trial(trial: Trial, record: EpochRecord) -> Trial:
 def _train_and_score(
     config: CandidateConfig, task: TrialTask, trial: Trial, listener: Listener
 ) -> Trial:
-    learning = task.data.load()
-    lock = machine_lock()
-    folder = task.folder / "trials" / trial.id
+    with of_the_machine():
+        folder = made_trial_folder(task.folder, trial.id)
+        learning = task.data.load()
+        lock = machine_lock()
     options = TrainingOptions(
         hooks=() if listener.step is None else (_Steps(listener.step),),
         guard=limited(lock.shared, task.time_limit_s),
@@ -181,7 +187,8 @@ def _train_and_score(
     with lock.shared():
         quality = task.quality.take(candidate.model, learning, task.data.folder)
     check_metrics(quality)
-    write_files(folder, candidate)
+    with of_the_machine():
+        write_files(folder, candidate)
     return dataclasses.replace(
         trial,
         status="finished",
@@ -249,17 +256,21 @@ def write_files(folder: Path, candidate: TrainedCandidate) -> None:
     """Write architecture.json, weights.safetensors and history.csv of a trained candidate.
 
     What it recorded goes into one file of JSON lines each, such as spectra.jsonl, and the ticket
-    that it started from into ticket.safetensors.
+    that it started from into ticket.safetensors. ``folder`` must be there: one that was deleted
+    meanwhile is not made anew.
     """
-    write_bytes(folder / "weights.safetensors", weights_bytes(candidate.model.state_dict()))
-    write_text(folder / "history.csv", history_csv(candidate))
+    write_bytes(
+        folder / "weights.safetensors",
+        weights_bytes(candidate.model.state_dict()),
+        make_folder=False,
+    )
+    write_text(folder / "history.csv", history_csv(candidate), make_folder=False)
     for name, lines in candidate.records.items():
         text = "".join(f"{json.dumps(line, allow_nan=False)}\n" for line in lines)
-        write_text(folder / f"{name}.jsonl", text)
+        write_text(folder / f"{name}.jsonl", text, make_folder=False)
     if candidate.ticket is not None:
         write_ticket(folder / "ticket.safetensors", candidate.ticket)
-    # Last: a folder with an architecture has everything.
-    write_json(folder / "architecture.json", candidate.network.to_json())
+    write_json(folder / ARCHITECTURE, candidate.network.to_json(), make_folder=False)
 
 
 def history_csv(candidate: TrainedCandidate) -> str:

@@ -24,7 +24,9 @@ from cost_models import (
     layer_shares,
     measure,
     trace,
+    unavailable,
 )
+from growsearch.errors import MachineError
 from growsearch.kinds import Learning
 from growsearch.kinds.latency import LATENCY_BATCH, fitted_profile, latency_metric
 from growsearch.trial.latency_measuring import latency_of
@@ -127,8 +129,12 @@ def measured_latency(
     """Time one forward pass of ``example`` on the device itself, alone on this machine.
 
     Raises:
-        CostModelError: if it cannot be measured here, or not well enough to be trusted.
+        CostModelError: if the network cannot be measured, or not well enough to be trusted.
+        MachineError: if the device is not there, or lacks something.
     """
+    missing = unavailable(device)
+    if missing is not None:
+        raise MachineError(f"latency[{device}] cannot be measured here: {missing}")
     found = _quiet_measurement(model, example, device, lock)
     if DEVICES[device].executor != _EAGER:
         # Elsewhere layers are fused or captured, and none has a time of its own.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from cost_models import MachineLock
+from growsearch.errors import MachineError
 from growsearch.kinds import DataChoice, TrialKinds
 from growsearch.trial.quality import Quality
 from growsearch.trial.record import Latency
@@ -45,7 +47,24 @@ class TrialTask:
 
 
 def machine_lock() -> MachineLock:
-    """Return the lock that all of a user's trials on this host share, whatever their study."""
-    folder = Path(tempfile.gettempdir()) / f"growsearch-measuring-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return MachineLock(folder)
+    """Return the lock that all of a user's trials on this host share, whatever their study.
+
+    Raises:
+        MachineError: if there is no folder for temporary files, or another user's is in its place.
+    """
+    try:
+        folder = Path(tempfile.gettempdir()) / f"growsearch-measuring-{os.getuid()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+            raise MachineError(
+                f"{folder} is a link, a file or another user's: trials wait for each other there; "
+                "remove it, or set TMPDIR to a folder of your own"
+            )
+        return MachineLock(folder)
+    except OSError as error:
+        raise MachineError(
+            f"no lock for measurements can be kept in the folder for temporary files "
+            f"({error.strerror or error}); make room there, or set TMPDIR to a folder that can be "
+            "written to"
+        ) from error

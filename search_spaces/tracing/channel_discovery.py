@@ -14,6 +14,8 @@ from search_spaces.tracing.channel_labels import Axis, ChannelLabels, channels_i
 from search_spaces.tracing.channel_sources import Source
 from search_spaces.tracing.operator_record import OperatorRecord
 
+# Why channels may be of any number, but none of them can go.
+MIXING = "without some of its channels the others change (a norm or a scale over channels)"
 # Why a classifier keeps its width.
 OUTPUTS = "its channels are outputs of the network"
 
@@ -62,6 +64,7 @@ class _Discovery:
         self._products: dict[Axis, dict[Reading, None]] = {}
         self._reached: dict[Axis, tuple[Reading, ...]] = {}
         self._problems: dict[Axis, str] = {}
+        self._mixed: set[Axis] = set()
 
     def found(self) -> list[Found]:
         layers = self._flow.sources.layers()
@@ -88,6 +91,8 @@ class _Discovery:
             self._note(axis, f"its weight is computed at every call from {source.label}")
         if reached.outputs:
             self._note(axis, OUTPUTS)
+        if reached.statistics:
+            self._mixed.add(axis)
         for reading, channels in reached.readings.items():
             if bool((channels == MIXED).any()):
                 self._note(axis, f"between it and {self._reader(reading)} channels are mixed")
@@ -254,8 +259,12 @@ class _Discovery:
         if not any(axis in self._reads or axis in self._products for axis in cluster):
             return None, "no layer reads its channels"
         ordered = sorted(members, key=lambda member: bool(member.reads))
-        name = self._name(layers[0])
-        return ChannelGroup(name=name, size=len(channels), members=tuple(ordered)), None
+        return ChannelGroup(
+            name=self._name(layers[0]),
+            size=len(channels),
+            members=tuple(ordered),
+            kept=MIXING if self._mixed & set(cluster) else "",
+        ), None
 
     def _where(self, axis: Axis) -> str:
         return "a product of two inputs" if axis in self._products else _layer(axis[0])

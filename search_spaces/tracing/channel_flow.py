@@ -15,7 +15,7 @@ from torch import Tensor
 
 from search_spaces.tracing.channel_sources import ChannelSources, Source
 from search_spaces.tracing.contractions import Contraction, WeightAxis
-from search_spaces.tracing.operator_record import Operator, OperatorRecord, moved
+from search_spaces.tracing.operator_record import Operator, OperatorRecord
 from search_spaces.tracing.soft_operators import (
     frozen_statistics,
     is_random_or_empty,
@@ -47,12 +47,14 @@ Readings = dict[Reading, Tensor]
 class Reached:
     """What a source's channels reach before the next layer, and whether they leave the network.
 
-    ``numbers`` (entries,) says which channel each entry of the source's axis is a part of.
+    ``numbers`` (entries,) says which channel each entry of the source's axis is a part of. With
+    ``statistics``, a mean or a norm is taken over them on their way, so that each depends on all.
     """
 
     readings: Readings
     outputs: bool
     numbers: Tensor
+    statistics: bool
 
 
 @dataclass(slots=True)
@@ -70,8 +72,10 @@ class ChannelFlow:
     _soft: OperatorRecord = field(init=False)
     _seen: dict[Reading, Tensor] = field(init=False, default_factory=dict)
     _noise: dict[int, Tensor] = field(init=False, default_factory=dict)
-    _shifts: dict[int, Tensor] = field(init=False, default_factory=dict)
+    _shifts: dict[int, tuple[float, Tensor]] = field(init=False, default_factory=dict)
+    _kicks: dict[int, Tensor] = field(init=False, default_factory=dict)
     _left: bool = field(init=False, default=False)
+    _statistics: bool = field(init=False, default=False)
     _ends: dict[Reading, bool] = field(init=False, default_factory=dict)
     _taken_to_end: set[tuple[Reading, bool]] = field(init=False, default_factory=set)
 
@@ -117,13 +121,18 @@ class ChannelFlow:
             readings[reading] = _decoded(
                 [(ones.get(reading, none), zeros.get(reading, none)) for ones, zeros in bits]
             )
-        return Reached(readings=readings, outputs=self._left, numbers=numbers)
+        return Reached(
+            readings=readings,
+            outputs=self._left,
+            numbers=numbers,
+            statistics=self._statistics,
+        )
 
     def _bits(
         self, source: Source, numbers: Tensor
     ) -> list[tuple[dict[Reading, Tensor], dict[Reading, Tensor]]]:
         """Return, bit by bit, what moves with the channels of that bit, and with the others."""
-        self._left = False
+        self._left = self._statistics = False
         found = []
         for bit in range(max(1, int(numbers.max()).bit_length())):
             chosen = ((numbers >> bit) & 1).bool()
@@ -177,12 +186,13 @@ class ChannelFlow:
         return record.with_values(rule, drawn_leaves)
 
     def _lively(self, place: int, out: Tensor) -> Tensor:
-        """Shift a product at random, so that none is 0 everywhere, as with weights of 0."""
+        """Scale a product to about 1 and shift it at random: none is 0 everywhere, or huge."""
         out = out.nan_to_num(0.0, 0.0, 0.0)
         if place not in self._shifts:
             drawn = torch.randn(out.shape, generator=self.generator).to(out)
-            self._shifts[place] = (0.1 + 0.1 * _deviation(out)) * drawn
-        return out + self._shifts[place]
+            self._shifts[place] = (1 / (1 + _deviation(out)), 0.3 * drawn)
+        scale, shift = self._shifts[place]
+        return scale * out + shift
 
     def _moved(self, source: Source, chosen: Tensor) -> dict[Reading, Tensor]:
         """Perturb the ``chosen`` channels up and down; return which entries move where."""
@@ -198,8 +208,8 @@ class ChannelFlow:
     def _perturbed(self, source: Source, chosen: Tensor, sign: float) -> dict[int, Tensor]:
         self._noise = {}
         for place, dims, entries in source.makers:
-            out = self._soft.values[self.record.operators[place].outputs[0]]
-            self._noise[place] = sign * self._draw(out) * _spread(chosen[entries], dims, out)
+            kick = self._kick(place)
+            self._noise[place] = sign * kick * _spread(chosen[entries], dims, kick)
         if source.makers:
             return {}
         changed = {}
@@ -210,9 +220,13 @@ class ChannelFlow:
             changed[place] = torch.where(mask, leaf * _FACTOR, leaf)
         return changed
 
-    def _draw(self, out: Tensor) -> Tensor:
-        drawn = torch.randn(out.shape, generator=self.generator).abs().to(out)
-        return (_STRENGTH * _deviation(out) + 1) * (1 + drawn)
+    def _kick(self, place: int) -> Tensor:
+        """Return a perturbation of all that an operator puts out, another for every entry."""
+        if place not in self._kicks:
+            out = self._soft.values[self.record.operators[place].outputs[0]]
+            drawn = torch.rand(out.shape, generator=self.generator).to(out)
+            self._kicks[place] = (_STRENGTH * _deviation(out) + 1) * (1 + drawn)
+        return self._kicks[place]
 
     def _rule(self, operator: Operator, changed: Mapping[int, Tensor]) -> tuple[Tensor, ...]:
         recorded = self._soft.recorded(operator)
@@ -233,9 +247,11 @@ class ChannelFlow:
         recorded = self._soft.recorded(operator)
         axes = frozen_statistics(operator)
         if axes is not None and self._varies(operator, axes, changed):
+            self._statistics = True
             return recorded
         normalised = normalised_axes(operator)
         if normalised is not None and self._varies(operator, normalised, changed):
+            self._statistics = True
             data = operator.inputs[0]
             others = {place: value for place, value in changed.items() if place != data}
             out = operator(lambda place: self._soft.value(place, others))
@@ -249,7 +265,7 @@ class ChannelFlow:
         data = operator.inputs[0]
         if data not in changed:
             return False
-        where = moved(changed[data], self._soft.values[data])
+        where = self._soft.moved(data, changed[data])
         if operator.name == "native_group_norm":
             where = where.reshape(where.shape[0], operator.arguments["group"], -1)
             axes = (2,)
@@ -261,7 +277,7 @@ class ChannelFlow:
         for side, factor in enumerate((product.left, product.right)):
             if factor.place not in changed or not self.sources.depends(factor.place):
                 continue
-            where = moved(changed[factor.place], self._soft.values[factor.place])
+            where = self._soft.moved(factor.place, changed[factor.place])
             reading = Reading(product.operator.place, side)
             if self._ends_at(reading, where, factor.summed):
                 others = [dim for dim in range(where.ndim) if dim not in factor.kept]

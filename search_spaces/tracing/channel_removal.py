@@ -73,13 +73,27 @@ def removable(
     whole = {group.name for group in groups if group.size == 1}
     heard = _heard(module, groups, inputs)
     tried = [group for group in groups if group.name in heard - whole]
-    if _agrees(module, groups, tried, inputs):
-        return whole | {group.name for group in tried}, set()
-    alone = [group for group in tried if _agrees(module, groups, [group], inputs)]
+    alone = _agreeing(module, groups, tried, inputs)
     if not _agrees(module, groups, alone, inputs):
         alone = []
     found = {group.name for group in alone}
     return whole | found, {group.name for group in tried} - found
+
+
+def _agreeing(
+    module: nn.Module,
+    groups: Sequence[ChannelGroup],
+    tried: Sequence[ChannelGroup],
+    inputs: tuple[Tensor, ...],
+) -> list[ChannelGroup]:
+    """Return those of ``tried`` that can go; as a rule few cannot, so halves are tried first."""
+    if _agrees(module, groups, tried, inputs):
+        return list(tried)
+    if len(tried) == 1:
+        return []
+    middle = len(tried) // 2
+    halves = (tried[:middle], tried[middle:])
+    return [group for part in halves for group in _agreeing(module, groups, part, inputs)]
 
 
 def _heard(

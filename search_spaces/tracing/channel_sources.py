@@ -104,13 +104,25 @@ class ChannelSources:
         acting = {name for name in acting if self.acts(name)}
         beside = self._held_by_norms(acting)
         held = {name for others in beside.values() for name in others}
+        depthwise = self._depthwise_weights()
         return [
             Source(tensor=name, axis=axis, size=size, also=beside.get(name, ()))
             for name in self.record.leaves
             if name in acting and name not in held
             for axis, size in enumerate(self._leaf(name).shape)
-            if size > 1 or self._leaf(name).ndim == 1
+            if (size > 1 or self._leaf(name).ndim == 1) and (axis == 0 or name not in depthwise)
         ]
+
+    def _depthwise_weights(self) -> set[str]:
+        """Return the weights of depthwise convolutions, whose channels are on axis 0."""
+        names = {place: name for name, place in self.record.leaves.items()}
+        return {
+            names[operator.inputs[1]]
+            for operator in self.record.operators
+            if operator.name == "convolution"
+            and operator.place not in self.contractions
+            and operator.inputs[1] in names
+        }
 
     def _held_by_norms(self, acting: set[str]) -> dict[str, tuple[str, ...]]:
         """Return, by the first vector that a norm holds, the others that it and no more hold."""

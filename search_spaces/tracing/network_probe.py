@@ -12,11 +12,19 @@ from search_spaces.tracing.operator_record import tensors_of
 
 @torch.no_grad()
 def network_probe(
-    module: nn.Module, inputs: tuple[Tensor, ...], generator: torch.Generator
+    module: nn.Module,
+    inputs: tuple[Tensor, ...],
+    generator: torch.Generator,
+    *,
+    double: bool = False,
 ) -> tuple[nn.Module, tuple[Tensor, ...]]:
     """Return a copy in which every channel matters, and inputs with values that differ.
 
-    Both are of double precision where the network can be run so.
+    Args:
+        module: any network; it stays as it is.
+        inputs: batch first. Values of floating inputs are drawn afresh.
+        generator: draws them, and small changes of all weights.
+        double: in double precision, where the network can be run so.
     """
     drawn = tuple(
         torch.randn(each.shape, generator=generator).to(each) if each.is_floating_point() else each
@@ -26,8 +34,11 @@ def network_probe(
     expected = _finite(plain, drawn)
     probe = copy.deepcopy(plain)
     _stir(probe, drawn, generator)
-    doubled = tuple(each.double() if each.is_floating_point() else each for each in drawn)
-    for candidate, given in ((copy.deepcopy(probe).double(), doubled), (probe, drawn)):
+    candidates = [(probe, drawn), (plain, drawn)]
+    if double:
+        doubled = tuple(each.double() if each.is_floating_point() else each for each in drawn)
+        candidates.insert(0, (copy.deepcopy(probe).double(), doubled))
+    for candidate, given in candidates:
         try:
             if _finite(candidate, given) >= expected:
                 return candidate, given

@@ -60,7 +60,8 @@ class Operator:
                 named[argument.name] = value
             else:
                 positional.append(value)
-        return tensors_of(self.function(*positional, **named))
+        # A recurrent layer's workspace comes last, and only where gradients are wanted.
+        return tensors_of(self.function(*positional, **named))[: len(self.outputs)]
 
 
 # Runs an operator with some of its inputs changed; returns what comes out.
@@ -83,6 +84,8 @@ class OperatorRecord:
     from_inputs: set[int] = field(default_factory=set)
     readers: dict[int, list[int]] = field(default_factory=dict)
     maker: dict[int, Operator] = field(default_factory=dict)
+    # Which values hold something that is not a number.
+    _undefined: dict[int, bool] = field(default_factory=dict)
 
     def with_values(self, rule: Rule, start: Mapping[int, Tensor]) -> OperatorRecord:
         """Return the same record with values that ``rule`` makes of those of ``start``.
@@ -129,11 +132,19 @@ class OperatorRecord:
             done = place
             operator = self.operators[place]
             for out, value in zip(operator.outputs, rule(operator, result), strict=True):
-                if not same(value, self.values[out]):
+                if not torch.equal(value, self.values[out]) and bool(self.moved(out, value).any()):
                     result[out] = value
                     for reader in self.readers.get(out, ()):
                         heapq.heappush(waiting, reader)
         return result
+
+    def moved(self, place: int, value: Tensor) -> Tensor:
+        """Return which entries differ from those recorded; not-a-number equals itself."""
+        recorded = self.values[place]
+        if place not in self._undefined:
+            self._undefined[place] = recorded.is_floating_point() and bool(recorded.isnan().any())
+        differ = value != recorded
+        return differ & ~(value.isnan() & recorded.isnan()) if self._undefined[place] else differ
 
     def plainly(self, operator: Operator, changed: Mapping[int, Tensor]) -> tuple[Tensor, ...]:
         """Run ``operator`` as it is: the `Rule` of what would truly come out."""
@@ -155,19 +166,6 @@ def refs(value: Any) -> Iterator[int]:
     elif isinstance(value, (list, tuple)) or type(value).__name__ == "dict_values":
         for each in value:
             yield from refs(each)
-
-
-def same(one: Tensor, other: Tensor) -> bool:
-    """Tell whether two tensors hold the same values; not-a-number equals itself."""
-    return torch.equal(one, other) or not bool(moved(one, other).any())
-
-
-def moved(one: Tensor, other: Tensor) -> Tensor:
-    """Return which entries of two tensors of one shape differ; not-a-number equals itself."""
-    differ = one != other
-    if one.is_floating_point() or one.is_complex():
-        return differ & ~(one.isnan() & other.isnan())
-    return differ
 
 
 @torch.no_grad()

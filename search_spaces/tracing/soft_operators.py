@@ -9,11 +9,12 @@ from torch import Tensor
 
 from search_spaces.tracing.operator_record import Operator
 
-# Elementwise, but flat somewhere: a perturbation behind a closed ReLU would not be seen.
+# Elementwise, but flat somewhere, if only to the last bit: what comes in would not be seen.
 _FLAT = frozenset(
     {
         *("relu", "relu6", "hardtanh", "clamp", "clamp_min", "clamp_max", "threshold"),
-        *("hardswish", "hardsigmoid", "hardshrink", "softshrink"),
+        *("hardswish", "hardsigmoid", "hardshrink", "softshrink", "elu", "celu", "selu"),
+        *("sigmoid", "tanh", "silu", "gelu", "mish", "softplus", "erf"),
         *("ceil", "floor", "round", "sign", "trunc"),
     }
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from search_spaces import Member
@@ -49,8 +49,9 @@ class GatedBatchNorm(BatchNorm):
             momentum=norm.momentum,
             affine=norm.affine,
             track_running_stats=norm.track_running_stats,
+            device="meta",
         )
-        self.load_state_dict(norm.state_dict())
+        self.load_state_dict(_copies(norm), assign=True)
         self.plain_type = type(norm)
         self.gate = gate
         self.unit_gate: Gate | None = None
@@ -93,8 +94,9 @@ class GatedBatchNorm(BatchNorm):
             momentum=self.momentum,
             affine=self.affine,
             track_running_stats=self.track_running_stats,
+            device="meta",
         )
-        plain.load_state_dict(self.state_dict())
+        plain.load_state_dict(_copies(self), assign=True)
         with torch.no_grad():
             plain.weight.mul_(self.factor())
             plain.bias.mul_(self.factor())
@@ -107,3 +109,8 @@ def spread(gate: Tensor, member: Member) -> Tensor:
     if member.entries_per_channel == 1:
         return gate
     return gate.repeat_interleave(member.repeat).repeat(member.blocks)
+
+
+def _copies(layer: nn.Module) -> dict[str, Tensor]:
+    """Return copies of what a layer holds, of its own type and on its own device."""
+    return {name: tensor.clone() for name, tensor in layer.state_dict().items()}

@@ -9,8 +9,13 @@ from growsearch.errors import UsageError
 from growsearch.growth.gates.gate import Gate, GatedBatchNorm
 from growsearch.growth.gates.reader import ReaderGates
 from growsearch.growth.gates.recurrent import gated, sole_producers
-from search_spaces import ChannelGroup, Unit
-from search_spaces.channel_groups import group_batch_norms, is_plain_norm
+from search_spaces import ChannelGroup, Member, Unit
+from search_spaces.channel_groups import (
+    BatchNorm,
+    group_batch_norms,
+    is_consumed,
+    is_plain_norm,
+)
 
 
 def insert_gates(
@@ -26,21 +31,17 @@ def insert_gates(
         UsageError: if a group has no such place.
     """
     gates = {group.name: Gate(torch.ones(group.size)) for group in groups}
-    behind = tuple(group for group in groups if group.gate == "norms")
-    found = [each for each in group_batch_norms(module, behind) if is_plain_norm(each[1])]
-    producers = list(sole_producers(module, behind))
-    gated_groups = {group.name for _, norm, group, _ in found if norm.affine}
-    gated_groups |= {group.name for _, _, group in producers}
     for group in groups:
         if group.kept:
             raise _refused(module, f"of its channel group {group.name!r} {group.kept}")
-        if group.gate == "norms" and group.name not in gated_groups:
+        if not can_be_gated(module, group):
             raise _refused(module, f"its channel group {group.name!r} has no BatchNorm to gate")
-    for name, norm, group, member in found:
-        if norm.affine:
-            one_each = member.entries_per_channel == 1
-            gated_norm = GatedBatchNorm(norm, gates[group.name], None if one_each else member)
-            module.set_submodule(name, gated_norm)
+    behind = tuple(group for group in groups if group.gate == "norms")
+    producers = list(sole_producers(module, behind))
+    for name, norm, group, member in _gateable(module, behind):
+        one_each = member.entries_per_channel == 1
+        gated_norm = GatedBatchNorm(norm, gates[group.name], None if one_each else member)
+        module.set_submodule(name, gated_norm)
     for name, layer, group in producers:
         module.set_submodule(name, gated(layer, gates[group.name]))
     readers = tuple(group for group in groups if group.gate == "readers")
@@ -52,6 +53,21 @@ def insert_gates(
         assert isinstance(last, GatedBatchNorm)
         last.unit_gate = gates[unit.name]
     return gates
+
+
+def can_be_gated(module: nn.Module, group: ChannelGroup) -> bool:
+    """Tell whether ``group`` has the place that it names for its gate."""
+    if group.gate == "readers":
+        return any(is_consumed(module, member) for member in group.members)
+    return any(_gateable(module, (group,))) or any(sole_producers(module, (group,)))
+
+
+def _gateable(
+    module: nn.Module, groups: tuple[ChannelGroup, ...]
+) -> list[tuple[str, BatchNorm, ChannelGroup, Member]]:
+    """Return the BatchNorms that take a gate into scale and shift."""
+    found = group_batch_norms(module, groups)
+    return [each for each in found if is_plain_norm(each[1]) and each[1].affine]
 
 
 def _refused(module: nn.Module, why: str) -> UsageError:

@@ -154,6 +154,7 @@ def check_growing(
             if is_own(name):
                 growing = growing_groups(space, module)
                 growing.check(module)
+                growing.tell(space.name)
                 insert_gates(module, growing.groups, growing.of_units(units(module)))
             context.look_at(space, "space", masked=masked, updaters=updaters)
         for value in values_of(budget.domain):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from growsearch.datasets import load_beside
+from growsearch.datasets import Dataset, load_beside
 from growsearch.errors import GrowsearchError
+from growsearch.fault_origin import of_the_machine
 from growsearch.growth import build_full
 from growsearch.kinds.artifact_cache import cached, shared_file
 from growsearch.kinds.network import Network
@@ -90,7 +91,7 @@ def _pretrained(
     def make(checkpoint: Path) -> None:
         made = pretrain(
             search_space(config.space),
-            load_beside(config.source, source_dir(context.space, context.data_dir)),
+            _source(config, context),
             config.recipe(config.pretrain_epochs).recipe(),
             robustness=config.pretraining(),
             seed=config.pretrain_seed,
@@ -113,7 +114,7 @@ def _drawn(
     def make(checkpoint: Path) -> None:
         data = None
         if config.draws_on == SOURCE:
-            data = load_beside(config.source, source_dir(context.space, context.data_dir))
+            data = _source(config, context)
         elif config.draws_on == TARGET:
             data = dataset
         made = draw(
@@ -127,6 +128,11 @@ def _drawn(
         write_drawn(path, made)
 
     return cached(path, make, read_drawn)
+
+
+def _source(config: TicketCandidate, context: TrainingContext) -> Dataset:
+    with of_the_machine():
+        return load_beside(config.source, source_dir(context.space, context.data_dir))
 
 
 def _quiet(options: TrainingOptions, checkpoint: Path) -> TrainingOptions:

@@ -145,21 +145,35 @@ def _copy_code(source: Path, folder: Path) -> None:
             shutil.copytree(entry, folder / entry.name, ignore=ignored)
 
 
-def follow(job: Job, show: Callable[[str], None]) -> None:
+def follow(job: Job, show: Callable[[str], None], wait_s: float = 2.0) -> None:
     """Show a job's output until it ends.
+
+    A connection that is closed while the job runs, as on a busy head, is opened again.
 
     Raises:
         GrowsearchError: if it fails or is stopped; what it finished is kept in its folder.
     """
     client = _client(job.address)
+    shown = 0
 
     async def tail() -> None:
+        nonlocal shown
+        told = 0
         async for text in client.tail_job_logs(job.name):
-            show(text)
+            # It begins anew every time.
+            news = text[max(0, shown - told) :]
+            told += len(text)
+            if news:
+                show(news)
+                shown = told
 
     try:
-        asyncio.run(tail())
-        info = client.get_job_info(job.name)
+        while True:
+            asyncio.run(tail())
+            info = client.get_job_info(job.name)
+            if info.status.is_terminal():
+                break
+            time.sleep(wait_s)
     except _PROBLEMS as error:
         raise _refused(job.address, error) from error
     if str(info.status) != "SUCCEEDED":

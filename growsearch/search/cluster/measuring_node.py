@@ -17,7 +17,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from torch import nn
 
 from cost_models import DEVICES, MachineLock
-from growsearch.errors import GrowsearchError
+from growsearch.errors import GrowsearchError, MachineError
 from growsearch.trial.record import Latency
 from growsearch.trial.score import measured_latency
 from growsearch.trial.task import TrialTask, machine_lock
@@ -101,6 +101,12 @@ class _Measurer:
         except ray.exceptions.RayTaskError as error:
             # What was wrong with the measurement, as if it had been made here.
             raise error.cause from error
+        except ray.exceptions.RayError as error:
+            raise MachineError(
+                f"latency[{device}]: the node that is kept for it has left the cluster "
+                f"({' '.join(str(error).split())[:200]}); bring it back with "
+                f"{start_command(device)}"
+            ) from error
         measured: Latency = found
         return measured
 

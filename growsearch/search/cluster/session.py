@@ -7,7 +7,7 @@ import os
 import platform
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from cost_models.profiling.host import host_facts
 from growsearch.errors import GrowsearchError, UsageError
 from growsearch.search.cluster.address import check_reachable
+from growsearch.search.cluster.loopback import check_loopback, guard_token, loopback_only
 from growsearch.trial.task import TrialTask
 
 _PROBE_S = 120.0
@@ -33,6 +34,8 @@ _TOKEN = (
 def ray_session(parallel: int, gpus: float, address: str | None) -> Iterator[None]:
     """Start a Ray of this machine's with room for ``parallel`` trials, or join the one at hand.
 
+    One of our own can be reached from this machine alone.
+
     Args:
         parallel: trials at a time.
         gpus: what one trial takes of a GPU; a Ray of our own sees the machine's if it is above 0.
@@ -45,15 +48,18 @@ def ray_session(parallel: int, gpus: float, address: str | None) -> Iterator[Non
     _quiet()
     if ray.is_initialized():
         raise UsageError("Ray runs in this process already; call ray.shutdown() first")
-    if address is None:
-        _start(parallel, gpus)
-    else:
-        _join(address)
-    try:
-        check_gpus(gpus)
-        yield
-    finally:
-        ray.shutdown()
+    with loopback_only() if address is None else nullcontext():
+        if address is None:
+            _start(parallel, gpus)
+        else:
+            _join(address)
+        try:
+            if address is None:
+                check_loopback()
+            check_gpus(gpus)
+            yield
+        finally:
+            ray.shutdown()
 
 
 def check_gpus(share: float) -> None:
@@ -71,8 +77,9 @@ def check_gpus(share: float) -> None:
 
 
 def _start(parallel: int, gpus: float) -> None:
-    # Ray's ports listen on every interface of a machine; a token, which Ray makes by itself for an
-    # instance of one's own, guards them. The dashboard, which takes jobs, is not started.
+    # Other users of this machine reach the loopback, too: a token, which Ray makes by itself for an
+    # instance of one's own, keeps them out. The dashboard, which takes jobs, is not started.
+    guard_token()
     for left in reversed(range(_STARTS)):
         try:
             ray.init(

@@ -16,10 +16,11 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from growsearch.errors import UsageError
-from growsearch.files import write_bytes
+from growsearch.files import folder_inside, write_bytes
 from growsearch.report.run_data import REJECTED_FILE
 from growsearch.search.ledger.recorder import Recorder
 from growsearch.search.ledger.run_folder import RunFolder
+from growsearch.trial.trial_folder import TRIALS, is_trial_id
 
 # At least so many seconds between two copies, and so many times as long as the last one took.
 _LEAST_WAIT_S, _WAIT_TIMES = 10.0, 10.0
@@ -83,7 +84,7 @@ class Mirror:
                 self._check_same()
                 self._check_not_ahead()
                 return 0
-            self._sizes = self._listed()
+            self._sizes = {n: size for n, size in self._listed().items() if self._is_ours(n)}
             # The study last: with it the folder counts as a run.
             for name in sorted(self._sizes, key=lambda name: name == "study.yaml"):
                 write_bytes(self._here(name), self._read(name))
@@ -103,7 +104,7 @@ class Mirror:
         ledgers = {file: _whole_lines(path / file) for file in _ledgers(self._folder)}
         known = self._sizes.get(self._folder.ledger.name, 0)
         trials = _ids(ledgers[self._folder.ledger.name][known:])
-        for place in (*_FIRST, *(f"trials/{name}" for name in trials), _FRONT):
+        for place in (*_FIRST, *(f"{TRIALS}/{name}" for name in trials), _FRONT):
             for file in _files_of(path / place):
                 name = file.relative_to(path).as_posix()
                 # Of all files the front alone may change within one size.
@@ -147,13 +148,19 @@ class Mirror:
     def _there(self, name: str) -> str:
         return f"{self._base}/{name}"
 
+    def _is_ours(self, name: str) -> bool:
+        """Tell whether a file of the copy is one that `update` writes; others are left there."""
+        first = PurePosixPath(name).parts[0]
+        return first in (*_FIRST, TRIALS, _FRONT, *_ledgers(self._folder))
+
     def _here(self, name: str) -> Path:
-        """Return where a copied file goes; it never leaves the run's folder."""
-        if ".." in PurePosixPath(name).parts or PurePosixPath(name).is_absolute():
+        """Return where a copied file goes; it never leaves the run's folder, by a link neither."""
+        *folders, file = PurePosixPath(name).parts
+        if ".." in (*folders, file) or PurePosixPath(name).is_absolute():
             raise UsageError(
                 f"mirror: {self.address} holds {name!r}, which leaves the run's folder"
             )
-        return self._folder.path / name
+        return folder_inside(self._folder.path, *folders) / file
 
     def _check_same(self) -> None:
         if self._read("study.yaml") != self._folder.study.read_bytes():
@@ -251,17 +258,23 @@ def _ids(lines: bytes) -> list[str]:
     found = []
     for line in lines.splitlines():
         try:
-            found.append(str(json.loads(line)["id"]))
+            name = json.loads(line)["id"]
         except (ValueError, KeyError, TypeError):
             # Cut short by a crash; the ledger's reader says so.
             continue
+        if is_trial_id(name):
+            found.append(name)
     return found
 
 
 def _files_of(path: Path) -> list[Path]:
+    """Return the files below ``path``; a link, which may lead anywhere, is not copied."""
+    if path.is_symlink():
+        return []
     if path.is_file():
         return [path]
-    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else []
+    found = path.rglob("*") if path.is_dir() else ()
+    return sorted(file for file in found if file.is_file() and not file.is_symlink())
 
 
 def _short(error: BaseException) -> str:

@@ -8,7 +8,7 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,17 +18,28 @@ from typing import Any, TextIO
 
 from growsearch import __version__
 from growsearch.errors import GrowsearchError, UsageError
-from growsearch.files import append_line, storage_error, write_text
+from growsearch.fault_origin import run_is_gone
+from growsearch.files import (
+    append_line,
+    folder_inside,
+    refuse_link,
+    storage_error,
+    write_text,
+)
 from growsearch.kinds import KINDS, CandidateConfig, candidate_from_json
 from growsearch.reading import parse_json, read_limited, reading, write_yaml
 from growsearch.search.config.file import PROVENANCE, load_study
 from growsearch.search.config.study import StudyConfig
 from growsearch.shown_text import shown
+from growsearch.trial.retries import is_complete
+from growsearch.trial.trial_folder import TRIALS, is_trial_id, trial_folder
 
 _VERSIONS_OF = ("torch", "ray", "optuna", "numpy", "fvcore", "moocore")
 # A search needs room for weights and ledger; below this it would fail in the middle.
 _MOST_BYTES = 2**30
 _LEAST_FREE_BYTES = 64 * 2**20
+# What a search makes in its folder; a link in the place of one would lead it elsewhere.
+_FOLDERS = (TRIALS, "profiles", "data", "shared", "tensorboard", "wandb")
 # What may differ between a run and the study that resumes it.
 _MAY_CHANGE = (
     "search.trials",
@@ -87,8 +98,11 @@ class RunFolder:
 
         Raises:
             UsageError: if another study lives here.
-            GrowsearchError: if the folder cannot be written or its disk is all but full.
+            GrowsearchError: if the folder cannot be written, its disk is all but full, or a folder
+                in it is a link.
         """
+        for name in _FOLDERS:
+            folder_inside(self.path, name)
         resumed = self.study.exists()
         if resumed:
             _check_same(self.path, load_study(self.study, run=True), study)
@@ -103,8 +117,32 @@ class RunFolder:
         return resumed
 
     def trial(self, name: str) -> Path:
-        """Return the folder of a trial's files."""
-        return self.path / "trials" / name
+        """Return the folder of a trial's files; see `trial_folder`."""
+        return trial_folder(self.path, name)
+
+    def identity(self) -> tuple[int, int]:
+        """Return what tells this folder from another one of its name.
+
+        Raises:
+            MachineError: if it is there no longer.
+        """
+        try:
+            found = self.path.stat()
+        except OSError as error:
+            raise run_is_gone(self.path) from error
+        return found.st_dev, found.st_ino
+
+    def complete_trials(self, without: Container[str]) -> list[str]:
+        """Return the trials, ``without`` some, whose files say that a ledger had them.
+
+        What finished and reached no ledger still has its checkpoint or its outcome beside it.
+        """
+        try:
+            folders = sorted((self.path / TRIALS).iterdir())
+        except OSError:
+            return []
+        others = (folder for folder in folders if folder.name not in without)
+        return [f.name for f in others if is_trial_id(f.name) and is_complete(f)]
 
     def check_space(self) -> None:
         """Refuse to start something on a disk that is all but full.
@@ -131,10 +169,11 @@ class RunFolder:
 
         Raises:
             UsageError: if a search runs here already.
+            MachineError: if the folder cannot be written, or its lock is a link.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            file = (self.path / "run.lock").open("a+")
+            file = _opened_lock(self.path / "run.lock")
         except OSError as error:
             raise storage_error(self.path, error) from error
         with file:
@@ -145,7 +184,8 @@ class RunFolder:
                     f"{self.path}: another run is at work in this folder{_holder(file)}; "
                     "wait for it, or choose another --out"
                 ) from error
-            file.truncate(0)
+            file.seek(0)
+            file.truncate()
             file.write(f"process {os.getpid()} on {platform.node()}")
             file.flush()
             yield
@@ -161,15 +201,20 @@ class RunFolder:
         append_line(self.starts, json.dumps(data, allow_nan=False, separators=(",", ":")))
 
     def read_starts(self) -> dict[str, Start]:
-        """Return the started trials by id; a line cut short by a crash is passed over."""
+        """Return the started trials by id; a line cut short by a crash is passed over.
+
+        Raises:
+            UsageError: for an id that would lead out of the run's folder.
+        """
         found: dict[str, Start] = {}
         if not self.starts.exists():
             return found
         with reading(self.starts, "restore it, or remove it to sample these trials anew"):
             lines = read_limited(self.starts, _MOST_BYTES).split(b"\n")
-        for line in lines:
+        for number, line in enumerate(lines, start=1):
             try:
-                data = parse_json(line)
+                # A power cut leaves NUL bytes where a file had grown.
+                data = parse_json(line.strip(b"\0"))
                 start = Start(
                     id=str(data["id"]),
                     number=int(data["number"]),
@@ -179,8 +224,19 @@ class RunFolder:
             except (ValueError, KeyError, TypeError, OverflowError, UsageError):
                 # The start was never acted upon: its trial begins after this line is on disk.
                 continue
+            if not is_trial_id(start.id):
+                raise UsageError(
+                    f"{self.starts}:{number}: id {start.id[:80]!r} is no trial's; remove the line"
+                )
             found.setdefault(start.id, start)
         return found
+
+
+def _opened_lock(path: Path) -> TextIO:
+    """Open the lock for reading and writing, through no link: what it holds is written anew."""
+    refuse_link(path)
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, 0o666), "r+")
 
 
 def _holder(file: TextIO) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from growsearch.datasets import Dataset
+from growsearch.fault_origin import of_the_machine
 from growsearch.kinds import (
     CandidateConfig,
     Forecast,
@@ -116,7 +117,8 @@ class StudyForesight:
 
     def _data(self) -> Dataset:
         if self._dataset is None:
-            self._dataset = self._task.data.load().dataset
+            with of_the_machine():
+                self._dataset = self._task.data.load().dataset
         return self._dataset
 
 

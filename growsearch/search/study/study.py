@@ -148,6 +148,7 @@ class Study:
                     self._search(recorder, options, profiles)
                     self._check_front(recorder, profiles)
                     self.trials = _in_order(recorder)
+                    recorder.check_there()
                     front = self._write_front()
             finally:
                 self.trials = _in_order(recorder)
@@ -231,7 +232,7 @@ class Study:
 
     def _write_front(self) -> Front:
         front = self.front
-        write_json(self.folder.front, front_json(front, self.trials))
+        write_json(self.folder.front, front_json(front, self.trials), make_folder=False)
         return front
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from growsearch.sparsity.allocation import solve_densities
@@ -37,12 +38,10 @@ def er(request: SparsityRequest) -> dict[str, float]:
     """Return the densities of Mocanu et al. 2018 (arXiv 1707.04780, eq. 3), kernels left out.
 
     Erdos-Renyi: density in proportion to (n_in + n_out) / (n_in n_out). n_out and n_in are the
-    first two axes of the weight; a grouped convolution's n_in is that of one group.
+    first two axes of the weight, those of a transposed convolution the other way round; a grouped
+    convolution's n_in is that of one group.
     """
-    proportions = {
-        layer.name: (layer.shape[0] + layer.shape[1]) / (layer.shape[0] * layer.shape[1])
-        for layer in request.layers
-    }
+    proportions = {layer.name: sum(layer.fans) / math.prod(layer.fans) for layer in request.layers}
     return _solve(request, proportions, {})
 
 
@@ -71,7 +70,10 @@ def _equal(request: SparsityRequest) -> dict[str, float]:
 
 def _by_axes(request: SparsityRequest) -> dict[str, float]:
     """Return the sum of every weight's axes over their product, by parameter name."""
-    return {layer.name: sum(layer.shape) / layer.weights for layer in request.layers}
+    return {
+        layer.name: (sum(layer.fans) + sum(layer.shape[2:])) / layer.weights
+        for layer in request.layers
+    }
 
 
 def _solve(

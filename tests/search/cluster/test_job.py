@@ -1,12 +1,16 @@
 import importlib.util
 import shlex
+from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 
 from growsearch.errors import GrowsearchError, UsageError
+from growsearch.search.cluster import job as job_module
 from growsearch.search.cluster.job import PACKAGES, entrypoint, submit, when_ready, write_job_folder
 from growsearch.search.config.file import load_study, parse_study
 from growsearch.search.ledger.run_folder import check_local
@@ -145,3 +149,38 @@ def test_the_serial_backend_takes_no_address(tiny: dict[str, Any], run_folder: P
     with pytest.raises(UsageError, match="serial backend uses no cluster"):
         Study(tiny, run_folder).run(StudyOptions(address="auto"))
     assert not run_folder.exists()
+
+
+class _Head:
+    """A head that hangs up before the job has ended, and knows its status afterwards."""
+
+    def __init__(self, answers: list[tuple[list[str], str]]) -> None:
+        self._answers = answers
+
+    async def tail_job_logs(self, name: str) -> AsyncIterator[str]:
+        assert name == "a-job"
+        for text in self._answers[0][0]:
+            yield text
+
+    def get_job_info(self, name: str) -> Any:
+        from ray.job_submission import JobStatus
+
+        _, status = self._answers.pop(0)
+        return SimpleNamespace(status=JobStatus(status), message="a reason")
+
+
+@pytest.mark.parametrize("end", ["SUCCEEDED", "FAILED", "STOPPED"])
+def test_a_job_is_followed_to_its_end_though_the_head_hangs_up(
+    end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = _Head([(["a", "bc"], "RUNNING"), ([], "RUNNING"), (["ab", "cd", "e"], end)])
+    monkeypatch.setattr(job_module, "_client", lambda address: head)
+    shown: list[str] = []
+    ended = (
+        nullcontext()
+        if end == "SUCCEEDED"
+        else pytest.raises(GrowsearchError, match=rf"job a-job: {end.lower()} \(a reason\)")
+    )
+    with ended:
+        job_module.follow(job_module.Job(address=HEAD, name="a-job"), shown.append, wait_s=0)
+    assert "".join(shown) == "abcde"

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from ray import tune
+from ray.exceptions import RayTaskError
 from ray.tune.search.optuna import OptunaSearch
 
-from growsearch.errors import GrowsearchError
+from growsearch.errors import GrowsearchError, MachineError
+from growsearch.fault_origin import machine_error, of_the_machine
 from growsearch.files import storage_error
 from growsearch.kinds import CandidateConfig, candidate_from_json, trial_id
 from growsearch.kinds.trial_kinds import suggest_for_ray
@@ -41,7 +43,7 @@ from growsearch.search.samplers.registry import make_sampler
 from growsearch.search.samplers.replay import candidate_of
 from growsearch.trial.record import Trial
 from growsearch.trial.retries import (
-    MOST_FAILURES,
+    MAX_FAILURES,
     Run,
     failed_trial,
     keep_outcome,
@@ -51,6 +53,7 @@ from growsearch.trial.retries import (
 )
 from growsearch.trial.task import TrialTask
 from growsearch.trial.time_limit import watchdog
+from growsearch.trial.trial_folder import trial_folder
 from search_spaces.user_code import add_code_folder
 
 _MODES = {"maximize": "max", "minimize": "min"}
@@ -73,11 +76,16 @@ class Trouble:
     """What ends a whole search: the first problem that every other trial would meet too."""
 
     def __init__(self) -> None:
-        self.message: str | None = None
+        self.error: GrowsearchError | None = None
 
-    def note(self, message: str) -> None:
-        """Keep the first message."""
-        self.message = self.message or message
+    @property
+    def message(self) -> str | None:
+        """What is to be said about it, if there is trouble."""
+        return None if self.error is None else str(self.error)
+
+    def note(self, error: GrowsearchError) -> None:
+        """Keep the first one."""
+        self.error = self.error or error
 
 
 def trainable(
@@ -94,10 +102,10 @@ def trainable(
     if config.get("known"):
         tune.report({_LINE: config["known"]})
         return
-    if task.code_dir is not None:
-        add_code_folder(task.code_dir)
-    candidate = candidate_from_json(config["candidate"])
     try:
+        if task.code_dir is not None:
+            add_code_folder(task.code_dir)
+        candidate = candidate_from_json(config["candidate"])
         check_here(task)
         with watchdog(task.time_limit_s, _last_words(candidate, task, study_seed)):
             trial = run_to_its_end(
@@ -107,9 +115,9 @@ def trainable(
                 report=rung_reports(rungs),
                 run=run,
             )
-    except GrowsearchError as error:
-        # Storage or input: every other trial would meet it too.
-        tune.report({_FATAL: str(error)})
+    except Exception as error:
+        # A trial's own trouble is in its ledger line: this one every other trial would meet too.
+        tune.report({_FATAL: str(machine_error(error, task.folder))})
         return
     tune.report({_LINE: trial.to_line()})
 
@@ -123,7 +131,7 @@ def _last_words(candidate: CandidateConfig, task: TrialTask, seed: int) -> Calla
 
     def end(message: str) -> None:
         trial = failed_trial(candidate, seed, f"TimeLimitError: {message}")
-        folder = task.folder / "trials" / trial.id
+        folder = trial_folder(task.folder, trial.id)
         try:
             # One that came to its end at this very moment has its own.
             if kept_outcome(folder) is None:
@@ -167,8 +175,15 @@ class LedgerSearch(OptunaSearch):  # type: ignore[misc]
 
     def suggest(self, trial_id: str) -> Any:
         """Return Tune's config of the next candidate, or that the search is at its end."""
-        if self._fresh_left <= 0 or self._trouble.message:
+        if self._fresh_left <= 0 or self._trouble.error:
             return OptunaSearch.FINISHED
+        try:
+            return self._suggested(trial_id)
+        except GrowsearchError as error:
+            self._trouble.note(error)
+            return OptunaSearch.FINISHED
+
+    def _suggested(self, trial_id: str) -> Any:
         candidate = self._next(trial_id)
         if candidate is None:
             return OptunaSearch.FINISHED
@@ -176,11 +191,7 @@ class LedgerSearch(OptunaSearch):  # type: ignore[misc]
         if known is not None:
             return {"candidate": candidate.to_json(), "known": known.to_line()}
         self._fresh_left -= 1
-        try:
-            self._recorder.begin(candidate, self._ot_trials[trial_id].params)
-        except GrowsearchError as error:
-            self._trouble.note(str(error))
-            return OptunaSearch.FINISHED
+        self._recorder.begin(candidate, self._ot_trials[trial_id].params)
         return {"candidate": candidate.to_json(), "known": ""}
 
     def _next(self, trial_id: str) -> CandidateConfig | None:
@@ -221,7 +232,7 @@ class LedgerSearch(OptunaSearch):  # type: ignore[misc]
                 trial = self._recorder.finish(trial)
             except GrowsearchError as problem:
                 # Its outcome is in the trial's folder: the next session enters it.
-                self._trouble.note(str(problem))
+                self._trouble.note(problem)
                 trial = None
         if trial_id in self._ot_trials:
             tell(self._ot_study, self._ot_trials[trial_id], trial, self._config)
@@ -255,24 +266,35 @@ class _Watch(tune.Callback):  # type: ignore[misc]
     def on_trial_result(self, *, result: Mapping[str, Any], **_: Any) -> None:
         """Keep a fatal message."""
         if result.get(_FATAL):
-            self._trouble.note(str(result[_FATAL]))
+            self._trouble.note(MachineError(str(result[_FATAL])))
 
     def on_trial_recover(self, *, trial: Any, **_: Any) -> None:
         """Say that a worker died and what becomes of its trial."""
         name = trial_id(candidate_from_json(trial.config["candidate"]), self._seed)
         self._recorder.incidents.append(
             f"trial {name}: its worker died ({trial.num_failures} of at most "
-            f"{MOST_FAILURES} times); it was taken up again where it had been"
+            f"{MAX_FAILURES} times); it was taken up again where it had been"
         )
 
     def on_trial_error(self, *, trial: Any, **_: Any) -> None:
         """Record a trial whose worker died too often as failed; it would kill the next one too.
 
-        One that never came to run stays unfinished.
+        One that never came to run stays unfinished. A worker that cannot even start the trial is
+        the machine's trouble.
         """
         candidate = candidate_from_json(trial.config["candidate"])
         failures = trial.num_failures
-        if failures <= MOST_FAILURES:
+        error = trial.get_pickled_error()
+        if isinstance(error, RayTaskError):
+            self._recorder.abandon(trial_id(candidate, self._seed))
+            self._trouble.note(
+                MachineError(
+                    f"a worker cannot start a trial ({str(error).strip().splitlines()[-1][:300]}); "
+                    "install the same version of everything on every node, and run again"
+                )
+            )
+            return
+        if failures <= MAX_FAILURES:
             self._recorder.abandon(trial_id(candidate, self._seed))
             return
         reason = (
@@ -282,7 +304,7 @@ class _Watch(tune.Callback):  # type: ignore[misc]
         try:
             self._recorder.finish(failed_trial(candidate, self._seed, reason))
         except GrowsearchError as problem:
-            self._trouble.note(str(problem))
+            self._trouble.note(problem)
 
 
 def _last_line(file: str | None) -> str:
@@ -302,11 +324,11 @@ class _StopAtTrouble(tune.Stopper):  # type: ignore[misc]
     def __call__(self, trial_id: str, result: Mapping[str, Any]) -> bool:  # noqa: ARG002
         # Tune asks before it tells the callbacks.
         if result.get(_FATAL):
-            self._trouble.note(str(result[_FATAL]))
+            self._trouble.note(MachineError(str(result[_FATAL])))
         return self.stop_all()
 
     def stop_all(self) -> bool:
-        return self._trouble.message is not None
+        return self._trouble.error is not None
 
 
 def run_ray(
@@ -315,8 +337,8 @@ def run_ray(
     """Run trials on Ray until the ledger holds as many as the study asks for.
 
     Raises:
-        GrowsearchError: if Ray cannot start, a node lacks the run's folder, or a trial met a
-            storage error; the ledger is intact.
+        GrowsearchError: if Ray cannot start, a node lacks the run's folder, or a trial met trouble
+            of a machine, its storage or the data; the ledger is intact.
     """
     options = options or RayOptions()
     if config.search.trials <= len(recorder.trials):
@@ -329,14 +351,15 @@ def run_ray(
         if options.address is not None:
             task = with_measuring_nodes(task, check_nodes(task))
         _tuner(config, task, recorder, trouble, options.run, scratch).fit()
-    if trouble.message is not None:
-        raise GrowsearchError(trouble.message)
+    if trouble.error is not None:
+        raise trouble.error
 
 
 def scratch_folder(run: Path) -> Path:
     """Return where Tune keeps its own files while a search runs."""
     name = hashlib.sha256(str(run).encode()).hexdigest()[:12]
-    return Path(tempfile.gettempdir()) / f"growsearch-tune-{os.getuid()}-{name}"
+    with of_the_machine():
+        return Path(tempfile.gettempdir()) / f"growsearch-tune-{os.getuid()}-{name}"
 
 
 @contextmanager
@@ -386,7 +409,7 @@ def _tuner(
             name="tune",
             verbose=0,
             callbacks=[_Watch(recorder, seed, trouble)],
-            failure_config=tune.FailureConfig(max_failures=MOST_FAILURES),
+            failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
             stop=_StopAtTrouble(trouble),
         ),
     )
