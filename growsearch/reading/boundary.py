@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from growsearch.errors import GrowsearchError, UsageError
+from growsearch.errors import GrowsearchError, MachineError, UsageError
 from growsearch.shown_text import shown
 
 # Nothing about the file has to change.
@@ -37,7 +37,7 @@ def reading(
 ) -> Iterator[None]:
     """Turn whatever parsing raises into ``error``; a message of ours passes as it is.
 
-    What a machine does to a file that may be right is a plain `GrowsearchError`.
+    What a machine does to a file that may be right is a `MachineError`.
 
     Args:
         what: the file or folder, or what else is read; begins the message.
@@ -53,7 +53,7 @@ def reading(
         raise
     except Exception as problem:
         if isinstance(problem, MemoryError) or getattr(problem, "errno", None) in _MACHINE:
-            raise GrowsearchError(
+            raise MachineError(
                 f"{shown(str(what))} could not be read here ({reason(problem)}); it may be right: "
                 "free memory, open files or disk and run the same command again"
             ) from problem
