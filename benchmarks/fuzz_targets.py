@@ -232,6 +232,11 @@ def _run(place: Place) -> Iterator[Found]:
     yield from report_is_safe(folder)
     bound = place.draw.choice(["macs=1", "latency[cpu]=1ns", "accuracy=0.1%", "parameters=1"])
     yield from _command("select", str(folder), "--max", bound, "--out", "chosen")
+    if place.draw.random() < 0.15:
+        # These build the network and read its weights, in seconds.
+        yield from _command("select", str(folder), "--min", "accuracy=1%", "--out", "chosen")
+        trial = place.draw.choice(sorted(path.name for path in (folder / "trials").iterdir()))
+        yield from _command("evaluate", str(folder), trial, "--metrics", "ece")
     if place.draw.random() < 0.4:
         # It draws two pictures, which take longer than all the rest.
         out = place.input / "comparison"

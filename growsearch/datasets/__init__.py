@@ -134,10 +134,15 @@ def _whatever_is_there(name: str, data_dir: Path | None) -> AbstractContextManag
 
 
 def _check_folder(name: str, data_dir: Path | None) -> None:
-    if data_dir is not None and not data_dir.is_dir():
-        raise UsageError(
-            f"data_dir: {shown(data_dir)} is not a folder; give the folder that holds {name}"
-        )
+    if data_dir is None:
+        return
+    remedy = f"give the folder that holds {name}"
+    try:
+        folder = data_dir.is_dir()
+    except OSError as error:
+        raise UsageError(f"data_dir: {shown(data_dir)}: {error.strerror}; {remedy}") from error
+    if not folder:
+        raise UsageError(f"data_dir: {shown(data_dir)} is not a folder; {remedy}")
 
 
 __all__ = [

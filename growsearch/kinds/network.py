@@ -72,6 +72,9 @@ class Network:
         Raises:
             UsageError: if there is no such network; a description may come from anybody's file.
         """
+        return self._built()
+
+    def _built(self) -> nn.Module:
         with reading(f"network of space {self.architecture.space}", _REMEDY):
             module = self.space().build(self.architecture)
             if self.transform is None:
@@ -90,7 +93,7 @@ class Network:
         if is_own(self.architecture.space) or (transform is not None and is_own(transform.name)):
             return None
         with torch.device("meta"):
-            module = self.build()
+            module = self._built()
         return sum(int(tensor.numel()) for tensor in module.state_dict().values())
 
     @property
@@ -140,7 +143,7 @@ class Network:
 
 def _sizes(shape: Any) -> tuple[int, ...]:
     sound = isinstance(shape, list | tuple) and all(type(n) is int and n > 0 for n in shape)
-    if not sound or not 0 < math.prod(shape) <= _MAX_INPUTS or len(shape) > _MAX_AXES:
+    if not sound or not 0 < math.prod(shape) <= _MAX_INPUTS or not 0 < len(shape) <= _MAX_AXES:
         raise ValueError(
             f"input_shape = {str(shape)[:60]}: up to {_MAX_AXES} sizes above 0, "
             f"{_MAX_INPUTS:,} values at most"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -9,9 +10,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from growsearch.errors import GrowsearchError, UsageError
+from growsearch.errors import GrowsearchError, MachineError, UsageError
 from growsearch.shown_text import shown
 
+# Nothing about the file has to change.
+_MACHINE = frozenset(
+    {
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOMEM,
+        errno.EIO,
+        errno.ESTALE,
+        errno.ETIMEDOUT,
+        errno.ENOTCONN,
+        errno.EHOSTDOWN,
+    }
+)
 _MEBIBYTE = 2**20
 _LONGEST = 300
 _PIECE = 2**20
@@ -23,20 +37,26 @@ def reading(
 ) -> Iterator[None]:
     """Turn whatever parsing raises into ``error``; a message of ours passes as it is.
 
+    What a machine does to a file that may be right is a `MachineError`.
+
     Args:
         what: the file or folder, or what else is read; begins the message.
         remedy: what a person can do; ends the message.
         error: the class that is raised.
 
     Raises:
-        GrowsearchError: ``error``, for any exception but too little memory, which is no file's
-            fault.
+        GrowsearchError: ``error``, for any exception that is no message yet.
     """
     try:
         yield
-    except (GrowsearchError, MemoryError):
+    except GrowsearchError:
         raise
     except Exception as problem:
+        if isinstance(problem, MemoryError) or getattr(problem, "errno", None) in _MACHINE:
+            raise MachineError(
+                f"{shown(str(what))} could not be read here ({reason(problem)}); it may be right: "
+                "free memory, open files or disk and run the same command again"
+            ) from problem
         raise error(f"{shown(str(what))} cannot be read ({reason(problem)}); {remedy}") from problem
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from growsearch.errors import GrowsearchError, UsageError
+from growsearch.errors import GrowsearchError, MachineError, UsageError
 from growsearch.reading import reading, reason
 
 
@@ -37,8 +37,19 @@ def test_depth_is_told_where_it_was_met():
         _deep()
 
 
-@pytest.mark.parametrize("problem", [GrowsearchError("ours"), MemoryError(), OddError()])
-def test_messages_of_ours_and_what_is_no_files_fault_pass(problem):
+@pytest.mark.parametrize(
+    "problem", [MemoryError(), OSError(24, "Too many open files"), OSError(5, "Input/output error")]
+)
+def test_what_is_the_machines_fault_is_not_told_as_the_files(problem):
+    with (
+        pytest.raises(MachineError, match="may be right: free memory"),
+        reading("file", "mend it"),
+    ):
+        raise problem
+
+
+@pytest.mark.parametrize("problem", [GrowsearchError("ours"), OddError()])
+def test_messages_of_ours_and_what_ends_the_program_pass(problem):
     with pytest.raises(type(problem)) as caught, reading("file", "mend it"):
         raise problem
     assert caught.value is problem

@@ -20,11 +20,9 @@ from growsearch.reading import parse_json, read_limited, reading
 from search_spaces import Unit
 
 _MIN_NETWORKS = 16
-_FULL, _SMALLEST = 0, 1
-_FEWEST_NETWORKS = 16
 _MOST_BYTES = 64 * 2**20
 _REMEDY = "delete the checkpoint beside it to start the run again from its first epoch"
-_FULL, _LEAST = 0, 1
+_FULL, _SMALLEST = 0, 1
 # Seconds for which each network is run.
 _READING_S = 0.5
 

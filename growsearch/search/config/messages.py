@@ -80,7 +80,7 @@ def _say(problem: Mapping[str, Any]) -> str:
     inner, _, rest = rule.partition(": ")
     if isinstance(value, Mapping) and inner in value:
         # Of keys that do not go together: the message names the one to change.
-        key, rule, value = f"{key}.{inner}" if key else inner, rest, value[inner]
+        key, rule, value = shown(f"{key}.{inner}" if key else inner), rest, value[inner]
     if problem["type"] in _REMEDIES:
         rule += f"; {_REMEDIES[problem['type']]}"
     if len(rule) > _LONGEST:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, StrictBool, field_validator, model_validator
 
 from growsearch.datasets import TOKEN_DATASETS
 from growsearch.datasets.text_windows import WINDOW_WORDS
@@ -129,15 +129,15 @@ class TextSettings(Strict):
     tokens, from a random place each time.
     """
 
-    carried: bool = True
-    window: int = Field(default=WINDOW_WORDS, ge=1)
-    epoch_tokens: int | None = Field(default=None, ge=2)
+    carried: StrictBool = True
+    window: Whole = Field(default=WINDOW_WORDS, ge=1)
+    epoch_tokens: Whole | None = Field(default=None, ge=2)
 
 
 class TrainingSettings(Strict):
     """How trials compute: ``threads`` are the processor threads that each trains with."""
 
-    threads: int = Field(default=1, ge=1)
+    threads: Whole = Field(default=1, ge=1, le=4096)
 
 
 class StudyConfig(Strict):
@@ -147,7 +147,7 @@ class StudyConfig(Strict):
     dataset: str
     data_dir: Path | None = None
     # Train on so many examples (tokens of a text) only.
-    subset: int | None = Field(default=None, ge=1)
+    subset: Whole | None = Field(default=None, ge=1)
     # A text that is read as a whole; without it, in windows alone.
     text: TextSettings | None = None
     training: TrainingSettings = Field(default_factory=TrainingSettings)
