@@ -105,9 +105,11 @@ def tried(folder: Path, trials: int, wrong_ones: int) -> dict[str, Any]:
         for _ in range(wrong_ones):
             refused = submit(study, address, out, wrong)
         done = submit(study, address, out, Path(os.environ["RAY_AUTH_TOKEN_PATH"]))
-    lines = (out / "trials.jsonl").read_text().splitlines() if out.exists() else []
+    # What was refused, or failed, has no ledger.
+    ledger, study_file = out / "trials.jsonl", out / "study.yaml"
+    lines = ledger.read_text().splitlines() if ledger.exists() else []
     entries = [json.loads(line)["latency"]["cpu"] for line in lines]
-    resolved = yaml.safe_load((out / "study.yaml").read_text()) if out.exists() else {}
+    resolved = yaml.safe_load(study_file.read_text()) if study_file.exists() else {}
     return {
         "exit_code": done.returncode,
         "output": (done.stdout + done.stderr).splitlines(),

@@ -20,10 +20,10 @@ from typing import Any
 from fault_strikes import PATIENCE_S, Strike, noted
 from ray.cluster_utils import Cluster
 
-from growsearch.search.study import Study, StudyOptions
-from growsearch.trial.attempts import train_and_score
-from growsearch.trial.config import config_from_json
-from growsearch.trial.record import read_ledger
+from growsearch.kinds import DataChoice, candidate_from_json
+from growsearch.search.study.study import Study, StudyOptions
+from growsearch.trial.ledger_file import read_ledger
+from growsearch.trial.retries import train_and_score
 from growsearch.trial.task import TrialTask
 
 EPOCHS = 4
@@ -123,8 +123,10 @@ def _as_undisturbed(place: Place) -> bool:
     struck = place.notes / "struck"
     if not struck.exists():
         return True
-    config = config_from_json(json.loads(struck.read_text()))
-    clean = TrialTask(dataset="digits", data_dir=None, devices=(), folder=place.folder / "clean")
+    config = candidate_from_json(json.loads(struck.read_text()))
+    clean = TrialTask(
+        data=DataChoice(name="digits", folder=None), devices=(), folder=place.folder / "clean"
+    )
     expected = train_and_score(config, clean, 1, lambda _: None)
     found = read_ledger(_ledger(place)).by_id().get(expected.id)
     return found is not None and (not found.finished or found.metrics == expected.metrics)

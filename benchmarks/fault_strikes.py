@@ -15,9 +15,9 @@ from typing import Any
 
 import ray.cloudpickle
 
-from growsearch.trial.attempts import train_and_score
-from growsearch.trial.config import TrialConfig, trial_id
+from growsearch.kinds import CandidateConfig, trial_id
 from growsearch.trial.record import Trial
+from growsearch.trial.retries import train_and_score
 from growsearch.trial.run import Report
 from growsearch.trial.task import TrialTask
 
@@ -31,7 +31,7 @@ Strike = Callable[[Path], None]
 
 
 def noted(
-    config: TrialConfig,
+    config: CandidateConfig,
     task: TrialTask,
     seed: int,
     report: Report,
@@ -81,7 +81,7 @@ def wait_to_be_killed(notes: Path) -> None:
 
 
 def hanging(
-    _config: TrialConfig, _task: TrialTask, _seed: int, _report: Report, *, held: Path
+    _config: CandidateConfig, _task: TrialTask, _seed: int, _report: Report, *, held: Path
 ) -> Trial:
     """Stand for a trial that waits for a lock which another process holds for ever."""
     with held.open("a") as file:

@@ -57,7 +57,7 @@ from rich.table import Table
 
 from growsearch.errors import GrowsearchError
 from growsearch.files import write_json
-from growsearch.search.study import Study, StudyOptions
+from growsearch.search.study.study import Study, StudyOptions
 
 RESULTS = Path(__file__).parent / "results" / "faults.json"
 CLUSTER = Path(__file__).parent / "cluster.py"
@@ -124,7 +124,7 @@ def drive_here(folder: Path, address: str, trials: int) -> None:
 
 
 def tune_files(place: Place) -> list[Path]:
-    from growsearch.search.ray_backend import scratch_folder
+    from growsearch.search.backends.ray.backend import scratch_folder
 
     return [file for file in scratch_folder(place.run).rglob("*") if file.is_file()]
 

@@ -20,7 +20,7 @@ from rich.table import Table
 from growsearch.datasets import Dataset, load_dataset
 from growsearch.files import write_json
 from growsearch.growth import Budget, GrowthConfig, GrowthResult, grow
-from growsearch.growth.latency_clock import DeviceClock
+from growsearch.growth.latency.clock import DeviceClock
 from growsearch.metrics import accuracy, predict
 from growsearch.training import Recipe
 from search_spaces import Architecture, SearchSpace, search_space

@@ -37,7 +37,7 @@ from growsearch.growth import (
 )
 from growsearch.training import SGD, LanguageModelling, Recipe, Steps
 from search_spaces import channel_groups
-from search_spaces.recurrent import RecurrentSpace
+from search_spaces.families.recurrent import RecurrentSpace
 
 RESULTS = Path(__file__).parent / "results" / "growth_lstm.json"
 WINDOW = 35

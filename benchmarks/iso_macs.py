@@ -42,7 +42,7 @@ from growsearch.sparsity import (
 from growsearch.training import TRAINING_PASSES, Recipe
 from growsearch.transforms import TOLERANCE, MacProfile, SparseSettings, sparse_plan
 from search_spaces import SearchSpace, search_space
-from search_spaces.gpt import GPTSpace
+from search_spaces.families.gpt import GPTSpace
 
 RESULTS = Path(__file__).parent / "results"
 TRANSFORMS = ("sparse_wide", "sparse_parallel", "sparse_factorized", "sparse_doped")

@@ -29,11 +29,11 @@ from rich.table import Table
 from sklearn.ensemble import GradientBoostingRegressor
 
 from cost_models import LatencyProfile, Operator, load_profile
-from cost_models.profiling.accuracy import Accuracy, accuracy
 from cost_models.profiling.calibration import network_parts, nonnegative_fit
 from cost_models.profiling.chosen_forms import chosen_forms
 from cost_models.profiling.features import bytes_moved, features, kind_of, padded_macs
 from cost_models.profiling.operator_sum import OperatorSum
+from cost_models.profiling.prediction_error import PredictionError, prediction_error
 from cost_models.profiling.profile_file import validation_to_data
 from cost_models.profiling.records import ProfileRecord, TimedNetwork
 from growsearch.files import write_json
@@ -88,12 +88,12 @@ def processed(profile: LatencyProfile) -> dict[Operator, float]:
     return {each: found.seconds for each, found in chosen.items()}
 
 
-def fitted(record: ProfileRecord, columns: Mapping[str, Sequence[float]]) -> Accuracy:
+def fitted(record: ProfileRecord, columns: Mapping[str, Sequence[float]]) -> PredictionError:
     """Fit factors on the calibration networks' columns and check them on the others."""
     some, others = record.with_role("calibration"), record.with_role("validation")
     seconds = np.array([network.low_s for network in some])
     factors = np.array(nonnegative_fit(_rows(some, columns), seconds))
-    return accuracy(
+    return prediction_error(
         (_rows(others, columns) @ factors).tolist(), [network.low_s for network in others]
     )
 
@@ -102,7 +102,7 @@ def _rows(networks: Sequence[TimedNetwork], columns: Mapping[str, Sequence[float
     return np.array([columns[network.name] for network in networks])
 
 
-def methods(profile: LatencyProfile) -> dict[str, Accuracy]:
+def methods(profile: LatencyProfile) -> dict[str, PredictionError]:
     record = profile.record
     networks = record.networks
     own, trees = processed(profile), boosted(record)
@@ -115,7 +115,7 @@ def methods(profile: LatencyProfile) -> dict[str, Accuracy]:
         "MACs, padded MACs, bytes, operators, linear": fitted(
             record, {n.name: counted_columns(n) for n in networks}
         ),
-        "operators summed": accuracy(
+        "operators summed": prediction_error(
             [sums[net.name][0] for net in others], [net.low_s for net in others]
         ),
         "operators x one scale": fitted(record, sums),
@@ -143,7 +143,7 @@ def with_fewer(record: ProfileRecord, operators: int, networks: int) -> LatencyP
     )
 
 
-def show(rows: Mapping[str, Accuracy], noise: float) -> None:
+def show(rows: Mapping[str, PredictionError], noise: float) -> None:
     table = Table(title=f"Predicted latency of unseen networks; repeat noise {noise:.1%}")
     for column in ("method", "mean error", "within 5 %", "within 10 %", "Kendall tau"):
         table.add_column(column)

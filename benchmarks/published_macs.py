@@ -21,7 +21,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from cost_models import trace
-from cost_models.counter import FlopCountAnalysis
+from cost_models.counting.counter import FlopCountAnalysis
 from growsearch.files import write_json
 from search_spaces import SEARCH_SPACES
 

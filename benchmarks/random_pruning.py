@@ -46,7 +46,7 @@ from growsearch.sparsity import (
 )
 from growsearch.sparsity.hook import SparseTraining
 from growsearch.training import TrainingOptions, published_recipe, train
-from growsearch.training.loop import Hook, TrainingState
+from growsearch.training.state import Hook, TrainingState
 from search_spaces import SearchSpace, search_space
 
 RESULTS = Path(__file__).parent / "results" / "random_pruning.json"

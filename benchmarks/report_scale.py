@@ -28,7 +28,7 @@ from growsearch.files import write_json
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "report_scale.json"
-ALLOWED = {"command_s": 5.0, "open_s": 3.0, "page_bytes": 8e6}
+ALLOWED = {"command_s": 3.0, "open_s": 3.0, "page_bytes": 8e6}
 
 
 def report_tests() -> ModuleType:

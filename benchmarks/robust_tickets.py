@@ -59,7 +59,7 @@ from growsearch.tickets.transfer import MODES
 from growsearch.training import Recipe
 from growsearch.training.perturbation import OnPixels
 from search_spaces import SearchSpace, search_space
-from search_spaces.resnet_cifar import ResNetCifarSpace
+from search_spaces.families.resnet_cifar import ResNetCifarSpace
 
 RESULTS = Path(__file__).parent / "results" / "robust_tickets.json"
 # Each with the word that its columns add.

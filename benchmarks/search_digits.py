@@ -26,7 +26,7 @@ from rich.table import Table
 from cost_models import trace
 from growsearch.growth import build_full
 from growsearch.report import front_of_trials
-from growsearch.search.study import Study
+from growsearch.search.study.study import Study
 from search_spaces import search_space
 
 RESULTS = Path(__file__).parent / "results" / "search_digits.json"

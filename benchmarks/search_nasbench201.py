@@ -35,18 +35,18 @@ from resumable import Record, RunTable, run_parallel
 from rich.console import Console
 from rich.table import Table
 from syne_tune_sampler import SyneTuneSampler
+from tabular.nasbench201 import load_nasbench201
+from tabular.simulation import Outcome, simulate
+from tabular.table import ResultTable
 
-from growsearch.search.gp_ehvi import Foresight, GPEHVISampler, GPEHVISettings
-from growsearch.search.table import ResultTable
-from growsearch.search.table_nasbench201 import load_nasbench201
-from growsearch.search.table_simulation import Outcome, simulate
+from growsearch.search.samplers.gp_ehvi.sampler import Foresight, GPEHVISampler, GPEHVISettings
 
 RESULTS = Path(__file__).parent / "results" / "search_nasbench201.json"
 SHARES = (0.90, 0.95, 0.99)
 REFERENCE_ERROR = 20.0
 LATENCY_PERCENTILE = 95
 # Evaluations at most.
-MOST, MOST_OF_OURS = 300, 120
+MAX_EVALUATIONS, MAX_EVALUATIONS_OF_OURS = 300, 120
 # A trial of 100 M MACs takes 100 simulated seconds.
 MACS_A_SECOND = 1e6
 
@@ -62,7 +62,7 @@ class Task:
 
     @property
     def most(self) -> int:
-        return MOST_OF_OURS if "ehvi" in self.sampler else MOST
+        return MAX_EVALUATIONS_OF_OURS if "ehvi" in self.sampler else MAX_EVALUATIONS
 
     @property
     def key(self) -> dict[str, Any]:
@@ -260,7 +260,7 @@ def main() -> None:
     runs = RunTable(
         arguments.out,
         {
-            "evaluations": {"others": MOST, "ehvi": MOST_OF_OURS},
+            "evaluations": {"others": MAX_EVALUATIONS, "ehvi": MAX_EVALUATIONS_OF_OURS},
             "reference_error": REFERENCE_ERROR,
             "latency_percentile": LATENCY_PERCENTILE,
         },

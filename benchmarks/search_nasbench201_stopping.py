@@ -23,9 +23,9 @@ from resumable import Record, RunTable, run_parallel
 from rich.console import Console
 from rich.table import Table
 from search_nasbench201 import MACS_A_SECOND, SAMPLERS, Problem, Progress, quantile, table_in
+from tabular.simulation import Outcome, Rung, simulate
 
-from growsearch.search.mo_asha import MultiObjectiveAsha
-from growsearch.search.table_simulation import Outcome, Rung, simulate
+from growsearch.search.fidelity.mo_asha import MultiObjectiveAsha
 
 RESULTS = Path(__file__).parent / "results" / "search_nasbench201_stopping.json"
 SHARES = (0.90, 0.95)
@@ -33,9 +33,9 @@ SHORT_EPOCHS, EPOCHS = 12, 200
 ETA = 3
 WORKERS = 4
 # Simulated seconds at most, for all workers together; a mean network takes 62.
-MOST_S = 20_000.0
+MAX_S = 20_000.0
 # A model of all results is asked so often at the most.
-MOST_TRIALS, MOST_TRIALS_OF_OURS = 1500, 300
+MAX_TRIALS, MAX_TRIALS_OF_OURS = 1500, 300
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def one_run(task: Task) -> Record:
     )
     seconds: dict[str, float | None] = {f"{share:.0%}": None for share in SHARES}
     stopped = 0
-    most = MOST_TRIALS_OF_OURS if "ehvi" in task.sampler else MOST_TRIALS
+    most = MAX_TRIALS_OF_OURS if "ehvi" in task.sampler else MAX_TRIALS
     for trial in simulate(
         study,
         lambda asked: evaluate(problem, asked),
@@ -93,7 +93,7 @@ def one_run(task: Task) -> Record:
         trials=most,
         stopping=asha if task.stopping else None,
     ):
-        if WORKERS * trial.ended_s > MOST_S:
+        if WORKERS * trial.ended_s > MAX_S:
             break
         stopped += trial.stopped
         reached = 0.0 if trial.stopped else progress.add(trial.values)
@@ -144,7 +144,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
-    settings = {"eta": ETA, "rung_epochs": SHORT_EPOCHS, "workers": WORKERS, "most_s": MOST_S}
+    settings = {"eta": ETA, "rung_epochs": SHORT_EPOCHS, "workers": WORKERS, "most_s": MAX_S}
     runs = RunTable(arguments.out, settings, summarise)
     tasks = [
         Task(arguments.data_dir, sampler, device, stopping, seed)

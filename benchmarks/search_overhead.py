@@ -27,11 +27,11 @@ from rich.table import Table
 from cost_models import Cost, estimate, trace
 from growsearch.files import write_json
 from growsearch.growth import build_full
-from growsearch.search.batches import in_batches
-from growsearch.search.ray_session import ray_session
-from growsearch.search.recorder import Recorder
-from growsearch.search.study import Study, StudyOptions
-from growsearch.trial.config import TrialConfig, trial_id, trial_seed
+from growsearch.kinds import CandidateConfig, trial_id, trial_seed
+from growsearch.search.backends.ray.map_batches import in_batches
+from growsearch.search.cluster.session import ray_session
+from growsearch.search.ledger.recorder import Recorder
+from growsearch.search.study.study import Study, StudyOptions
 from growsearch.trial.record import Trial
 from growsearch.trial.run import Report
 from growsearch.trial.task import TrialTask
@@ -43,7 +43,7 @@ WORKERS = 2
 WARM = 20
 
 
-def nothing(config: TrialConfig, _task: TrialTask, seed: int, _report: Report) -> Trial:
+def nothing(config: CandidateConfig, _task: TrialTask, seed: int, _report: Report) -> Trial:
     """Stand for a trial that takes no time."""
     return Trial(
         id=trial_id(config, seed),

@@ -27,13 +27,13 @@ import optuna
 from resumable import Record, RunTable, run_parallel
 from rich.console import Console
 from rich.table import Table
+from tabular.nasbench201 import load_nasbench201
+from tabular.simulation import Outcome, Rung, SimulatedTrial, simulate
+from tabular.table import ResultTable
 
 from growsearch.files import append_line
 from growsearch.pareto import Direction
-from growsearch.search.mo_asha import MultiObjectiveAsha, rung_steps
-from growsearch.search.table import ResultTable
-from growsearch.search.table_nasbench201 import load_nasbench201
-from growsearch.search.table_simulation import Outcome, Rung, SimulatedTrial, simulate
+from growsearch.search.fidelity.mo_asha import MultiObjectiveAsha, rung_steps
 from growsearch.trial.record import Trial
 
 ROOT = Path(__file__).parent

@@ -44,8 +44,8 @@ from growsearch.tickets import (
 from growsearch.tickets.transfer import MODES
 from growsearch.training import Recipe, Segmentation
 from search_spaces import SearchSpace, search_space
-from search_spaces.deeplab import DeepLabSpace
-from search_spaces.resnet_imagenet import ResNetImageNetSpace
+from search_spaces.families.deeplab import DeepLabSpace
+from search_spaces.families.resnet_imagenet import ResNetImageNetSpace
 
 RESULTS = Path(__file__).parent / "results"
 # Of the attack, in 255ths of a pixel, where the command line does not say; its steps.

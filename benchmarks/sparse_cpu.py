@@ -24,19 +24,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from sparse_cpu_tables import PUBLISHED_MLP, SPARSITIES, show_fit, show_layers, show_networks
-from torch import Tensor, nn
-
-from cost_models import SparseExecutor, host_noise, measure_interleaved, realisable_macs, trace
-from cost_models.executors.choosing import fastest
-from cost_models.executors.csr_time import (
+from csr_time import (
     CsrTimeModel,
     CsrWork,
     TimedWork,
     csr_work,
     fit_csr_time,
 )
+from rich.console import Console
+from sparse_cpu_tables import PUBLISHED_MLP, SPARSITIES, show_fit, show_layers, show_networks
+from torch import Tensor, nn
+
+from cost_models import SparseExecutor, host_noise, measure_interleaved, realisable_macs, trace
+from cost_models.executors.choosing import fastest
 from cost_models.executors.sparse import DENSE, csr_kernels
 from growsearch.files import write_json
 from search_spaces import SEARCH_SPACES

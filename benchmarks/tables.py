@@ -18,8 +18,8 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 # Timings that a latency model is fitted to: data, not a result.
 _DATA_FORMAT = "growsearch latency profile"
-_MOST_ROWS = 60
-_MOST_NUMBERS = 6
+_MAX_ROWS = 60
+_MAX_NUMBERS = 6
 
 
 def markdown(results: Path = RESULTS) -> str:
@@ -87,9 +87,9 @@ def _list_block(data: list[Any], title: str) -> Iterator[str]:
         return
     if title:
         yield f"**{title}**"
-    yield table(rows[:_MOST_ROWS])
-    if len(rows) > _MOST_ROWS:
-        yield f"and {len(rows) - _MOST_ROWS} more rows in the file"
+    yield table(rows[:_MAX_ROWS])
+    if len(rows) > _MAX_ROWS:
+        yield f"and {len(rows) - _MAX_ROWS} more rows in the file"
 
 
 def _all_plain(values: Any) -> bool:
@@ -99,7 +99,7 @@ def _all_plain(values: Any) -> bool:
 def is_plain(value: Any) -> bool:
     """Tell whether a value fits into one cell."""
     if isinstance(value, list):
-        return len(value) <= _MOST_NUMBERS and all(
+        return len(value) <= _MAX_NUMBERS and all(
             isinstance(v, (int, float, str)) or (isinstance(v, list) and is_plain(v)) for v in value
         )
     return value is None or isinstance(value, (str, bool, int, float))

@@ -18,16 +18,16 @@ from cost_models import (
     training_macs,
     transformer_workload,
 )
-from cost_models.cost import CalibrationPoint
-from cost_models.wafer import (
+from cost_models.analytic.wafer import (
     NOTE,
     REFERENCE,
     REFERENCE_ASSUMPTION,
     REFERENCE_BATCH,
     WaferCostModel,
-    calibrate,
+    fit_wafer,
     relative_time,
 )
+from cost_models.cost import CalibrationPoint
 from growsearch.files import write_json
 
 RESULTS = Path(__file__).parent / "results" / "wafer_calibration.json"
@@ -92,7 +92,7 @@ def sparse_wide_rows(device: str) -> list[Row]:
 def held_out(shape: TransformerShape = REFERENCE) -> float:
     """Relative time at s = 0.75, S(s) fitted on 0.5 and 0.9 only, all for networks of `shape`."""
     points = tuple(CalibrationPoint(sparsity=s, relative_time=PUBLISHED[s]) for s in (0.5, 0.9))
-    return relative_time(0.75, calibrate(points, shape).speed_up, shape)
+    return relative_time(0.75, fit_wafer(points, shape).speed_up, shape)
 
 
 def gpt3_xl_rows() -> list[Row]:
@@ -125,7 +125,7 @@ def sizes_rows() -> list[Row]:
     )
     rows: list[Row] = []
     for name, shape in shapes.items():
-        fit = calibrate(points, shape)
+        fit = fit_wafer(points, shape)
         rows.append(
             {
                 "sizes": name,

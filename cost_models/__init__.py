@@ -1,12 +1,21 @@
-"""What does this network cost on that device? Count it, estimate it, or measure it."""
+"""Cost models of networks on devices: count the work, estimate a time, or measure it."""
 
 import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cost_models.availability import available_devices, unavailable
     from cost_models.cost import Cost, CostModel, Device, Phase
-    from cost_models.energy import RaplMeter, energy_meter
+    from cost_models.counting.operator_call import Operator
+    from cost_models.counting.sparsity_pattern import (
+        DenseWeight,
+        NOfMWeight,
+        SparsityPattern,
+        UnstructuredWeight,
+    )
+    from cost_models.counting.tracing import WeightWork, trace, trace_weights
+    from cost_models.counting.training_work import rigl_step_macs, training_macs
+    from cost_models.counting.transformer import TransformerShape, transformer_workload
+    from cost_models.counting.workload import LayerWork, Workload
     from cost_models.errors import (
         CostModelError,
         NoisyMeasurementError,
@@ -14,22 +23,19 @@ if TYPE_CHECKING:
         UnknownNameError,
         UnsupportedLayerError,
     )
-    from cost_models.exclusive import MachineLock
+    from cost_models.estimating import estimate
     from cost_models.executors.sparse import LayerChoice, SparseExecutor, SparseNetwork
-    from cost_models.layer_timing import layer_shares
-    from cost_models.machine_noise import HostNoise, host_noise
     from cost_models.measurement import Measurement
-    from cost_models.measuring import measure, measure_interleaved
-    from cost_models.operator_call import Operator
+    from cost_models.measuring.availability import available_devices, unavailable
+    from cost_models.measuring.energy import RaplMeter, energy_meter
+    from cost_models.measuring.layer_timing import layer_shares
+    from cost_models.measuring.machine_lock import MachineLock
+    from cost_models.measuring.machine_noise import HostNoise, host_noise
+    from cost_models.measuring.measure import measure, measure_interleaved
     from cost_models.profiling.latency_profile import LatencyProfile
     from cost_models.profiling.profile_file import load_profile
     from cost_models.realisable import realisable_macs
-    from cost_models.registry import COST_MODELS, DEVICES, estimate
-    from cost_models.sparsity_pattern import Dense, NOfM, SparsityPattern, Unstructured
-    from cost_models.tracing import trace
-    from cost_models.training_work import rigl_step_macs, training_macs
-    from cost_models.transformer import TransformerShape, transformer_workload
-    from cost_models.workload import LayerWork, Workload
+    from cost_models.registry import COST_MODELS, DEVICES
 
 # Name -> its module. Loaded on first use: `import cost_models` must not import torch.
 _HOME = {
@@ -38,42 +44,44 @@ _HOME = {
     "CostModel": "cost",
     "CostModelError": "errors",
     "DEVICES": "registry",
-    "Dense": "sparsity_pattern",
+    "DenseWeight": "counting.sparsity_pattern",
     "Device": "cost",
-    "HostNoise": "machine_noise",
+    "HostNoise": "measuring.machine_noise",
     "LatencyProfile": "profiling.latency_profile",
     "LayerChoice": "executors.sparse",
-    "LayerWork": "workload",
-    "MachineLock": "exclusive",
+    "LayerWork": "counting.workload",
+    "MachineLock": "measuring.machine_lock",
     "Measurement": "measurement",
-    "NOfM": "sparsity_pattern",
+    "NOfMWeight": "counting.sparsity_pattern",
     "NoisyMeasurementError": "errors",
-    "Operator": "operator_call",
+    "Operator": "counting.operator_call",
     "Phase": "cost",
     "ProfileError": "errors",
-    "RaplMeter": "energy",
+    "RaplMeter": "measuring.energy",
     "SparseExecutor": "executors.sparse",
     "SparseNetwork": "executors.sparse",
-    "SparsityPattern": "sparsity_pattern",
-    "TransformerShape": "transformer",
+    "SparsityPattern": "counting.sparsity_pattern",
+    "TransformerShape": "counting.transformer",
     "UnknownNameError": "errors",
-    "Unstructured": "sparsity_pattern",
+    "UnstructuredWeight": "counting.sparsity_pattern",
     "UnsupportedLayerError": "errors",
-    "Workload": "workload",
-    "available_devices": "availability",
-    "energy_meter": "energy",
-    "estimate": "registry",
-    "host_noise": "machine_noise",
+    "WeightWork": "counting.tracing",
+    "Workload": "counting.workload",
+    "available_devices": "measuring.availability",
+    "energy_meter": "measuring.energy",
+    "estimate": "estimating",
+    "host_noise": "measuring.machine_noise",
     "load_profile": "profiling.profile_file",
-    "measure": "measuring",
-    "layer_shares": "layer_timing",
-    "measure_interleaved": "measuring",
+    "measure": "measuring.measure",
+    "layer_shares": "measuring.layer_timing",
+    "measure_interleaved": "measuring.measure",
     "realisable_macs": "realisable",
-    "rigl_step_macs": "training_work",
-    "trace": "tracing",
-    "training_macs": "training_work",
-    "transformer_workload": "transformer",
-    "unavailable": "availability",
+    "rigl_step_macs": "counting.training_work",
+    "trace": "counting.tracing",
+    "trace_weights": "counting.tracing",
+    "training_macs": "counting.training_work",
+    "transformer_workload": "counting.transformer",
+    "unavailable": "measuring.availability",
 }
 
 __all__ = [
@@ -82,7 +90,7 @@ __all__ = [
     "Cost",
     "CostModel",
     "CostModelError",
-    "Dense",
+    "DenseWeight",
     "Device",
     "HostNoise",
     "LatencyProfile",
@@ -90,7 +98,7 @@ __all__ = [
     "LayerWork",
     "MachineLock",
     "Measurement",
-    "NOfM",
+    "NOfMWeight",
     "NoisyMeasurementError",
     "Operator",
     "Phase",
@@ -101,8 +109,9 @@ __all__ = [
     "SparsityPattern",
     "TransformerShape",
     "UnknownNameError",
-    "Unstructured",
+    "UnstructuredWeight",
     "UnsupportedLayerError",
+    "WeightWork",
     "Workload",
     "available_devices",
     "energy_meter",
@@ -115,6 +124,7 @@ __all__ = [
     "realisable_macs",
     "rigl_step_macs",
     "trace",
+    "trace_weights",
     "training_macs",
     "transformer_workload",
     "unavailable",

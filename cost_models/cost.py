@@ -1,12 +1,12 @@
-"""What is a cost, what is a device, and what must a cost model do?"""
+"""Costs, devices and the contract of a cost model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from cost_models.counting.sparsity_pattern import NOfMWeight
+from cost_models.counting.workload import Workload
 from cost_models.errors import CostModelError
-from cost_models.sparsity_pattern import NOfM
-from cost_models.workload import Workload
 
 Phase = Literal["inference", "training"]
 PHASES: tuple[Phase, ...] = ("inference", "training")
@@ -86,7 +86,7 @@ class SkippedZeros:
     """
 
     kinds: tuple[str, ...] = ()
-    pattern: NOfM | None = None
+    pattern: NOfMWeight | None = None
     timed: bool = False
 
 
@@ -97,6 +97,11 @@ class Device:
     A measured device is timed and names its executor; an analytic one names the cost model that
     estimates it. `needs` says what this process must have to measure it, `skips` whose zeros
     it does not compute.
+
+    Example:
+        >>> from cost_models import DEVICES
+        >>> DEVICES["wafer-cs2"].kind
+        'analytic'
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What can go wrong when a network is counted, measured or estimated?"""
+"""Errors of counting, measuring and estimating a network."""
 
 from collections.abc import Iterable
 

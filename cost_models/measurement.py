@@ -1,4 +1,4 @@
-"""What was measured, and how far do its repeats agree?"""
+"""Measurement: samples of a time or energy, their quantiles, and how far repeats agree."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +22,20 @@ class Measurement:
     run, relative to `low_s`: how far a repeat would land from it. `runtime` names what ran the
     network; `choices` how each layer with zeros was run, where the runtime chooses. `energy_j` is
     the mean of a pass, that of other work on the machine included; None without a counter.
+
+    Example:
+        >>> from cost_models import Measurement
+        >>> found = Measurement(
+        ...     device="cpu",
+        ...     threads=1,
+        ...     batch_size=8,
+        ...     repeats=1,
+        ...     samples_s=(0.002, 0.001, 0.003, 0.002),
+        ...     cpu_samples_s=(0.001, 0.001, 0.001, 0.001),
+        ...     torch_version="2.13",
+        ... )
+        >>> found.low_s, found.median_s, found.to_cost().interval
+        (0.001, 0.002, (0.001, 0.003))
     """
 
     device: str

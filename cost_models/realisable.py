@@ -1,11 +1,12 @@
-"""How many MACs does a device really do, when only some zeros can be skipped?"""
+"""Realisable MACs: what a device really does, when only some zeros can be skipped."""
 
 from cost_models.cost import Device
+from cost_models.counting.sparsity_pattern import NOfMWeight
+from cost_models.counting.workload import LayerWork, Workload
 from cost_models.errors import CostModelError
+from cost_models.estimating import estimate
 from cost_models.measurement import Measurement
-from cost_models.registry import device_named, estimate
-from cost_models.sparsity_pattern import NOfM
-from cost_models.workload import LayerWork, Workload
+from cost_models.registry import device_named
 
 _DENSE = "dense"
 
@@ -23,6 +24,15 @@ def realisable_macs(
     Raises:
         UnknownNameError: no such device.
         CostModelError: the device needs a measurement, or was given another's.
+
+    Example:
+        >>> import torch
+        >>> from cost_models import realisable_macs, trace
+        >>> layer = torch.nn.Linear(4, 2, bias=False)
+        >>> _ = layer.weight.data.copy_(torch.tensor([1.0, 0.0, 2.0, 0.0]))
+        >>> work = trace(layer, (torch.zeros(1, 4),))
+        >>> [realisable_macs(work, device) for device in ("cpu", "cuda-2:4")]
+        [8.0, 4.0]
     """
     target = device_named(device)
     if target.cost_model is not None:
@@ -52,7 +62,9 @@ def _layer_macs(layer: LayerWork, device: Device, skipping: frozenset[str]) -> f
         return layer.effective_macs if layer.name in skipping else layer.dense_macs
     pattern = layer.pattern
     fits = (
-        skips.pattern is not None and isinstance(pattern, NOfM) and pattern.implies(skips.pattern)
+        skips.pattern is not None
+        and isinstance(pattern, NOfMWeight)
+        and pattern.implies(skips.pattern)
     )
     return (
         layer.dense_macs * (1 - skips.pattern.sparsity)

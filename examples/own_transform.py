@@ -3,9 +3,7 @@
 import sys
 
 from growsearch import Study
-from growsearch.transforms import Expansion, ExpansionRequest
-from growsearch.transforms.drawn_weights import draw_weights
-from growsearch.transforms.targets import sparse_names
+from growsearch.transforms import Expansion, ExpansionRequest, draw_weights, sparse_names
 from search_spaces import channel_groups, resize
 
 

@@ -6,9 +6,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from growsearch.datasets import Dataset, from_tensors
+    from growsearch.datasets import Dataset, Images, from_tensors
     from growsearch.pareto import Front
-    from growsearch.search.study import Study, StudyOptions
+    from growsearch.search.study.study import Study, StudyOptions
 
 __version__ = "0.1.0"
 
@@ -16,12 +16,13 @@ __version__ = "0.1.0"
 _HOMES = {
     "Dataset": "growsearch.datasets",
     "Front": "growsearch.pareto",
-    "Study": "growsearch.search.study",
-    "StudyOptions": "growsearch.search.study",
+    "Study": "growsearch.search.study.study",
+    "StudyOptions": "growsearch.search.study.study",
+    "Images": "growsearch.datasets",
     "from_tensors": "growsearch.datasets",
 }
 
-__all__ = ["Dataset", "Front", "Study", "StudyOptions", "__version__", "from_tensors"]
+__all__ = ["Dataset", "Front", "Images", "Study", "StudyOptions", "__version__", "from_tensors"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""How does growsearch tell a person what went wrong? One message: what, value, rule, remedy."""
+"""Errors that a person can act on: what went wrong, the value, the rule, the remedy."""
 
 
 class GrowsearchError(Exception):
@@ -13,9 +13,20 @@ class UsageError(GrowsearchError):
     exit_code = 2
 
 
-class DivergedError(GrowsearchError):
+class CandidateError(GrowsearchError):
+    """A candidate cannot be trained: its trial fails, and the search goes on with others."""
+
+
+class DivergedError(CandidateError):
     """Training met a loss that is not finite."""
 
 
-class TimeLimitError(GrowsearchError):
+class TimeLimitError(CandidateError):
     """A trial took longer than its study allows."""
+
+
+class MachineError(GrowsearchError):
+    """The machine, its storage or the data failed, whatever was trained: the search stops.
+
+    What was under way stays unfinished, and is run again by the next start.
+    """

@@ -1,7 +1,8 @@
-"""Which networks are legal, and how are they built? Spaces by name; see SEARCH_SPACES."""
+"""Search spaces by name (SEARCH_SPACES): which networks are legal, and how are they built?"""
 
 from search_spaces.channel_groups import ChannelGroup, Member, channel_groups, resize
 from search_spaces.errors import SearchSpaceError
+from search_spaces.randomness import seeded
 from search_spaces.registry import SEARCH_SPACES, search_space
 from search_spaces.space import Architecture, Choice, SearchSpace
 from search_spaces.unit_space import ChoosesUnits
@@ -20,5 +21,6 @@ __all__ = [
     "channel_groups",
     "resize",
     "search_space",
+    "seeded",
     "units",
 ]

@@ -1,4 +1,4 @@
-"""How do positions look at each other? Multi-head self-attention on sequences and on images."""
+"""Multi-head self-attention on sequences and on images, and the transformer block."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which layers do several families share? Convolution-BatchNorm pairs and residual blocks."""
+"""Building blocks that families share: convolution-BatchNorm pairs and residual blocks."""
 
 from __future__ import annotations
 

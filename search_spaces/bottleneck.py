@@ -1,4 +1,4 @@
-"""The residual block of the deeper networks: 1 x 1, 3 x 3 and 1 x 1 convolutions."""
+"""Bottleneck block of the deeper residual networks: 1 x 1, 3 x 3 and 1 x 1 convolutions."""
 
 from __future__ import annotations
 

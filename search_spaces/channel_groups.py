@@ -1,4 +1,4 @@
-"""Which tensor axes must be resized together, and how is a module brought to other widths?"""
+"""Channel groups: which tensor axes must be resized together, and how is that done?"""
 
 from __future__ import annotations
 
@@ -26,6 +26,13 @@ class Member:
 
     ``reads`` says that nothing hears of a channel whose entries here are 0: as a rule a layer takes
     the channels in here. None is what torch's layers have by convention, see `is_consumed`.
+
+    Example:
+        >>> import torch
+        >>> from search_spaces import Member
+        >>> flattened = Member(tensor="classifier.weight", axis=1, repeat=4)
+        >>> flattened.entries(torch.tensor([0, 2]), size=3).tolist()
+        [0, 1, 2, 3, 8, 9, 10, 11]
     """
 
     tensor: str
@@ -65,6 +72,18 @@ class ChannelGroup:
             group's BatchNorms, or on the entries that read it.
         kept: why no channel can be removed without changing the others (a norm over channels);
             empty if one can. Such a group may have any width, but keeps the one it trains with.
+
+    Example:
+        >>> from torch import nn
+        >>> from search_spaces import ChannelGroup, Member, channel_groups
+        >>> class Net(nn.Sequential):
+        ...     def channel_groups(self):
+        ...         made = Member(tensor="0.weight", axis=0), Member(tensor="0.bias", axis=0)
+        ...         read = Member(tensor="1.weight", axis=1)
+        ...         size = self[0].out_features
+        ...         return (ChannelGroup(name="hidden", size=size, members=(*made, read)),)
+        >>> [(g.name, g.size) for g in channel_groups(Net(nn.Linear(8, 4), nn.Linear(4, 2)))]
+        [('hidden', 4)]
     """
 
     name: str
@@ -89,6 +108,12 @@ def channel_groups(module: nn.Module) -> tuple[ChannelGroup, ...]:
 
     Raises:
         SearchSpaceError: if it declares none, or a declaration does not fit its tensors.
+
+    Example:
+        >>> from search_spaces import channel_groups, search_space
+        >>> space = search_space("mlp-digits")
+        >>> [(g.name, g.size) for g in channel_groups(space.build(space.largest()))]
+        [('hidden0', 256), ('hidden1', 256)]
     """
     if not isinstance(module, DeclaresChannelGroups):
         raise SearchSpaceError(
@@ -169,6 +194,15 @@ def resize(module: nn.Module, sizes: Mapping[str, int]) -> None:
 
     Raises:
         SearchSpaceError: for an unknown group or a size below 1.
+
+    Example:
+        >>> import torch
+        >>> from search_spaces import resize, search_space
+        >>> space = search_space("mlp-digits")
+        >>> module = space.build(space.largest())
+        >>> resize(module, {"hidden0": 16})
+        >>> module.hidden[0].linear.weight.shape, module.hidden[1].linear.weight.shape
+        (torch.Size([16, 64]), torch.Size([256, 16]))
     """
     groups = channel_groups(module)
     unknown = set(sizes) - {group.name for group in groups}

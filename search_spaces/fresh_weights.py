@@ -1,4 +1,4 @@
-"""How does any network get fresh weights, after a resize has left its tensors without values?"""
+"""Weight initialisation of any network, after a resize has left its tensors without values."""
 
 from __future__ import annotations
 

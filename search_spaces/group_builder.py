@@ -1,4 +1,4 @@
-"""How does a network say which of its layers share channels? A small builder for declarations."""
+"""Builder of channel groups: how a network of ours declares which of its layers share channels."""
 
 from __future__ import annotations
 

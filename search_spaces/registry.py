@@ -1,29 +1,29 @@
-"""Which search spaces are there? One line a space."""
+"""Registry of search spaces, SEARCH_SPACES: one line a space."""
 
 from __future__ import annotations
 
 from typing import cast
 
-from search_spaces import mobilenet_v1
-from search_spaces.botnet import BotNetSpace
-from search_spaces.deeplab import DeepLabSpace
 from search_spaces.errors import SearchSpaceError
-from search_spaces.gpt import GPTSpace
-from search_spaces.mlp import MLPSpace
-from search_spaces.mobilenet_v1 import MobileNetV1Space
-from search_spaces.mobilenet_v2 import CIFAR_STRIDES, MobileNetV2Space
-from search_spaces.mobilevit import CIFAR_STRIDES as MOBILEVIT_CIFAR_STRIDES
-from search_spaces.mobilevit import MobileViTSpace
-from search_spaces.own_code import is_own
-from search_spaces.own_space import own_space
-from search_spaces.plain_net import PlainNetSpace
-from search_spaces.recurrent import CELLS, RecurrentSpace
-from search_spaces.residual_units import BasicResNetSpace, BottleneckResNetSpace
-from search_spaces.resnet_cifar import ResNetCifarSpace
-from search_spaces.resnet_imagenet import ResNetImageNetSpace
+from search_spaces.families import mobilenet_v1
+from search_spaces.families.botnet import BotNetSpace
+from search_spaces.families.deeplab import DeepLabSpace
+from search_spaces.families.gpt import GPTSpace
+from search_spaces.families.mlp import MLPSpace
+from search_spaces.families.mobilenet_v1 import MobileNetV1Space
+from search_spaces.families.mobilenet_v2 import CIFAR_STRIDES, MobileNetV2Space
+from search_spaces.families.mobilevit import CIFAR_STRIDES as MOBILEVIT_CIFAR_STRIDES
+from search_spaces.families.mobilevit import MobileViTSpace
+from search_spaces.families.plain_net import PlainNetSpace
+from search_spaces.families.recurrent import CELLS, RecurrentSpace
+from search_spaces.families.residual_units import BasicResNetSpace, BottleneckResNetSpace
+from search_spaces.families.resnet_cifar import ResNetCifarSpace
+from search_spaces.families.resnet_imagenet import ResNetImageNetSpace
+from search_spaces.families.vgg import VGG_STAGES, VGGSpace
+from search_spaces.families.wide_resnet import WideResNetSpace
 from search_spaces.space import SearchSpace
-from search_spaces.vgg import VGG_STAGES, VGGSpace
-from search_spaces.wide_resnet import WideResNetSpace
+from search_spaces.traced_space import own_space
+from search_spaces.user_code import is_own
 
 _DIGITS = (1, 8, 8)
 _CIFAR = (3, 32, 32)
@@ -268,10 +268,20 @@ SEARCH_SPACES: dict[str, SearchSpace] = {space.name: space for space in _SPACES}
 
 
 def search_space(name: str) -> SearchSpace:
-    """Return the space called ``name``, or that of own code, "module:attribute" (own_space.py).
+    """Return the space called ``name``, or that of own code, "module:attribute" (traced_space.py).
 
     Raises:
         SearchSpaceError: if there is none; the message lists the valid names.
+
+    Example:
+        >>> import torch
+        >>> from search_spaces import search_space
+        >>> space = search_space("mlp-digits")
+        >>> space.input_shape, space.num_classes
+        ((1, 8, 8), 10)
+        >>> module = space.build(space.sample(torch.Generator().manual_seed(0)))
+        >>> module(torch.zeros(2, 1, 8, 8)).shape
+        torch.Size([2, 10])
     """
     if is_own(name):
         return cast(SearchSpace, own_space(name))

@@ -1,4 +1,4 @@
-"""Which networks are legal? Architectures, typed choices and the contract of a search space."""
+"""Architectures, typed choices and the contract of a search space: which networks are legal?"""
 
 from __future__ import annotations
 
@@ -24,6 +24,14 @@ class Choice:
     ``log`` asks samplers for a logarithmic scale. ``requires`` (name, least) makes the decision
     one of architectures only whose integer choice of that name is at least so much; an earlier
     choice must have the name.
+
+    Example:
+        >>> from search_spaces import Choice
+        >>> width = Choice(name="width", low=8, high=64, log=True)
+        >>> width.allows(16), width.allows(128)
+        (True, False)
+        >>> Choice(name="cell", options=("lstm", "gru")).describe()
+        'one of lstm, gru'
     """
 
     name: str
@@ -66,7 +74,16 @@ def _draw(count: int, generator: torch.Generator) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
-    """A legal network of one space: frozen, hashable, JSON in and out, no tensors."""
+    """A legal network of one space: frozen, hashable, JSON in and out, no tensors.
+
+    Example:
+        >>> from search_spaces import Architecture
+        >>> small = Architecture.of("mlp-digits", {"hidden0": 16, "hidden1": 8})
+        >>> small["hidden0"], small.replace({"hidden0": 32})["hidden0"]
+        (16, 32)
+        >>> Architecture.from_json(small.to_json()) == small
+        True
+    """
 
     space: str
     choices: tuple[tuple[str, Value], ...]

@@ -16,13 +16,13 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
-from search_spaces.channel_discovery import MIXING, discover_groups
-from search_spaces.channel_gates import gated_group
 from search_spaces.channel_groups import ChannelGroup, channel_groups, named_tensors, resize
-from search_spaces.channel_removal import closed_by_norms, try_removal
 from search_spaces.errors import SearchSpaceError
-from search_spaces.network_probe import network_probe
-from search_spaces.operator_record import record_operators, tensors_of
+from search_spaces.tracing.channel_discovery import MIXING, discover_groups
+from search_spaces.tracing.channel_gates import gated_group
+from search_spaces.tracing.channel_removal import closed_by_norms, try_removal
+from search_spaces.tracing.network_probe import network_probe
+from search_spaces.tracing.operator_record import record_operators, tensors_of
 
 _SEED = 0
 

@@ -1,4 +1,4 @@
-"""A search space whose choices are how many units each stage has, and the units' widths."""
+"""Search space of units: the choices are how many each stage has, and their widths."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which parts of a network can it run without, and how are they taken out of it?"""
+"""Units: the parts that a network can run without, and how they are taken out of it."""
 
 from __future__ import annotations
 
@@ -25,6 +25,13 @@ class Unit:
     ``norm`` is the path of its last BatchNorm: with an output of zero there, a ``residual`` unit
     puts out what it takes in. ``groups`` names the channel groups whose members all lie inside. A
     unit that changes resolution or width, or that no stage may miss, is not ``detachable``.
+
+    Example:
+        >>> from search_spaces import search_space, units
+        >>> space = search_space("basic3resnet-digits")
+        >>> first, second, *_ = units(space.build(space.largest()))
+        >>> second.name, second.module, second.detachable
+        ('stage0.unit1', 'stages.0.1', True)
     """
 
     name: str
@@ -54,6 +61,12 @@ def units(module: nn.Module) -> tuple[Unit, ...]:
 
     Raises:
         SearchSpaceError: if a declaration does not fit its layers or channel groups.
+
+    Example:
+        >>> from search_spaces import search_space, units
+        >>> space = search_space("basic3resnet-digits")
+        >>> [unit.name for unit in units(space.build(space.largest())) if not unit.detachable]
+        ['stage0.unit0', 'stage1.unit0', 'stage2.unit0']
     """
     if not isinstance(module, DeclaresUnits):
         return ()

@@ -1,4 +1,4 @@
-"""A search space whose choices are the widths of its networks' channel groups."""
+"""Search space of widths: one choice a channel group of its networks."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from growsearch.search.study import Study
+from growsearch.search.study.study import Study
 
 
 def _growsearch(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -81,7 +81,7 @@ def test_a_search_ends_with_a_report_and_select_exports_a_proven_network(
 
 
 def test_fresh_starts_in_a_new_folder_and_deletes_nothing(tmp_path: Path) -> None:
-    from growsearch.search.run_folder import fresh_folder
+    from growsearch.search.ledger.run_folder import fresh_folder
 
     (tmp_path / "digits").mkdir()
     (tmp_path / "digits-2").mkdir()
@@ -122,6 +122,9 @@ def test_a_search_that_is_told_to_terminate_says_what_was_kept_and_how_to_go_on(
     )
     try:
         assert process.stdout is not None
+        # What was read comes first.
+        assert process.stdout.readline().startswith("Data digits: 1,197 training")
+        assert process.stdout.readline().startswith("  classes: 10")
         # Elsewhere than in a terminal, a line is shown for every trial.
         assert process.stdout.readline().startswith("1/500 trials")
         process.terminate()

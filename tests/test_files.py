@@ -11,8 +11,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from growsearch.errors import GrowsearchError
-from growsearch.files import append_line, storage_error, write_bytes, write_json, write_text
+from growsearch.errors import GrowsearchError, MachineError
+from growsearch.files import (
+    append_line,
+    folder_inside,
+    storage_error,
+    write_bytes,
+    write_json,
+    write_text,
+)
 
 LINES = st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]), max_size=30)
 
@@ -214,3 +221,61 @@ def test_each_kind_of_error_has_its_remedy(number, remedy):
     assert message.startswith(f"cannot write run/a: {os.strerror(number)}.")
     assert remedy in message
     assert "What was finished is kept" in message
+
+
+@pytest.mark.parametrize("nul", [1, 4095, 4096, 4097, 10_000])
+@pytest.mark.parametrize("before", ["", "first\n", "first\ntorn", "x" * 5000 + "\n"])
+def test_nul_bytes_at_the_end_are_taken_away_before_the_next_line(before, nul, tmp_path):
+    path = tmp_path / "ledger"
+    path.write_bytes(before.encode() + bytes(nul))
+    append_line(path, "next")
+    closed = before if before.endswith("\n") or not before else f"{before}\n"
+    assert path.read_text() == f"{closed}next\n"
+
+
+def test_a_line_is_not_appended_through_a_link_a_hard_link_or_a_pipe(tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / "link").symlink_to(victim)
+    (tmp_path / "dangling").symlink_to(tmp_path / "nothing")
+    os.link(victim, tmp_path / "hard")
+    os.mkfifo(tmp_path / "pipe")
+    for name, said in (
+        ("link", "is a link"),
+        ("dangling", "is a link"),
+        ("hard", "hard"),
+        ("pipe", "pipe"),
+    ):
+        with pytest.raises(MachineError, match=said):
+            append_line(tmp_path / name, "line")
+    assert victim.read_text() == "precious"
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_a_link_in_the_place_of_a_file_is_replaced_and_not_followed(tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / "a").symlink_to(victim)
+    write_text(tmp_path / "a", "new")
+    assert victim.read_text() == "precious"
+    assert (tmp_path / "a").read_text() == "new"
+    assert not (tmp_path / "a").is_symlink()
+
+
+def test_a_folder_that_is_not_there_is_not_made_where_that_was_said(tmp_path):
+    for write in (
+        lambda path: write_text(path, "text", make_folder=False),
+        lambda path: write_json(path, {}, make_folder=False),
+    ):
+        with pytest.raises(MachineError, match="No such file or directory"):
+            write(tmp_path / "run" / "a")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_inside_is_reached_through_no_link_but_the_first(tmp_path):
+    (tmp_path / "disk" / "trials").mkdir(parents=True)
+    (tmp_path / "run").symlink_to(tmp_path / "disk")
+    assert folder_inside(tmp_path / "run", "trials", "a") == tmp_path / "run" / "trials" / "a"
+    (tmp_path / "disk" / "trials" / "a").symlink_to(tmp_path)
+    with pytest.raises(MachineError, match=r"a is a link to .*remove the link"):
+        folder_inside(tmp_path / "run", "trials", "a", "b")

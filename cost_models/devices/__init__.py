@@ -1,1 +1,1 @@
-"""Which devices are there? One file each."""
+"""Devices that costs can be asked of, one file each."""

@@ -1,4 +1,4 @@
-"""The processor that this process runs on: timed, never estimated."""
+"""Device "cpu": the processor that this process runs on, timed and never estimated."""
 
 from cost_models.cost import Device
 

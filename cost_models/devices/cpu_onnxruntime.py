@@ -1,4 +1,4 @@
-"""The processor through ONNX Runtime."""
+"""Device "cpu-onnxruntime": the processor through ONNX Runtime."""
 
 from cost_models.cost import Device, Needs
 

@@ -1,4 +1,4 @@
-"""The processor through OpenVINO: float32 and bfloat16 are two devices, as their outputs differ."""
+"""Devices of OpenVINO: float32 and bfloat16 are two, as their outputs differ."""
 
 from cost_models.cost import Device, Needs
 

@@ -1,4 +1,4 @@
-"""The processor, where layers skip their zeros if that is faster."""
+"""Device "cpu-sparse": the processor, where layers skip their zeros if that is faster."""
 
 from cost_models.cost import Device, SkippedZeros
 

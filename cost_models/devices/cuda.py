@@ -1,7 +1,7 @@
-"""An NVIDIA GPU: dense in float32 and float16, and 2:4 sparse in float16."""
+"""Devices of an NVIDIA GPU: dense in float32 and float16, and 2:4 sparse in float16."""
 
 from cost_models.cost import Device, Needs, SkippedZeros
-from cost_models.sparsity_pattern import NOfM
+from cost_models.counting.sparsity_pattern import NOfMWeight
 
 _NEEDS = Needs(accelerator="cuda")
 # Said until somebody has run it on a GPU: the tests stop where one is needed.
@@ -30,5 +30,5 @@ CUDA_2_4 = Device(
     + _UNTRIED,
     executor="cuda-2:4",
     needs=_NEEDS,
-    skips=SkippedZeros(kinds=("linear",), pattern=NOfM(2, 4)),
+    skips=SkippedZeros(kinds=("linear",), pattern=NOfMWeight(2, 4)),
 )

@@ -1,4 +1,4 @@
-"""A Cerebras CS-2: no such machine is at hand, so its time comes from public figures only."""
+"""Device "wafer-cs2", a Cerebras CS-2: its time comes from public figures only."""
 
 from cost_models.devices.wafer_data import wafer_device
 

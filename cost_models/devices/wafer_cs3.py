@@ -1,4 +1,4 @@
-"""A Cerebras CS-3: public figures, and the CS-2's calibration, as no ratio of its own is public."""
+"""Device "wafer-cs3", a Cerebras CS-3: public figures, calibrated by the CS-2's ratios."""
 
 from cost_models.devices.wafer_data import wafer_device
 

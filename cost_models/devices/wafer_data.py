@@ -1,4 +1,4 @@
-"""How does a wafer-scale machine's data file become a device?"""
+"""Data files of wafer-scale machines, read into devices."""
 
 import json
 from importlib.resources import files

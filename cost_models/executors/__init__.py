@@ -1,4 +1,4 @@
-"""In which ways can a network be run to be timed? One file an executor."""
+"""Executors: the ways in which a network can be run to be timed, one file each."""
 
 from cost_models.executors.cuda_graph import CudaGraph
 from cost_models.executors.eager import TorchEager

@@ -1,4 +1,4 @@
-"""Does a translated network still compute what torch computes?"""
+"""Agreement check: does a translated network still compute what torch computes?"""
 
 from collections.abc import Iterable, Mapping
 

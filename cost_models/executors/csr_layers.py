@@ -1,4 +1,4 @@
-"""How do a linear layer and a convolution run when only their non-zero weights are touched?
+"""CSR layers: linear layers and convolutions that touch their non-zero weights only.
 
 All multiply a CSR matrix by columns, `weight @ columns`. The other order, which
 `F.linear` takes for a CSR weight, is several times slower. Indices are 32-bit: MKL takes them as

@@ -1,4 +1,4 @@
-"""Which recorded operators may skip their zeros, in which CSR kernels, and how is one called alone?
+"""CSR forms of recorded operators: which may skip their zeros, and how is one called alone?
 
 The rules are those of `executors.sparse`, read off a call instead of a layer. An operator that a
 network does not call through a plain layer of its own looks the same here and stays dense there.
@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
+from cost_models.counting.operator_call import Operator, TensorArgument
+from cost_models.counting.replay import filled
 from cost_models.errors import CostModelError
 from cost_models.executors.sparse import (
     CONV_KERNELS,
@@ -18,8 +20,6 @@ from cost_models.executors.sparse import (
     POINTWISE_KERNELS,
     Kernel,
 )
-from cost_models.operator_call import Operator, TensorArgument
-from cost_models.replay import filled
 
 _KERNELS: dict[str, Kernel] = LINEAR_KERNELS | CONV_KERNELS | POINTWISE_KERNELS
 

@@ -1,4 +1,4 @@
-"""How does a network run on an NVIDIA GPU, free of the time that Python takes to launch it?
+"""CUDA graphs: a network on an NVIDIA GPU, free of the time that Python takes to launch it.
 
 The forward pass is captured once in a CUDA graph; replays are timed by events on the device.
 """

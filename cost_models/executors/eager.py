@@ -1,4 +1,4 @@
-"""How does a network run in torch itself, operator by operator?"""
+"""Eager execution: a network run in torch itself, operator by operator."""
 
 from dataclasses import dataclass
 

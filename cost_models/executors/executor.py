@@ -1,4 +1,4 @@
-"""What must a way of running networks do, so that they can be timed in it?"""
+"""Executor contract: what a way of running networks must do to be timed."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""How does a torch module become an ONNX model, and its inputs arrays?"""
+"""ONNX export of a torch module, with its inputs as arrays."""
 
 import logging
 import warnings

@@ -1,4 +1,4 @@
-"""How does a network run in ONNX Runtime?"""
+"""Execution in ONNX Runtime."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""How does a network run in OpenVINO, in float32 and in bfloat16?"""
+"""Execution in OpenVINO, in float32 and in bfloat16."""
 
 from dataclasses import dataclass
 from typing import Any, Literal

@@ -1,13 +1,13 @@
-"""Which linear layers can a GPU's sparse tensor cores run 2:4, and how are they set up?"""
+"""Semi-structured (2:4) linear layers for a GPU's sparse tensor cores: which fit, and how?"""
 
 import warnings
 
 import torch
 from torch import Tensor, nn
 
-from cost_models.sparsity_pattern import NOfM, holds
+from cost_models.counting.sparsity_pattern import NOfMWeight, holds
 
-TWO_OF_FOUR = NOfM(2, 4)
+TWO_OF_FOUR = NOfMWeight(2, 4)
 # What torch asks of a float16 weight, for whichever of its two backends is present.
 _ROWS, _COLUMNS = 32, 64
 

@@ -1,4 +1,4 @@
-"""Which layers of a sparse network gain by skipping their zeros on a processor, and by how much?
+"""Sparse execution on a processor: which layers gain by skipping their zeros, and by how much?
 
 Every linear layer and ungrouped convolution that has zeros is timed dense and in each CSR form, on
 the inputs that it meets in this network, and runs as the fastest of them; a tie goes to dense.
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize, prune
 
+from cost_models.counting.module_state import untouched
 from cost_models.errors import CostModelError
 from cost_models.executors.agreement import check_same, torch_outputs
 from cost_models.executors.choosing import fastest
@@ -23,14 +24,13 @@ from cost_models.executors.csr_layers import (
     CsrTapsConv2d,
 )
 from cost_models.executors.executor import Prepared
-from cost_models.module_state import untouched
 
 DENSE = "dense"
 _TOLERANCE = 1e-5
 # A CSR form must gain more than the noise of these short timings, or the layer stays dense.
 WORTHWHILE = 0.9
 # Calls of one layer that it is timed on; a layer used more often is used alike.
-_MOST_CALLS = 4
+_MAX_CALLS = 4
 
 Kernel = Callable[[nn.Module], nn.Module]
 Calls = list[Tensor]
@@ -77,7 +77,17 @@ class SparseNetwork(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class SparseExecutor:
-    """Runs sparse layers over their non-zeros where that is faster, with torch's own kernels."""
+    """Runs sparse layers over their non-zeros where that is faster, with torch's own kernels.
+
+    Example:
+        >>> import torch
+        >>> from cost_models import SparseExecutor
+        >>> layer = torch.nn.Linear(8, 4)
+        >>> _ = layer.weight.data[:, 1:].zero_()
+        >>> compiled = SparseExecutor().compile(torch.nn.Sequential(layer), (torch.ones(1, 8),))
+        >>> [(choice.name, choice.sparsity) for choice in compiled.choices]
+        [('0', 0.875)]
+    """
 
     @property
     def accepts(self) -> tuple[str, ...]:
@@ -185,7 +195,7 @@ class _Recorder:
         )
         if named or len(inputs) != 1 or not isinstance(first, Tensor) or not batched:
             self.unfit.add(layer)
-        elif len(self.calls[layer]) < _MOST_CALLS:
+        elif len(self.calls[layer]) < _MAX_CALLS:
             self.calls[layer].append(first.detach().clone())
 
 

@@ -1,1 +1,1 @@
-"""How is a device's latency model measured, fitted, checked and kept? See `building.py`."""
+"""Latency profiles of devices: measured, fitted, checked and kept. See `building.py`."""

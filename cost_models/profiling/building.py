@@ -1,4 +1,4 @@
-"""How is a device profiled? Draw networks, choose operators, time all in turn, fit and check."""
+"""Device profiling: draw networks, choose operators, time all in turn, fit and check."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -10,16 +10,17 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from cost_models.availability import check_available
+from cost_models.counting.operator_call import Operator
+from cost_models.counting.tracing import trace
+from cost_models.counting.workload import Workload
 from cost_models.errors import ProfileError
 from cost_models.executors import EXECUTORS
 from cost_models.executors.executor import Prepared
-from cost_models.operator_call import Operator
+from cost_models.measuring.availability import check_available
 from cost_models.profiling.choosing import choose_operators
 from cost_models.profiling.chosen_forms import forms_of
 from cost_models.profiling.host import host_facts
 from cost_models.profiling.latency_profile import LatencyProfile, as_device_sees
-from cost_models.profiling.lows import Lows
 from cost_models.profiling.records import (
     Conditions,
     ProfileRecord,
@@ -27,16 +28,15 @@ from cost_models.profiling.records import (
     TimedNetwork,
     TimedOperator,
 )
+from cost_models.profiling.running_minima import RunningMinima
 from cost_models.profiling.timing import Timer
 from cost_models.registry import DEVICES, device_named
-from cost_models.tracing import trace
-from cost_models.workload import Workload
 
 # The executors that run operator by operator, so that each has a time.
 _BY_OPERATOR = ("eager", "sparse")
 # The run may end when its halves agree this well and there were so many passes.
 _SETTLED_NOISE = 0.015
-_FEWEST_PASSES = 10
+_MIN_PASSES = 10
 # Operators are chosen from networks that are neither fitted on nor checked: from so many more
 # operators than wanted, and at most so many networks. So many networks without news end it.
 _CHOICE, _POOL, _WITHOUT_NEWS = 1.5, 80, 6
@@ -159,7 +159,7 @@ class ProfileRun:
     @property
     def settled(self) -> bool:
         """Whether another pass would change little."""
-        return self.timer.passes >= _FEWEST_PASSES and self.noise <= _SETTLED_NOISE
+        return self.timer.passes >= _MIN_PASSES and self.noise <= _SETTLED_NOISE
 
     @property
     def noise(self) -> float:
@@ -186,7 +186,7 @@ class ProfileRun:
         if any(state.get(key) != fresh[key] for key in ("subjects", "operators")):
             return False
         self.timer.resume(
-            _lows(state["networks_s"]), _lows(state["operators_s"]), int(state["passes"])
+            _minima(state["networks_s"]), _minima(state["operators_s"]), int(state["passes"])
         )
         return True
 
@@ -331,11 +331,11 @@ def run_until_settled(
             return
 
 
-def _finite(lows: Lows) -> list[Any]:
-    kept = lows.kept
+def _finite(minima: RunningMinima) -> list[Any]:
+    kept = minima.kept
     return [[[None if v == float("inf") else v for v in half] for half in item] for item in kept]
 
 
-def _lows(data: list[Any]) -> Lows:
+def _minima(data: list[Any]) -> RunningMinima:
     values = [[[float("inf") if v is None else v for v in half] for half in item] for item in data]
-    return Lows.of(torch.tensor(values, dtype=torch.float64).numpy())
+    return RunningMinima.of(torch.tensor(values, dtype=torch.float64).numpy())

@@ -1,4 +1,4 @@
-"""How do the times of single operators add up to the time of a network?
+"""Calibration on whole networks: how do the times of single operators add up to theirs?
 
     seconds = a * (operators that do MACs) + b * (the others) + c * (number of operators)
 
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LinearRegression
 
+from cost_models.counting.operator_call import Operator
 from cost_models.errors import CostModelError
-from cost_models.operator_call import Operator
+from cost_models.profiling.nonnegative_least_squares import nonnegative_least_squares
 
 Array = NDArray[np.float64]
 _MICROSECOND = 1e-6  # the unit of c, so that a, b and c are of one size
-FEWEST = 3
+MIN_NETWORKS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,13 +50,8 @@ def calibrate(parts: Array, seconds: Array) -> Calibration:
 
 def nonnegative_fit(columns: Array, seconds: Array) -> tuple[float, ...]:
     """Give the factors >= 0 of the columns, (networks, n), with the least relative error."""
-    if len(seconds) < FEWEST:
+    if len(seconds) < MIN_NETWORKS:
         raise CostModelError(
-            f"{len(seconds)} networks to calibrate on: need at least {FEWEST}; take 10"
+            f"{len(seconds)} networks to calibrate on: need at least {MIN_NETWORKS}; take 10"
         )
-    # Columns of one size: the solver stops at a tolerance that is not relative.
-    size = np.maximum(np.abs(columns).max(axis=0), 1e-300)
-    relative = columns / size / seconds[:, None] * seconds.mean()
-    fit = LinearRegression(positive=True, fit_intercept=False)
-    fit.fit(relative, np.full(len(seconds), seconds.mean()))
-    return tuple(float(value) for value in fit.coef_ / size)
+    return tuple(nonnegative_least_squares(columns, seconds).tolist())

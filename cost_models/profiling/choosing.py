@@ -1,14 +1,14 @@
-"""Which operators are worth timing, of all that the networks of a space call?"""
+"""Choice of operators to time, of all that the networks of a space call."""
 
 import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from cost_models.operator_call import Operator
+from cost_models.counting.operator_call import Operator
 from cost_models.profiling.features import bytes_moved, kind_of
 
 # Of each kind at least so many, where there are: sums, activations and pooling vary little.
-_FEWEST = 8
+_MIN_A_KIND = 8
 # MAC operators take most of the time and vary in more ways.
 _MAC_WEIGHT = 3.0
 
@@ -34,7 +34,7 @@ def choose_operators(
 
 def _shares(kinds: dict[str, list[Operator]], count: int) -> dict[str, int]:
     """Share out `count` by how many different operators a kind has, MACs counting three times."""
-    shares = {kind: min(_FEWEST, len(found)) for kind, found in kinds.items()}
+    shares = {kind: min(_MIN_A_KIND, len(found)) for kind, found in kinds.items()}
     left = count - sum(shares.values())
     weights = {
         kind: (len(found) - shares[kind]) * (_MAC_WEIGHT if found[0].macs else 1.0)

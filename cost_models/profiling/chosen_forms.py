@@ -1,4 +1,4 @@
-"""In which kernel would an operator run on a device that skips zeros, and how long would it take?
+"""Kernel choice predicted: dense or skipping zeros, and how long an operator takes so.
 
 As the executor does it: dense, unless another kernel is clearly faster.
 """
@@ -6,9 +6,9 @@ As the executor does it: dense, unless another kernel is clearly faster.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from cost_models.counting.operator_call import Operator
 from cost_models.executors.csr_operators import csr_forms
 from cost_models.executors.sparse import WORTHWHILE
-from cost_models.operator_call import Operator
 from cost_models.profiling.features import kind_of
 from cost_models.profiling.operator_model import OperatorModel, Prediction
 

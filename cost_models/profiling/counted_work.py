@@ -1,4 +1,4 @@
-"""A network's time from its counted work alone, for runtimes that have no single operators.
+"""Latency from counted work alone, for runtimes that have no single operators.
 
     seconds = a * MACs + b * MACs in whole vectors + c * bytes + d * operators + e
 
@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from cost_models.counting.operator_call import Operator
 from cost_models.errors import UnsupportedLayerError
-from cost_models.operator_call import Operator
 from cost_models.profiling.calibration import nonnegative_fit
 from cost_models.profiling.features import bytes_moved, kind_of, padded_macs
 from cost_models.profiling.network_model import NetworkTime
@@ -20,7 +20,7 @@ from cost_models.profiling.records import ProfileRecord
 
 _NAMES = ("MACs", "MACs in whole vectors", "bytes", "operators", "start")
 # With factors below nothing but zero and twice as many networks as factors.
-FEWEST_NETWORKS = 2 * len(_NAMES)
+MIN_COUNTED_NETWORKS = 2 * len(_NAMES)
 
 
 class CountedWork:

@@ -1,4 +1,4 @@
-"""By which numbers are two calls of the same operator told apart?"""
+"""Features of operator calls: the numbers by which two calls of one operator are told apart."""
 
 import math
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.operator_call import Argument, Operator, TensorArgument
+from cost_models.counting.operator_call import Argument, Operator, TensorArgument
 
 # oneDNN computes whole vectors of channels: 16 floats with AVX-512, and twice 8 with AVX2.
 VECTOR = 16

@@ -1,4 +1,4 @@
-"""On which machine, and with which software, was something measured?"""
+"""Host facts: on which machine, and with which software, was something measured?"""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""How long would a network take on a device that was profiled, perhaps on another machine?"""
+"""Latency profile: how long would a network take on a device profiled here or elsewhere?"""
 
 import math
 from collections.abc import Sequence
@@ -8,19 +8,19 @@ from functools import cached_property
 import numpy as np
 
 from cost_models.cost import Cost, Device, Phase
+from cost_models.counting.operator_call import Operator
+from cost_models.counting.workload import Workload
 from cost_models.errors import ProfileError
-from cost_models.operator_call import Operator
-from cost_models.profiling.accuracy import Accuracy, accuracy
-from cost_models.profiling.calibration import FEWEST, nonnegative_fit
-from cost_models.profiling.counted_work import FEWEST_NETWORKS, CountedWork
+from cost_models.profiling.calibration import MIN_NETWORKS, nonnegative_fit
+from cost_models.profiling.counted_work import MIN_COUNTED_NETWORKS, CountedWork
 from cost_models.profiling.host import machine_name
 from cost_models.profiling.network_model import NetworkModel, NetworkTime
 from cost_models.profiling.operator_sum import OperatorSum
+from cost_models.profiling.prediction_error import PredictionError, prediction_error
 from cost_models.profiling.records import ProfileRecord, Role, TimedNetwork
 from cost_models.registry import DEVICES
-from cost_models.workload import Workload
 
-FEWEST_VALIDATION = 5
+MIN_VALIDATION_NETWORKS = 5
 # Above this disagreement between the halves of the run, the file itself is called noisy.
 QUIET = 0.05
 
@@ -33,8 +33,8 @@ class Validation:
     relative difference between the two halves of the run.
     """
 
-    profile: Accuracy
-    macs_only: Accuracy
+    profile: PredictionError
+    macs_only: PredictionError
     repeat_noise: float
 
 
@@ -121,8 +121,8 @@ class LatencyProfile:
         measured = [check.network.low_s for check in checks]
         halves = np.array([network.halves_s for network in self.record.networks])
         return Validation(
-            profile=accuracy([check.predicted_s for check in checks], measured),
-            macs_only=accuracy([check.macs_only_s for check in checks], measured),
+            profile=prediction_error([check.predicted_s for check in checks], measured),
+            macs_only=prediction_error([check.macs_only_s for check in checks], measured),
             repeat_noise=float(np.mean(np.abs(halves[:, 1] / halves[:, 0] - 1))),
         )
 
@@ -215,8 +215,8 @@ def as_device_sees(operators: Sequence[Operator], device: str) -> tuple[Operator
 
 
 def _check_roles(record: ProfileRecord) -> None:
-    fitted_on = FEWEST if record.operators else FEWEST_NETWORKS
-    fewest: dict[Role, int] = {"calibration": fitted_on, "validation": FEWEST_VALIDATION}
+    fitted_on = MIN_NETWORKS if record.operators else MIN_COUNTED_NETWORKS
+    fewest: dict[Role, int] = {"calibration": fitted_on, "validation": MIN_VALIDATION_NETWORKS}
     for role, needed in fewest.items():
         count = len(record.with_role(role))
         if count < needed:

@@ -1,10 +1,10 @@
-"""What must a model do that predicts a network's time from the operators it calls?"""
+"""Contract of a model that predicts a network's time from the operators that it calls."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from cost_models.operator_call import Operator
+from cost_models.counting.operator_call import Operator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""How long does an operator take that was never timed, going by those that were?
+"""Operator latency model: how long does an operator take that was never timed?
 
 Per kind of operator the geometric mean of two fits to the logarithm of the time: a Gaussian process
 around a linear trend (Rasmussen & Williams 2006, eq. 2.25 and 2.26) and gradient-boosted trees
@@ -19,8 +19,8 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Kernel, Matern, WhiteKernel
 from sklearn.linear_model import Ridge
 
+from cost_models.counting.operator_call import Operator
 from cost_models.errors import UnsupportedLayerError
-from cost_models.operator_call import Operator
 from cost_models.profiling.features import features, kind_of
 
 Array = NDArray[np.float64]
@@ -28,9 +28,9 @@ _RIDGE = 1e-2
 # One length scale a feature needs several timings a feature to be found.
 _TIMINGS_A_SCALE = 5
 # With fewer timings than this, the trend alone.
-_FEWEST = 6
+_MIN_TIMINGS = 6
 # Trees cut the timings into groups, and need some to cut.
-_FEWEST_FOR_TREES = 30
+_MIN_TIMINGS_FOR_TREES = 30
 _TREES = 300
 # The search for length scales inverts a matrix of this size again and again; the fit itself once.
 _SEARCHED_ON = 250
@@ -139,7 +139,7 @@ class KindModel:
         trend = Ridge(alpha=_RIDGE * len(rows)).fit(scaled, logs) if columns else None
         mean = float(logs.mean())
         rest = logs - (trend.predict(scaled) if trend else mean)
-        process = _process(scaled, rest, scales) if len(rows) >= _FEWEST and columns else None
+        process = _process(scaled, rest, scales) if len(rows) >= _MIN_TIMINGS and columns else None
         return cls(
             columns=columns,
             low=rows.min(axis=0),
@@ -149,7 +149,7 @@ class KindModel:
             trend=trend,
             mean=mean,
             process=process,
-            trees=_trees(scaled, logs) if len(rows) >= _FEWEST_FOR_TREES and columns else None,
+            trees=_trees(scaled, logs) if len(rows) >= _MIN_TIMINGS_FOR_TREES and columns else None,
             scatter=float(rest.std()) if len(rows) > 1 else 1.0,
         )
 

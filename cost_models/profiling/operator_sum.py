@@ -1,4 +1,4 @@
-"""A network's time as the sum of its operators' times, each timed or predicted by itself."""
+"""Latency as a sum of operators, each timed or predicted by itself."""
 
 import math
 from collections import defaultdict
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from cost_models.operator_call import Operator
+from cost_models.counting.operator_call import Operator
 from cost_models.profiling.calibration import Calibration, calibrate, network_parts
 from cost_models.profiling.chosen_forms import ChosenForm, chosen_forms
 from cost_models.profiling.network_model import NetworkTime

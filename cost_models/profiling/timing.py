@@ -1,4 +1,4 @@
-"""How long do these networks and operators take, all timed in turn on a machine that is not idle?
+"""Interleaved timing of networks and operators on a machine that is not idle.
 
 Everything takes its turn in every pass, so that a slow minute meets all of it. Operators are called
 one after the other in groups with as much data as a network: called again and again alone, an
@@ -13,11 +13,11 @@ from contextlib import contextmanager
 
 import torch
 
+from cost_models.counting.operator_call import Operator
+from cost_models.counting.replay import replay
 from cost_models.executors.csr_operators import csr_call
 from cost_models.executors.executor import Call, Clock
-from cost_models.operator_call import Operator
-from cost_models.profiling.lows import KEPT, Lows
-from cost_models.replay import replay
+from cost_models.profiling.running_minima import KEPT, RunningMinima
 
 _GROUP = 40  # operators: about as many as a network has, so that caches are as full
 _TURNS = 5
@@ -49,8 +49,8 @@ class Timer:
         # CPU time leaves out what other processes took; of several threads it would be the sum.
         self._clock = time.process_time_ns if threads == 1 else time.perf_counter_ns
         self._device_clock = device_clock
-        self.networks = Lows(len(networks))
-        self.operators = Lows(len(operators))
+        self.networks = RunningMinima(len(networks))
+        self.operators = RunningMinima(len(operators))
         self.passes = 0
 
     @property
@@ -60,7 +60,7 @@ class Timer:
             return "the device's own time"
         return "process CPU time" if self._threads == 1 else "wall time"
 
-    def resume(self, networks: Lows, operators: Lows, passes: int) -> None:
+    def resume(self, networks: RunningMinima, operators: RunningMinima, passes: int) -> None:
         """Go on from what an interrupted run had found."""
         self.networks, self.operators, self.passes = networks, operators, passes
 

@@ -1,1 +1,1 @@
-"""Which commands does the terminal have beside those in `growsearch.cli`? One file a command."""
+"""Commands of the terminal, one file each."""

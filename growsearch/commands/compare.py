@@ -1,4 +1,4 @@
-"""What happens behind `growsearch compare`? Several runs under one reference."""
+"""Compare command: several runs under one reference point."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ def compare(
     Runs of studies with one name are a group, such as seeds of one search; groups of two runs or
     more are tested for a difference.
     """
+    from growsearch.commands.terminal import say
     from growsearch.comparison import compare as hold_together
     from growsearch.comparison import comparison_lines, write_comparison
     from growsearch.report import read_run
 
     comparison = hold_together([read_run(run) for run in runs])
     for line in comparison_lines(comparison):
-        typer.echo(line)
-    typer.echo("")
+        say(line)
+    say("")
     for path in write_comparison(comparison, out):
-        typer.echo(path)
+        say(path)

@@ -1,4 +1,4 @@
-"""What can be measured on this machine, and how far can its times be trusted right now?"""
+"""Devices command: what can be measured on this machine, and how far its times can be trusted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EPILOG = examples("growsearch devices", "growsearch devices --seconds 10")
 
 def devices(
     seconds: Annotated[float, typer.Option(min=0.5, help="How long to check the noise.")] = 2.0,
-    threads: Annotated[int, typer.Option(min=1, help="Threads to check it on.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, max=4096, help="Threads to check it on.")] = 1,
 ) -> None:
     """Say which devices can be used here, and how far apart two times must be to differ.
 

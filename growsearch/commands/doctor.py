@@ -1,4 +1,4 @@
-"""Is this machine ready? `growsearch doctor` looks, and says what to do about what is not."""
+"""Doctor command: is this machine ready, and what to do about what is not."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def _ray() -> Finding:
 
 
 def _ray_task() -> Finding:
-    from growsearch.search.ray_check import seconds_to_first_task
+    from growsearch.search.cluster.check import seconds_to_first_task
 
     return Finding(
         name="ray",

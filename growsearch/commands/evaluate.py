@@ -1,4 +1,4 @@
-"""How good is one trial's network beyond its accuracy? Evaluates it from its run's folder."""
+"""Evaluate command: measures beyond accuracy of one trial's network."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from growsearch.errors import UsageError
 
 if TYPE_CHECKING:
     from growsearch.datasets import Split
+    from growsearch.kinds.learning import SplitName
     from growsearch.trial.record import Trial
 
 EPILOG = examples(
@@ -22,6 +23,7 @@ EPILOG = examples(
     "growsearch evaluate runs/cifar 3f2a91c0de --metrics ood_auroc --against cifar100",
 )
 ALL = "all"
+_SPLITS: dict[str, SplitName] = {"test": "test", "validation": "validation"}
 
 
 def evaluate(
@@ -46,20 +48,23 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Take measures beyond accuracy of a trial's network, and keep them in its folder."""
+    from growsearch.commands.terminal import say
     from growsearch.report import read_run
-    from search_spaces.own_code import add_code_folder
+    from search_spaces.user_code import add_code_folder
 
     if code is not None:
         add_code_folder(code)
-    if split not in ("test", "validation"):
-        raise UsageError(f"--split: unknown {split!r}; valid: test, validation")
+    if split not in _SPLITS:
+        raise UsageError(f"--split: unknown {split!r}; valid: {', '.join(_SPLITS)}")
     found = _trial(read_run(run).trials, trial)
-    data = evaluation(run, found, metrics=metrics, split=split, against=against, data_dir=data_dir)
+    data = evaluation(
+        run, found, metrics=metrics, split=_SPLITS[split], against=against, data_dir=data_dir
+    )
     if as_json:
         typer.echo(json.dumps(data, indent=2))
         return
     _show(data)
-    typer.echo(f"Written to {run / 'trials' / found.id / _file()}")
+    say(f"Written to {run / 'trials' / found.id / _file()}")
 
 
 def evaluation(
@@ -67,7 +72,7 @@ def evaluation(
     trial: Trial,
     *,
     metrics: str,
-    split: str,
+    split: SplitName,
     against: str | None,
     data_dir: Path | None,
 ) -> dict[str, Any]:
@@ -78,25 +83,26 @@ def evaluation(
     Raises:
         UsageError: for an unknown metric or data, or files that are missing or of another network.
     """
-    from growsearch.datasets import load_dataset
-    from growsearch.export import load_trained
+    import dataclasses
+
+    from growsearch.export import load_network
     from growsearch.files import write_json
     from growsearch.report.evaluations import read_evaluation
-    from growsearch.search.study_file import load_study
-    from growsearch.trial.network import Network
+    from growsearch.search.config.file import load_study
 
     study, folder = load_study(run / "study.yaml", run=True), run / "trials" / trial.id
     where = data_dir or study.data_dir
-    dataset = load_dataset(study.dataset, where)
-    examples: Split = getattr(dataset, split)
+    learning = dataclasses.replace(study.data, folder=where).load()
+    dataset = learning.dataset
+    examples = dataset.split(split)
     options = study.metrics
     if against is not None:
         changed = options.ood_auroc.model_copy(update={"against": against})
         options = options.model_copy(update={"ood_auroc": changed})
     quality = options.quality(_names(metrics, examples))
     quality.check(dataset, where)
-    model = load_trained(folder, lambda data: Network.from_json(data).build())
-    values = quality.take(model, examples, dataset, where)
+    model = load_network(folder)
+    values = quality.take(model, learning, where, split)
     content = {
         "data": dataset.name,
         "split": split,
@@ -154,9 +160,9 @@ def _file() -> str:
 
 
 def _show(data: Mapping[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
+    from growsearch.commands.terminal import Terminal
     from growsearch.pareto import MEASURES, format_quantity
 
     table = Table(title=f"{data['examples']:,} {data['split']} examples of {data['data']}")
@@ -167,4 +173,4 @@ def _show(data: Mapping[str, Any]) -> None:
     for name, value in data["metrics"].items():
         better = "higher" if MEASURES[name].direction == "maximize" else "lower"
         table.add_row(name, MEASURES[name].title, format_quantity(value, name), better)
-    Console(width=80).print(table)
+    Terminal(width=80).print(table)

@@ -1,4 +1,4 @@
-"""How do examples stand at the end of a command's help? One a line, ready to be copied."""
+"""Examples at the end of a command's help: one a line, ready to be copied."""
 
 from __future__ import annotations
 

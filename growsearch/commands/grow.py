@@ -1,23 +1,20 @@
-"""How is one network grown from a terminal? `growsearch grow`: progress, checkpoints, export."""
+"""Grow command: a study of one growth trial, with a line an epoch and an export at its end."""
 
 from __future__ import annotations
 
-import sys
+import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from growsearch.commands.examples import examples
-from growsearch.errors import UsageError
+from growsearch.errors import GrowsearchError, UsageError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from growsearch.commands.grow_folder import GrowFolder
-    from growsearch.commands.grow_run import GrowRun
-    from growsearch.growth import Budget
-    from growsearch.training import Recipe
+    from growsearch.search.study.study import Study, StudyOptions
 
 EPILOG = examples(
     "growsearch grow --space resnet-digits --data digits --budget parameters=30% --epochs 20 "
@@ -29,7 +26,16 @@ EPILOG = examples(
     "growsearch grow --space resnet-digits --data digits --budget 'latency[wafer-cs2]=40%' "
     "--epochs 20 --out runs/wafer",
 )
-_INTERRUPTED = 130
+# Keys of a study as the options that write them.
+_OPTIONS = {
+    "dataset": "data",
+    "data_dir": "data-dir",
+    "trials.growth.budget": "budget",
+    "text.epoch_tokens": "epoch-tokens",
+    "training.threads": "threads",
+    "search.seed": "seed",
+}
+_BUDGETS = "parameters=36%, macs=20M, 'latency[cpu]=2 ms', latency[wafer-cs2]=40%"
 
 
 def grow(
@@ -117,143 +123,157 @@ def grow(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads to train with [default: torch's choice].")
     ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start anew in a new folder.")] = False,
     onnx: Annotated[
         bool, typer.Option("--onnx", help="Write model.onnx, too, checked in ONNX Runtime.")
     ] = False,
 ) -> None:
     """Grow one network from nothing to a budget while it trains, and export it.
 
-    Killed or stopped, the same command goes on after the last finished epoch, and ends with the
-    same network, bit for bit.
+    It is a study of one growth trial: its folder is a run like any other, for report, select,
+    evaluate and compare. Killed or stopped, the same command goes on after the last finished epoch,
+    and ends with the same network, bit for bit.
     """
-    import torch
-    from rich.console import Console
+    from growsearch.commands.grow_lines import GrowProgress, summary
+    from growsearch.commands.search import run_study
+    from growsearch.commands.terminal import Terminal
+    from growsearch.report import write_report
+    from growsearch.search.ledger.run_folder import fresh_folder
+    from growsearch.search.study.study import StudyOptions
 
-    from growsearch.commands.budget_text import parse_budget
-    from growsearch.commands.grow_folder import GrowFolder
-    from growsearch.commands.grow_run import GrowRun
-    from growsearch.growth import GrowthConfig, IndicatorConfig
-
-    indicators = IndicatorConfig(
-        control_gain=control_gain,
-        layer_gain=control_gain,
-        steering=steering,
-        steering_strength=steering_strength,
-        relaxation=relaxation,
-        temperature=temperature,
-        temperature_decay=temperature_decay,
-    )
-    config = GrowthConfig(
-        recipe=_recipe(recipe, epochs, batch_size, learning_rate, precision, optimizer),
-        policy=_known_policy(policy),
-        direct_design=direct_design,
-        grow_layers=layers,
-        freeze_at=freeze_at,
-        birth=birth,
-        width_multiple=width_multiple,
-        indicators=indicators,
-    )
-    space, data = _pinned(space, data, data_dir)
-    folder = GrowFolder(out)
-    with folder.locked():
-        before = folder.read_settings() or {}
-        run = GrowRun(
-            space=space,
-            data=data,
-            data_dir=data_dir,
-            subset=subset,
-            epoch_tokens=epoch_tokens,
-            budget=_at_batch(parse_budget(budget), device_batch),
-            config=config,
-            seed=seed,
-            threads=threads or before.get("threads") or torch.get_num_threads(),
-            onnx=onnx,
-        )
-        _run(run, folder, Console(highlight=False))
-
-
-def _pinned(space: str, data: str, data_dir: Path | None) -> tuple[str, str]:
-    """Give own code and data the hash of what they are, so that a run goes on with the same."""
-    if ":" in space + data:
-        from search_spaces import SearchSpaceError
-        from search_spaces.own_code import add_code_folder, is_own, pinned
-
-        add_code_folder(Path.cwd())
-        try:
-            space = pinned(space) if is_own(space) else space
-        except SearchSpaceError as error:
-            raise UsageError(f"--space: {error}") from error
-    if ":" in data or data == "arrays":
-        from growsearch.datasets import load_dataset, pinned_dataset
-
-        data = pinned_dataset(data, load_dataset(data, data_dir))
-    return space, data
-
-
-def _recipe(
-    name: str | None,
-    epochs: int,
-    batch_size: int | None,
-    learning_rate: float | None,
-    precision: str,
-    optimizer: str | None,
-) -> Recipe:
-    import dataclasses
-
-    from growsearch.training import SGD, AdamW, Recipe, published_recipe
-
-    rules = {"sgd": SGD, "adamw": AdamW}
-    if optimizer is not None and optimizer not in rules:
-        raise UsageError(f"--optimizer: unknown {optimizer!r}; valid: {', '.join(rules)}")
-
-    recipe = Recipe(epochs=epochs) if name is None else published_recipe(name, epochs=epochs)
-    changes = {
+    growth = {
+        "space": space,
+        "budget": _budget(budget),
+        "epochs": epochs,
+        "recipe": recipe,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
-        "precision": precision,
-        "optimizer": None if optimizer is None else rules[optimizer](),
+        "optimizer": optimizer,
+        "precision": None if precision == "float32" else precision,
+        "device_batch": device_batch,
+        "policy": policy,
+        "layers": layers,
+        "freeze_at": freeze_at,
+        "birth": birth,
+        "width_multiple": width_multiple,
+        "direct_design": direct_design,
+        "steering": steering,
+        "steering_strength": steering_strength,
+        "relaxation": relaxation,
+        "temperature": temperature,
+        "temperature_decay": temperature_decay,
+        "control_gain": control_gain,
     }
-    given = {key: value for key, value in changes.items() if value is not None}
-    return dataclasses.replace(recipe, **given)  # type: ignore[arg-type]
-
-
-def _known_policy(policy: str) -> str:
-    from growsearch.growth import POLICIES
-
-    if policy not in POLICIES:
-        # Before anything is loaded or written.
-        raise UsageError(f"--policy: unknown {policy!r}; valid: {', '.join(sorted(POLICIES))}")
-    return policy
-
-
-def _at_batch(budget: Budget, batch_size: int | None) -> Budget:
-    import dataclasses
-
-    if batch_size is None:
-        return budget
-    if budget.metric != "latency":
-        raise UsageError(
-            f"--device-batch: a bound on {budget.metric} knows no batch; remove the option"
-        )
-    return dataclasses.replace(budget, batch_size=batch_size)
-
-
-def _run(run: GrowRun, folder: GrowFolder, console: Console) -> None:
-    from growsearch.commands.grow_folder import History
-    from growsearch.commands.grow_progress import GrowProgress
-
-    progress = GrowProgress(
-        console,
-        History(folder),
-        epochs=run.config.total_epochs,
-        metric=run.budget.metric,
+    settings = {
+        "dataset": data,
+        "data_dir": data_dir,
+        "subset": subset,
+        "text": _text(data, space, epoch_tokens),
+        "trials": {"growth": {k: v for k, v in growth.items() if v is not None}},
+        "training": {"threads": _threads(out, threads)},
+        "search": {"trials": 1, "seed": seed, "sampler": "random", "backend": "serial"},
+    }
+    run = _study(settings, fresh_folder(out) if fresh else out)
+    console = Terminal()
+    progress = GrowProgress(console, run)
+    options = StudyOptions(
+        report=progress.listener(), around=lambda _: progress.shown(), retry_failed=True
     )
-    try:
-        run.run(folder, console, progress)
-    except KeyboardInterrupt:
-        print(
-            f"\nStopped. {progress.epochs_done} finished epochs are kept in {folder.path}; "
-            "run the same command again to go on.",
-            file=sys.stderr,
+    _run(run, options, run_study)
+    (trial,) = run.trials
+    if not trial.finished:
+        raise GrowsearchError(f"{run.folder.path}: {trial.error}")
+    exported = run.export(trial.id, run.folder.path / "export", onnx=onnx)
+    write_report(run.folder.path)
+    for line in summary(run, trial, exported):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _budget(text: str) -> dict[str, str]:
+    name, sign, value = (part.strip() for part in text.partition("="))
+    if not sign or not name or not value:
+        raise UsageError(f"--budget: {text!r} is not NAME=VALUE; write for example {_BUDGETS}")
+    return {name: value}
+
+
+def _text(data: str, space: str, epoch_tokens: int | None) -> dict[str, Any] | None:
+    """Return how a text is read: in windows of the space's length, the state carried on."""
+    from growsearch.datasets import TOKEN_DATASETS
+    from search_spaces import SEARCH_SPACES
+
+    if data not in TOKEN_DATASETS:
+        if epoch_tokens is not None:
+            raise UsageError(f"--epoch-tokens: {data} is no text; remove the option")
+        return None
+    shape = SEARCH_SPACES[space].input_shape if space in SEARCH_SPACES else ()
+    if len(shape) == 3:
+        raise UsageError(
+            f"--space: {space} reads images, but {data} is a text; use a space such as "
+            "lstm-ptb-small"
         )
-        raise typer.Exit(_INTERRUPTED) from None
+    window = {"window": shape[0]} if len(shape) == 1 else {}
+    return {**window, **({} if epoch_tokens is None else {"epoch_tokens": epoch_tokens})}
+
+
+def _threads(out: Path, threads: int | None) -> int:
+    """Return the threads asked for, else those of the run that is there, else torch's choice."""
+    import torch
+
+    from growsearch.search.config.file import load_study
+
+    if threads is not None:
+        return threads
+    before = out / "study.yaml"
+    # Whoever writes there says what is wrong with a name that is too long.
+    if os.path.exists(before):  # noqa: PTH110
+        return load_study(before, run=True).training.threads
+    return torch.get_num_threads()
+
+
+def _study(settings: Mapping[str, Any], folder: Path) -> Study:
+    """Return the study of one trial; a mistake names the option that made it."""
+    from growsearch.search.study.study import Study
+
+    space, data = settings["trials"]["growth"]["space"], settings["dataset"]
+    own = {"code_dir": Path.cwd()} if ":" in space + data else {}
+    given = {key: value for key, value in {**settings, **own}.items() if value is not None}
+    try:
+        return Study(
+            {
+                "name": re.sub(r"[^A-Za-z0-9._-]+", "-", f"grow-{space}-{data}")[:80],
+                **given,
+                "objectives": {
+                    "perplexity" if "text" in given else "accuracy": (
+                        "minimize" if "text" in given else "maximize"
+                    ),
+                    _objective(settings["trials"]["growth"]["budget"]): "minimize",
+                },
+            },
+            folder,
+        )
+    except UsageError as error:
+        raise UsageError(_as_options(str(error))) from error
+
+
+def _objective(budget: Mapping[str, str]) -> str:
+    (name,) = budget
+    return name if name.startswith("latency[") else {"parameters": "parameters"}.get(name, "macs")
+
+
+def _as_options(message: str) -> str:
+    """Say "--learning-rate" for what a study calls trials.growth.learning_rate."""
+    message = message.removeprefix("study: ")
+    for key, option in _OPTIONS.items():
+        message = re.sub(rf"^{re.escape(key)}\b", f"--{option}", message)
+    return re.sub(
+        r"^(?:trials\.growth\.)?(\w+)\b(?= = |: )",
+        lambda match: "--" + match[1].replace("_", "-"),
+        message,
+    )
+
+
+def _run(run: Study, options: StudyOptions, run_study: Any) -> None:
+    try:
+        run_study(run, options)
+    except UsageError as error:
+        raise UsageError(_as_options(str(error))) from error

@@ -1,4 +1,4 @@
-"""How is a device's latency model made from a terminal? `growsearch profile` measures and fits."""
+"""Profile command: a device's latency model, measured, fitted and validated."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 
 from growsearch.commands.examples import examples
 from growsearch.errors import UsageError
+from growsearch.reading import reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,8 +48,8 @@ def profile(
         Path, typer.Option("--out", "-o", help="The profile's file.", show_default=False)
     ],
     device: Annotated[str, typer.Option(help="What to profile: a device of this machine.")] = "cpu",
-    batch: Annotated[int, typer.Option(min=1, help="Examples at a time.")] = 1,
-    threads: Annotated[int, typer.Option(min=1, help="Threads to run on.")] = 1,
+    batch: Annotated[int, typer.Option(min=1, max=2**20, help="Examples at a time.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, max=4096, help="Threads to run on.")] = 1,
     operators: Annotated[
         int | None,
         typer.Option(min=0, help="Operators to time [default: 700, 0 for whole-graph runtimes]."),
@@ -58,7 +59,7 @@ def profile(
         typer.Option(min=3, help="Networks to calibrate on [default: 10, 40 without operators]."),
     ] = None,
     validate: Annotated[int, typer.Option(min=5, help="Other networks to check against.")] = 30,
-    seed: Annotated[int, typer.Option(min=0, help="Fixes what is drawn.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Fixes what is drawn.")] = 0,
     minutes: Annotated[
         float, typer.Option(help="At most so long for timing; it ends once repeats agree.")
     ] = 15.0,
@@ -77,12 +78,11 @@ def profile(
     The profile predicts latencies in a search (study key "profiles") and for machines that are not
     at hand. Stopped, the same command goes on with what was timed.
     """
-    from rich.console import Console
-
     from cost_models import DEVICES, CostModelError
     from cost_models.profiling.building import ProfilePlan, times_operators
     from growsearch.commands.devices import noise_line
     from growsearch.commands.profile_networks import SpaceNetworks
+    from growsearch.commands.terminal import Terminal
 
     source = SpaceNetworks.named(
         space,
@@ -106,7 +106,7 @@ def profile(
             seed=seed,
             minutes=minutes,
         )
-        console = Console(highlight=False)
+        console = Terminal()
         console.print(noise_line(threads=threads), soft_wrap=True, markup=False)
         found = _measured(plan, source, out, console)
     except CostModelError as error:
@@ -115,8 +115,9 @@ def profile(
 
 
 def _check_out(out: Path) -> None:
-    if out.is_dir() or out.suffix != ".json":
-        raise UsageError(f"--out: {out} must be a file that ends in .json, as in cpu.json")
+    with reading(f"--out: {out}", "give the name of a file"):
+        if out.is_dir() or out.suffix != ".json":
+            raise UsageError(f"--out: {out} must be a file that ends in .json, as in cpu.json")
 
 
 def _measured(
@@ -177,7 +178,8 @@ def _resumed(run: ProfileRun, partial: Path) -> bool:
     try:
         state = json.loads(partial.read_text(encoding="utf-8"))
         return run.resume(state)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except Exception:
+        # A partial file of another version, or damaged: nothing in it is worth a message.
         return False
 
 

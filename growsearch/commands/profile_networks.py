@@ -1,4 +1,4 @@
-"""Which networks is a device profiled with? Those of search spaces, narrow ones to widened ones."""
+"""Networks to profile a device with: those of search spaces, narrow ones to widened ones."""
 
 from __future__ import annotations
 
@@ -12,10 +12,18 @@ from torch import nn
 
 from cost_models.profiling.building import DrawnNetwork
 from growsearch.errors import UsageError
+from growsearch.kinds import Network
+from growsearch.kinds.network import AppliedTransform
 from growsearch.sparsity import sparsify
 from growsearch.transforms import TRANSFORMS
-from growsearch.trial.network import AppliedTransform, Network
-from search_spaces import Architecture, SearchSpace, SearchSpaceError, channel_groups, search_space
+from search_spaces import (
+    Architecture,
+    SearchSpace,
+    SearchSpaceError,
+    channel_groups,
+    search_space,
+    seeded,
+)
 
 # A space draws its widths evenly, which makes networks of nearly one size. Scaling each network
 # as a whole spreads their sizes, as a search under budgets does.
@@ -107,8 +115,7 @@ class SpaceNetworks:
                 num_classes=space.num_classes,
                 transform=self._transform(generator),
             )
-            with torch.random.fork_rng(devices=()):
-                torch.manual_seed(_below(2**31, generator))
+            with seeded(_below(2**31, generator)):
                 try:
                     module = network.build().eval()
                     break

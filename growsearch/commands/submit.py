@@ -1,4 +1,4 @@
-"""How is a search run on a cluster from outside? `growsearch submit` sends it as a Ray job."""
+"""Submit command: a search on a cluster from outside, sent as a Ray job."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def submit(
     detach: Annotated[bool, typer.Option("--detach", help="Do not wait for the end.")] = False,
 ) -> None:
     """Send a search to a Ray cluster, with our packages, and show its output to its end."""
-    from growsearch.search.job import follow
-    from growsearch.search.job import submit as send
-    from growsearch.search.run_folder import check_local
-    from growsearch.search.study_file import load_study
+    from growsearch.search.cluster.job import follow
+    from growsearch.search.cluster.job import submit as send
+    from growsearch.search.config.file import load_study
+    from growsearch.search.ledger.run_folder import check_local
 
     check_local(out)
     options = ["--trials", str(trials)] if trials else []

@@ -1,4 +1,4 @@
-"""Which of several searches found the better front? Runs grouped by study, measured alike."""
+"""Comparison of searches: runs grouped by study, measured alike. Which found the better front?"""
 
 from growsearch.comparison.attainment import Surface, attainment_surfaces
 from growsearch.comparison.comparison import Comparison, Group, RunFigures, compare

@@ -1,4 +1,4 @@
-"""What does a group of runs reach, in the best, the middle and the worst case?"""
+"""Attainment surfaces: what does a group of runs reach in the best, middle and worst case?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How do several runs compare under one reference? Fronts together, hypervolume, IGD+, a test."""
+"""Comparison of runs under one reference: fronts together, hypervolume, IGD+, a test."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from growsearch.errors import UsageError
 from growsearch.pareto import Direction, Front, Point
 from growsearch.report import Run
 
-Costs = NDArray[np.float64]
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class RunFigures:
     run: Run
     label: str
     front: Front
-    costs: Costs
+    costs: Array
     hypervolume: float
     igd_plus: float
     kept: int
@@ -152,7 +152,7 @@ def _scaled(
     directions: dict[str, Direction],
     ideal: dict[str, float],
     reference: dict[str, float],
-) -> Costs:
+) -> Array:
     """Return (points, objectives): 0 is the best of all runs, 1 the worst; smaller is better."""
     columns = []
     for name in directions:
@@ -162,7 +162,7 @@ def _scaled(
 
 
 def _figures(
-    run: Run, label: str, front: Front, costs: Costs, best: Costs, kept: set[str]
+    run: Run, label: str, front: Front, costs: Array, best: Array, kept: set[str]
 ) -> RunFigures:
     corner = np.ones(costs.shape[1])
     return RunFigures(

@@ -1,4 +1,4 @@
-"""Which files does a comparison leave behind? Text, figures and pictures in one folder."""
+"""Files of a comparison: text, figures and pictures in one folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How do the groups' attainment surfaces look? One panel a cost, drawn without a display."""
+"""Picture of the groups' attainment surfaces: one panel a cost, drawn without a display."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from growsearch.comparison.attainment import Surface, attainment_surfaces
 from growsearch.comparison.comparison import Comparison
 from growsearch.report.describe import title
 from growsearch.report.figure_file import axis_unit, figure_file
+from growsearch.shown_text import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +45,7 @@ def _draw(figure: Figure, comparison: Comparison) -> None:
 def _draw_panel(panel: Axes, comparison: Comparison, quality: str, cost: str) -> None:
     surfaces = attainment_surfaces(comparison, quality, cost)
     scale_x, unit = axis_unit(cost, comparison.reference[cost])
-    scale_y, shown = axis_unit(quality, comparison.reference[quality])
+    scale_y, unit_y = axis_unit(quality, comparison.reference[quality])
     worst = (comparison.reference[cost] / scale_x, comparison.reference[quality] / scale_y)
     for place, group in enumerate(comparison.groups):
         lines = [_line(s, (scale_x, scale_y), worst) for s in surfaces if s.group == group.name]
@@ -60,10 +61,10 @@ def _draw_panel(panel: Axes, comparison: Comparison, quality: str, cost: str) ->
                 linestyle=dash,
                 linewidth=_WIDTHS[50.0] if middle else _WIDTHS[level],
                 alpha=1.0 if middle else 0.45,
-                label=f"{group.name} ({len(group.runs)})" if middle else None,
+                label=shown(f"{group.name} ({len(group.runs)})") if middle else None,
             )
     panel.set_xlabel(f"{title(cost)}{unit}", fontsize=9)
-    panel.set_ylabel(f"{title(quality)}{shown}", fontsize=9)
+    panel.set_ylabel(f"{title(quality)}{unit_y}", fontsize=9)
     panel.tick_params(labelsize=8)
     panel.grid(color="#e6e6e6", linewidth=0.6)
     panel.spines[["top", "right"]].set_visible(False)
@@ -79,9 +80,9 @@ def _line(
 
 
 def _draw_values(panel: Axes, comparison: Comparison, quality: str) -> None:
-    scale, shown = axis_unit(quality, comparison.reference[quality])
+    scale, unit_y = axis_unit(quality, comparison.reference[quality])
     for place, group in enumerate(comparison.groups):
         values = [run.front.members[0].values[quality] / scale for run in group.runs]
-        panel.plot([place] * len(values), values, "o", label=f"{group.name} ({len(values)})")
+        panel.plot([place] * len(values), values, "o", label=shown(f"{group.name} ({len(values)})"))
     panel.set_xticks([])
-    panel.set_ylabel(f"{title(quality)}{shown}", fontsize=9)
+    panel.set_ylabel(f"{title(quality)}{unit_y}", fontsize=9)

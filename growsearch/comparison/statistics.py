@@ -1,4 +1,4 @@
-"""How sure is a difference between two groups of runs? An interval of a mean, and a rank test."""
+"""Statistics of two groups of runs: an interval of a mean, and a rank test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does a comparison read? Tables in Markdown, and lines for a terminal."""
+"""Text of a comparison: tables in Markdown, and lines for a terminal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from growsearch.comparison.comparison import Comparison, Group, RunFigures
 from growsearch.comparison.statistics import Interval, Test
 from growsearch.pareto import format_quantity
 from growsearch.report.describe import title
-from growsearch.report.markdown_table import markdown_table
+from growsearch.report.markdown_table import markdown_table, safe
 
 _EXPLAINED = (
     "Hypervolume is the share of the common box, between the best and the worst value of every "
@@ -33,7 +33,7 @@ def render_markdown(comparison: Comparison) -> str:
     """Return compare.md."""
     parts = [
         "# Comparison of runs",
-        ", ".join(f"{title(n)} ({how})" for n, how in comparison.directions.items()),
+        safe(", ".join(f"{title(n)} ({how})" for n, how in comparison.directions.items())),
         "## Studies",
         markdown_table(
             ["Study", "Runs", "Hypervolume", "IGD+", "On the common front"],
@@ -49,7 +49,8 @@ def render_markdown(comparison: Comparison) -> str:
             ],
         ),
         "\n".join(
-            f"- {line}" for line in (*map(_test_line, comparison.tests), *_untested(comparison))
+            f"- {safe(line)}"
+            for line in (*map(_test_line, comparison.tests), *_untested(comparison))
         ),
         "## Runs",
         markdown_table(
@@ -58,7 +59,7 @@ def render_markdown(comparison: Comparison) -> str:
         ),
         "## The common front",
         markdown_table(["Network", *map(title, comparison.directions)], _front_rows(comparison)),
-        f"{_EXPLAINED} {_reference(comparison)}",
+        f"{_EXPLAINED} {safe(_reference(comparison))}",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 

@@ -1,7 +1,8 @@
-"""Which data can be trained on? One file a data set and one line here."""
+"""Data sets by name: one file a data set and one line here."""
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from growsearch.datasets import (
@@ -15,16 +16,20 @@ from growsearch.datasets import (
     ptb,
 )
 from growsearch.datasets.augmentation import AUGMENTATIONS, Augmentation
+from growsearch.datasets.checking.arrays import Images
 from growsearch.datasets.cifar100 import load_cifar100_test
 from growsearch.datasets.dataset import UNLABELLED, Dataset, Loader, Split
 from growsearch.datasets.from_tensors import content_hash, from_tensors
 from growsearch.datasets.normalisation import Normalisation
 from growsearch.datasets.own import as_dataset, load_own
+from growsearch.datasets.reading.boundary import reading, shown
+from growsearch.datasets.report import DataReport
 from growsearch.datasets.stratified import subset
+from growsearch.datasets.summary import summary_lines
 from growsearch.datasets.text_windows import load_ptb, text_windows
 from growsearch.datasets.tokens import TokenDataset, TokenLoader, streams, windows
 from growsearch.errors import UsageError
-from search_spaces.own_code import is_own
+from search_spaces.user_code import is_own
 
 DATASETS: dict[str, Loader] = {
     "digits": digits.load,
@@ -67,8 +72,9 @@ def load_dataset(name: str, data_dir: Path | None = None) -> Dataset:
     """
     plain, _, wanted = name.partition("@")
     check_dataset_name(plain)
-    _check_folder(plain, data_dir)
-    dataset = load_own(plain, data_dir) if is_own(plain) else DATASETS[plain](data_dir)
+    with _whatever_is_there(plain, data_dir):
+        _check_folder(plain, data_dir)
+        dataset = load_own(plain, data_dir) if is_own(plain) else DATASETS[plain](data_dir)
     if wanted and content_hash(dataset) != wanted:
         raise UsageError(
             f"dataset: {plain} holds other data than it did ({wanted} then, "
@@ -116,13 +122,27 @@ def load_token_dataset(name: str, data_dir: Path | None = None) -> TokenDataset:
     """
     if name not in TOKEN_DATASETS:
         raise UsageError(f"dataset: unknown {name!r}; valid: {', '.join(sorted(TOKEN_DATASETS))}")
-    _check_folder(name, data_dir)
-    return TOKEN_DATASETS[name](data_dir)
+    with _whatever_is_there(name, data_dir):
+        _check_folder(name, data_dir)
+        return TOKEN_DATASETS[name](data_dir)
+
+
+def _whatever_is_there(name: str, data_dir: Path | None) -> AbstractContextManager[None]:
+    """Every reader has a boundary of its own that names the file; this one is around them all."""
+    place = "dataset" if data_dir is None else f"data_dir: {data_dir}"
+    return reading(place, f"{name} cannot be read", "look at what lies there")
 
 
 def _check_folder(name: str, data_dir: Path | None) -> None:
-    if data_dir is not None and not data_dir.is_dir():
-        raise UsageError(f"data_dir: {data_dir} is not a folder; give the folder that holds {name}")
+    if data_dir is None:
+        return
+    remedy = f"give the folder that holds {name}"
+    try:
+        folder = data_dir.is_dir()
+    except OSError as error:
+        raise UsageError(f"data_dir: {shown(data_dir)}: {error.strerror}; {remedy}") from error
+    if not folder:
+        raise UsageError(f"data_dir: {shown(data_dir)} is not a folder; {remedy}")
 
 
 __all__ = [
@@ -133,7 +153,9 @@ __all__ = [
     "TOKEN_DATASETS",
     "UNLABELLED",
     "Augmentation",
+    "DataReport",
     "Dataset",
+    "Images",
     "Loader",
     "Normalisation",
     "Split",
@@ -150,6 +172,7 @@ __all__ = [
     "pinned_dataset",
     "streams",
     "subset",
+    "summary_lines",
     "text_windows",
     "windows",
 ]

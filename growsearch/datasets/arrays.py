@@ -4,30 +4,39 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from growsearch.datasets.augmentation import AUGMENTATIONS, Augmentation
+from growsearch.datasets.checking.arrays import Images
+from growsearch.datasets.checking.consistency import check_dataset
 from growsearch.datasets.dataset import Dataset, Split
 from growsearch.datasets.from_tensors import from_tensors
 from growsearch.datasets.normalisation import Normalisation
+from growsearch.datasets.reading.boundary import reading, shown
+from growsearch.datasets.reading.memory import memory_bytes
+from growsearch.datasets.reading.npz import Array, read_npz
+from growsearch.datasets.reading.regular_file import open_regular
+from growsearch.datasets.report import skipped_of
 from growsearch.errors import UsageError
 from growsearch.files import write_bytes
 
 NUMPY_FILE, TENSOR_FILE = "data.npz", "data.safetensors"
 _EXPECTED = (
     f"Expected: data_dir/{NUMPY_FILE} or data_dir/{TENSOR_FILE} with inputs (N, ...) and labels "
-    "(N,), (N, H, W) or (N, T), and, if you have them, test_inputs and test_labels"
+    "(N,), (N, H, W) or (N, T), and, if you have them, test_inputs and test_labels, num_classes "
+    "and layout (channels-first or channels-last)"
 )
 _PARTS = ("train", "validation", "test")
 _ABOUT = "dataset"
+_LAYOUT, _CLASSES = "layout", "num_classes"
+_ARRAYS = frozenset({"inputs", "labels", "test_inputs", "test_labels", _LAYOUT, _CLASSES})
 
 
 def load(data_dir: Path | None) -> Dataset:
@@ -37,54 +46,60 @@ def load(data_dir: Path | None) -> Dataset:
     made has its splits in it.
 
     Raises:
-        UsageError: if the file is missing, cannot be read or lacks an array.
+        UsageError: if the file is missing, cannot be read, lacks an array or promises more than it
+            holds, or if there are two.
     """
     if data_dir is None:
         raise UsageError(f"data_dir: arrays needs a folder. {_EXPECTED}")
-    for name, read in _READERS.items():
-        if (data_dir / name).is_file():
-            return read(data_dir / name)
-    raise UsageError(f"data_dir: {data_dir / NUMPY_FILE} is missing. {_EXPECTED}")
+    there = [name for name in _READERS if (data_dir / name).exists()]
+    if len(there) > 1:
+        raise UsageError(f"data_dir: {shown(data_dir)} has both {' and '.join(there)}; remove one")
+    for name in there:
+        return _READERS[name](data_dir / name)
+    raise UsageError(f"data_dir: {shown(data_dir / NUMPY_FILE)} is missing. {_EXPECTED}")
 
 
 def _read_numpy(path: Path) -> Dataset:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            found = {name: torch.from_numpy(file[name]) for name in file.files}
-    except (OSError, ValueError, TypeError, zipfile.BadZipFile) as error:
-        raise UsageError(f"{path} cannot be read ({error}); write it with numpy.savez") from error
-    return _of_arrays(path, found)
+    with reading(path, "cannot be read", "write it with numpy.savez"):
+        found, others = read_npz(path, _ARRAYS)
+        layout = found.pop(_LAYOUT, None)
+        return _of_arrays(path, found, others, None if layout is None else str(layout))
 
 
 def _read_tensors(path: Path) -> Dataset:
-    try:
+    with reading(path, "cannot be read", "write it with safetensors.torch.save_file"):
+        # Whatever is no file would keep safetensors waiting.
+        open_regular(path, most_bytes=memory_bytes()).close()
         with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {}).get(_ABOUT, "null"))
-            found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, ValueError) as error:
-        raise UsageError(
-            f"{path} cannot be read ({error}); write it with safetensors.torch.save_file"
-        ) from error
-    if about is None:
-        return _of_arrays(path, found)
-    try:
-        train, validation, test = (
-            Split(inputs=found[f"{part}.inputs"], labels=found[f"{part}.labels"]) for part in _PARTS
-        )
-        scale = about["normalisation"]
-        return Dataset(
-            name=str(about["name"]),
-            train=train,
-            validation=validation,
-            test=test,
-            num_classes=int(about["num_classes"]),
-            augmentation=Augmentation(**about["augmentation"]),
-            normalisation=Normalisation(
-                mean=tuple(scale["mean"]), deviation=tuple(scale["deviation"])
-            ),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"{path}: not written by growsearch ({error!r}); remove it") from error
+            metadata = file.metadata() or {}
+            about = json.loads(metadata.get(_ABOUT, "null"))
+            names = list(file.keys())
+            wanted = _ARRAYS if about is None else frozenset(names)
+            found = {name: file.get_tensor(name) for name in names if name in wanted}
+        others = tuple(sorted(set(names) - found.keys()))
+        if about is None:
+            return _of_arrays(path, found, others, metadata.get(_LAYOUT))
+    with reading(path, "not written by growsearch", "remove it"):
+        return _as_written(path, about, found)
+
+
+def _as_written(path: Path, about: Any, found: Mapping[str, Tensor]) -> Dataset:
+    """Return what `write_dataset` wrote, if it still fits together."""
+    train, validation, test = (
+        Split(inputs=found[f"{part}.inputs"], labels=found[f"{part}.labels"]) for part in _PARTS
+    )
+    scale = about["normalisation"]
+    dataset = Dataset(
+        name=str(about["name"]),
+        train=train,
+        validation=validation,
+        test=test,
+        num_classes=about["num_classes"],
+        augmentation=Augmentation(**about["augmentation"]),
+        normalisation=Normalisation(mean=tuple(scale["mean"]), deviation=tuple(scale["deviation"])),
+    )
+    check_dataset(dataset, shown(path))
+    return dataset
 
 
 _READERS: dict[str, Callable[[Path], Dataset]] = {
@@ -93,15 +108,46 @@ _READERS: dict[str, Callable[[Path], Dataset]] = {
 }
 
 
-def _of_arrays(path: Path, found: Mapping[str, Tensor]) -> Dataset:
+def _of_arrays(
+    path: Path,
+    found: Mapping[str, Tensor | Array],
+    others: tuple[str, ...],
+    layout: str | None,
+) -> Dataset:
     missing = [name for name in ("inputs", "labels") if name not in found]
     if missing:
-        has = ", ".join(found) or "nothing"
-        raise UsageError(f"{path} has no {missing[0]}; it has: {has}. {_EXPECTED}")
+        has = ", ".join(map(shown, [*found, *others])) or "nothing"
+        raise UsageError(f"{shown(path)} has no {missing[0]}; it has: {has}. {_EXPECTED}")
+    if ("test_inputs" in found) != ("test_labels" in found):
+        has = "test_inputs" if "test_inputs" in found else "test_labels"
+        raise UsageError(f"{shown(path)} has {has} alone. {_EXPECTED}")
     test = None
-    if "test_inputs" in found and "test_labels" in found:
-        test = (found["test_inputs"], found["test_labels"])
-    return from_tensors(found["inputs"], found["labels"], test=test, name="arrays")
+    if "test_inputs" in found:
+        test = (_in_layout(found["test_inputs"], layout), found["test_labels"])
+    dataset = from_tensors(
+        _in_layout(found["inputs"], layout),
+        found["labels"],
+        test=test,
+        num_classes=_whole_number(path, found.get(_CLASSES)),
+        name="arrays",
+    )
+    skipped = skipped_of(("other arrays", name) for name in others)
+    report = dataclasses.replace(dataset.report, skipped=skipped)
+    return dataclasses.replace(dataset, report=report)
+
+
+def _in_layout(values: Tensor | Array, layout: str | None) -> Tensor | Array | Images:
+    # What no layout is called is refused where it is used.
+    return values if layout is None else Images(values=values, layout=layout)  # type: ignore[arg-type]
+
+
+def _whole_number(path: Path, value: Tensor | Array | None) -> int | None:
+    if value is None:
+        return None
+    flat = np.asarray(value).reshape(-1)
+    if len(flat) != 1 or flat.dtype.kind not in "iu":
+        raise UsageError(f"{shown(path)}: {_CLASSES} is no whole number; save one")
+    return int(flat[0])
 
 
 def write_dataset(dataset: Dataset, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""How may a training image change from epoch to epoch without changing its class?"""
+"""Augmentation: how a training image may change from epoch to epoch without changing its class."""
 
 from __future__ import annotations
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from growsearch.datasets.augmentation import SHIFT_MIRROR
-from growsearch.datasets.cifar_files import read_batches, read_records
 from growsearch.datasets.dataset import Dataset
-from growsearch.datasets.official import Download, Layout, Official
-from growsearch.datasets.raw_images import RawImages, make_dataset
+from growsearch.datasets.raw_images import make_dataset
+from growsearch.datasets.reading.cifar_files import read_batches, read_records
+from growsearch.datasets.reading.official import Download, Layout, Official
+from growsearch.datasets.reading.raw import RawImages
 
 _CLASSES = 10
 _RECORDS_PER_FILE = 10_000

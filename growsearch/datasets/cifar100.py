@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from growsearch.datasets.augmentation import SHIFT_MIRROR
-from growsearch.datasets.cifar_files import read_batches, read_records
 from growsearch.datasets.dataset import Dataset, Split
 from growsearch.datasets.normalisation import Normalisation
-from growsearch.datasets.official import Download, Layout, Official
-from growsearch.datasets.raw_images import RawImages, make_dataset
+from growsearch.datasets.raw_images import make_dataset, split_of
+from growsearch.datasets.reading.cifar_files import read_batches, read_records
+from growsearch.datasets.reading.official import Download, Layout, Official
+from growsearch.datasets.reading.raw import RawImages
 from growsearch.errors import UsageError
 
 _CLASSES = 100
@@ -39,7 +40,7 @@ def load(data_dir: Path | None) -> Dataset:
         UsageError: if files are missing or damaged.
     """
     folder, layout = OFFICIAL.locate(data_dir)
-    if _path(folder, layout, "test").is_file() and not _path(folder, layout, "train").is_file():
+    if _path(folder, layout, "test").exists() and not _path(folder, layout, "train").exists():
         raise UsageError(
             f"cifar100: {folder} has the test images alone, which serve as an out-of-distribution "
             f"set for other data, but cannot be trained on. {OFFICIAL.instructions}"
@@ -63,7 +64,7 @@ def load_cifar100_test(data_dir: Path, normalisation: Normalisation) -> Split:
         UsageError: if the file is missing or damaged.
     """
     folder, layout = OFFICIAL.locate(data_dir)
-    return _read(folder, layout, "test").split(normalisation)
+    return split_of(_read(folder, layout, "test"), normalisation)
 
 
 def _path(folder: Path, layout: Layout, split: str) -> Path:

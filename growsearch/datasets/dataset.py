@@ -1,16 +1,17 @@
-"""What does a data set hold? Tensors of three splits, with their shape and classes."""
+"""Data set: tensors of three splits, with their shape and classes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
 from growsearch.datasets.augmentation import NO_AUGMENTATION, Augmentation
 from growsearch.datasets.normalisation import IDENTITY, Normalisation
+from growsearch.datasets.report import NOTHING_TO_REPORT, DataReport
 
 # What a pixel has whose class nobody has told; torch's loss passes over it.
 UNLABELLED = -100
@@ -36,7 +37,8 @@ class Dataset:
     """Three disjoint splits: train on one, search on the second, report the third.
 
     ``augmentation`` is applied to every training batch, and to nothing else. ``normalisation`` is
-    the one that the inputs have gone through, for images from elsewhere.
+    the one that the inputs have gone through, for images from elsewhere. ``report`` says what else
+    there was to be said of the files (`summary_lines` puts it into words).
     """
 
     name: str
@@ -46,11 +48,16 @@ class Dataset:
     num_classes: int
     augmentation: Augmentation = NO_AUGMENTATION
     normalisation: Normalisation = IDENTITY
+    report: DataReport = NOTHING_TO_REPORT
 
     @property
     def input_shape(self) -> tuple[int, ...]:
         """One example's shape, without the batch axis."""
         return tuple(self.train.inputs.shape[1:])
+
+    def split(self, name: Literal["train", "validation", "test"]) -> Split:
+        """Return a split by name."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}[name]
 
     def zeros(self, batch: int) -> Tensor:
         """Return zeros (batch, *input_shape) of the inputs' type: a network can be called on it."""

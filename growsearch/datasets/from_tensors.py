@@ -1,31 +1,35 @@
-"""Your own data as tensors: how do inputs and labels become the three splits of a data set?"""
+"""Own data as tensors: inputs and labels become the three splits of a data set."""
 
 from __future__ import annotations
 
 import hashlib
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from growsearch.datasets.augmentation import NO_AUGMENTATION, Augmentation
+from growsearch.datasets.checking.arrays import Arrays, Given, Images, channels_first, given
+from growsearch.datasets.checking.labels import check_labels, check_num_classes, classes_of
 from growsearch.datasets.dataset import UNLABELLED, Dataset, Split
 from growsearch.datasets.normalisation import IDENTITY, Normalisation
-from growsearch.datasets.stratified import stratified_choice
+from growsearch.datasets.reading.boundary import reading
+from growsearch.datasets.report import DataReport
+from growsearch.datasets.stratified import check_classes_left, stratified_choice
 from growsearch.errors import UsageError
+
+_Pair = tuple[Tensor, Tensor]
 
 _HELD_OUT_ONE_IN = 10
 _SPLIT_SEED = 0
 _HASH_DIGITS = 12
 _LEAST = 30
-Arrays = Tensor | np.ndarray
 
 
 def from_tensors(
-    inputs: Arrays,
+    inputs: Arrays | Images,
     labels: Arrays,
     *,
-    test: tuple[Arrays, Arrays] | None = None,
+    test: tuple[Arrays | Images, Arrays] | None = None,
     num_classes: int | None = None,
     augmentation: Augmentation = NO_AUGMENTATION,
     name: str = "own",
@@ -37,50 +41,88 @@ def from_tensors(
     training images; others are taken as they are.
 
     Args:
-        inputs: (N, ...) float or uint8; words (N, T) are whole numbers.
-        labels: whole numbers from 0 on: (N,), one a pixel (N, H, W) of images (N, C, H, W), where
-            UNLABELLED (-100) is a pixel without a class, or one a word (N, T).
+        inputs: (N, ...) float or uint8; words (N, T) are whole numbers. `Images` states the layout
+            where a shape leaves open which axis has the channels.
+        labels: whole numbers from 0 on, each of which occurs: (N,), one a pixel (N, H, W) of images
+            (N, C, H, W), where UNLABELLED (-100) is a pixel without a class, or one a word (N, T).
         test: inputs and labels to report on, of the same shape and type.
-        num_classes: default: the largest label and one.
+        num_classes: default: the largest label and one. State it where some classes never occur.
         augmentation: applied to training batches of images.
         name: for reports.
 
     Raises:
-        UsageError: for shapes, types or labels that do not fit, or fewer than 30 examples.
+        UsageError: for shapes, types or labels that do not fit, images whose channels may be last,
+            labels with gaps, a single class, or fewer than 30 examples.
     """
-    found = _checked(inputs, labels, "inputs")
-    if len(found[1]) < _LEAST:
-        raise UsageError(f"dataset: {len(found[1])} examples are too few; at least {_LEAST}")
-    rest, held_test = _held_out(found) if test is None else (found, _checked(*test, "test"))
-    if held_test[0].shape[1:] != found[0].shape[1:] or held_test[0].dtype != found[0].dtype:
-        raise UsageError(
-            f"dataset: test inputs are {_shape(held_test[0])}, training inputs {_shape(found[0])}; "
-            "give both one shape and type"
+    with reading("dataset", "inputs and labels cannot be read", "give arrays of plain numbers"):
+        found = _checked(inputs, labels, "inputs")
+        if len(found[1]) < _LEAST:
+            raise UsageError(f"dataset: {len(found[1])} examples are too few; at least {_LEAST}")
+        rest, held_test = _held_out(found) if test is None else (found, _checked(*test, "test"))
+        _check_alike(found[0], held_test[0])
+        train, validation = _held_out(rest)
+        check_classes_left("dataset", train[1], found[1])
+        classes, notes = _classes(rest, held_test, num_classes)
+        return _made(
+            name,
+            (train, validation, held_test),
+            num_classes=classes,
+            augmentation=augmentation,
+            notes=(_range_of(train[0]), *notes),
         )
-    train, validation = _held_out(rest)
-    largest = int(max(_largest(*part) for part in (train, validation, held_test)))
-    if num_classes is not None and largest >= num_classes:
-        raise UsageError(f"dataset: label {largest} is not below num_classes = {num_classes}")
-    normalisation = IDENTITY
-    if train[0].dtype == torch.uint8:
-        normalisation = Normalisation.of(train[0])
-    train, validation, held_test = (
-        (_as_inputs(x, normalisation), y) for x, y in (train, validation, held_test)
+
+
+def _made(
+    name: str,
+    parts: tuple[_Pair, _Pair, _Pair],
+    *,
+    num_classes: int,
+    augmentation: Augmentation,
+    notes: tuple[str, ...],
+) -> Dataset:
+    raw = parts[0][0]
+    normalisation = Normalisation.of(raw) if raw.dtype == torch.uint8 else IDENTITY
+    train, validation, test = (
+        Split(inputs=_as_inputs(x, normalisation), labels=y) for x, y in parts
     )
     return Dataset(
         name=name,
-        train=Split(inputs=train[0], labels=train[1]),
-        validation=Split(inputs=validation[0], labels=validation[1]),
-        test=Split(inputs=held_test[0], labels=held_test[1]),
-        num_classes=num_classes or largest + 1,
+        train=train,
+        validation=validation,
+        test=test,
+        num_classes=num_classes,
         augmentation=augmentation,
         normalisation=normalisation,
+        report=DataReport(notes=notes),
     )
 
 
-def _largest(x: Tensor, y: Tensor) -> int:
-    """Return the largest class; a word that is read is one, also where it never follows."""
-    return int(y.max() if y.ndim != 2 else max(x.max(), y.max()))
+def _check_alike(found: Tensor, test: Tensor) -> None:
+    if test.shape[1:] != found.shape[1:] or test.dtype != found.dtype:
+        raise UsageError(
+            f"dataset: test inputs are {_shape(test)}, training inputs {_shape(found)}; give both "
+            "one shape and type"
+        )
+
+
+def _classes(rest: _Pair, test: _Pair, stated: int | None) -> tuple[int, tuple[str, ...]]:
+    """Return how many classes, or words, there are, and what to know of their numbers."""
+    if rest[1].ndim != 2:
+        return classes_of(rest[1], test[1], stated)
+    # A word that is read is one, also where it never follows.
+    largest = max(int(part.max()) for pair in (rest, test) for part in pair)
+    check_num_classes(stated, largest)
+    if largest == 0:
+        raise UsageError("dataset: all words are 0, and one word can teach nothing; give two")
+    return stated or largest + 1, ()
+
+
+def _range_of(x: Tensor) -> str:
+    kind, least, most = str(x.dtype).removeprefix("torch."), float(x.min()), float(x.max())
+    if x.dtype == torch.uint8:
+        return f"training inputs are uint8 from {least:g} to {most:g}, and are normalised"
+    taken = ", and are taken as they are" if x.is_floating_point() else ""
+    return f"training inputs are {kind} from {least:g} to {most:g}{taken}"
 
 
 def _as_inputs(x: Tensor, normalisation: Normalisation) -> Tensor:
@@ -99,53 +141,53 @@ def content_hash(dataset: Dataset) -> str:
     return digest.hexdigest()[:_HASH_DIGITS]
 
 
-def _checked(inputs: Arrays, labels: Arrays, key: str) -> tuple[Tensor, Tensor]:
-    x, y = torch.as_tensor(inputs), torch.as_tensor(labels)
-    if y.is_floating_point() or y.dtype == torch.bool or not len(y) or y.ndim not in (1, 2, 3):
-        raise UsageError(
-            f"dataset: labels are {_shape(y)}; give whole numbers of shape (N,), one a pixel "
-            "(N, H, W) or one a word (N, T)"
-        )
-    if x.ndim < 2 or len(x) != len(y):
-        raise UsageError(f"dataset: {key} are {_shape(x)} for {len(y)} labels; give one each")
+def _checked(inputs: Arrays | Images, labels: Arrays, key: str) -> _Pair:
+    stated = inputs.layout if isinstance(inputs, Images) else None
+    found = given(inputs.values if isinstance(inputs, Images) else inputs, key)
+    y = check_labels(given(labels, "labels"), found)
+    if found.tensor.ndim < 2 or len(found.tensor) != len(y) or not found.tensor.numel():
+        raise UsageError(f"dataset: {key} are {found} for {len(y)} labels; give one each")
+    found = channels_first(found, y, stated, key)
+    x = found.tensor
     if x.dtype == torch.uint8 and x.ndim != 4:
-        raise UsageError(f"dataset: {key} of type uint8 are images (N, C, H, W), not {_shape(x)}")
-    _check_kind(x, y, key)
-    if x.is_floating_point() and not bool(torch.isfinite(x).all()):
+        grey = f"; grey ones are {key}[:, None]" if x.ndim == 3 else ""
+        raise UsageError(f"dataset: {key} of type uint8 are images (N, C, H, W), not {found}{grey}")
+    _check_kind(found, y, key)
+    # As it will be used: a large float64 is infinite in float32.
+    if x.is_floating_point() and not bool(torch.isfinite(x.float()).all()):
         raise UsageError(f"dataset: {key} hold values that are not finite; remove or fill them")
     told = y[y != UNLABELLED] if y.ndim == 3 else y
     if int(told.min()) < 0:
         raise UsageError(f"dataset: label {int(told.min())} is below 0; classes count from 0")
-    return x.detach().cpu(), y.detach().cpu().long()
+    return x, y
 
 
-def _check_kind(x: Tensor, y: Tensor, key: str) -> None:
+def _check_kind(given: Given, y: Tensor, key: str) -> None:
     """Refuse inputs that are not of the kind that the labels' shape stands for."""
+    x = given.tensor
     if y.ndim == 3 and not bool((y != UNLABELLED).flatten(1).any(dim=1).all()):
         raise UsageError(f"dataset: some {key} have no pixel with a class; leave them out")
     if y.ndim == 2:
         if x.is_floating_point() or x.dtype in (torch.bool, torch.uint8) or x.shape != y.shape:
             raise UsageError(
-                f"dataset: {key} are {_shape(x)} for labels {_shape(y)}, one a word; give whole "
+                f"dataset: {key} are {given} for labels {_shape(y)}, one a word; give whole "
                 "numbers of the same shape"
             )
         if int(x.min()) < 0:
             raise UsageError(f"dataset: word {int(x.min())} is below 0; words count from 0")
         return
     if x.dtype != torch.uint8 and not x.is_floating_point():
-        raise UsageError(f"dataset: {key} are {_shape(x)}; give float32, or uint8 images")
+        of_sixteen = f" (of 16 bits: ({key} // 257).astype('uint8'))" if x.ndim == 4 else ""
+        raise UsageError(f"dataset: {key} are {given}; give float32, or uint8 images{of_sixteen}")
     if y.ndim == 3 and (x.ndim != 4 or x.shape[2:] != y.shape[1:]):
         raise UsageError(
-            f"dataset: {key} are {_shape(x)} for labels {_shape(y)}, one a pixel; give images "
+            f"dataset: {key} are {given} for labels {_shape(y)}, one a pixel; give images "
             "(N, C, H, W) of that height and width"
         )
 
 
 def _shape(tensor: Tensor) -> str:
     return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
-
-
-_Pair = tuple[Tensor, Tensor]
 
 
 def _held_out(pair: _Pair) -> tuple[_Pair, _Pair]:

@@ -1,4 +1,4 @@
-"""How do pixels from 0 to 255 become inputs of zero mean and unit deviation?"""
+"""Normalisation: pixels from 0 to 255 become inputs of zero mean and unit deviation."""
 
 from __future__ import annotations
 

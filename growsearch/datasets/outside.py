@@ -1,4 +1,4 @@
-"""How does a network see the images of another data set? Through its own normalisation."""
+"""Inputs of another data set, seen through a network's own normalisation."""
 
 from __future__ import annotations
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from growsearch.datasets.checking.consistency import check_dataset
 from growsearch.datasets.dataset import Dataset
 from growsearch.datasets.from_tensors import from_tensors
 from growsearch.errors import UsageError
 from search_spaces import SearchSpaceError
-from search_spaces.own_code import arguments_for, find
+from search_spaces.user_code import arguments_for, find
 
 _PAIR = 2
 
@@ -41,9 +42,10 @@ def as_dataset(found: Any, name: str) -> Dataset:
     """Return a `Dataset` as it is, and a pair (inputs, labels) as one.
 
     Raises:
-        UsageError: for anything else.
+        UsageError: for anything else, or a `Dataset` whose parts do not fit each other.
     """
     if isinstance(found, Dataset):
+        check_dataset(found, f"dataset: {name}")
         return found
     if isinstance(found, (tuple, list)) and len(found) == _PAIR:
         return from_tensors(found[0], found[1], name=name)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from growsearch.datasets.official import Download, Layout, Official
+from growsearch.datasets.reading.boundary import shown
+from growsearch.datasets.reading.official import Download, Layout, Official
 from growsearch.datasets.tokens import TokenDataset, encode, read_lines
+from growsearch.errors import UsageError
 
 _DOWNLOADS = (
     Download(file="ptb.train.txt", md5="f26c4b92c5fdc7b3f8c7cdcb991d8420"),
@@ -35,6 +37,8 @@ def load(data_dir: Path | None) -> TokenDataset:
     paths = OFFICIAL.require(folder, [download.file for download in layout.downloads])
     parts = [read_lines(path) for path in paths]
     vocabulary = tuple(dict.fromkeys(word for line in parts[0] for word in line))
+    if len(vocabulary) == 1:
+        raise UsageError(f"{shown(paths[0])}: no words; unpack the official archive again")
     numbers = {word: number for number, word in enumerate(vocabulary)}
     train, validation, test = (
         encode(lines, numbers, path) for lines, path in zip(parts, paths, strict=True)

@@ -1,4 +1,4 @@
-"""Which examples stand for a data set when only some of them may be used?"""
+"""Stratified subsets: which examples stand for a data set when only some may be used."""
 
 from __future__ import annotations
 
@@ -33,6 +33,22 @@ def stratified_choice(labels: Tensor, count: int, *, seed: int) -> Tensor:
         for label, kept in zip(classes, _shares(sizes, count), strict=True)
     ]
     return torch.from_numpy(np.sort(np.concatenate(chosen)))
+
+
+def check_classes_left(name: str, left: Tensor, all_of_them: Tensor) -> None:
+    """Refuse a split that leaves nothing of a class to train on; labels are one an example.
+
+    Raises:
+        UsageError: naming the class and its number of examples.
+    """
+    if all_of_them.ndim > 1:
+        return
+    lost = np.setdiff1d(all_of_them.numpy(), left.numpy())
+    if len(lost):
+        raise UsageError(
+            f"{name}: class {lost[0]} is held out whole ({int((all_of_them == lost[0]).sum())} of "
+            f"{len(all_of_them):,} examples); add examples of it, or leave it out"
+        )
 
 
 def _shares(

@@ -1,4 +1,4 @@
-"""How does a text become examples that a study can train on? Windows, each read alone."""
+"""Windows of a text: examples that a study can train on, each read alone."""
 
 from __future__ import annotations
 

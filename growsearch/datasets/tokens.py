@@ -1,4 +1,4 @@
-"""What does a text data set hold? One long sequence of tokens a split, and their vocabulary."""
+"""Token data sets: one long sequence a split, and its vocabulary."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from growsearch.datasets.reading.boundary import reading, shown
+from growsearch.datasets.reading.memory import check_memory_for
+from growsearch.datasets.reading.regular_file import read_regular
 from growsearch.errors import UsageError
+
+# A word of five letters is a string of 54 bytes, a place in a list and a number.
+_BYTES_A_LETTER = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,15 +78,17 @@ def read_lines(path: Path) -> list[list[str]]:
     """Return the words of every line of a text file, each closed with <eos>.
 
     Raises:
-        UsageError: if the file is empty or not UTF-8 text.
+        UsageError: if the file is empty, not UTF-8 text or larger than memory allows.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: not UTF-8 text ({error})") from error
-    lines = [[*line.split(), "<eos>"] for line in text.splitlines()]
+    with reading(path, "not UTF-8 text", "save it as UTF-8, or unpack the official archive again"):
+        content = read_regular(path)
+        check_memory_for(path, f"{len(content):,} bytes of text", _BYTES_A_LETTER * len(content))
+        # With or without the mark that Windows puts before a text, and with any system's line ends.
+        text = content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    # Only line breaks end a line: other marks that Unicode counts as breaks are part of a text.
+    lines = [[*line.split(), "<eos>"] for line in text.removesuffix("\n").split("\n") if text]
     if not lines:
-        raise UsageError(f"{path}: empty; unpack the official archive again")
+        raise UsageError(f"{shown(path)}: empty; unpack the official archive again")
     return lines
 
 
@@ -94,6 +102,6 @@ def encode(lines: Sequence[Sequence[str]], numbers: dict[str, int], path: Path) 
         return torch.tensor([numbers[word] for line in lines for word in line], dtype=torch.long)
     except KeyError as error:
         raise UsageError(
-            f"{path}: the word {error} is not in the training text; the files do not belong "
-            "together"
+            f"{shown(path)}: the word {shown(error)} is not in the training text; the files do not "
+            "belong together"
         ) from error

@@ -1,41 +1,119 @@
-"""How is an exported network loaded again: with torch alone, or to be trained on?"""
+"""Loading of exported networks: to be trained on, or with torch alone."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from growsearch.errors import UsageError
 from growsearch.export.sparse_weights import read_weights
-from growsearch.trial.network import Network
+from growsearch.kinds import Network
+from growsearch.reading import read_json, reading
+from search_spaces.user_code import add_code_folder
+
+ARCHITECTURE_FILE, WEIGHTS_FILE = "architecture.json", "weights.safetensors"
+_MAX_BYTES = 16 * 2**20
+# Values that a module keeps beside its weights, such as masks, which a file may lack.
+_SLACK, _TIMES = 100_000, 2
 
 
-def load_network(folder: Path | str) -> nn.Module:
-    """Return the module of an export's folder, in eval mode, its zeros in place.
+def load_network(folder: Path | str, code: Path | str | None = None) -> nn.Module:
+    """Return the module of an export's or a trial's folder, in eval mode, its zeros in place.
+
+    Args:
+        folder: holds architecture.json and weights.safetensors.
+        code: where the modules of a network of your own are; they are imported.
 
     Raises:
         UsageError: if a file is missing, cannot be read or is of another network.
+
+    Example:
+        >>> import json
+        >>> from pathlib import Path
+        >>> import safetensors.torch
+        >>> import torch
+        >>> from growsearch.export import load_network
+        >>> from search_spaces import search_space
+        >>> space, folder = search_space("mlp-digits"), Path("network")
+        >>> folder.mkdir()
+        >>> network = {
+        ...     "format": 1,
+        ...     **space.largest().to_json(),
+        ...     "input_shape": [1, 8, 8],
+        ...     "num_classes": 10,
+        ...     "transform": None,
+        ... }
+        >>> _ = (folder / "architecture.json").write_text(json.dumps(network))
+        >>> state = space.build(space.largest()).state_dict()
+        >>> _ = safetensors.torch.save_file(state, folder / "weights.safetensors")
+        >>> load_network(folder)(torch.zeros(2, 1, 8, 8)).shape
+        torch.Size([2, 10])
     """
     folder = Path(folder)
+    path, weights = folder / ARCHITECTURE_FILE, folder / WEIGHTS_FILE
+    if code is not None:
+        add_code_folder(Path(code))
     try:
-        network = json.loads((folder / "architecture.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{folder / 'architecture.json'} cannot be read ({error})") from error
-    module = Network.from_json(network).build()
-    try:
-        module.load_state_dict(read_weights(folder / "weights.safetensors"))
-    except RuntimeError as error:
-        raise UsageError(f"{folder}: weights of another network: {error}") from error
+        data = read_json(path, "run the trial again", most_bytes=_MAX_BYTES)
+    except UsageError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise UsageError(
+                f"{path} is missing; run the trial again to get its network"
+            ) from error
+        raise
+    if not isinstance(data, dict):
+        raise UsageError(f"{path} holds no network; run the trial again")
+    network, state = Network.from_json(data), read_weights(weights)
+    check_size(network, state, weights)
+    return load_weights(network.build(), state, weights)
+
+
+def check_size(network: Network, state: Mapping[str, Tensor], source: Path) -> None:
+    """Refuse a network of far more values than its weights, before it takes memory.
+
+    Raises:
+        UsageError: with both numbers.
+    """
+    wanted, given = network.values(), sum(tensor.numel() for tensor in state.values())
+    if wanted is not None and wanted > _TIMES * given + _SLACK:
+        raise UsageError(
+            f"{source} holds the weights of another network: {given:,} values, the network has "
+            f"{wanted:,}; run the trial again"
+        )
+
+
+def load_weights(module: nn.Module, state: Mapping[str, Tensor], source: Path) -> nn.Module:
+    """Put the weights of ``source`` into a module, in evaluation mode.
+
+    Raises:
+        UsageError: if they are of another network.
+    """
+    with reading(f"{source}, which holds the weights of another network,", "run the trial again"):
+        module.load_state_dict(state)
     return module.eval()
 
 
-def loader_script(input_shape: Sequence[int], *, tokens: bool = False) -> str:
-    """return a script of at most ten lines that runs the program of the folder that it lies in."""
+def loader_script(input_shape: Sequence[int], *, tokens: bool = False, program: bool = True) -> str:
+    """Return a script of at most ten lines that runs the network of the folder that it lies in.
+
+    It needs torch alone where there is a ``program``, and growsearch where there is none.
+    """
     shape = ", ".join(map(str, (1, *input_shape)))
     inputs = f"torch.zeros({shape}, dtype=torch.long)" if tokens else f"torch.randn({shape})"
+    if not program:
+        return f'''"""Run this network: python load.py [FOLDER of the network's own code]"""
+
+import sys
+from pathlib import Path
+import torch
+from growsearch.export import load_network
+
+model = load_network(Path(__file__).parent, *sys.argv[1:2])
+inputs = {inputs}  # yours, normalised as MODEL_CARD.md says
+print(model(inputs).argmax(1))
+'''
     return f'''"""Run this network with torch alone: python load.py"""
 
 from pathlib import Path

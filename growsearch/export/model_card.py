@@ -1,4 +1,4 @@
-"""What should everybody know who is handed a network? Its model card, in Markdown.
+"""Model card in Markdown: what should everybody know who is handed the network?
 
 The sections follow Mitchell et al. 2019, "Model Cards for Model Reporting" (arXiv 1810.03993).
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from growsearch.export.network_export import ExportResult
 from growsearch.files import write_text
+from growsearch.shown_text import shown
 
 CARD_FILE = "MODEL_CARD.md"
 
@@ -20,13 +21,21 @@ _ABOUT = {
     "weights.safetensors": "weights and BatchNorm statistics",
     "program.pt2": "a `torch.export` program, batch of any size; needs torch alone",
     "model.onnx": "the same for ONNX Runtime and others",
-    "load.py": "runs program.pt2",
+    "load.py": "runs the network",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceCost:
-    """What the network takes on one device, and how that is known."""
+    """What the network takes on one device, and how that is known.
+
+    Example:
+        >>> from growsearch.export import DeviceCost
+        >>> DeviceCost(
+        ...     device="cpu", latency="0.5 ms", interval="0.4 to 0.6 ms", method="measured"
+        ... ).latency
+        '0.5 ms'
+    """
 
     device: str
     latency: str
@@ -39,6 +48,19 @@ class CardFacts:
     """What a card says beside what the export itself knows; all values are text for people.
 
     ``summary`` is a sentence, the mappings are rows by name, ``limits`` are sentences.
+
+    Example:
+        >>> from growsearch.export import CardFacts
+        >>> CardFacts(
+        ...     title="Digits, small",
+        ...     summary="Names the digit of an 8 x 8 image.",
+        ...     data={"data": "digits"},
+        ...     results={"accuracy": "97 %"},
+        ...     devices=(),
+        ...     training={"epochs": "20"},
+        ...     provenance={"study": "digits"},
+        ... ).limits
+        ()
     """
 
     title: str
@@ -52,14 +74,68 @@ class CardFacts:
 
 
 def write_card(facts: CardFacts, result: ExportResult) -> Path:
-    """Write MODEL_CARD.md into the export's folder, in one step; return its path."""
+    """Write MODEL_CARD.md into the export's folder, in one step; return its path.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from growsearch.export import CardFacts, ExportResult, write_card
+        >>> facts = CardFacts(
+        ...     title="Digits, small",
+        ...     summary="Names the digit of an 8 x 8 image.",
+        ...     data={},
+        ...     results={"accuracy": "97 %"},
+        ...     devices=(),
+        ...     training={},
+        ...     provenance={},
+        ... )
+        >>> folder = Path("export")
+        >>> result = ExportResult(
+        ...     folder=folder,
+        ...     architecture=folder / "architecture.json",
+        ...     weights=folder / "weights.safetensors",
+        ...     program=folder / "program.pt2",
+        ...     max_difference=0.0,
+        ...     weight_bytes=4096,
+        ...     plain_bytes=8192,
+        ...     output_shape=(10,),
+        ... )
+        >>> write_card(facts, result).name
+        'MODEL_CARD.md'
+    """
     path = result.folder / CARD_FILE
     write_text(path, render_card(facts, result))
     return path
 
 
 def render_card(facts: CardFacts, result: ExportResult) -> str:
-    """Return the card. Text from studies cannot break its tables or bring in HTML."""
+    """Return the card. Text from studies cannot break its tables or bring in HTML.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from growsearch.export import CardFacts, ExportResult, render_card
+        >>> facts = CardFacts(
+        ...     title="Digits, small",
+        ...     summary="Names the digit of an 8 x 8 image.",
+        ...     data={},
+        ...     results={"accuracy": "97 %"},
+        ...     devices=(),
+        ...     training={},
+        ...     provenance={},
+        ... )
+        >>> folder = Path("export")
+        >>> result = ExportResult(
+        ...     folder=folder,
+        ...     architecture=folder / "architecture.json",
+        ...     weights=folder / "weights.safetensors",
+        ...     program=folder / "program.pt2",
+        ...     max_difference=0.0,
+        ...     weight_bytes=4096,
+        ...     plain_bytes=8192,
+        ...     output_shape=(10,),
+        ... )
+        >>> render_card(facts, result).splitlines()[0]
+        '# Digits, small'
+    """
     parts = [
         f"# {_text(facts.title)}",
         _text(facts.summary),
@@ -89,16 +165,16 @@ def _files(result: ExportResult) -> str:
         "take with every zero written; zeros are left out where that is smaller, and "
         "`growsearch.export.read_weights` puts them back.",
         "All files were read back and run beside the trained network on random inputs: the weights "
-        f"give the same outputs to the bit, program.pt2 differs by at most "
-        f"{result.max_difference:.1g}{_onnx(result)}.",
+        f"give the same outputs to the bit{_difference(result)}.",
+        *(f"{name} is not there: {_text(why)}." for name, why in result.left_out.items()),
     ]
     return "\n\n".join([_table(("file", "what it is"), rows), *lines])
 
 
-def _onnx(result: ExportResult) -> str:
-    if result.onnx_difference is None:
-        return ""
-    return f", model.onnx in ONNX Runtime by at most {result.onnx_difference:.1g}"
+def _difference(result: ExportResult) -> str:
+    program, onnx = result.max_difference, result.onnx_difference
+    text = "" if program is None else f", program.pt2 differs by at most {program:.1g}"
+    return text + ("" if onnx is None else f", model.onnx in ONNX Runtime by at most {onnx:.1g}")
 
 
 def _section(title: str, body: str) -> str:
@@ -113,4 +189,4 @@ def _table(head: tuple[str, str], rows: Iterable[tuple[str, str]]) -> str:
 
 
 def _text(value: str) -> str:
-    return value.translate(_SPECIAL)
+    return shown(value.translate(_SPECIAL))

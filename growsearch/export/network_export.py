@@ -1,22 +1,26 @@
-"""How is a chosen network written so that others can run it, and is what was written the same?"""
+"""Network export: architecture, weights, program and loader, each read back and proven equal."""
 
 from __future__ import annotations
 
-import io
 import json
 import tempfile
-import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from growsearch.errors import GrowsearchError, UsageError
-from growsearch.export.loading import loader_script
-from growsearch.export.onnx_file import onnx_program, onnx_runner
+from growsearch.errors import GrowsearchError
+from growsearch.export.loading import (
+    ARCHITECTURE_FILE,
+    WEIGHTS_FILE,
+    check_size,
+    load_network,
+    load_weights,
+    loader_script,
+)
+from growsearch.export.onnx_file import check_onnx, onnx_program, onnx_runner
 from growsearch.export.sparse_weights import (
     plain_bytes,
     read_weights,
@@ -24,22 +28,17 @@ from growsearch.export.sparse_weights import (
     without_negative_zeros,
 )
 from growsearch.files import write_bytes
+from growsearch.kinds import Network
+from growsearch.kinds.checking.program import NoProgramError, in_one_line, program_bytes
 
-ARCHITECTURE_FILE, WEIGHTS_FILE, PROGRAM_FILE, ONNX_FILE, LOADER_FILE = (
-    "architecture.json",
-    "weights.safetensors",
-    "program.pt2",
-    "model.onnx",
-    "load.py",
-)
+PROGRAM_FILE, ONNX_FILE, LOADER_FILE = "program.pt2", "model.onnx", "load.py"
 
-Build = Callable[[Mapping[str, Any]], nn.Module]
-DrawInputs = Callable[[tuple[int, ...], torch.Generator], Tensor]
+_Draw = Callable[[int], Tensor]
 
 # Batches of one and of sizes that were not traced: the program's batch dimension is dynamic.
 _BATCHES = (1, 2, 5)
 _TRACED_BATCH = 3
-_RELATIVE_TOLERANCE, _ABSOLUTE_TOLERANCE = 1e-4, 1e-5
+_RELATIVE, _ABSOLUTE = 1e-4, 1e-5
 _SEED = 0
 
 
@@ -51,198 +50,213 @@ class ExportError(GrowsearchError):
 class ExportResult:
     """The files of an export, and the largest difference of the programs' outputs.
 
+    The weights give the same outputs to the bit, or there is no result. A program that cannot be
+    made, or computes something else, is not written: ``left_out`` has the reason by file name.
     Differences are absolute, over random inputs in batches of several sizes: ``max_difference`` of
-    program.pt2, ``onnx_difference`` of model.onnx in ONNX Runtime, None where it was not asked for.
-    The weights give the same outputs to the bit, or there is no result. ``weight_bytes`` is the
-    size of their file, sparse where that is smaller, and ``plain_bytes`` with every zero written.
-    ``output_shape`` is that of one example.
+    program.pt2, ``onnx_difference`` of model.onnx in ONNX Runtime, None where it is not there.
+    ``weight_bytes`` is the size of the weights' file, sparse where that is smaller, and
+    ``plain_bytes`` with every zero written. ``output_shape`` is that of one example.
     """
 
     folder: Path
     architecture: Path
     weights: Path
-    program: Path
-    max_difference: float
+    program: Path | None
+    max_difference: float | None
     weight_bytes: int
     plain_bytes: int
     output_shape: tuple[int, ...]
     onnx_difference: float | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def files(self) -> tuple[Path, ...]:
         """What was written, the network first."""
+        program = () if self.program is None else (self.program,)
         onnx = () if self.onnx_difference is None else (self.folder / ONNX_FILE,)
-        loader = self.folder / LOADER_FILE
-        return (self.architecture, self.weights, self.program, *onnx, loader)
-
-
-def normal_inputs(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """Draw inputs of ``shape`` from the standard normal distribution."""
-    return torch.randn(*shape, generator=generator)
-
-
-def token_inputs(vocabulary: int) -> DrawInputs:
-    """Return what draws tokens in [0, vocabulary): the inputs of a language model."""
-
-    def draw(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-        return torch.randint(vocabulary, shape, generator=generator)
-
-    return draw
+        return (self.architecture, self.weights, *program, *onnx, self.folder / LOADER_FILE)
 
 
 def export_network(
-    network: Mapping[str, Any],
-    weights: Path,
-    folder: Path,
-    build: Build,
-    draw_inputs: DrawInputs = normal_inputs,
-    onnx: bool = False,
+    network: Network, weights: Path, folder: Path, *, onnx: bool = False
 ) -> ExportResult:
     """Write one network to ``folder``: architecture, weights, program and a script that loads it.
 
     Everything is first written to a temporary place, read back from there and compared with the
-    network on random inputs. Only then it replaces what ``folder`` holds, file by file.
+    network on random inputs. Only then it replaces what ``folder`` holds, file by file. Where there
+    is no program, all else is written, and the script builds the network with growsearch.
 
     Args:
-        network: plain JSON data with "input_shape", one example's shape without the batch axis.
-        weights: a safetensors file with the state of the module that ``build`` returns.
+        network: what the weights are of; random inputs are words where it reads words.
+        weights: a safetensors file with the state of the module that ``network`` builds.
         folder: is made if it is not there.
-        build: makes the module, weights free to choose, from what architecture.json holds.
-        draw_inputs: draws a batch of random inputs (batch, *input_shape) from a generator.
         onnx: write model.onnx, too.
 
     Raises:
-        UsageError: if the weights are not there, not readable or of another network, or the network
-            has no ONNX form.
-        ExportError: if a file that was read back computes something else.
+        UsageError: if the weights are not there, not readable or of another network, or a package
+            that ``onnx`` needs is missing.
+        ExportError: if the weights that were read back give other outputs, or outputs are not
+            finite.
         GrowsearchError: if the folder cannot be written.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import safetensors.torch
+        >>> from growsearch.export import export_network
+        >>> from growsearch.kinds import Network
+        >>> from search_spaces import search_space
+        >>> full = search_space("mlp-digits").largest()
+        >>> network = Network(architecture=full, input_shape=(1, 8, 8), num_classes=10)
+        >>> _ = safetensors.torch.save_file(network.build().state_dict(), "weights.safetensors")
+        >>> result = export_network(network, Path("weights.safetensors"), Path("export"))
+        >>> [file.name for file in result.files], result.output_shape
+        (['architecture.json', 'weights.safetensors', 'program.pt2', 'load.py'], (10,))
     """
-    shape = _input_shape(network)
+    shape = network.input_shape
     state = without_negative_zeros(read_weights(weights))
-    module = _load(build(network), state, weights)
-    generator = torch.Generator().manual_seed(_SEED)
-
-    def draw(batch: int) -> Tensor:
-        return draw_inputs((batch, *shape), generator)
-
+    check_size(network, state, weights)
+    module = load_weights(network.build(), state, weights)
+    draw = _drawing(network)
     example = draw(_TRACED_BATCH)
+    made = _programs(module, example, onnx)
+    written = json.dumps(network.to_json(), indent=2, allow_nan=False)
     contents = {
-        ARCHITECTURE_FILE: (json.dumps(dict(network), indent=2, allow_nan=False) + "\n").encode(),
+        ARCHITECTURE_FILE: f"{written}\n".encode(),
         WEIGHTS_FILE: save(module.state_dict()),
-        PROGRAM_FILE: _export_program(module, example),
-        LOADER_FILE: loader_script(shape, tokens=not example.is_floating_point()).encode(),
+        **{name: content for name, content in made.items() if isinstance(content, bytes)},
     }
-    if onnx:
-        contents[ONNX_FILE] = onnx_program(module, example)
     with tempfile.TemporaryDirectory(prefix="growsearch-export-") as place:
         staged = Path(place)
         for name, content in contents.items():
             write_bytes(staged / name, content)
-        differences = _prove(staged, module, build, draw)
-    for name, content in contents.items():
-        write_bytes(folder / name, content)
+        differences = _prove(staged, module, draw)
+    refused = {name: why for name, why in {**made, **differences}.items() if isinstance(why, str)}
+    tokens = not example.is_floating_point()
+    loader = loader_script(shape, tokens=tokens, program=PROGRAM_FILE not in refused)
+    contents[LOADER_FILE] = loader.encode()
+    _replace(folder, contents, refused)
     return ExportResult(
         folder=folder,
         architecture=folder / ARCHITECTURE_FILE,
         weights=folder / WEIGHTS_FILE,
-        program=folder / PROGRAM_FILE,
-        max_difference=differences[PROGRAM_FILE],
+        program=None if PROGRAM_FILE in refused else folder / PROGRAM_FILE,
+        max_difference=_number(differences.get(PROGRAM_FILE)),
         weight_bytes=len(contents[WEIGHTS_FILE]),
         plain_bytes=plain_bytes(module.state_dict()),
-        output_shape=_output_shape(module, example),
-        onnx_difference=differences.get(ONNX_FILE),
+        output_shape=tuple(_outputs(module, example).shape[1:]),
+        onnx_difference=_number(differences.get(ONNX_FILE)),
+        left_out=refused,
     )
 
 
-def load_trained(folder: Path, build: Build) -> nn.Module:
-    """Return the network that a trial left in ``folder``, in evaluation mode.
+def _drawing(network: Network) -> _Draw:
+    """Return what draws a batch of random inputs: words, or from the normal distribution."""
+    generator = torch.Generator().manual_seed(_SEED)
+    words, shape = network.reads_words, network.input_shape
 
-    Args:
-        folder: holds architecture.json and weights.safetensors.
-        build: makes the module, weights free to choose, from what architecture.json holds.
+    def draw(batch: int) -> Tensor:
+        if words:
+            return torch.randint(network.num_classes, (batch, *shape), generator=generator)
+        return torch.randn(batch, *shape, generator=generator)
+
+    return draw
+
+
+def _programs(module: nn.Module, example: Tensor, onnx: bool) -> dict[str, bytes | str]:
+    """Return each program's file, or why there is none."""
+    made: dict[str, bytes | str] = {}
+    try:
+        made[PROGRAM_FILE] = program_bytes(module, example)
+    except NoProgramError as error:
+        made[PROGRAM_FILE] = str(error)
+    if onnx:
+        check_onnx()
+        try:
+            if isinstance(made[PROGRAM_FILE], str):
+                raise NoProgramError(f"torch.onnx starts from what {PROGRAM_FILE} would hold")
+            made[ONNX_FILE] = onnx_program(module, example)
+        except NoProgramError as error:
+            made[ONNX_FILE] = str(error)
+    return made
+
+
+def _number(found: float | str | None) -> float | None:
+    return None if isinstance(found, str) else found
+
+
+def _replace(folder: Path, contents: Mapping[str, bytes], refused: Mapping[str, str]) -> None:
+    """Write the files; one of an earlier export in the place of a refused one is removed."""
+    for name, content in contents.items():
+        if name not in refused:
+            write_bytes(folder / name, content)
+    for name in refused:
+        (folder / name).unlink(missing_ok=True)
+
+
+def _prove(folder: Path, module: nn.Module, draw: _Draw) -> dict[str, float | str]:
+    """Read everything back and run it.
+
+    Returns:
+        The largest difference of each program's outputs, or why it is of no use.
 
     Raises:
-        UsageError: if a file is missing, not readable, or of another network.
+        ExportError: if the weights give other outputs.
     """
-    path, weights = folder / ARCHITECTURE_FILE, folder / WEIGHTS_FILE
-    try:
-        network = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UsageError(f"{path} is missing; run the trial again to get its network") from error
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read ({error}); run the trial again") from error
-    if not isinstance(network, dict):
-        raise UsageError(f"{path} holds no network; run the trial again")
-    return _load(build(network), read_weights(weights), weights)
-
-
-@torch.no_grad()
-def _output_shape(module: nn.Module, example: Tensor) -> tuple[int, ...]:
-    return tuple(module(example).shape[1:])
-
-
-def _input_shape(network: Mapping[str, Any]) -> tuple[int, ...]:
-    shape = network.get("input_shape")
-    if not isinstance(shape, (list, tuple)) or not all(isinstance(n, int) and n > 0 for n in shape):
-        raise UsageError(f"architecture: input_shape = {shape!r} is no list of sizes")
-    return tuple(shape)
-
-
-def _load(module: nn.Module, state: Mapping[str, Tensor], source: Path) -> nn.Module:
-    try:
-        module.load_state_dict(state)
-    except RuntimeError as error:
-        first = " ".join(str(error).split())[:300]
-        raise UsageError(f"{source} holds the weights of another network: {first}") from error
-    return module.eval()
-
-
-def _export_program(module: nn.Module, example: Tensor) -> bytes:
-    batch = torch.export.Dim("batch", min=1)
-    with warnings.catch_warnings():
-        # Of recurrent layers, whose list of weights is refreshed on the way; the result is proven.
-        warnings.filterwarnings("ignore", message=r"The tensor attributes .*_flat_weights")
-        program = torch.export.export(module, (example,), dynamic_shapes=({0: batch},))
-    buffer = io.BytesIO()
-    torch.export.save(program, buffer)
-    return buffer.getvalue()
-
-
-def _prove(
-    folder: Path, module: nn.Module, build: Build, draw: Callable[[int], Tensor]
-) -> dict[str, float]:
-    """Read everything back, run it, and return the largest difference of each program's outputs."""
-    network = json.loads((folder / ARCHITECTURE_FILE).read_text(encoding="utf-8"))
-    state = read_weights(folder / WEIGHTS_FILE)
-    rebuilt = _load(build(network), state, folder / WEIGHTS_FILE)
-    # Loading a program runs code that it holds; this one was written by us a moment ago.
-    programs: dict[str, Callable[[Tensor], Tensor]] = {
-        PROGRAM_FILE: torch.export.load(folder / PROGRAM_FILE).module()
-    }
-    if (folder / ONNX_FILE).exists():
-        programs[ONNX_FILE] = onnx_runner((folder / ONNX_FILE).read_bytes())
-    largest = dict.fromkeys(programs, 0.0)
-    for batch in _BATCHES:
-        inputs = draw(batch)
-        with torch.no_grad():
-            expected, again = module(inputs), rebuilt(inputs)
-            found = {name: program(inputs) for name, program in programs.items()}
-        _check_finite(expected)
-        if not torch.equal(expected, again):
+    rebuilt = load_network(folder)
+    batches = [draw(batch) for batch in _BATCHES]
+    expected = [_outputs(module, inputs) for inputs in batches]
+    for inputs, outputs in zip(batches, expected, strict=True):
+        _check_finite(outputs)
+        if not torch.equal(outputs, _outputs(rebuilt, inputs)):
             raise ExportError(f"{WEIGHTS_FILE} was read back and gives other outputs; not exported")
-        for name, outputs in found.items():
-            largest[name] = max(largest[name], _difference(name, outputs, expected))
+    return {
+        name: _compared(folder / name, run, batches, expected)
+        for name, run in _RUNNERS.items()
+        if (folder / name).exists()
+    }
+
+
+def _outputs(run: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
+    """Run without gradients; networks that draw random numbers draw the same ones every time."""
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_SEED)
+        return run(inputs)
+
+
+def _compared(
+    file: Path,
+    runner: Callable[[Path], Callable[[Tensor], Tensor]],
+    batches: Sequence[Tensor],
+    expected: Sequence[Tensor],
+) -> float | str:
+    largest = 0.0
+    try:
+        run = runner(file)
+        for inputs, wanted in zip(batches, expected, strict=True):
+            found = _outputs(run, inputs)
+            difference = float((found - wanted).abs().max())
+            if not torch.allclose(found, wanted, rtol=_RELATIVE, atol=_ABSOLUTE):
+                return (
+                    f"it was read back and differs by {difference:.3g} in a batch of {len(wanted)}"
+                )
+            largest = max(largest, difference)
+    except Exception as error:  # a program that was written a moment ago may fail in any way
+        return f"it was read back and does not run ({in_one_line(error)})"
     return largest
 
 
-def _difference(name: str, outputs: Tensor, expected: Tensor) -> float:
-    largest = float((outputs - expected).abs().max())
-    if not torch.allclose(outputs, expected, rtol=_RELATIVE_TOLERANCE, atol=_ABSOLUTE_TOLERANCE):
-        raise ExportError(
-            f"{name} was read back and differs by {largest:.3g} in a batch of {len(expected)}; "
-            "not exported"
-        )
-    return largest
+def _program_runner(file: Path) -> Callable[[Tensor], Tensor]:
+    # Loading a program runs code that it holds; this one was written by us a moment ago.
+    found: Callable[[Tensor], Tensor] = torch.export.load(file).module()
+    return found
+
+
+def _onnx_file_runner(file: Path) -> Callable[[Tensor], Tensor]:
+    found: Callable[[Tensor], Tensor] = onnx_runner(file.read_bytes())
+    return found
+
+
+_RUNNERS = {PROGRAM_FILE: _program_runner, ONNX_FILE: _onnx_file_runner}
 
 
 def _check_finite(outputs: Tensor) -> None:

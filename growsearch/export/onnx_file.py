@@ -1,4 +1,4 @@
-"""Does the network compute the same in ONNX Runtime? Its ONNX file is written only if it does."""
+"""ONNX file of a network, written only if it computes the same in ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from cost_models.executors.onnx_export import OnnxExportError, onnx_bytes
 from growsearch.errors import UsageError
+from growsearch.kinds.checking.program import NoProgramError, in_one_line, quiet_exporter
 
 _PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
@@ -29,15 +30,14 @@ def onnx_program(module: nn.Module, example: Tensor) -> bytes:
     """Return the ONNX model of ``module``, with a batch of any size.
 
     Raises:
-        UsageError: if torch cannot export it; with torch's reason.
+        NoProgramError: if torch cannot export it; with torch's reason.
     """
-    check_onnx()
     try:
-        return onnx_bytes(module, (example,), any_batch=True)
+        with quiet_exporter():
+            return onnx_bytes(module, (example,), any_batch=True)
     except OnnxExportError as error:
-        raise UsageError(
-            f"--onnx: torch cannot export this network ({error.reason}); leave the option out"
-        ) from error
+        reason = in_one_line(error.__cause__ if isinstance(error.__cause__, Exception) else error)
+        raise NoProgramError(f"torch.onnx cannot export the network ({reason})") from error
 
 
 def onnx_runner(content: bytes) -> Any:

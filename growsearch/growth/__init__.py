@@ -1,16 +1,16 @@
-"""How is a network grown from one channel a group to a budget while it trains? See `grow`."""
+"""Network growth under a budget: from one channel a group, while it trains. See `grow`."""
 
 from growsearch.growth.baselines import FixedResult, train_fixed, uniform_architecture
-from growsearch.growth.budget import Budget
+from growsearch.growth.budget.budget import Budget
 from growsearch.growth.config import BIRTHS, TEMPERATURES, GrowthConfig, IndicatorConfig
+from growsearch.growth.full_network import build_full
 from growsearch.growth.grow import grow
-from growsearch.growth.latency import LatencyReport
+from growsearch.growth.indicators.relaxation import RELAXATIONS
+from growsearch.growth.indicators.steering import STEERINGS
+from growsearch.growth.latency.model import LatencyReport
 from growsearch.growth.options import GrowthListener, GrowthOptions
-from growsearch.growth.policies import POLICIES
-from growsearch.growth.relaxation import RELAXATIONS
+from growsearch.growth.policies.registry import POLICIES
 from growsearch.growth.result import GrowthRecord, GrowthResult
-from growsearch.growth.seeding import build_full, seeded
-from growsearch.growth.steering import STEERINGS
 from growsearch.growth.structure_line import STRUCTURES, structure_line
 
 __all__ = [
@@ -31,7 +31,6 @@ __all__ = [
     "LatencyReport",
     "build_full",
     "grow",
-    "seeded",
     "structure_line",
     "train_fixed",
     "uniform_architecture",

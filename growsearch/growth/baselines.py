@@ -1,4 +1,4 @@
-"""What would the same budget give without growing? Networks of fixed widths, trained from scratch.
+"""Baselines of growth: networks of fixed widths under the same budget, trained from scratch.
 
 Uniform widths and "direct design" (the grown architecture trained afresh) are the baselines of
 arXiv 2007.15353, figure 6.
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 import cost_models
-from growsearch.growth.budget import Budget
+from growsearch.growth.budget.budget import Budget
 from growsearch.growth.costs import Costs
+from growsearch.growth.full_network import build_full
 from growsearch.growth.learning_task import Data, task_for
-from growsearch.growth.seeding import build_full, seeded
-from growsearch.growth.uniform_width import widest_uniform
+from growsearch.growth.policies.uniform_width import widest_uniform
 from growsearch.training import EpochRecord, Recipe, TrainingOptions, train
-from search_spaces import Architecture, SearchSpace
+from search_spaces import Architecture, SearchSpace, seeded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +40,19 @@ def uniform_architecture(space: SearchSpace, budget: Budget) -> Architecture:
 
     Raises:
         UsageError: if the budget is below one channel a group.
+
+    Example:
+        >>> from growsearch.growth import Budget, uniform_architecture
+        >>> from search_spaces import search_space
+        >>> narrow = uniform_architecture(search_space("mlp-digits"), Budget(parameters=0.25))
+        >>> narrow["hidden0"] == narrow["hidden1"] < 256
+        True
     """
     costs = Costs.of(space, build_full(space, seed=0), budget, grow_layers=False)
-    structures, allowance = costs.structures, costs.allowance
+    structures, projection = costs.structures, costs.projection
 
     def widest() -> Tensor:
-        return structures.first(widest_uniform(structures.sizes, allowance))
+        return structures.first(widest_uniform(structures.sizes, projection))
 
     live = widest()
     if costs.latency is not None:
@@ -68,6 +75,19 @@ def train_fixed(
         SearchSpaceError: if the architecture is not of ``space``.
         UsageError: if ``space`` is not made for the data.
         DivergedError: if the loss stops being finite.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.datasets import from_tensors
+        >>> from growsearch.growth import train_fixed
+        >>> from growsearch.training import Recipe
+        >>> from search_spaces import search_space
+        >>> images = torch.eye(4).repeat(10, 1).view(40, 1, 2, 2)
+        >>> data = from_tensors(images, torch.arange(4).repeat(10))
+        >>> space = search_space("mlp-digits").for_data(data.input_shape, data.num_classes)
+        >>> narrow = space.largest().replace({"hidden0": 8, "hidden1": 8})
+        >>> train_fixed(space, data, narrow, recipe=Recipe(epochs=1)).macs
+        128
     """
     costs = Costs.of(space, build_full(space, seed), Budget(parameters=1.0))
     with seeded(seed):

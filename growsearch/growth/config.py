@@ -1,12 +1,12 @@
-"""With which settings is a network grown?"""
+"""Growth configuration: the settings with which a network is grown."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from growsearch.errors import UsageError
-from growsearch.growth.relaxation import RELAXATIONS
-from growsearch.growth.steering import STEERINGS
+from growsearch.growth.indicators.relaxation import RELAXATIONS
+from growsearch.growth.indicators.steering import STEERINGS
 from growsearch.training import Recipe
 
 BIRTHS = ("chance", "gradient")
@@ -32,6 +32,11 @@ class IndicatorConfig:
 
     Raises:
         UsageError: for an unknown name or a value out of range.
+
+    Example:
+        >>> from growsearch.growth import GrowthConfig, IndicatorConfig
+        >>> GrowthConfig(indicators=IndicatorConfig(relaxation="gumbel")).indicators.relaxation
+        'gumbel'
     """
 
     control_gain: float = 160.0
@@ -83,13 +88,19 @@ class GrowthConfig:
     which of the channels that never lived come first: "chance", or "gradient" (see `birth_scores`;
     it runs the full configuration on one batch an epoch while structure may change).
     ``width_multiple`` keeps every group at a multiple of so many channels (8 for a processor with
-    AVX2, 16 with AVX-512, see `in_multiples`): less time for the same MACs, but a budget is met to
+    AVX2, 16 with AVX-512, see `round_widths`): less time for the same MACs, but a budget is met to
     whole blocks only. ``direct_design`` trains the network that was grown once more, from fresh
     weights and for as many epochs, and that is the result: growing then has found an architecture
     only.
 
     Raises:
         UsageError: for fewer than 2 epochs, or a value out of range.
+
+    Example:
+        >>> from growsearch.growth import GrowthConfig
+        >>> from growsearch.training import Recipe
+        >>> GrowthConfig(recipe=Recipe(epochs=10), freeze_at=0.5).growing_epochs
+        5
     """
 
     recipe: Recipe = field(default_factory=lambda: Recipe(epochs=20))

@@ -1,4 +1,4 @@
-"""What do the networks of one search space cost, and what does a budget leave of them?"""
+"""Costs of one space's networks, and what a budget leaves of them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from growsearch.growth.allowance import Allowance
-from growsearch.growth.budget import Budget
-from growsearch.growth.cost_terms import CostTerms, parameter_terms
+from growsearch.growth.budget.budget import Budget
+from growsearch.growth.budget.cost_terms import CostTerms, parameter_terms
+from growsearch.growth.budget.projection import BudgetProjection
+from growsearch.growth.budget.structures import Structures
+from growsearch.growth.budget.traced_macs import traced_mac_terms
 from growsearch.growth.growing_groups import GrowingGroups, growing_groups
-from growsearch.growth.latency import Latencies, LatencyModel, latency_model
+from growsearch.growth.latency.model import Latencies, LatencyModel, latency_model
 from growsearch.growth.layers import declared_units
-from growsearch.growth.structures import Structures
-from growsearch.growth.traced_macs import traced_mac_terms
 from growsearch.training import TRAINING_PASSES, Recipe, Task
 from search_spaces import SearchSpace, Unit
 
@@ -35,7 +35,7 @@ class Costs:
     growing_units: tuple[Unit, ...]
     parameters: CostTerms
     macs: CostTerms
-    allowance: Allowance
+    projection: BudgetProjection
     latency: LatencyModel | None = None
 
     @classmethod
@@ -65,19 +65,19 @@ class Costs:
         latency = None
         if budget.metric == "latency":
             latency = latency_model(space, model, structures, units, budget, latencies)
-            allowance = Allowance(
+            projection = BudgetProjection(
                 structures=structures,
                 terms=latency,
                 limit=latency.limit,
                 marginals=latency.marginals,
-                fixed=latency.profile.least_s,
+                fixed=latency.fitted.least_s,
             )
         else:
             terms = parameters if budget.metric == "parameters" else macs
             limit = budget.limit(
                 full=terms.exact(structures.sizes), least=terms.exact(structures.floors)
             )
-            allowance = Allowance(structures=structures, terms=terms, limit=limit)
+            projection = BudgetProjection(structures=structures, terms=terms, limit=limit)
         return cls(
             structures=structures,
             growing=found,
@@ -85,7 +85,7 @@ class Costs:
             growing_units=growing,
             parameters=parameters,
             macs=macs,
-            allowance=allowance,
+            projection=projection,
             latency=latency,
         )
 

@@ -1,4 +1,4 @@
-"""Was it the growing or the architecture? What was grown is trained once more, from fresh weights.
+"""Direct design: what was grown is trained once more, from fresh weights, as a baseline.
 
 "Direct design", a baseline of arXiv 2007.15353, figure 6.
 """

@@ -1,4 +1,4 @@
-"""Do the networks of a space read this data, and answer every label of it?"""
+"""Data checks: do the networks of a space read this data, and answer every label of it?"""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from torch import nn
 
 from growsearch.datasets import Dataset
 from growsearch.errors import UsageError
-from growsearch.growth.seeding import build_full
+from growsearch.growth.full_network import build_full
 from growsearch.metrics import evaluating
 from search_spaces import SearchSpace
-from search_spaces.own_code import is_own
+from search_spaces.user_code import is_own
 
 # Examples that a network is fed with to see what comes out.
 _FED = 2

@@ -1,4 +1,4 @@
-"""How is a network grown from one channel a group to a budget? See `grow`."""
+"""Growing a network from one channel a group to a budget. See `grow`."""
 
 from __future__ import annotations
 
@@ -8,26 +8,27 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from growsearch.growth.budget import Budget
+from growsearch.growth.budget.budget import Budget
+from growsearch.growth.budget.structures import Structures
 from growsearch.growth.config import GrowthConfig
 from growsearch.growth.costs import Costs
 from growsearch.growth.direct_design import growing_options, train_directly
-from growsearch.growth.gate import Gate, insert_gates
-from growsearch.growth.gate_bank import GateBank
+from growsearch.growth.full_network import build_full
+from growsearch.growth.gates.bank import GateBank
+from growsearch.growth.gates.gate import Gate
+from growsearch.growth.gates.insertion import insert_gates
 from growsearch.growth.growing_groups import growing_groups
 from growsearch.growth.hook import Change, GrowthHook
-from growsearch.growth.latency import Latencies
+from growsearch.growth.latency.model import Latencies
 from growsearch.growth.layers import architecture_of, units_a_stage
 from growsearch.growth.learning_task import Data, task_for
 from growsearch.growth.options import GrowthOptions
-from growsearch.growth.policies import make_policy
-from growsearch.growth.policy import GrowthTask
+from growsearch.growth.policies.policy import GrowthTask
+from growsearch.growth.policies.registry import make_policy
 from growsearch.growth.result import GrowthRecord, GrowthResult
-from growsearch.growth.seeding import build_full, seeded
-from growsearch.growth.structures import Structures
-from growsearch.growth.surgery import Surgeon
+from growsearch.growth.surgery.surgeon import Surgeon
 from growsearch.training import EpochRecord, Task, TrainingOptions, train
-from search_spaces import SearchSpace
+from search_spaces import SearchSpace, seeded
 
 # Apart from the loop's own stream, so that every policy sees the same batches at the same seed.
 _GROWTH_STREAM = 0x67726F77
@@ -66,6 +67,20 @@ def grow(
         DivergedError: if the loss stops being finite.
         GrowsearchError: if the device of a latency budget cannot be asked, or a checkpoint is
             damaged or cannot be written.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.datasets import from_tensors
+        >>> from growsearch.growth import Budget, GrowthConfig, grow
+        >>> from growsearch.training import Recipe
+        >>> from search_spaces import search_space
+        >>> images = torch.eye(4).repeat(10, 1).view(40, 1, 2, 2)
+        >>> data = from_tensors(images, torch.arange(4).repeat(10))
+        >>> space = search_space("mlp-digits").for_data(data.input_shape, data.num_classes)
+        >>> config = GrowthConfig(recipe=Recipe(epochs=2))
+        >>> result = grow(space, data, budget=Budget(parameters=0.1), config=config)
+        >>> result.parameters <= result.limit, result.limit / result.full_parameters <= 0.1
+        (True, True)
     """
     config, options = config or GrowthConfig(), options or TrainingOptions()
     if not config.direct_design:
@@ -120,7 +135,10 @@ def _grow(
 
 
 def _latencies(options: TrainingOptions) -> Latencies:
-    lock = options.lock if isinstance(options, GrowthOptions) else None
+    own = options if isinstance(options, GrowthOptions) else GrowthOptions()
+    lock = own.lock
+    if own.latency_file is not None:
+        return Latencies(lock=lock, file=own.latency_file, known=own.latency_file.exists())
     checkpoint = options.checkpoint
     if checkpoint is None:
         return Latencies(lock=lock)
@@ -138,7 +156,7 @@ def _make_hook(
 ) -> GrowthHook:
     generator = torch.Generator().manual_seed(seed ^ _GROWTH_STREAM)
     growth_task = GrowthTask(
-        allowance=costs.allowance,
+        projection=costs.projection,
         config=config,
         steps_per_epoch=task.steps_per_epoch(config.recipe.batch_size),
         generator=generator,
@@ -146,7 +164,7 @@ def _make_hook(
     return GrowthHook(
         config=config,
         policy=make_policy(growth_task),
-        allowance=costs.allowance,
+        projection=costs.projection,
         macs=costs.macs,
         gates=gates,
         bank=GateBank(gates, costs.structures),
@@ -181,7 +199,7 @@ def _record(
         detached=change.detached,
         frozen=change.frozen,
         cost=change.cost,
-        limit=costs.allowance.limit,
+        limit=costs.projection.limit,
         dense_training_macs=epoch.epoch * dense_macs_an_epoch,
         channels=structures.total - len(structures.inside) + sum(g.size for g in whole),
     )
@@ -243,7 +261,7 @@ def make_result(
         architecture=architecture_of(space, model),
         history=history,
         budget=budget,
-        limit=costs.allowance.limit,
+        limit=costs.projection.limit,
         cost=last.cost,
         parameters=last.parameters,
         macs=last.forward_macs,

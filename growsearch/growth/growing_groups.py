@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from torch import nn
 
 from growsearch.errors import UsageError
-from growsearch.growth.gate import can_be_gated
+from growsearch.growth.gates.insertion import can_be_gated
 from search_spaces import ChannelGroup, SearchSpace, Unit, channel_groups
 from search_spaces.channel_groups import frozen_member
-from search_spaces.own_space import OwnSpace
+from search_spaces.traced_space import OwnSpace
 
 _LOG = logging.getLogger(__name__)
 

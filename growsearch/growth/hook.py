@@ -1,26 +1,36 @@
-"""How does growth take part in training? It moves indicators each step and widths each epoch."""
+"""Growth hook: indicators move at each training step, widths at each epoch."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from growsearch.growth.allowance import Allowance
-from growsearch.growth.birth import birth_scores
-from growsearch.growth.checkpoint import growth_state, ledger, load_growth_state
+from growsearch.growth.budget.cost_terms import CostTerms
+from growsearch.growth.budget.projection import BudgetProjection
+from growsearch.growth.budget.width_rounding import round_widths
 from growsearch.growth.config import GrowthConfig
-from growsearch.growth.cost_terms import CostTerms
-from growsearch.growth.gate import Gate
-from growsearch.growth.gate_bank import GateBank
-from growsearch.growth.identity_start import become_identities
-from growsearch.growth.latency import LatencyModel
-from growsearch.growth.policy import GrowthPolicy
-from growsearch.growth.surgery import Surgeon, fold_gates, has_statistics, recalibrate
-from growsearch.growth.whole_multiples import in_multiples
-from growsearch.training import TRAINING_PASSES, Hook, Task, TrainingState
+from growsearch.growth.gates.bank import GateBank
+from growsearch.growth.gates.gate import Gate
+from growsearch.growth.latency.model import LatencyModel
+from growsearch.growth.policies.birth import birth_scores
+from growsearch.growth.policies.policy import GrowthPolicy
+from growsearch.growth.surgery.identity_init import become_identities
+from growsearch.growth.surgery.surgeon import (
+    Surgeon,
+    fold_gates,
+    has_statistics,
+    rebuild_optimizer,
+    recalibrate,
+)
+from growsearch.training import TRAINING_PASSES, Hook, Task, TrainingState, tensors_under
+
+# Prefixes of a checkpoint's tensors.
+_SURGEON, _POLICY, _CHANGES = "surgeon/", "policy/", "changes/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,13 +57,13 @@ class Change:
 class GrowthHook(Hook):
     """Runs Algorithm 1 of arXiv 2007.15353 around the training loop, then freezes the structure.
 
-    The policy proposes, ``allowance`` keeps the proposal in budget at every change, the surgeon
+    The policy proposes, ``projection`` keeps the proposal in budget at every change, the surgeon
     carries it out. ``changes`` holds one entry an epoch.
     """
 
     config: GrowthConfig
     policy: GrowthPolicy
-    allowance: Allowance
+    projection: BudgetProjection
     macs: CostTerms
     surgeon: Surgeon
     gates: dict[str, Gate]
@@ -79,7 +89,7 @@ class GrowthHook(Hook):
             self._set_gates()
 
     def on_epoch_end(self, state: TrainingState) -> None:
-        """Change the structure if it is still free to change, and keep the ledgers right."""
+        """Change the structure if it is still free to change, and note what has changed."""
         before, created_before = self.surgeon.live, self.surgeon.created
         if not self.frozen:
             self._restructure(state, last=state.epoch + 1 >= self.config.growing_epochs)
@@ -90,7 +100,7 @@ class GrowthHook(Hook):
                 dormant=self.surgeon.created & ~live,
                 temperature=_or_empty(self.policy.temperatures()),
                 probability=_or_empty(self.policy.probabilities()),
-                cost=self.allowance.cost(live),
+                cost=self.projection.cost(live),
                 created=int((live & ~created_before).sum()),
                 attached=int((live & ~before & created_before).sum()),
                 detached=int((before & ~live).sum()),
@@ -100,16 +110,37 @@ class GrowthHook(Hook):
 
     def settings(self) -> Mapping[str, object]:
         """Return the budget's limit and the configuration."""
-        return {"limit": self.allowance.limit, "config": self.config}
+        return {"limit": self.projection.limit, "config": self.config}
 
     def state(self) -> Mapping[str, Tensor]:
-        """Return what a checkpoint needs (see `growth_state`)."""
-        return growth_state(self)
+        """Return the full-size values and momenta, the policy's state, the stream and the changes.
+
+        Once the structure is frozen, values of channels that do not run are of no use any more.
+        """
+        return {
+            **_with(_SURGEON, self.surgeon.state(values=not self.frozen)),
+            **_with(_POLICY, self.policy.state()),
+            **_with(_CHANGES, _columns(self.changes)),
+            "generator": self.generator.get_state(),
+            **({} if self.latency is None else {"latency": self.latency.state()}),
+        }
 
     def load_state(self, tensors: Mapping[str, Tensor], training: TrainingState) -> None:
-        """Take back what `state` returned."""
-        self.changes[:] = [Change(**fields) for fields in ledger(tensors)]
-        load_growth_state(self, tensors, training)
+        """Take back what `state` returned.
+
+        The module gets the shape that it had; frozen, it has no gates any more.
+        """
+        self.changes[:] = [Change(**fields) for fields in _rows(tensors_under(_CHANGES, tensors))]
+        self.surgeon.load_state(tensors_under(_SURGEON, tensors))
+        self.policy.load_state(tensors_under(_POLICY, tensors))
+        self.generator.set_state(tensors["generator"])
+        if self.latency is not None:
+            self.latency.load_state(tensors["latency"])
+        self.on_start(training)
+        if self.frozen:
+            fold_gates(training.model, training.optimizer, training.recipe)
+        else:
+            rebuild_optimizer(training.model, training.optimizer, training.recipe, {})
 
     @property
     def frozen(self) -> bool:
@@ -128,7 +159,7 @@ class GrowthHook(Hook):
             fresh = self.surgeon.restructure(live, state.optimizer, state.recipe)
         policy.advance(live)
         self._set_gates()
-        state.forward_macs = self.macs.exact(self.allowance.structures.counts(live))
+        state.forward_macs = self.macs.exact(self.projection.structures.counts(live))
         if last:
             self._open(live & ~wanted)
         self._start_plain_units(state, fresh)
@@ -138,12 +169,12 @@ class GrowthHook(Hook):
             self._recalibrate(state)
 
     def _within_budget(self, wanted: Tensor, *, last: bool) -> Tensor:
-        scores, allowance = self.policy.scores(), self.allowance
+        scores, projection = self.policy.scores(), self.projection
 
         def fit() -> Tensor:
-            live = (allowance.spend if last else allowance.cap)(wanted, scores)
+            live = (projection.spend if last else projection.cap)(wanted, scores)
             multiple = self.config.width_multiple
-            return in_multiples(allowance, live, scores, multiple, fill=last)
+            return round_widths(projection, live, scores, multiple, fill=last)
 
         if self.latency is None:
             return fit()
@@ -152,7 +183,7 @@ class GrowthHook(Hook):
     def _ask_the_unborn(self, state: TrainingState) -> None:
         batch = self.task.sample(state.recipe.batch_size, self.generator)
         scores = birth_scores(self.surgeon, self.gates, *batch)
-        structures = self.allowance.structures
+        structures = self.projection.structures
         # Of units that run not at all nothing was asked, nor of the channels inside them.
         asked = structures.running(~structures.are_units() | self.surgeon.live)
         self.policy.prefer(asked & ~self.surgeon.created, scores)
@@ -188,3 +219,37 @@ class GrowthHook(Hook):
 
 def _or_empty(values: Tensor | None) -> Tensor:
     return torch.empty(0) if values is None else values.clone()
+
+
+def _rows(columns: Mapping[str, Tensor]) -> list[dict[str, Any]]:
+    """Return the fields of every `Change` that `_columns` wrote down."""
+    return [
+        {
+            name: entry if entry.ndim else entry.item()
+            for name, entry in zip(columns, row, strict=True)
+        }
+        for row in zip(*columns.values(), strict=True)
+    ]
+
+
+def _with(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {prefix + name: tensor for name, tensor in tensors.items()}
+
+
+def _columns(changes: Sequence[Change]) -> dict[str, Tensor]:
+    """Return one tensor (epochs, ...) a field."""
+    if not changes:
+        return {}
+    names = [field.name for field in dataclasses.fields(changes[0])]
+    return {
+        name: torch.stack([_tensor(getattr(change, name)) for change in changes]) for name in names
+    }
+
+
+def _tensor(value: Tensor | float) -> Tensor:
+    # A Python float has 64 bits; torch would keep half of them.
+    return (
+        torch.tensor(value, dtype=torch.float64)
+        if isinstance(value, float)
+        else torch.as_tensor(value)
+    )

@@ -1,11 +1,11 @@
-"""Which units has a growing network, and which architecture is it once some have gone?"""
+"""Growth of layers: the units of a network, and its architecture once some have gone."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from growsearch.growth.structures import Structures
+from growsearch.growth.budget.structures import Structures
 from search_spaces import Architecture, ChoosesUnits, SearchSpace, Unit, channel_groups, units
 from search_spaces.units import count_units
 

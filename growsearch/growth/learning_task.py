@@ -1,4 +1,4 @@
-"""What does a data set ask of the networks of one space? Labels, or the next words of a text."""
+"""Task of a space's networks on a data set: labels, or the next words of a text."""
 
 from __future__ import annotations
 

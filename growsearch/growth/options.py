@@ -1,9 +1,10 @@
-"""How does growth behave around the mathematics? Who hears of it, and where it is kept."""
+"""Growth options: who hears of a run, and where it is kept; nothing of its mathematics."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from cost_models import MachineLock
@@ -27,9 +28,17 @@ class GrowthListener(Protocol):
 class GrowthOptions(TrainingOptions):
     """The loop's options, and who hears of every epoch's structure.
 
-    ``lock`` is held while a latency budget's device is timed; ``guard`` may hold it shared. With a
-    ``checkpoint``, the device's profile is kept beside it, in a file that ends in .latency.json.
+    ``lock`` is held while a latency budget's device is timed; ``guard`` may hold it shared. The
+    device's profile is kept in ``latency_file``, or taken from there if it exists; without one it
+    is kept beside a ``checkpoint``, in a file that ends in .latency.json.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from growsearch.growth import GrowthOptions
+        >>> GrowthOptions(checkpoint=Path("growth.safetensors")).listener is None
+        True
     """
 
     listener: GrowthListener | None = None
     lock: MachineLock | None = None
+    latency_file: Path | None = None

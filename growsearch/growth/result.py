@@ -1,4 +1,4 @@
-"""What comes out of growing a network?"""
+"""Result of growing a network: the model, its history and its costs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from growsearch.growth.budget import Budget
-from growsearch.growth.latency import LatencyReport
+from growsearch.growth.budget.budget import Budget
+from growsearch.growth.latency.model import LatencyReport
 from search_spaces import Architecture
 
 

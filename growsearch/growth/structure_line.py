@@ -1,4 +1,4 @@
-"""What is kept of every structure at the end of an epoch? One line of JSON: growth as a film."""
+"""Structure log: one line of JSON an epoch with every structure, growth as a film."""
 
 from __future__ import annotations
 
@@ -19,6 +19,20 @@ def structure_line(record: GrowthRecord) -> dict[str, Any]:
     stage under "units" and "dormant_units"; "temperature" (beta, 2007.15353 section 3.2) and
     "probability" (of being drawn next) list all structures to four digits. Empty maps are left
     out: policies without temperatures, spaces without a choice of units.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.datasets import from_tensors
+        >>> from growsearch.growth import Budget, GrowthConfig, grow, structure_line
+        >>> from growsearch.training import Recipe
+        >>> from search_spaces import search_space
+        >>> images = torch.eye(4).repeat(10, 1).view(40, 1, 2, 2)
+        >>> data = from_tensors(images, torch.arange(4).repeat(10))
+        >>> space = search_space("mlp-digits").for_data(data.input_shape, data.num_classes)
+        >>> config = GrowthConfig(recipe=Recipe(epochs=2), policy="uniform")
+        >>> result = grow(space, data, budget=Budget(macs=0.1), config=config)
+        >>> list(structure_line(result.history[-1])["live"])
+        ['hidden0', 'hidden1']
     """
     maps: dict[str, Mapping[str, Sequence[float]]] = {
         "live": record.live,

@@ -1,4 +1,4 @@
-"""How good is a network? One small pure function a file."""
+"""Measures of how good a network is: one small pure function a file."""
 
 from growsearch.metrics.accuracy import accuracy, cross_entropy, predict
 from growsearch.metrics.adaptive_ece import adaptive_calibration_error

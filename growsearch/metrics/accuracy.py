@@ -1,4 +1,4 @@
-"""What share of examples is classified right, and at what mean loss?"""
+"""Accuracy and cross-entropy of a classifier."""
 
 from __future__ import annotations
 
@@ -10,17 +10,39 @@ from growsearch.metrics.evaluation import evaluating
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:
-    """Return the share of rows of ``logits`` (N, classes) whose maximum is at the label (N,)."""
+    """Return the share of rows of ``logits`` (N, classes) whose maximum is at the label (N,).
+
+    Example:
+        >>> import torch
+        >>> from growsearch.metrics import accuracy
+        >>> accuracy(torch.tensor([[2.0, 1.0], [0.0, 3.0], [1.0, 0.0]]), torch.tensor([0, 1, 1]))
+        0.6666666666666666
+    """
     return int((logits.argmax(dim=1) == labels).sum()) / len(labels)
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> float:
-    """Return the mean negative log-likelihood (NLL) in nats: mean of -log softmax at the label."""
+    """Return the mean negative log-likelihood (NLL) in nats: mean of -log softmax at the label.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.metrics import cross_entropy
+        >>> round(cross_entropy(torch.zeros(4, 2), torch.tensor([0, 1, 1, 0])), 4)
+        0.6931
+    """
     return float(F.cross_entropy(logits, labels))
 
 
 @torch.no_grad()
 def predict(model: nn.Module, inputs: Tensor, *, batch: int = 512) -> Tensor:
-    """Return the logits (N, classes) of ``model`` in evaluation mode; modes are restored."""
+    """Return the logits (N, classes) of ``model`` in evaluation mode; modes are restored.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.metrics import predict
+        >>> module = torch.nn.Sequential(torch.nn.Linear(4, 2), torch.nn.Dropout(0.5))
+        >>> predict(module, torch.ones(3, 4)).shape, module.training
+        (torch.Size([3, 2]), True)
+    """
     with evaluating(model):
         return torch.cat([model(part) for part in torch.split(inputs, batch)])

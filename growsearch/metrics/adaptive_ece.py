@@ -1,4 +1,4 @@
-"""Is a network right as often as it says it is, asked with as many examples in every bin?"""
+"""Adaptive calibration error (ECE with equal mass): as many examples in every bin."""
 
 from __future__ import annotations
 
@@ -19,6 +19,13 @@ def adaptive_calibration_error(logits: Tensor, labels: Tensor, *, bins: int = BI
         logits: (N, classes).
         labels: (N,).
         bins: how many; those left empty when there are fewer examples count nothing.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.metrics import adaptive_calibration_error
+        >>> even = torch.zeros(4, 2)
+        >>> adaptive_calibration_error(even, torch.tensor([0, 0, 1, 1]), bins=1)
+        0.0
     """
     confidence, right = top_class(logits, labels)
     order = confidence.argsort(stable=True)

@@ -1,4 +1,4 @@
-"""Which small change of an image fools a network? FGSM and PGD, inside valid pixels."""
+"""Adversarial attacks FGSM and PGD: which small change inside valid pixels fools a network?"""
 
 from __future__ import annotations
 
@@ -30,6 +30,11 @@ class Attack:
 
     Raises:
         UsageError: for a negative or infinite length, no steps or an unknown norm.
+
+    Example:
+        >>> from growsearch.metrics import Attack
+        >>> Attack(epsilon=8 / 255, steps=10, step_size=2 / 255).norm
+        'inf'
     """
 
     epsilon: float
@@ -71,6 +76,16 @@ def fgsm(
 
     Raises:
         UsageError: for an epsilon that is negative or not finite.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from growsearch.metrics import fgsm
+        >>> module = nn.Sequential(nn.Flatten(), nn.Linear(2, 2, bias=False))
+        >>> _ = module[1].weight.data.copy_(torch.tensor([[1.0, -1.0], [-1.0, 1.0]]))
+        >>> image = torch.zeros(1, 1, 1, 2)
+        >>> fgsm(module, image, torch.tensor([0]), epsilon=0.25).flatten().tolist()
+        [-0.25, 0.25]
     """
     _check_length("epsilon", epsilon)
     pixels = Pixels.of(inputs, normalisation)
@@ -101,6 +116,22 @@ def pgd(
         attack: the size of the ball, the steps and the norm.
         generator: draws the random start; may live on another device than the inputs.
         normalisation: what the inputs have gone through; see `fgsm`.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from growsearch.metrics import Attack, pgd
+        >>> module = nn.Sequential(nn.Flatten(), nn.Linear(2, 2, bias=False))
+        >>> _ = module[1].weight.data.copy_(torch.tensor([[1.0, -1.0], [-1.0, 1.0]]))
+        >>> found = pgd(
+        ...     module,
+        ...     torch.zeros(1, 1, 1, 2),
+        ...     torch.tensor([0]),
+        ...     attack=Attack(epsilon=0.25, steps=4, step_size=0.25),
+        ...     generator=torch.Generator().manual_seed(0),
+        ... )
+        >>> found.flatten().tolist()
+        [-0.25, 0.25]
     """
     pixels = Pixels.of(inputs, normalisation)
     delta = torch.zeros_like(inputs)

@@ -1,4 +1,4 @@
-"""How far are a network's probabilities from what happened?"""
+"""Brier score: how far are a network's probabilities from what happened?"""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ def brier_score(logits: Tensor, labels: Tensor) -> float:
     Args:
         logits: (N, classes); their softmax is p.
         labels: (N,).
+
+    Example:
+        >>> import torch
+        >>> from growsearch.metrics import brier_score
+        >>> brier_score(torch.zeros(2, 2), torch.tensor([0, 1]))
+        0.5
     """
     probabilities = logits.detach().double().softmax(dim=1)
     truth = F.one_hot(labels, logits.shape[1])

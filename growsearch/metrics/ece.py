@@ -1,4 +1,4 @@
-"""Is a network right as often as it says it is? The expected calibration error (ECE)."""
+"""Expected calibration error (ECE): is a network right as often as it says it is?"""
 
 from __future__ import annotations
 
@@ -18,6 +18,13 @@ def expected_calibration_error(logits: Tensor, labels: Tensor, *, bins: int = BI
         logits: (N, classes).
         labels: (N,).
         bins: how many of equal width.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.metrics import expected_calibration_error
+        >>> sure = torch.tensor([[100.0, 0.0], [100.0, 0.0], [100.0, 0.0], [100.0, 0.0]])
+        >>> expected_calibration_error(sure, torch.tensor([0, 0, 0, 1]))
+        0.25
     """
     confidence, right = top_class(logits, labels)
     place = (confidence * bins).ceil().long().sub(1).clamp(0, bins - 1)

@@ -1,4 +1,4 @@
-"""How is a network asked questions without leaving a trace in it?"""
+"""Evaluation mode for a while: a network is asked without leaving a trace in it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,17 @@ from torch import nn
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put ``model`` into evaluation mode inside; afterwards every module has its own mode again."""
+    """Put ``model`` into evaluation mode inside; afterwards every module has its own mode again.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.metrics import evaluating
+        >>> module = torch.nn.Dropout(0.5)
+        >>> with evaluating(module):
+        ...     inside = module.training
+        >>> inside, module.training
+        (False, True)
+    """
     modes = [(part, part.training) for part in model.modules()]
     model.eval()
     try:

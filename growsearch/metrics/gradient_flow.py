@@ -1,4 +1,4 @@
-"""How strong is the gradient that still reaches the active weights of a sparse network?"""
+"""Gradient flow: how strong is the gradient that reaches the active weights of a sparse network?"""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from search_spaces.randomness import random_state_kept
 
 
 def layer_gradient_norms(
@@ -26,6 +28,15 @@ def layer_gradient_norms(
         labels: (N,), or (N, T).
         masks: True where a weight is active, by parameter name; these layers are measured. Masks
             that are all True measure the dense network.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.metrics import layer_gradient_norms
+        >>> module = torch.nn.Linear(2, 2, bias=False)
+        >>> _ = module.weight.data.zero_()
+        >>> masks = {"weight": torch.tensor([[True, False], [False, False]])}
+        >>> layer_gradient_norms(module, torch.tensor([[4.0, 3.0]]), torch.tensor([0]), masks)
+        {'weight': 2.0}
     """
     parameters = dict(model.named_parameters(remove_duplicate=False))
     weights = [parameters[name] for name in masks]
@@ -45,6 +56,15 @@ def effective_gradient_flow(
 
     After Tessera et al. 2021 (arXiv 2102.01670, section 3.2) and arXiv 2202.02643, appendix: masked
     weights do not count, since their gradient moves nothing. Arguments as `layer_gradient_norms`.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.metrics import effective_gradient_flow
+        >>> module = torch.nn.Linear(2, 2, bias=False)
+        >>> _ = module.weight.data.zero_()
+        >>> masks = {"weight": torch.tensor([[True, True], [False, False]])}
+        >>> effective_gradient_flow(module, torch.tensor([[4.0, 3.0]]), torch.tensor([0]), masks)
+        2.5
     """
     norms = layer_gradient_norms(model, inputs, labels, masks)
     return math.hypot(*norms.values())
@@ -52,12 +72,22 @@ def effective_gradient_flow(
 
 @contextmanager
 def undisturbed(model: nn.Module) -> Iterator[None]:
-    """Measure in training mode inside; buffers (BatchNorm's), mode and random stream come back."""
+    """Measure in training mode inside; buffers (BatchNorm's), mode and random stream come back.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.metrics import undisturbed
+        >>> norm = torch.nn.BatchNorm1d(2).eval()
+        >>> with undisturbed(norm):
+        ...     _ = norm(torch.ones(4, 2))
+        >>> norm.training, norm.running_mean.tolist()
+        (False, [0.0, 0.0])
+    """
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
     modes = [(part, part.training) for part in model.modules()]
     model.train()
     try:
-        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        with random_state_kept():
             yield
     finally:
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""How well do the areas that a network names overlap with the true ones?"""
+"""Mean intersection over union (mIoU) and pixel accuracy of a segmentation."""
 
 from __future__ import annotations
 
@@ -19,6 +19,18 @@ def confusion(model: nn.Module, split: Split, *, classes: int) -> Tensor:
         model: maps images (N, C, H, W) to logits (N, H, W, classes).
         split: its labels are (N, H, W); pixels of a negative one are left out.
         classes: how many there are.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.datasets import Split
+        >>> from growsearch.metrics import confusion
+        >>> class ChannelsAreClasses(torch.nn.Module):
+        ...     def forward(self, images):
+        ...         return images.permute(0, 2, 3, 1)
+        >>> images = torch.tensor([[[[3.0, 0.0]], [[1.0, 2.0]]]])
+        >>> split = Split(inputs=images, labels=torch.tensor([[[0, 0]]]))
+        >>> confusion(ChannelsAreClasses(), split, classes=2).tolist()
+        [[1.0, 1.0], [0.0, 0.0]]
     """
     table = torch.zeros(classes * classes, dtype=torch.float64)
     with evaluating(model):
@@ -32,7 +44,14 @@ def confusion(model: nn.Module, split: Split, *, classes: int) -> Tensor:
 
 
 def pixel_accuracy(table: Tensor) -> float:
-    """Return the share of pixels whose class is right; ``table`` as of `mean_iou`."""
+    """Return the share of pixels whose class is right; ``table`` as of `mean_iou`.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.metrics import pixel_accuracy
+        >>> pixel_accuracy(torch.tensor([[3.0, 1.0], [0.0, 4.0]]))
+        0.875
+    """
     return float(table.diagonal().sum() / table.sum())
 
 
@@ -43,6 +62,12 @@ def mean_iou(table: Tensor) -> float:
 
     Args:
         table: (classes, classes) pixels by true and by predicted class; see `confusion`.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.metrics import mean_iou
+        >>> round(mean_iou(torch.tensor([[3.0, 1.0], [0.0, 4.0]])), 3)
+        0.775
     """
     union = table.sum(dim=0) + table.sum(dim=1) - table.diagonal()
     there = union > 0

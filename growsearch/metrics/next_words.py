@@ -1,4 +1,4 @@
-"""How well are the words of windows predicted, each window read alone?"""
+"""Next-word accuracy and perplexity on windows of a text, each read alone."""
 
 from __future__ import annotations
 
@@ -21,6 +21,15 @@ def next_word_scores(model: nn.Module, split: Split) -> tuple[float, float]:
     Args:
         model: maps words (N, T) to logits (N, T, words).
         split: words (N, T) as inputs, those that follow them as labels.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.datasets import Split
+        >>> from growsearch.metrics import next_word_scores
+        >>> module = torch.nn.Embedding.from_pretrained(torch.zeros(5, 5))
+        >>> split = Split(inputs=torch.tensor([[1, 2, 3]]), labels=torch.tensor([[2, 3, 0]]))
+        >>> [round(score, 2) for score in next_word_scores(module, split)]
+        [0.33, 5.0]
     """
     right, nats = 0, 0.0
     windows = max(1, _EVALUATED_WORDS // split.labels.shape[1])

@@ -1,4 +1,4 @@
-"""Does a network notice inputs that are not of the kind it has learned?"""
+"""Out-of-distribution detection: does a network notice inputs of a kind it has not learned?"""
 
 from __future__ import annotations
 
@@ -15,6 +15,12 @@ def softmax_strangeness(logits: Tensor) -> Tensor:
 
     Hendrycks & Gimpel 2017 (arXiv 1610.02136, section 3): the maximum softmax probability is lower
     for inputs from elsewhere.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.metrics import softmax_strangeness
+        >>> softmax_strangeness(torch.zeros(1, 4)).tolist()
+        [0.75]
     """
     return 1.0 - logits.double().softmax(dim=1).amax(dim=1)
 
@@ -24,6 +30,13 @@ def energy(logits: Tensor) -> Tensor:
 
     Liu et al. 2020 (arXiv 2010.03759, equation 3) at temperature 1: higher for inputs from
     elsewhere.
+
+    Example:
+        >>> import math
+        >>> import torch
+        >>> from growsearch.metrics import energy
+        >>> math.isclose(float(energy(torch.zeros(1, 4))), -math.log(4))
+        True
     """
     return -torch.logsumexp(logits.double(), dim=1)
 
@@ -38,6 +51,12 @@ def ood_auroc(inside: Tensor, outside: Tensor, strangeness: Strangeness) -> floa
         inside: logits (N, classes) of the data that the network is for.
         outside: logits (M, classes) of other inputs.
         strangeness: `softmax_strangeness` or `energy`.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.metrics import energy, ood_auroc
+        >>> ood_auroc(torch.tensor([[9.0, 0.0], [0.0, 8.0]]), torch.zeros(3, 2), energy)
+        1.0
     """
     # Late: it takes a third of a second to import.
     from sklearn.metrics import roc_auc_score

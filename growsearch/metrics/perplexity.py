@@ -1,11 +1,11 @@
-"""Among how many equally likely words does a language model choose?"""
+"""Perplexity: among how many equally likely words does a language model choose?"""
 
 from __future__ import annotations
 
 import math
 
 # The largest exponent whose power is a finite float64.
-_MOST_NATS = 709.0
+_MAX_NATS = 709.0
 
 
 def perplexity(nats: float, tokens: int) -> float:
@@ -14,6 +14,12 @@ def perplexity(nats: float, tokens: int) -> float:
     Args:
         nats: negative log-likelihood of the whole text.
         tokens: how many words it has.
+
+    Example:
+        >>> import math
+        >>> from growsearch.metrics import perplexity
+        >>> round(perplexity(nats=3 * math.log(10), tokens=3), 3)
+        10.0
     """
     mean = nats / tokens
-    return math.exp(mean) if mean <= _MOST_NATS else math.inf
+    return math.exp(mean) if mean <= _MAX_NATS else math.inf

@@ -1,4 +1,4 @@
-"""How long is a step of raw pixels, from 0 to 1, in a network's normalised inputs?"""
+"""Pixel units: steps of raw pixels, from 0 to 1, in a network's normalised inputs."""
 
 from __future__ import annotations
 
@@ -56,6 +56,14 @@ def noisy(
         deviation: of the noise, in raw pixels from 0 to 1.
         generator: draws it.
         normalisation: what the inputs have gone through; see `Pixels.of`.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.datasets.normalisation import IDENTITY
+        >>> from growsearch.metrics import noisy
+        >>> images, draw = torch.zeros(2, 1, 4, 4), torch.Generator().manual_seed(0)
+        >>> noisy(images, 0.0, draw, IDENTITY).equal(images)
+        True
     """
     pixels = Pixels.of(inputs, normalisation)
     return pixels.moved(inputs, pixels.valid(deviation * normal(inputs, generator)))

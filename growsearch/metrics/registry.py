@@ -1,4 +1,4 @@
-"""Which measures of a trained network are there? One function and one line here."""
+"""Registry of the measures of a trained network, METRICS: one function and one line each."""
 
 from __future__ import annotations
 
@@ -43,6 +43,11 @@ class Metric:
 
     ``function`` maps (model, split, settings) to a value from 0 on. It leaves the model's
     parameters, gradients and modes alone, and the same settings give the same value.
+
+    Example:
+        >>> from growsearch.metrics import METRICS
+        >>> METRICS["brier"].title, METRICS["brier"].direction
+        ('Brier score', 'minimize')
     """
 
     measure: Measure
@@ -71,6 +76,16 @@ def evaluate(
 
     Raises:
         UsageError: for an unknown name, or a metric that is for other data; before any is taken.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.datasets import Split
+        >>> from growsearch.metrics import MetricSettings, evaluate
+        >>> module = torch.nn.Linear(2, 2, bias=False)
+        >>> _ = module.weight.data.copy_(torch.eye(2))
+        >>> split = Split(inputs=torch.eye(2), labels=torch.tensor([0, 0]))
+        >>> evaluate(["accuracy"], module, split, MetricSettings())
+        {'accuracy': 0.5}
     """
     wanted = {name: fitting_metric(name, split) for name in names}
     return {name: metric.function(model, split, settings) for name, metric in wanted.items()}
@@ -81,6 +96,14 @@ def fitting_metric(name: str, split: Split) -> Metric:
 
     Raises:
         UsageError: if there is none of this name, or it is for data of another kind.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.datasets import Split
+        >>> from growsearch.metrics import fitting_metric
+        >>> split = Split(inputs=torch.zeros(4, 8), labels=torch.zeros(4, dtype=torch.long))
+        >>> fitting_metric("ece", split).title
+        'Calibration error (ECE)'
     """
     if name not in METRICS:
         raise UsageError(f"metrics: unknown {name!r}; valid: {', '.join(METRICS)}")

@@ -1,4 +1,4 @@
-"""Under which conditions are the measures taken that need some?"""
+"""Settings of measures: the conditions under which some are taken."""
 
 from __future__ import annotations
 
@@ -29,6 +29,11 @@ class MetricSettings:
 
     Raises:
         UsageError: for values that are out of range.
+
+    Example:
+        >>> from growsearch.metrics import MetricSettings
+        >>> MetricSettings(epsilon=2 / 255, certified=20).radius
+        0.25
     """
 
     normalisation: Normalisation = IDENTITY

@@ -1,4 +1,4 @@
-"""How well connected is a sparse layer, seen as a bipartite graph of inputs and outputs?
+"""Spectra of sparse layers: how well connected is one as a bipartite graph of inputs and outputs?
 
 A weight (out, in, kh, kw) is the matrix W of shape (out, in kh kw): a graph of input nodes (its
 columns) and output nodes (its rows) with an edge wherever the mask is True. The eigenvalues of the
@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 
 # Below it a bipartite graph need not be connected and the bound says nothing.
-_LOWEST_MEAN_DEGREE = 3.0
+_MIN_MEAN_DEGREE = 3.0
 # A subgraph has this many input nodes at least.
-_FEWEST_NODES = 3
+_MIN_NODES = 3
 # Layers with this many nodes a side and more: eigenvalues of W W^T, at a tenth of the time.
 _FROM_SQUARES = 32
 
@@ -69,6 +69,13 @@ def layer_spectra(mask: Tensor, weight: Tensor) -> Spectra:
     Args:
         mask: bool, (out, in, ...), True where a weight is active.
         weight: (out, in, ...); masked weights do not count.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.metrics import layer_spectra
+        >>> dense = torch.ones(8, 8)
+        >>> round(layer_spectra(dense.bool(), dense).ramanujan_gap, 3)
+        5.292
     """
     edges = mask.flatten(1).to(torch.float64)
     strength = (weight.detach().abs() * mask).flatten(1).to(torch.float64)
@@ -86,7 +93,18 @@ def layer_spectra(mask: Tensor, weight: Tensor) -> Spectra:
 
 
 def mean_spectra(layers: Mapping[str, Spectra]) -> Spectra:
-    """Return the mean of every figure over the layers that define it; None where none does."""
+    """Return the mean of every figure over the layers that define it; None where none does.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.metrics import layer_spectra, mean_spectra
+        >>> layers = {
+        ...     str(size): layer_spectra(torch.ones(size, size).bool(), torch.ones(size, size))
+        ...     for size in (5, 10)
+        ... }
+        >>> round(mean_spectra(layers).ramanujan_gap, 3)
+        5.0
+    """
     return Spectra(
         **{
             field.name: _mean(getattr(layer, field.name) for layer in layers.values())
@@ -99,14 +117,14 @@ def _subgraphs(edges: Tensor) -> list[Tensor]:
     """Return, for each degree shared by enough input nodes, which columns have it."""
     degrees = edges.sum(dim=0)
     values, counts = torch.unique(degrees[degrees > 0], return_counts=True)
-    return [degrees == value for value in values[counts >= _FEWEST_NODES]]
+    return [degrees == value for value in values[counts >= _MIN_NODES]]
 
 
 def _bounds(edges: Tensor) -> _Bounds | None:
     count = float(edges.sum())
     inputs = int(torch.count_nonzero(edges.sum(dim=0)))
     outputs = int(torch.count_nonzero(edges.sum(dim=1)))
-    if count == 0 or min(count / inputs, count / outputs) < _LOWEST_MEAN_DEGREE:
+    if count == 0 or min(count / inputs, count / outputs) < _MIN_MEAN_DEGREE:
         return None
     second = _singular_values(edges)[1]
     mean_degree = 2 * count / (inputs + outputs)

@@ -1,4 +1,4 @@
-"""Which networks are worth having, and which one to take? Fronts, hypervolume, selection."""
+"""Pareto fronts: which networks are worth having, and which one to take? Hypervolume, selection."""
 
 from growsearch.pareto.bounds import (
     bounds_by_objective,
@@ -7,12 +7,12 @@ from growsearch.pareto.bounds import (
     parse_bound,
     parse_weight,
 )
-from growsearch.pareto.front import Direction, Front, Point
-from growsearch.pareto.likelihood import probability
+from growsearch.pareto.feasibility import probability
+from growsearch.pareto.front import BoundCost, Front, Selection, select
 from growsearch.pareto.measures import MEASURES, Measure
+from growsearch.pareto.point import Bound, Direction, Point
 from growsearch.pareto.preferences import PREFERENCES, Preference
 from growsearch.pareto.quantities import format_quantity, is_share, parse_quantity, parse_share
-from growsearch.pareto.selection import Bound, BoundCost, Selection, select
 
 __all__ = [
     "MEASURES",

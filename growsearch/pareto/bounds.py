@@ -1,4 +1,4 @@
-"""What does "latency[cpu]=0.5ms" mean? Bounds as people write them."""
+"""Bounds as people write them: "latency[cpu]=0.5ms"."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from growsearch.errors import UsageError
+from growsearch.pareto.point import Bound, Sense
 from growsearch.pareto.quantities import format_quantity, parse_quantity
-from growsearch.pareto.selection import Bound, Sense
 
 SENSES: tuple[Sense, ...] = ("max", "min")
 
@@ -18,6 +18,11 @@ def parse_bound(text: str, sense: Sense) -> Bound:
 
     Raises:
         UsageError: if it is not OBJECTIVE=VALUE, or the value does not fit the objective.
+
+    Example:
+        >>> from growsearch.pareto import parse_bound
+        >>> parse_bound("latency[cpu]=0.5ms", "max")
+        Bound(objective='latency[cpu]', sense='max', value=0.0005)
     """
     objective, equals, value = (part.strip() for part in text.rpartition("="))
     if not equals or not objective or not value:
@@ -35,6 +40,11 @@ def parse_weight(text: str) -> tuple[str, float]:
 
     Raises:
         UsageError: if it is not OBJECTIVE=NUMBER.
+
+    Example:
+        >>> from growsearch.pareto import parse_weight
+        >>> parse_weight("accuracy=2")
+        ('accuracy', 2.0)
     """
     objective, equals, value = (part.strip() for part in text.rpartition("="))
     try:
@@ -53,6 +63,12 @@ def bounds_from_mapping(data: Mapping[str, Any], where: str) -> tuple[Bound, ...
 
     Raises:
         UsageError: if a value does not fit its objective.
+
+    Example:
+        >>> from growsearch.pareto import bounds_from_mapping, format_bound
+        >>> limits = {"max": {"macs": "200k"}, "min": {"accuracy": 0.9}}
+        >>> [format_bound(bound) for bound in bounds_from_mapping(limits, "select")]
+        ['macs <= 200 k', 'accuracy >= 90.00 %']
     """
     found = []
     for sense in SENSES:
@@ -68,6 +84,11 @@ def bounds_by_objective(data: Mapping[str, Any], where: str) -> tuple[Bound, ...
 
     Raises:
         UsageError: for another key, or a value that does not fit its objective.
+
+    Example:
+        >>> from growsearch.pareto import bounds_by_objective
+        >>> bounds_by_objective({"parameters": {"max": "200k"}}, "constraints")
+        (Bound(objective='parameters', sense='max', value=200000.0),)
     """
     found = []
     for name, limits in data.items():
@@ -88,6 +109,12 @@ def _bound(objective: str, sense: Sense, value: Any, where: str) -> Bound:
 
 
 def format_bound(bound: Bound) -> str:
-    """Return the bound for people: "latency[cpu] <= 500 µs"."""
+    """Return the bound for people: "latency[cpu] <= 500 µs".
+
+    Example:
+        >>> from growsearch.pareto import Bound, format_bound
+        >>> format_bound(Bound(objective="latency[cpu]", sense="max", value=0.0005))
+        'latency[cpu] <= 500 µs'
+    """
     sign = "<=" if bound.sense == "max" else ">="
     return f"{bound.objective} {sign} {format_quantity(bound.value, bound.objective)}"

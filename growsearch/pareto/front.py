@@ -1,36 +1,69 @@
-"""Which networks are worth having? The non-dominated points under given directions."""
+"""Pareto front: the non-dominated networks, and the one that fits a person's bounds best."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
 
 import moocore
 import numpy as np
 
 from growsearch.errors import UsageError
+from growsearch.pareto.feasibility import probability
+from growsearch.pareto.front_table import to_html, to_pandas
+from growsearch.pareto.point import Bound, Direction, Point
+from growsearch.pareto.preferences import Preference, ranking
 
 if TYPE_CHECKING:
     import pandas
 
-    from growsearch.pareto.preferences import Preference
-    from growsearch.pareto.selection import Bound, Selection
-
-Direction = Literal["minimize", "maximize"]
+_Costs = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
-    """One finished network: its id and its value under every objective.
+class BoundCost:
+    """What one bound costs: the choice without it, and the least loosening that changes anything.
 
-    ``spread`` is the standard deviation of those values that are not known exactly.
+    ``gain`` is the improvement in the first objective if the bound were dropped; it can be negative
+    where the choice is by knee. ``alternative`` is then chosen. ``step`` is the point that ranks
+    before the choice, meets all other bounds and misses this one by the least, and ``step_gain``
+    its improvement; None and 0 where the bound changes nothing.
     """
 
-    id: str
-    values: Mapping[str, float]
-    spread: Mapping[str, float] = field(default_factory=dict)
+    bound: Bound
+    gain: float
+    alternative: Point
+    step: Point | None
+    step_gain: float
+
+    @property
+    def binds(self) -> bool:
+        """Whether the choice would be another one without this bound."""
+        return self.step is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """The choice inside the bounds, or the nearest miss where nothing fits.
+
+    ``chosen`` is None where nothing fits; ``nearest`` then has the smallest largest relative
+    excess, and ``misses`` gives its relative excess for every objective that it misses.
+    ``runner_up`` is the next front member inside the bounds, or the next point where no other
+    member fits. ``likelihood`` tells how likely the chosen or the nearest meets all bounds, given
+    how far its values may be off; where ``confidence`` was asked for, nothing less likely fits, and
+    ``nearest`` is the likeliest of those whose values are inside, if there are such.
+    """
+
+    chosen: Point | None
+    runner_up: Point | None
+    costs: tuple[BoundCost, ...]
+    nearest: Point | None
+    misses: Mapping[str, float]
+    likelihood: float = 1.0
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +72,23 @@ class Front:
 
     A point dominates another if it is no worse in every objective and better in one. Points that
     are equal in every objective stay together. Build one with `Front.of`.
+
+    Example:
+        >>> from growsearch.pareto import Front
+        >>> front = Front.of(
+        ...     [
+        ...         {"accuracy": 0.9, "macs": 1000.0},
+        ...         {"accuracy": 0.8, "macs": 500.0},
+        ...         {"accuracy": 0.7, "macs": 900.0},
+        ...     ],
+        ...     {"accuracy": "maximize", "macs": "minimize"},
+        ... )
+        >>> [point.id for point in front.members]
+        ['0', '1']
+        >>> round(front.hypervolume({"accuracy": 0.0, "macs": 1000.0}), 3)
+        400.0
+        >>> front.select({"macs": 600.0}).chosen.id
+        '1'
     """
 
     directions: Mapping[str, Direction]
@@ -64,9 +114,7 @@ class Front:
             point if isinstance(point, Point) else Point(id=str(index), values=dict(point))
             for index, point in enumerate(points)
         )
-        for point in named:
-            _check_values(point, directions)
-        costs = _costs(named, directions)
+        costs = _finite_costs(named, directions)
         keep = _nondominated(costs)
         members = [point for point, kept in zip(named, keep, strict=True) if kept]
         first, direction = next(iter(directions.items()))
@@ -123,9 +171,7 @@ class Front:
         weights: Mapping[str, float] | None = None,
         confidence: float | None = None,
     ) -> Selection:
-        """Choose one member inside ``constraints``; see `growsearch.pareto.selection`."""
-        from growsearch.pareto.selection import select
-
+        """Choose one member inside ``constraints``; see `growsearch.pareto.select`."""
         return select(self, constraints, prefer, weights=weights, confidence=confidence)
 
     def to_pandas(self, *, all_points: bool = False) -> pandas.DataFrame:
@@ -136,15 +182,14 @@ class Front:
         Raises:
             UsageError: if pandas is not installed.
         """
-        from growsearch.pareto.front_table import to_pandas
-
-        return to_pandas(self, all_points=all_points)
+        shown = self.points if all_points else self.members
+        return to_pandas(
+            shown, self.directions, {p.id for p in self.members} if all_points else None
+        )
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows."""
-        from growsearch.pareto.front_table import to_html
-
-        return to_html(self)
+        return to_html(self.members, self.directions, compared=len(self.points))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data: directions and members, no dates, so that reruns are equal."""
@@ -166,6 +211,23 @@ def _check_directions(directions: Mapping[str, Direction]) -> None:
             raise UsageError(f"objectives: {name} = {direction!r}; use minimize or maximize")
 
 
+def _finite_costs(points: Sequence[Point], directions: Mapping[str, Direction]) -> _Costs:
+    """Return `_costs` of points that have a finite value of every objective.
+
+    Raises:
+        UsageError: naming the first that has not.
+    """
+    try:
+        costs = _costs(points, directions)
+    except (KeyError, TypeError):
+        costs = None
+    if costs is None or not np.isfinite(costs).all():
+        for point in points:
+            _check_values(point, directions)
+    assert costs is not None
+    return costs
+
+
 def _check_values(point: Point, directions: Mapping[str, Direction]) -> None:
     for name in directions:
         value = point.values.get(name)
@@ -173,16 +235,155 @@ def _check_values(point: Point, directions: Mapping[str, Direction]) -> None:
             raise UsageError(f"point {point.id}: {name} = {value} is not a finite number")
 
 
-def _costs(
-    points: Sequence[Point], directions: Mapping[str, Direction]
-) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    rows = [[_sign(d) * p.values[n] for n, d in directions.items()] for p in points]
-    return np.array(rows, dtype=np.float64).reshape(len(points), len(directions))
+def _costs(points: Sequence[Point], directions: Mapping[str, Direction]) -> _Costs:
+    """Return an array (points, objectives) of values to minimise."""
+    values = itemgetter(*directions)
+    found = np.array([values(point.values) for point in points], dtype=np.float64)
+    return found.reshape(len(points), len(directions)) * list(map(_sign, directions.values()))
 
 
-def _nondominated(costs: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> list[bool]:
+def _nondominated(costs: _Costs) -> list[bool]:
     if len(costs) == 0:
         return []
     if costs.shape[1] == 1:
         return [bool(cost == costs.min()) for cost in costs[:, 0]]
     return [bool(kept) for kept in moocore.is_nondominated(costs, keep_weakly=True)]
+
+
+def select(
+    front: Front,
+    constraints: Sequence[Bound] | Mapping[str, float] = (),
+    prefer: Preference = "accuracy",
+    *,
+    weights: Mapping[str, float] | None = None,
+    confidence: float | None = None,
+) -> Selection:
+    """Choose among the points of ``front``.
+
+    Every compared point is eligible, since a bound may be on a value that is no objective; the
+    choice is a front member wherever bounds are on objectives. A mapping is short for upper bounds
+    on minimised objectives and lower bounds on maximised ones.
+
+    Args:
+        front: the points to choose from.
+        constraints: the bounds; a point has to meet them all.
+        prefer: by what it is chosen inside them, a name in `PREFERENCES`.
+        weights: for "weights", a factor an objective; 1 where there is none.
+        confidence: the least probability of meeting the bounds (`probability`); without it a point
+            fits that meets them by the values that were found.
+
+    Raises:
+        UsageError: for an unknown objective or preference, useless weights, a confidence that is no
+            probability, or an empty front.
+
+    Example:
+        >>> from growsearch.pareto import Front, parse_bound, select
+        >>> front = Front.of(
+        ...     [{"accuracy": 0.9, "macs": 1000.0}, {"accuracy": 0.8, "macs": 500.0}],
+        ...     {"accuracy": "maximize", "macs": "minimize"},
+        ... )
+        >>> found = select(front, [parse_bound("macs=600", "max")])
+        >>> found.chosen.id, round(found.costs[0].gain, 3)
+        ('1', 0.1)
+    """
+    if not front.points:
+        raise UsageError("select: no finished trial to choose from; run the search first")
+    if confidence is not None and not 0 < confidence < 1:
+        raise UsageError(f"--confidence: {confidence} is not between 0 and 1; write 0.9 or 90%")
+    bounds = _bounds(front, constraints)
+    # The id comes last so that equal points do not depend on the order in which trials finished.
+    rank = ranking(front.members, front.directions, prefer, weights)
+    ranked = sorted(front.points, key=lambda point: (rank(point), point.id))
+    fitting = [p for p in ranked if _fits(p, bounds, confidence)]
+    if not fitting:
+        return _nearest(front, bounds, confidence)
+    chosen = fitting[0]
+    return Selection(
+        chosen=chosen,
+        runner_up=_runner_up(front, fitting[1:]),
+        costs=tuple(_cost_of(front, bound, bounds, ranked, confidence) for bound in bounds),
+        nearest=None,
+        misses={},
+        likelihood=probability(chosen, bounds),
+        confidence=confidence,
+    )
+
+
+def _fits(point: Point, bounds: Sequence[Bound], confidence: float | None) -> bool:
+    if any(bound.missed_by(point) > 0 for bound in bounds):
+        return False
+    return confidence is None or probability(point, bounds) >= confidence
+
+
+def _bounds(front: Front, constraints: Sequence[Bound] | Mapping[str, float]) -> tuple[Bound, ...]:
+    if isinstance(constraints, Mapping):
+        constraints = [
+            Bound(
+                objective=name,
+                sense="min" if front.directions.get(name) == "maximize" else "max",
+                value=value,
+            )
+            for name, value in constraints.items()
+        ]
+    for bound in constraints:
+        if not all(bound.objective in point.values for point in front.points):
+            known = set.intersection(*(set(point.values) for point in front.points))
+            raise UsageError(
+                f"--{bound.sense}: no value {bound.objective!r} in this run; "
+                f"it has: {', '.join(sorted(known))}"
+            )
+    return tuple(constraints)
+
+
+def _runner_up(front: Front, others: Sequence[Point]) -> Point | None:
+    members = {member.id for member in front.members}
+    return next((p for p in others if p.id in members), others[0] if others else None)
+
+
+def _cost_of(
+    front: Front,
+    bound: Bound,
+    bounds: Sequence[Bound],
+    ranked: Sequence[Point],
+    confidence: float | None,
+) -> BoundCost:
+    others = [other for other in bounds if other is not bound]
+    without = [p for p in ranked if _fits(p, others, confidence)]
+    place = next(index for index, p in enumerate(without) if _fits(p, bounds, confidence))
+    chosen, better = without[place], without[:place]
+    # Earlier in the ranking wins a tie: min keeps the first.
+    step = min(better, key=bound.missed_by) if better else None
+    return BoundCost(
+        bound=bound,
+        gain=_gain(front, without[0], chosen),
+        alternative=without[0],
+        step=step,
+        step_gain=_gain(front, step, chosen) if step else 0.0,
+    )
+
+
+def _gain(front: Front, point: Point, chosen: Point) -> float:
+    name, direction = next(iter(front.directions.items()))
+    difference = point.values[name] - chosen.values[name]
+    return difference if direction == "maximize" else -difference
+
+
+def _nearest(front: Front, bounds: Sequence[Bound], confidence: float | None) -> Selection:
+    def excess(point: Point) -> float:
+        return max(bound.missed_by(point) for bound in bounds)
+
+    nearest = min(front.points, key=lambda p: (excess(p), -probability(p, bounds), p.id))
+    misses: dict[str, float] = {}
+    for bound in bounds:
+        worst = max(misses.get(bound.objective, 0.0), bound.missed_by(nearest))
+        if worst > 0:
+            misses[bound.objective] = worst
+    return Selection(
+        chosen=None,
+        runner_up=None,
+        costs=(),
+        nearest=nearest,
+        misses=misses,
+        likelihood=probability(nearest, bounds),
+        confidence=confidence,
+    )

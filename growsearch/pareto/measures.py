@@ -1,4 +1,4 @@
-"""Which measures of a trained network are there beyond its costs, and which way is better?"""
+"""Titles and directions of measures, MEASURES: which are there beyond costs, and what is better?"""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from growsearch.pareto.front import Direction
+from growsearch.pareto.point import Direction
 
 Labels = Literal["one an example", "one a word", "one a pixel"]
 
@@ -17,6 +17,11 @@ class Measure:
 
     ``labels`` None is any.
     ``images`` tells that it changes pixels, so that inputs have to be images (N, C, H, W).
+
+    Example:
+        >>> from growsearch.pareto import MEASURES
+        >>> MEASURES["ece"].title, MEASURES["ece"].direction
+        ('Calibration error (ECE)', 'minimize')
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""In which unit is an objective, and how does a person write and read its values?"""
+"""Quantities and units of objectives, as a person writes and reads them."""
 
 from __future__ import annotations
 
@@ -59,6 +59,8 @@ _BY_SUFFIX = {
 _SMALL = {1.0: "", 1e-3: "m", 1e-6: "µ", 1e-9: "n"}
 _LARGE = {1e12: "T", 1e9: "G", 1e6: "M", 1e3: "k", 1.0: ""}
 
+# No number is longer; matching takes squared time of what is.
+_LONGEST = 80
 _NUMBER = re.compile(r"\s*([+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(\D*?)\s*")
 
 
@@ -82,11 +84,16 @@ def parse_quantity(value: str | float, objective: str) -> float:
 
     Raises:
         UsageError: for anything else; the message lists the valid units.
+
+    Example:
+        >>> from growsearch.pareto import parse_quantity
+        >>> parse_quantity("200k", "parameters"), parse_quantity("0.5 ms", "latency[cpu]")
+        (200000.0, 0.0005)
     """
     quantity = quantity_of(objective)
     if isinstance(value, bool):
         raise UsageError(f"{objective} = {value}: not {quantity.name}")
-    number = _parse_text(value, objective, quantity) if isinstance(value, str) else float(value)
+    number = _number(value, objective, quantity)
     if not math.isfinite(number) or (number < 0 and quantity is not PLAIN):
         raise UsageError(f"{objective} = {value}: {quantity.name} is finite and not below 0")
     if number > quantity.most:
@@ -103,23 +110,47 @@ def parse_share(value: str | float, name: str) -> float:
 
     Raises:
         UsageError: for anything else.
+
+    Example:
+        >>> from growsearch.pareto import parse_share
+        >>> parse_share("10%", "parameters")
+        0.1
     """
-    number = _parse_text(value, name, SHARE) if isinstance(value, str) else float(value)
+    number = _number(value, name, SHARE)
     if isinstance(value, bool) or not 0 <= number <= 1:
         raise UsageError(f"{name} = {value}: not {SHARE.name}; write for example 10% or 0.1")
     return number
 
 
 def is_share(value: object) -> bool:
-    """Tell whether a person wrote ``value`` as a percentage, for keys that also take counts."""
+    """Tell whether a person wrote ``value`` as a percentage, for keys that also take counts.
+
+    Example:
+        >>> from growsearch.pareto import is_share
+        >>> is_share("10%"), is_share("200k")
+        (True, False)
+    """
     return isinstance(value, str) and value.strip().endswith("%")
 
 
+def _number(value: str | float, objective: str, quantity: Quantity) -> float:
+    if isinstance(value, str):
+        return _parse_text(value, objective, quantity)
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise UsageError(f"{objective}: the number is too large for {quantity.name}") from error
+    except TypeError as error:
+        raise UsageError(f"{objective} = {repr(value)[:60]}: not {quantity.name}") from error
+
+
 def _parse_text(text: str, objective: str, quantity: Quantity) -> float:
-    match = _NUMBER.fullmatch(text)
+    match = _NUMBER.fullmatch(text) if len(text) <= _LONGEST else None
     valid = ", ".join(quantity.units)
     if match is None:
-        raise UsageError(f"{objective} = {text!r}: not a number with a unit; valid units: {valid}")
+        raise UsageError(
+            f"{objective} = {text[:_LONGEST]!r}: not a number with a unit; valid units: {valid}"
+        )
     number, unit = float(match[1].replace("_", "")), match[2]
     if unit in quantity.units:
         # Dividing by a whole number is exact where multiplying by 0.001 is not: 0.5 ms is 0.0005.
@@ -133,7 +164,13 @@ def _parse_text(text: str, objective: str, quantity: Quantity) -> float:
 
 
 def format_quantity(value: float, objective: str) -> str:
-    """Return ``value`` (base unit) for people, with three significant digits and a unit."""
+    """Return ``value`` (base unit) for people, with three significant digits and a unit.
+
+    Example:
+        >>> from growsearch.pareto import format_quantity
+        >>> format_quantity(0.0125, "latency[cpu]"), format_quantity(200_000, "macs")
+        ('12.5 ms', '200 k')
+    """
     quantity = quantity_of(objective)
     if quantity is SHARE:
         return f"{100 * value:.2f} %"

@@ -1,4 +1,4 @@
-"""How is a finished search shown? Run folders in; HTML, Markdown, CSV, JSON and PNG out."""
+"""Reports of finished searches: run folders in; HTML, Markdown, CSV, JSON and PNG out."""
 
 from growsearch.report.choice_text import choice_lines, front_table, table_legend
 from growsearch.report.formats import FORMATS, USUAL, write_report

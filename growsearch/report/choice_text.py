@@ -1,14 +1,16 @@
-"""How is a choice from the front told on a terminal of 80 columns?"""
+"""Text of a choice from the front, for a terminal of 80 columns."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-
-from rich.table import Table
+from typing import TYPE_CHECKING
 
 from growsearch.pareto import BoundCost, Front, Point, Selection, format_bound, format_quantity
 from growsearch.report.describe import describe_interval, describe_trial, title
 from growsearch.trial.record import Trial
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 TERMINAL_COLUMNS = 80
 
@@ -124,6 +126,9 @@ def _percent(share: float) -> str:
 
 def front_table(front: Front, trials: Iterable[Trial]) -> Table:
     """Return the front as a table for 80 columns: id, kind, what made it, every objective."""
+    # Imported here: a report's files are written without it.
+    from rich.table import Table
+
     known = {trial.id: trial for trial in trials}
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
     table.add_column("network", no_wrap=True)

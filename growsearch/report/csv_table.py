@@ -1,4 +1,4 @@
-"""How does the front become a table for a spreadsheet? One row a member, base units."""
+"""CSV table of the front: one row a member, base units."""
 
 from __future__ import annotations
 
@@ -9,22 +9,26 @@ import json
 from growsearch.report.describe import describe_trial, latency_devices
 from growsearch.report.page_data import metric_names
 from growsearch.report.run_data import Run
+from growsearch.shown_text import table_cell
 from growsearch.trial.record import Trial
 
 _LATENCY_COLUMNS = ("method", "low_s", "high_s", "noise")
 
 
 def render_csv(run: Run) -> str:
-    """Return the front as CSV: seconds, pieces and shares, with each latency's method."""
+    """Return the front as CSV: seconds, pieces and shares, with each latency's method.
+
+    Texts that a spreadsheet would run as a formula begin with an apostrophe.
+    """
     metrics, devices = metric_names(run), latency_devices(run.trials)
     header = ["id", "number", "kind", "description", "seed", *metrics]
     header += [f"latency[{device}].{name}" for device in devices for name in _LATENCY_COLUMNS]
     header.append("config")
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(header)
+    writer.writerow(map(table_cell, header))
     for member in run.front().members:
-        writer.writerow(_row(run.trial(member.id), metrics, devices))
+        writer.writerow(map(table_cell, _row(run.trial(member.id), metrics, devices)))
     return buffer.getvalue()
 
 

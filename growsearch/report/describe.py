@@ -1,11 +1,12 @@
-"""How is a trial, a metric or a latency said in a few words?"""
+"""Descriptions in a few words: of a trial, a metric, a latency."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from growsearch.kinds import KINDS
 from growsearch.pareto import MEASURES, Direction, format_quantity
+from growsearch.shown_text import shown
 from growsearch.trial.record import Latency, Trial
 
 _TITLES = {
@@ -18,59 +19,35 @@ _TITLES = {
     "dense_training_macs": "Training MACs, dense network",
     "dense_gradient_macs": "MACs for masked gradients",
     "mac_error": "Off the dense MACs by",
+    "test_perplexity": "Test perplexity",
+    "full_parameters": "Parameters of the full network",
+    "full_macs": "MACs of the full network",
+    "budget_cost": "Budget spent",
+    "budget_limit": "Budget",
+    "budget_latency_s": "Latency under the budget's conditions",
+    "budget_noise": "Noise of the budget's latency",
+    "budget_fit_error": "Miss of the latency fit",
 }
 
 
 def describe_trial(trial: Trial) -> str:
     """Return what made the network, such as "sparse_wide 83 % erk rigl" or "grown 31 %"."""
-    config = trial.config
-    if trial.kind == "growth":
-        return f"grown {_budget(config.get('budget'))}".rstrip()
-    if trial.kind == "tickets":
-        return _ticket(config)
-    transform = config.get("transform")
-    words = [] if transform in (None, "none") else [str(transform)]
-    sparsity = config.get("sparsity")
-    if isinstance(sparsity, (int, float)):
-        words.append("dense" if sparsity == 0 else f"{100 * sparsity:.0f} %")
-    words += [str(config[key]) for key in ("distribution", "updater") if config.get(key)]
-    return " ".join(words) or trial.kind
+    words = KINDS.words(trial.kind)
+    return shown(trial.kind if words is None else words.describe(trial.config))
 
 
-def _ticket(config: Mapping[str, Any]) -> str:
-    """Return such as "omp ticket 90 % row, pgd 0.031, linear"; usual values are left out."""
-    words = [f"{config.get('scheme')} ticket"]
-    sparsity = config.get("sparsity")
-    if isinstance(sparsity, (int, float)):
-        words.append(f"{100 * sparsity:.0f} %")
-    if config.get("granularity") != "unstructured":
-        words.append(str(config.get("granularity")))
-    parts = [" ".join(words)]
-    if config.get("robustness") != "natural":
-        parts.append(f"{config.get('robustness')} {config.get('epsilon'):.2g}")
-    if config.get("mode") != "finetune":
-        parts.append(str(config.get("mode")))
-    return ", ".join(parts)
-
-
-def _budget(budget: Any) -> str:
-    """Read a budget: a share, a count, or one of them by what it bounds."""
-    if isinstance(budget, Mapping):
-        return ", ".join(_one_budget(value, str(name)) for name, value in budget.items())
-    return _one_budget(budget, "parameters")
-
-
-def _one_budget(value: Any, name: str) -> str:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return "" if value is None else str(value)
-    # As in growsearch.growth.Budget: a float is a share of the full network, an integer a count.
-    is_share = isinstance(value, float) and value <= 1
-    shown = f"{100 * value:.0f} %" if is_share else format_quantity(value, name)
-    return shown if name == "parameters" else f"{shown} {name}"
+def kind_title(name: str) -> str:
+    """Return a kind of trial for people: "grown"; an unknown one keeps its name."""
+    words = KINDS.words(name)
+    return shown(name) if words is None else words.title
 
 
 def title(metric: str) -> str:
     """Return a metric's name for people; units are with the values."""
+    return shown(_titled(metric))
+
+
+def _titled(metric: str) -> str:
     name, _, device = metric.partition("[")
     if device:
         return f"{name.capitalize()} on {device.rstrip(']')}"
@@ -133,4 +110,4 @@ def describe_method(latency: Latency) -> str:
     if latency.note:
         words.append(latency.note)
     words += filter(None, [describe_check(latency)])
-    return ", ".join(words)
+    return shown(", ".join(words))

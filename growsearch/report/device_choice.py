@@ -1,9 +1,8 @@
-"""Which network to take for one device, and what is given up against the extremes?"""
+"""Choices for a device: which network to take, and what is given up against the extremes?"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from growsearch.pareto import (
@@ -16,7 +15,7 @@ from growsearch.pareto import (
     format_quantity,
 )
 from growsearch.report.describe import describe_trial, latency_devices
-from growsearch.report.run_data import Run
+from growsearch.report.run_data import Run, once_a_run
 from growsearch.trial.record import Trial
 
 
@@ -37,8 +36,7 @@ class DeviceChoice:
     smallest: Trial
 
 
-# A report asks several times; the last runs are kept.
-@lru_cache(maxsize=2)
+@once_a_run
 def device_choices(run: Run) -> tuple[DeviceChoice, ...]:
     """Return one choice for each device with a latency; empty where nothing can be compared."""
     compared = run.front().points

@@ -1,19 +1,28 @@
-"""What was measured of a trial's network after its search? Reads evaluation.json."""
+"""Evaluations after a search: what evaluation.json says of a trial's network."""
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 from growsearch.errors import UsageError
 from growsearch.pareto import MEASURES
+from growsearch.reading import read_json
+from growsearch.trial.record import MAX_VALUE
 
 EVALUATION_FILE = "evaluation.json"
+_MOST_BYTES = 2**20
+_KINDS: tuple[tuple[str, type | UnionType], ...] = (
+    ("metrics", dict),
+    ("data", str | None),
+    ("split", str | None),
+    ("examples", int | None),
+)
 
 
-def read_evaluation(folder: Path) -> dict[str, Any] | None:
+def read_evaluation(folder: str | Path) -> dict[str, Any] | None:
     """Return a trial's evaluation, None if there is none.
 
     It has "data", "split", "examples", "conditions" and "metrics" (numbers by name).
@@ -24,17 +33,16 @@ def read_evaluation(folder: Path) -> dict[str, Any] | None:
     # Most of a run's trials have none: an exception for each would take a report's time.
     if not os.path.exists(f"{folder}/{EVALUATION_FILE}"):  # noqa: PTH110
         return None
-    path = folder / EVALUATION_FILE
-    try:
-        data: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read ({error}); remove it to go without") from error
-    if not isinstance(data, dict) or not _all_measures(data.get("metrics")):
+    path = Path(folder) / EVALUATION_FILE
+    data: Any = read_json(path, "remove it to go without", most_bytes=_MOST_BYTES)
+    whole = isinstance(data, dict) and all(isinstance(data.get(k), kind) for k, kind in _KINDS)
+    if not whole or not _all_measures(data["metrics"]):
         raise UsageError(f"{path} holds no evaluation; remove it to go without")
-    return data
+    return dict(data)
 
 
 def _all_measures(metrics: Any) -> bool:
-    return isinstance(metrics, dict) and all(
-        name in MEASURES and isinstance(value, int | float) for name, value in metrics.items()
+    return all(
+        name in MEASURES and type(value) in (int, float) and abs(value) <= MAX_VALUE
+        for name, value in metrics.items()
     )

@@ -1,10 +1,10 @@
-"""How does a picture become a file that is the same twice, and how is its axis scaled?"""
+"""Figure files that are the same twice, and the scale of their axes."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from growsearch.pareto.quantities import SHARE, TIME, quantity_of
 
@@ -18,6 +18,13 @@ _METADATA: dict[str, dict[str, None]] = {
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
 _DPI = 160
+# The salt names the clip paths of an SVG, which are random otherwise. A name with a dollar is a
+# name and no formula.
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "growsearch",
+    "text.parse_math": False,
+}
 _SECONDS = {1.0: "s", 1e-3: "ms", 1e-6: "µs", 1e-9: "ns"}
 
 
@@ -31,8 +38,7 @@ def figure_file(draw: Callable[[Figure], None], size: tuple[float, float], kind:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    # The salt names the clip paths of an SVG, which are random otherwise.
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "growsearch"}):
+    with mpl.rc_context(_STYLE):
         figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
         FigureCanvasAgg(figure)
         draw(figure)
@@ -49,7 +55,8 @@ def _lay_out(figure: Figure) -> None:
     for mark in shown:
         mark.set_visible(False)
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    # Without any engine: with the one called "none", saving would lay the texts out once more.
+    figure.set_layout_engine(None)
     for mark in shown:
         mark.set_visible(True)
 

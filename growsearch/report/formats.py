@@ -1,13 +1,16 @@
-"""In which formats is a report written? One line a format."""
+"""Registry of report formats: one line a format."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from growsearch.errors import UsageError
+from growsearch.errors import GrowsearchError, UsageError
 from growsearch.files import write_bytes
+from growsearch.garbage import without_cycle_search
+from growsearch.reading import reason
 from growsearch.report.csv_table import render_csv
 from growsearch.report.html_page import render_html
 from growsearch.report.json_export import render_json
@@ -47,12 +50,14 @@ FORMATS: dict[str, Format] = {
 USUAL = ("html", "md", "csv", "json", "png")
 
 
+@without_cycle_search()
 def write_report(run_folder: Path, formats: Collection[str] = USUAL) -> dict[str, Path]:
     """Write the report of a run into its folder, again if it is there, and return the paths.
 
     Raises:
         UsageError: for an unknown format (the valid ones are listed) or a folder that is no run.
-        GrowsearchError: if a file cannot be written; a finished file is never left half written.
+        GrowsearchError: if a file cannot be written, or not of what this run holds; a finished file
+            is never left half written.
     """
     for name in formats:
         if name not in FORMATS:
@@ -60,8 +65,23 @@ def write_report(run_folder: Path, formats: Collection[str] = USUAL) -> dict[str
     run = read_run(run_folder)
     written = {}
     for name in dict.fromkeys(formats):
-        content = FORMATS[name].render(run)
+        with _rendering(run_folder, name):
+            content = FORMATS[name].render(run)
         path = run_folder / FORMATS[name].file
         write_bytes(path, content.encode() if isinstance(content, str) else content)
         written[name] = path
     return written
+
+
+@contextmanager
+def _rendering(folder: Path, name: str) -> Iterator[None]:
+    """Turn what goes wrong while a foreign run is shown into a message."""
+    try:
+        yield
+    except (GrowsearchError, MemoryError):
+        raise
+    except Exception as problem:
+        raise GrowsearchError(
+            f"{folder} holds something that --format {name} cannot show ({reason(problem)}); take "
+            "another format, or see where it is with --debug"
+        ) from problem

@@ -1,16 +1,18 @@
-"""How does a run become one page that needs nothing else? Data, style and scripts in one file."""
+"""HTML report page that needs nothing else: data, style and scripts in one file."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import html
-import json
+import re
 from importlib import resources
 from typing import Any
 
+from growsearch.report.compact_json import compact_json
 from growsearch.report.page_data import page_data
 from growsearch.report.run_data import Run
+from growsearch.shown_text import shown, shown_data
 
 _SCRIPTS = (
     "format.js",
@@ -29,6 +31,8 @@ _SCRIPTS = (
     "page.js",
 )
 
+# Escapes of what is made visible, and of some that are left: few texts have any.
+_MAYBE_HIDDEN = re.compile(r"\\(?:[bfr]|u(?:00[0189]|007f|061c|20|d[89a-f]|feff))")
 # The policy lets nothing in or out: no request can leave the page, and only these two scripts run.
 _TEMPLATE = """<!doctype html>
 <html lang="en">
@@ -59,17 +63,23 @@ def render_html(run: Run) -> str:
     )
     return _TEMPLATE.format(
         policy=policy,
-        title=html.escape(f"{run.name}: growsearch report"),
+        title=html.escape(shown(f"{run.name}: growsearch report")),
         style=style,
         body=_asset("page.html"),
-        data=embed_json(page_data(run)),
+        data=_embedded(page_data(run)),
         script=script,
     )
 
 
+def _embedded(data: Any) -> str:
+    """Return what the page embeds: control codes in its texts can be seen."""
+    text = embed_json(data)
+    return embed_json(shown_data(data)) if _MAYBE_HIDDEN.search(text) else text
+
+
 def embed_json(data: Any) -> str:
     """Return ``data`` as JSON that may stand inside a script element whatever it holds."""
-    text = json.dumps(data, allow_nan=False, separators=(",", ":"), default=str)
+    text = compact_json(data)
     for character, code in {"<": "003c", ">": "003e", "&": "0026"}.items():
         text = text.replace(character, f"\\u{code}")
     return text

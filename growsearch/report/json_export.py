@@ -1,4 +1,4 @@
-"""What does a program read of a run? The front, the choices and the progress, as JSON."""
+"""JSON report for programs: the front, the choices and the progress."""
 
 from __future__ import annotations
 

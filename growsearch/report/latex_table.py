@@ -1,4 +1,4 @@
-"""How does the front stand in a paper? A LaTeX table in the style of booktabs."""
+"""LaTeX table of the front, in the style of booktabs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from growsearch.pareto import format_quantity
 from growsearch.report.describe import describe_trial, title
 from growsearch.report.markdown import front_columns
 from growsearch.report.run_data import Run
+from growsearch.shown_text import shown
 from growsearch.trial.record import Trial
 
 _ESCAPES = {
@@ -61,4 +62,5 @@ def _line(cells: list[str]) -> str:
 
 
 def _safe(cell: str) -> str:
-    return "".join(_ESCAPES.get(character, character) for character in " ".join(cell.split()))
+    one_line = shown(" ".join(cell.split()))
+    return "".join(_ESCAPES.get(character, character) for character in one_line)

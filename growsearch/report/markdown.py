@@ -1,12 +1,11 @@
-"""How does a run read as text? The answer, the front and the settings, as Markdown."""
+"""Markdown report: the answer, the front and the settings as text."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import yaml
-
 from growsearch.pareto import MEASURES, format_quantity
+from growsearch.reading import write_yaml
 from growsearch.report.describe import (
     describe_check,
     describe_interval,
@@ -20,6 +19,7 @@ from growsearch.report.evaluations import read_evaluation
 from growsearch.report.markdown_table import markdown_table, safe
 from growsearch.report.progress import hypervolume_progress
 from growsearch.report.run_data import Run
+from growsearch.shown_text import shown_lines
 from growsearch.trial.record import Trial
 
 
@@ -44,7 +44,7 @@ def render_markdown(run: Run) -> str:
             * bool(run.notes)
         ),
         "## Settings",
-        _fenced(yaml.safe_dump(dict(run.study), sort_keys=False, allow_unicode=True)),
+        _fenced(shown_lines(write_yaml(run.study))),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -106,7 +106,8 @@ def _checked(run: Run) -> list[str]:
 
 def _evaluations(run: Run) -> list[str]:
     """Show what `growsearch evaluate` found, where it was asked."""
-    found = {t.id: read_evaluation(run.folder / "trials" / t.id) for t in run.finished}
+    folder = f"{run.folder}/trials"
+    found = {t.id: read_evaluation(f"{folder}/{t.id}") for t in run.finished}
     there = {name: data for name, data in found.items() if data is not None}
     if not there:
         return []

@@ -1,8 +1,10 @@
-"""How does a table stand in Markdown, whatever its cells hold?"""
+"""Markdown tables, whatever their cells hold."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+from growsearch.shown_text import shown
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -13,6 +15,6 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def safe(text: str) -> str:
     """Keep file content from becoming markup, a new cell or a new line."""
-    one_line = " ".join(text.split())
+    one_line = shown(" ".join(text.split()))
     escapes = {"\\": "\\\\", "|": "\\|", "<": "&lt;", "[": "\\[", "`": "\\`", "*": "\\*"}
     return "".join(escapes.get(character, character) for character in one_line)

@@ -1,23 +1,22 @@
-"""What does the report page know? The whole run as plain JSON data, small enough to embed."""
+"""Data of the report page: the whole run as plain JSON, small enough to embed."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import yaml
-
 from growsearch.pareto import bounds_from_mapping
 from growsearch.pareto.quantities import COUNT, ENERGY, SHARE, TIME, quantity_of
+from growsearch.reading import write_yaml
+from growsearch.report.compact_json import compact_json
 from growsearch.report.describe import describe_trial, direction_of, latency_devices, title
 from growsearch.report.device_choice import DeviceChoice, device_choices
 from growsearch.report.evaluations import read_evaluation
 from growsearch.report.progress import hypervolume_progress
 from growsearch.report.records import read_records
-from growsearch.report.run_data import Run, meets, read_history
-from growsearch.trial.record import Trial
+from growsearch.report.run_data import Run, once_a_run, read_history
+from growsearch.trial.record import Latency, Trial
 
 # What layers and histories may take of the page; the front's come first.
 DETAIL_BYTES = 3_000_000
@@ -60,12 +59,15 @@ def page_data(run: Run, detail_bytes: int = DETAIL_BYTES) -> dict[str, Any]:
 
 
 def _yaml(data: Mapping[str, Any]) -> str:
-    return yaml.safe_dump(dict(data), sort_keys=False, allow_unicode=True, width=80)
+    return write_yaml(data)
 
 
+@once_a_run
 def metric_names(run: Run) -> list[str]:
     """Return all metrics of finished trials: the objectives first, then in order of appearance."""
-    found = dict.fromkeys(name for trial in run.finished for name in trial.metrics)
+    # Most trials have the same metrics: each set of names is looked at once.
+    kinds = dict.fromkeys(tuple(trial.metrics) for trial in run.finished)
+    found = dict.fromkeys(name for kind in kinds for name in kind)
     return [*run.objectives, *(name for name in found if name not in run.objectives)]
 
 
@@ -86,32 +88,28 @@ def _metric(name: str, run: Run) -> dict[str, Any]:
 
 
 def _columns(run: Run) -> dict[str, Any]:
-    trials, constraints = run.finished, run.constraints
+    trials, compared = run.finished, {point.id for point in run.front().points}
     return {
         "id": [t.id for t in trials],
         "number": [t.number for t in trials],
         "kind": [t.kind for t in trials],
         "text": [describe_trial(t) for t in trials],
-        "feasible": [
-            all(name in t.metrics for name in run.objectives) and meets(t.metrics, constraints)
-            for t in trials
-        ],
+        "feasible": [t.id in compared for t in trials],
         "values": {name: [t.metrics.get(name) for t in trials] for name in metric_names(run)},
         "latency": {
-            device: {
-                "method": [_of(t, device, "method") for t in trials],
-                "low": [_short(_of(t, device, "low_s")) for t in trials],
-                "high": [_short(_of(t, device, "high_s")) for t in trials],
-                "noise": [_short(_of(t, device, "noise")) for t in trials],
-            }
+            device: _latency_columns([t.latency.get(device) for t in trials])
             for device in latency_devices(trials)
         },
     }
 
 
-def _of(trial: Trial, device: str, name: str) -> Any:
-    entry = trial.latency.get(device)
-    return None if entry is None else getattr(entry, name)
+def _latency_columns(entries: Sequence[Latency | None]) -> dict[str, Any]:
+    return {
+        "method": [None if entry is None else entry.method for entry in entries],
+        "low": [None if entry is None else _short(entry.low_s) for entry in entries],
+        "high": [None if entry is None else _short(entry.high_s) for entry in entries],
+        "noise": [None if entry is None else _short(entry.noise) for entry in entries],
+    }
 
 
 def _short(value: float | None) -> float | None:
@@ -160,7 +158,7 @@ def _details(run: Run, front: Sequence[int], budget: int) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for trial in _front_first(run.finished, front):
         detail = _detail(run, trial)
-        budget -= len(json.dumps(detail, separators=(",", ":"))) + len(trial.id) + 4
+        budget -= len(compact_json(detail)) + len(trial.id) + 4
         if budget < 0:
             break
         found[trial.id] = detail
@@ -209,9 +207,10 @@ def _evaluation(run: Run, trial: Trial) -> dict[str, Any] | None:
 def _records(run: Run, trial: Trial) -> dict[str, Any]:
     """Return what the trial was asked to record; only then a file is looked for."""
     asked = trial.config.get("record") or ()
-    if not asked:
+    if not isinstance(asked, list | tuple) or not asked:
         return {}
-    found = read_records(run.folder / "trials" / trial.id, list(asked))
+    names = [name for name in asked if isinstance(name, str)]
+    found = read_records(run.folder / "trials" / trial.id, names)
     return {
         name: {figure: [_short(v) for v in column] for figure, column in columns.items()}
         for name, columns in found.items()

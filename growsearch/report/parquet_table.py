@@ -1,4 +1,4 @@
-"""How do all trials become a table for data frames? One row a trial, base units, typed columns."""
+"""Parquet table of all trials for data frames: one row a trial, base units, typed columns."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from growsearch.errors import UsageError
 from growsearch.report.describe import describe_trial, latency_devices
 from growsearch.report.page_data import metric_names
 from growsearch.report.run_data import Run
+from growsearch.shown_text import shown, shown_lines
 from growsearch.trial.record import Trial
 
 _LATENCY = ("method", "low_s", "high_s", "noise")
@@ -50,10 +51,18 @@ def render_parquet(run: Run) -> bytes:
             values = [_latency(t, device, name) for t in run.trials]
             columns[f"latency[{device}].{name}"] = (kind, values)
     columns["config"] = (text, [json.dumps(dict(t.config)) for t in run.trials])
-    arrays = {name: pa.array(values, type=kind) for name, (kind, values) in columns.items()}
+    arrays = {
+        shown(name): pa.array(_texts(values) if kind is text else values, type=kind)
+        for name, (kind, values) in columns.items()
+    }
     buffer = io.BytesIO()
     parquet.write_table(pa.table(arrays), buffer)
     return buffer.getvalue()
+
+
+def _texts(values: list[str | None]) -> list[str | None]:
+    """Make control codes visible, half characters too, which no file can be written with."""
+    return [None if value is None else shown_lines(value) for value in values]
 
 
 def _number(value: float | None) -> float | None:

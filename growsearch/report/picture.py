@@ -1,12 +1,15 @@
-"""How does the front look on paper? One panel a device, drawn without a display."""
+"""Picture of the front: one panel a device, drawn without a display."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from growsearch.kinds import KINDS
 from growsearch.pareto import Direction, Front
 from growsearch.pareto.quantities import SHARE, quantity_of
-from growsearch.report.describe import direction_of, latency_devices, title
+from growsearch.report.describe import direction_of, kind_title, latency_devices, title
 from growsearch.report.device_choice import device_choices
 from growsearch.report.figure_file import axis_unit, figure_file
 from growsearch.report.page_data import metric_names
@@ -18,13 +21,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, and a shape a kind, so that neither is needed alone.
-_LOOKS = {
-    "growth": ("#0072B2", "o", "grown"),
-    "sparse": ("#D55E00", "^", "sparse"),
-    "tickets": ("#009E73", "s", "ticket"),
-}
-_OTHER = ("#009E73", "s")
+# Okabe and Ito's colours, and a shape a kind in the order of KINDS, so that neither is needed
+# alone. Beyond them, and for kinds of a newer version, the last again.
+_LOOKS = (
+    ("#0072B2", "o"),
+    ("#D55E00", "^"),
+    ("#009E73", "s"),
+    ("#CC79A7", "D"),
+    ("#E69F00", "v"),
+    ("#56B4E9", "P"),
+)
 _OUTSIDE = ("#8b95a1", "x", "outside constraints")
 _PANEL_INCHES = (4.6, 3.8)
 
@@ -78,15 +84,13 @@ def _costs(run: Run) -> list[str]:
 def _draw_panel(panel: Axes, run: Run, cost: str, *, first: bool) -> None:
     quality = next(iter(run.objectives))
     factor, unit = _unit(run, cost)
-    high, shown = (100, " (%)") if quantity_of(quality) is SHARE else (1, "")
+    high, unit_y = (100, " (%)") if quantity_of(quality) is SHARE else (1, "")
     points = [t for t in run.finished if cost in t.metrics and quality in t.metrics]
     compared = [p for p in run.front().points if cost in p.values]
     inside = {point.id for point in compared}
     for kind in dict.fromkeys(trial.kind for trial in points):
         chosen = [t for t in points if t.kind == kind and t.id in inside]
-        _draw_kind(
-            panel, chosen, _LOOKS.get(kind, (*_OTHER, kind)), (cost, factor), (quality, high)
-        )
+        _draw_kind(panel, chosen, _look(kind), (cost, factor), (quality, high))
     outside = [t for t in points if t.id not in inside]
     _draw_kind(panel, outside, _OUTSIDE, (cost, factor), (quality, high))
     directions: dict[str, Direction] = {
@@ -100,11 +104,17 @@ def _draw_panel(panel: Axes, run: Run, cost: str, *, first: bool) -> None:
     _mark_choice(panel, run, (cost, factor), (quality, high))
     panel.set_xlabel(f"{title(cost)}{_method(points, cost)}{unit}", fontsize=9)
     if first:
-        panel.set_ylabel(f"{title(quality)}{shown}", fontsize=9)
+        panel.set_ylabel(f"{title(quality)}{unit_y}", fontsize=9)
     panel.tick_params(labelsize=8)
     panel.grid(color="#e6e6e6", linewidth=0.6)
     panel.set_axisbelow(True)
     panel.spines[["top", "right"]].set_visible(False)
+
+
+def _look(kind: str) -> tuple[str, str, str]:
+    """Return a kind's colour, marker and title."""
+    place = list(KINDS).index(kind) if kind in KINDS else len(_LOOKS)
+    return (*_LOOKS[min(place, len(_LOOKS) - 1)], kind_title(kind))
 
 
 def _draw_kind(
@@ -118,8 +128,9 @@ def _draw_kind(
     if not trials:
         return
     colour, marker, label = look
-    xs = [trial.metrics[cost[0]] / cost[1] for trial in trials]
-    ys = [trial.metrics[quality[0]] * quality[1] for trial in trials]
+    # As arrays: matplotlib looks at each number of a list by itself.
+    xs = np.array([trial.metrics[cost[0]] for trial in trials]) / cost[1]
+    ys = np.array([trial.metrics[quality[0]] for trial in trials]) * quality[1]
     panel.scatter(
         xs, ys, s=22, c=colour, marker=marker, alpha=0.75, linewidths=0.8, label=label, zorder=2
     )

@@ -1,20 +1,19 @@
-"""How fast did the search find its front? The hypervolume after each finished trial."""
+"""Progress of a search: the hypervolume of its front after each finished trial."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 from growsearch.pareto import Front, Point
-from growsearch.report.run_data import Run
+from growsearch.report.run_data import Run, once_a_run
 
-_MOST_STEPS = 200
+_MAX_STEPS = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class HypervolumeCurve:
     """Hypervolume by number of compared trials, as a share of the box that it lies in.
 
     The box spans ``reference``, the worst compared value of every objective, and ``ideal``, the
@@ -27,13 +26,12 @@ class Progress:
     ideal: Mapping[str, float]
 
 
-# A report asks several times; the last runs are kept.
-@lru_cache(maxsize=2)
-def hypervolume_progress(run: Run) -> Progress:
+@once_a_run
+def hypervolume_progress(run: Run) -> HypervolumeCurve:
     """Return the progress of ``run`` in at most 200 steps, in the order trials finished."""
     final = run.front()
     if not final.points:
-        return Progress(steps=(), reference={}, ideal={})
+        return HypervolumeCurve(steps=(), reference={}, ideal={})
     reference = final.nadir()
     ideal = {
         name: (min if direction == "minimize" else max)(p.values[name] for p in final.points)
@@ -41,14 +39,14 @@ def hypervolume_progress(run: Run) -> Progress:
     }
     box = math.prod(abs(ideal[name] - reference[name]) for name in final.directions)
     steps = _steps(final, reference, box) if box > 0 else ()
-    return Progress(steps=steps, reference=reference, ideal=ideal)
+    return HypervolumeCurve(steps=steps, reference=reference, ideal=ideal)
 
 
 def _steps(
     final: Front, reference: Mapping[str, float], box: float
 ) -> tuple[tuple[int, float], ...]:
     count = len(final.points)
-    stride = math.ceil(count / _MOST_STEPS)
+    stride = math.ceil(count / _MAX_STEPS)
     members: tuple[Point, ...] = ()
     steps = []
     for start in range(0, count, stride):

@@ -1,14 +1,14 @@
-"""What did a trial record of its masks while it trained? Means over layers, a column a figure."""
+"""Records of masks during training: means over layers, a column a figure."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from growsearch.errors import UsageError
+from growsearch.reading import parse_json, read_limited, reading
 
 # In a line of each record, where the figures over all layers are: one mapping, or single keys.
+_MOST_BYTES = 64 * 2**20
 _PLACES: dict[str, tuple[str, ...]] = {"spectra": ("mean",), "gradient_flow": ("all", "mean")}
 
 
@@ -26,10 +26,10 @@ def read_records(folder: Path, names: list[str]) -> dict[str, dict[str, list[flo
         path = folder / f"{name}.jsonl"
         if name not in _PLACES or not path.is_file():
             continue
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"{path} cannot be read ({error}); remove it to go without") from error
+        with reading(path, "remove it to go without"):
+            lines = read_limited(path, _MOST_BYTES).decode().split("\n")
+            while lines and not lines[-1].strip():
+                lines.pop()
         found[name] = _columns([_figures(line, _PLACES[name]) for line in lines])
     return {name: columns for name, columns in found.items() if columns}
 
@@ -37,13 +37,13 @@ def read_records(folder: Path, names: list[str]) -> dict[str, dict[str, list[flo
 def _figures(line: str, keys: tuple[str, ...]) -> dict[str, float] | None:
     """Return the epoch and the figures of a line, None if it is no whole one."""
     try:
-        data: Any = json.loads(line)
+        data: Any = parse_json(line)
         figures = {"epoch": float(data["epoch"])}
         for key in keys:
             value = data[key]
             figures |= value if isinstance(value, dict) else {key: value}
         return {k: float(v) for k, v in figures.items() if v is not None}
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         return None
 
 

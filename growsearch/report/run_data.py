@@ -1,22 +1,30 @@
-"""What does a run folder hold? The study, its trials and the front among them."""
+"""Run folders as the report reads them: the study, its trials and the front among them."""
 
 from __future__ import annotations
 
 import csv
 import dataclasses
-from collections.abc import Mapping
+import io
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from growsearch.errors import UsageError
 from growsearch.pareto import Bound, Direction, Front, Point, bounds_by_objective
-from growsearch.trial.record import Trial, read_ledger
+from growsearch.reading import read_limited, reading
+from growsearch.report.resolved_study import read_resolved_study
+from growsearch.shown_text import shown
+from growsearch.trial.ledger_file import read_ledger
+from growsearch.trial.record import Trial
 
+_T = TypeVar("_T")
 STUDY_FILE, LEDGER_FILE, REJECTED_FILE = "study.yaml", "trials.jsonl", "rejected.jsonl"
+_MOST_BYTES = 2**30
+_MOST_HISTORY = 64 * 2**20
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,6 +90,19 @@ class Run:
         return front_of_trials(self.trials, self.objectives, self.constraints)
 
 
+def once_a_run(compute: Callable[[Run], _T]) -> Callable[[Run], _T]:
+    """Keep what is computed of a run, since a report asks several times, as long as the run."""
+    found: WeakKeyDictionary[Run, _T] = WeakKeyDictionary()
+
+    @wraps(compute)
+    def kept(run: Run) -> _T:
+        if run not in found:
+            found[run] = compute(run)
+        return found[run]
+
+    return kept
+
+
 def front_of_trials(
     trials: tuple[Trial, ...], objectives: Mapping[str, Direction], constraints: tuple[Bound, ...]
 ) -> Front:
@@ -109,7 +130,7 @@ def eligible(trial: Trial, objectives: Mapping[str, Direction]) -> bool:
 def meets(metrics: Mapping[str, float], bounds: tuple[Bound, ...]) -> bool:
     """Tell whether ``metrics`` has every bounded value, inside its bound."""
     return all(
-        bound.objective in metrics and bound.excess(Point(id="", values=metrics)) == 0
+        bound.objective in metrics and bound.excess(metrics[bound.objective]) <= 0
         for bound in bounds
     )
 
@@ -121,18 +142,19 @@ def read_run(folder: Path) -> Run:
         UsageError: if the folder or its study is not there or not readable, or the ledger is broken
             elsewhere than where a crash cut it short.
     """
-    if not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder; give the folder of a run")
-    study = _read_study(folder / STUDY_FILE)
-    ledger = read_ledger(folder / LEDGER_FILE)
-    run = Run(
-        folder=folder,
-        study=study,
-        trials=ledger.trials,
-        notes=ledger.notes,
-        rejected=_whole_lines(folder / REJECTED_FILE),
-    )
-    _ = run.constraints  # A constraint that cannot be read is said here, not half way through.
+    with reading(folder, "give the folder of a run"):
+        if not folder.is_dir():
+            raise UsageError(f"{shown(str(folder))} is not a folder; give the folder of a run")
+        study = read_resolved_study(folder / STUDY_FILE)
+        ledger = read_ledger(folder / LEDGER_FILE)
+        run = Run(
+            folder=folder,
+            study=study,
+            trials=ledger.trials,
+            notes=ledger.notes,
+            rejected=_whole_lines(folder / REJECTED_FILE),
+        )
+        _ = run.constraints  # A constraint that cannot be read is said here, not half way through.
     lacking = [trial.id for trial in run.finished if not eligible(trial, run.objectives)]
     if not lacking:
         return run
@@ -143,28 +165,13 @@ def read_run(folder: Path) -> Run:
 def _whole_lines(path: Path) -> int:
     """Count the lines of a file that were written to their end; none where there is no file."""
     try:
-        return sum(line.endswith(b"}") for line in path.read_bytes().split(b"\n"))
-    except FileNotFoundError:
-        return 0
-
-
-def _read_study(path: Path) -> Mapping[str, Any]:
-    try:
-        study: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UsageError(f"{path} is missing; {path.parent} is not the folder of a run") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise UsageError(f"{path} cannot be read ({reason}); restore it from its study") from error
-    if not isinstance(study, dict):
-        raise UsageError(f"{path} is no mapping; restore it from its study")
-    objectives = study.get("objectives")
-    if not isinstance(objectives, dict) or not objectives:
-        raise UsageError(f"{path} has no objectives; restore it from its study")
-    wrong = [name for name, how in objectives.items() if how not in ("minimize", "maximize")]
-    if wrong:
-        raise UsageError(f"{path}: objective {wrong[0]} is neither minimize nor maximize")
-    return study
+        with reading(path, "remove it to go without"):
+            content = read_limited(path, _MOST_BYTES)
+    except UsageError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return 0
+        raise
+    return sum(line.endswith(b"}") for line in content.split(b"\n"))
 
 
 def read_history(run: Run, trial: Trial) -> dict[str, list[float]]:
@@ -176,13 +183,14 @@ def read_history(run: Run, trial: Trial) -> dict[str, list[float]]:
         UsageError: if the file is there and cannot be read.
     """
     path = run.folder / "trials" / trial.id / "history.csv"
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            header, *rows = list(csv.reader(file)) or [[]]
-    except FileNotFoundError:
+    # Most of a run's trials have one; those that have none are no mistake.
+    if not os.path.lexists(path):
         return {}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{path} cannot be read ({error}); remove it to go without") from error
+    with reading(path, "remove it to go without"):
+        text = read_limited(path, _MOST_HISTORY).decode()
+        header, *rows = list(csv.reader(io.StringIO(text, newline=""))) or [[]]
+        if len(set(header)) < len(header):
+            raise ValueError("a column stands twice")
     columns: dict[str, list[float]] = {name: [] for name in header}
     for row in rows:
         try:

@@ -1,1 +1,1 @@
-"""How is a space searched? Studies, samplers and backends; the only place that knows Ray."""
+"""Search: studies, samplers and backends; the only place that knows Ray and Optuna."""

@@ -1,4 +1,4 @@
-"""Which weights may be zero, which are, and how do they change? Distributions, masks, updaters."""
+"""Sparse networks: layer-wise distributions, masks, patterns and mask updaters."""
 
 from growsearch.sparsity.blocks import Blocks, sparsify_blocks
 from growsearch.sparsity.distributions import (

@@ -1,4 +1,4 @@
-"""How many weights does each layer keep, so that the whole network meets its target exactly?"""
+"""Allocation of weights to layers, so that the whole network meets its target exactly."""
 
 from __future__ import annotations
 

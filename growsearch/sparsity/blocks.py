@@ -1,4 +1,4 @@
-"""Which rectangular blocks of the weight matrix are active? Block sparsity."""
+"""Block sparsity: rectangular blocks of the weight matrix are active or not."""
 
 from __future__ import annotations
 
@@ -22,6 +22,12 @@ class Blocks:
     """Weights are active or masked in whole blocks of ``rows`` x ``columns`` of the matrix.
 
     The matrix of a weight (out, in, kh, kw) is (out, in kh kw).
+
+    Example:
+        >>> import torch
+        >>> from growsearch.sparsity import Blocks
+        >>> Blocks(2, 4).pool(torch.ones(4, 8)).shape
+        torch.Size([2, 2])
     """
 
     rows: int
@@ -92,6 +98,16 @@ def sparsify_blocks(
 
     Raises:
         UsageError: if a layer does not fall into whole blocks, or as `layer_sparsities` raises.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from growsearch.sparsity import Blocks, sparsify_blocks
+        >>> module = nn.Sequential(nn.Linear(8, 4))
+        >>> draw = torch.Generator().manual_seed(0)
+        >>> masks = sparsify_blocks(module, Blocks(2, 4), sparsity=0.5, generator=draw)
+        >>> masks.nonzeros()
+        {'0.weight': 16}
     """
     request = SparsityRequest.of(module, sparsity, exclude, batch)
     densities = sparsity_distribution(distribution)(request)

@@ -1,4 +1,4 @@
-"""How does a training run stay sparse, rewire its masks and account for what that costs?"""
+"""Sparse training hook: keeps a run sparse, rewires its masks and counts what that costs."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from growsearch.errors import GrowsearchError, UsageError
+from growsearch.errors import CandidateError, UsageError
 from growsearch.sparsity.dynamic.timetable import Timetable
 from growsearch.sparsity.dynamic.updater import Connections, MaskUpdater
 from growsearch.sparsity.masks import Masks, hide
-from growsearch.sparsity.optimizer_slots import clear_slots
 from growsearch.training import Hook, TrainingState
+
+_OTHERWISE = "or take the updater static or set"
 
 
 class SparseTraining(Hook):
@@ -28,6 +29,21 @@ class SparseTraining(Hook):
 
     Where the recipe clips gradients, their norm is that of active weights: gradients of masked ones
     move nothing and are zeroed first.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from growsearch.sparsity import SparseTraining, macs_per_weight, make_updater, sparsify
+        >>> module = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
+        >>> masks = sparsify(module, sparsity=0.5, generator=torch.Generator().manual_seed(0))
+        >>> hook = SparseTraining(
+        ...     masks,
+        ...     make_updater("rigl"),
+        ...     macs_per_weight=macs_per_weight(module, (torch.zeros(1, 8),)),
+        ...     interval=10,
+        ... )
+        >>> hook.settings()["interval"], hook.updates
+        (10, 0)
     """
 
     def __init__(
@@ -71,11 +87,12 @@ class SparseTraining(Hook):
         """Zero masked weights before the first forward pass.
 
         Raises:
-            GrowsearchError: if the masks belong to another module than the one being trained.
-            UsageError: if the updates were planned for a run of other steps.
+            CandidateError: if the masks belong to another module than the one being trained.
+            UsageError: if the updates were planned for a run of other steps, or need the gradients
+                of a layer that is frozen.
         """
         if self._masks.module is not state.model:
-            raise GrowsearchError(
+            raise CandidateError(
                 "sparse training: the masks belong to another module; use Masks.of(model)"
             )
         planned = self._updater.planned_for
@@ -86,6 +103,12 @@ class SparseTraining(Hook):
                 f"mask update every {planned.interval}, but this run has {here.steps} and "
                 f"{here.interval}; plan for this run"
             )
+        for name in self._masks.names if self._updater.needs_gradients else ():
+            if not self._masks.weight(name).requires_grad:
+                raise UsageError(
+                    f"sparse training: {name} is frozen (requires_grad=False), and the updater "
+                    f"regrows it by its gradient; exclude it from the masks, {_OTHERWISE}"
+                )
         self._masks.apply()
 
     def before_update(self, state: TrainingState) -> bool:
@@ -153,17 +176,33 @@ class SparseTraining(Hook):
         layers = {}
         for name in self._masks.names:
             weight = self._masks.weight(name)
+            gradient = self._dense_gradients.pop(name, weight.grad)
+            if gradient is None and self._updater.needs_gradients:
+                raise UsageError(
+                    f"sparse training: the loss of step {state.step} does not reach {name}, and "
+                    "the updater regrows it by its gradient; leave the layer out of the network or "
+                    f"exclude it from the masks, {_OTHERWISE}"
+                )
             layers[name] = Connections(
-                weight=weight.detach(),
-                gradient=self._dense_gradients.pop(name, weight.grad),
-                mask=self._masks[name],
+                weight=weight.detach(), gradient=gradient, mask=self._masks[name]
             )
         before = self._masks.nonzeros()
         progress = state.step / state.total_steps
         for name, mask in self._updater.update(layers, progress, state.generator).items():
             grown = mask & ~self._masks[name]
             self._masks.set(name, mask)
-            clear_slots(state.optimizer, self._masks.weight(name), grown)
+            _clear_slots(state.optimizer, self._masks.weight(name), grown)
         for name, count in self._masks.nonzeros().items():
             state.forward_macs += self._macs_per_weight[name] * (count - before[name])
         self.updates += 1
+
+
+@torch.no_grad()
+def _clear_slots(optimizer: torch.optim.Optimizer, parameter: Tensor, where: Tensor) -> None:
+    """Zero the per-weight slots (momentum, Adam's moments) of ``parameter`` where ``where`` holds.
+
+    Slots of another shape, such as Adam's step count, are not per weight and stay.
+    """
+    for slot in optimizer.state.get(parameter, {}).values():
+        if isinstance(slot, Tensor) and slot.shape == parameter.shape:
+            slot.masked_fill_(where, 0.0)

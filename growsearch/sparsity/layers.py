@@ -1,7 +1,8 @@
-"""Which weights can be sparse? The weights of convolutions and linear layers, in module order."""
+"""Prunable layers: the weights of convolutions and linear layers, in module order."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from growsearch.errors import UsageError
+from search_spaces.plain_weights import reparametrised
 
 _Conv = nn.modules.conv._ConvNd
 _ConvTranspose = nn.modules.conv._ConvTransposeNd
@@ -16,9 +18,16 @@ _ConvTranspose = nn.modules.conv._ConvTransposeNd
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrunableLayer:
-    """One prunable weight: its parameter name, its shape and its kind of layer.
+    """One prunable weight: its parameter name, its shape (out, in, ...) and its kind of layer.
 
     The shape is (out, in / groups, ...), and (in, out / groups, ...) where ``is_transposed``.
+
+    Example:
+        >>> from torch import nn
+        >>> from growsearch.sparsity import prunable_layers
+        >>> (layer,) = prunable_layers(nn.Linear(8, 4))
+        >>> layer.name, layer.weights
+        ('weight', 32)
     """
 
     name: str
@@ -47,12 +56,20 @@ class PrunableLayer:
 def prunable_layers(module: nn.Module) -> tuple[PrunableLayer, ...]:
     """Return the weights of every Conv* and Linear of ``module``, in module order.
 
-    Biases, norms, embeddings and recurrent layers are not prunable. A weight that two layers share
-    appears once, under its first name. Module order is the order of registration, which is the
-    order of execution in all of our search spaces.
+    Biases, norms, embeddings, recurrent layers and weights that are buffers are not prunable. A
+    weight that two layers share appears once, under its first name. Module order is the order of
+    registration, which is the order of execution in all of our search spaces.
 
     Raises:
-        UsageError: if there is no such layer.
+        UsageError: if there is no such layer, or the weight of one is re-parametrised or has no
+            shape yet.
+
+    Example:
+        >>> from torch import nn
+        >>> from growsearch.sparsity import prunable_layers
+        >>> module = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Linear(8, 2))
+        >>> [(layer.name, layer.shape) for layer in prunable_layers(module)]
+        [('0.weight', (8, 3, 3, 3)), ('2.weight', (2, 8))]
     """
     layers = tuple(
         PrunableLayer(
@@ -70,24 +87,57 @@ def prunable_layers(module: nn.Module) -> tuple[PrunableLayer, ...]:
 
 
 def prunable_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
-    """Return the weights of `prunable_layers` by parameter name."""
+    """Return the weights of `prunable_layers` by parameter name.
+
+    Example:
+        >>> from torch import nn
+        >>> from growsearch.sparsity import prunable_parameters
+        >>> list(prunable_parameters(nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))))
+        ['0.weight', '2.weight']
+    """
     return {name: weight for name, _, weight in _named_weights(module)}
+
+
+def frozen_weights(module: nn.Module) -> tuple[str, ...]:
+    """Return the names of prunable weights that training must not change (requires_grad=False)."""
+    return tuple(n for n, weight in prunable_parameters(module).items() if not weight.requires_grad)
 
 
 def _named_weights(module: nn.Module) -> Iterator[tuple[str, nn.Module, nn.Parameter]]:
     seen: set[int] = set()
     for path, layer in module.named_modules():
-        if not isinstance(layer, (_Conv, nn.Linear)) or id(layer.weight) in seen:
+        if not isinstance(layer, (_Conv, nn.Linear)) or "weight" in layer._buffers:
             continue
-        seen.add(id(layer.weight))
-        assert isinstance(layer.weight, nn.Parameter)
-        yield (f"{path}.weight" if path else "weight"), layer, layer.weight
+        name = f"{path}.weight" if path else "weight"
+        weight = _stored_weight(name, layer)
+        if id(weight) not in seen:
+            seen.add(id(weight))
+            yield name, layer, weight
+
+
+def _stored_weight(name: str, layer: nn.Module) -> nn.Parameter:
+    for found in reparametrised(layer):
+        if found.name == "weight":
+            raise UsageError(str(dataclasses.replace(found, name=name)))
+    weight = layer._parameters["weight"]
+    assert weight is not None
+    if nn.parameter.is_lazy(weight):
+        raise UsageError(
+            f"{name} has no shape yet: its layer is lazy; run the network once on an example before"
+        )
+    return weight
 
 
 def first_and_last(module: nn.Module) -> tuple[str, str]:
     """Return the parameter names of the first and the last prunable layer.
 
     Sparse-IFT keeps these two dense (arXiv 2303.11525, section 3): pass them as ``exclude``.
+
+    Example:
+        >>> from torch import nn
+        >>> from growsearch.sparsity import first_and_last
+        >>> first_and_last(nn.Sequential(nn.Linear(8, 4), nn.Linear(4, 4), nn.Linear(4, 2)))
+        ('0.weight', '2.weight')
     """
     layers = prunable_layers(module)
     return layers[0].name, layers[-1].name
@@ -124,6 +174,13 @@ def masked_sparsity(module: nn.Module, sparsity: float, exclude: Iterable[str] =
 
     Raises:
         UsageError: if the layers outside ``exclude`` are too small to pay for the dense ones.
+
+    Example:
+        >>> from torch import nn
+        >>> from growsearch.sparsity import masked_sparsity
+        >>> module = nn.Sequential(nn.Linear(8, 4), nn.Linear(4, 4), nn.Linear(4, 4))
+        >>> masked_sparsity(module, 0.25, exclude=["0.weight"])
+        0.5
     """
     layers = prunable_layers(module)
     excluded = check_excluded(layers, exclude)
@@ -144,11 +201,21 @@ def macs_per_weight(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> di
     That is the number of output positions: height x width of a convolution's output (of its input
     for a transposed one), the sequence length of a linear layer on sequences, else 1. A layer that
     runs twice counts twice, one that never runs counts 0. Dense MACs of a layer are this figure
-    times its weights. The module's mode and buffers are left as they were.
+    times its weights. The module's mode and buffers are left as they were. Memory is not needed: a
+    module on the meta device will do. What a function does with a layer's weight is not seen here,
+    but by `cost_models.trace_weights`.
 
     Args:
         module: the network.
         example_inputs: positional inputs, each with the batch on axis 0.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from growsearch.sparsity import macs_per_weight
+        >>> module = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(72, 2))
+        >>> macs_per_weight(module, (torch.zeros(1, 1, 8, 8),))
+        {'0.weight': 36, '2.weight': 1}
     """
     names = {id(weight): name for name, _, weight in _named_weights(module)}
     positions = dict.fromkeys(names.values(), 0)
@@ -156,6 +223,8 @@ def macs_per_weight(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> di
 
     def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         assert isinstance(layer, (_Conv, nn.Linear))
+        if id(layer.weight) not in names:
+            return  # a buffer
         if isinstance(layer, nn.Linear):
             entries, channels = output.numel(), layer.out_features
         elif isinstance(layer, _ConvTranspose):

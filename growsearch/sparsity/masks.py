@@ -1,4 +1,4 @@
-"""Which weights are active? `Masks` owns the answer: bool buffers beside the weights they mask."""
+"""Masks, the one owner of which weights are active: bool buffers beside the weights."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from growsearch.errors import GrowsearchError, UsageError
+from growsearch.errors import UsageError
+from growsearch.sparsity.lasting_zeros import check_layers_keep_zeros
 
-_SUFFIX = "_mask"
+_WEIGHT, _SUFFIX = "weight", "_mask"
 _PART = 2**16
 # Integers as wide as the floats, to work on their bits.
 _BITS = {
@@ -31,6 +32,16 @@ class Masks:
 
     Masked weights are kept at exactly zero *in* the weights: `apply` runs once a step, and forward
     passes need no mask. An optimizer's momentum can therefore never bring a masked weight back.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from growsearch.sparsity import Masks, sparsify
+        >>> module = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
+        >>> _ = sparsify(module, sparsity=0.5, generator=torch.Generator().manual_seed(0))
+        >>> masks = Masks.of(module)
+        >>> masks.names, sum(masks.nonzeros().values())
+        (('0.weight', '2.weight'), 20)
     """
 
     def __init__(self, module: nn.Module, names: tuple[str, ...]) -> None:
@@ -42,13 +53,18 @@ class Masks:
         """Register ``masks``, by parameter name in the parameters' shapes; zero what they hide.
 
         Raises:
-            UsageError: if a name is no parameter, a mask has another shape or is not bool, or a
-                parameter has a mask already. Nothing is registered then.
+            UsageError: if a name is no parameter, a mask has another shape or is not bool, a
+                parameter has a mask already, or its layer computes with another weight, made of
+                it. Nothing is registered then.
         """
         for name, mask in masks.items():
             _check_mask(name, _parameter(module, name), mask)
             if _mask_or_none(module, name) is not None:
                 raise UsageError(f"masks: {name} has a mask already; detach() it or use set()")
+        owners = {name: _owner(module, name) for name in masks}
+        check_layers_keep_zeros(
+            (n, owner) for n, (owner, leaf) in owners.items() if leaf == _WEIGHT
+        )
         for name, mask in masks.items():
             owner, leaf = _owner(module, name)
             device = _parameter(module, name).device
@@ -122,19 +138,20 @@ class Masks:
         """Raise unless every masked weight is exactly zero and every mask fits its weight.
 
         Raises:
-            GrowsearchError: naming the first parameter that breaks the rule.
+            UsageError: naming the first parameter that breaks the rule: something wrote to it that
+                knows of no mask, such as the network's own forward pass.
         """
         for name in self._names:
             weight, mask = self.weight(name), self[name]
             if weight.shape != mask.shape:
-                raise GrowsearchError(
+                raise UsageError(
                     f"masks: {name} is {tuple(weight.shape)} but its mask is {tuple(mask.shape)}"
                 )
             astray = int(torch.count_nonzero(weight.detach()[~mask]))
             if astray:
-                raise GrowsearchError(
+                raise UsageError(
                     f"masks: {astray} masked weights of {name} are not zero; "
-                    "call apply() after every change of the weights"
+                    "whatever changes weights must keep them, or call apply() afterwards"
                 )
 
     def nonzeros(self) -> dict[str, int]:
@@ -194,6 +211,15 @@ def masks_in_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the masks by parameter name that a ``state_dict`` holds.
 
     ``Masks.attach(module, masks_in_state(state))`` prepares a fresh module for loading ``state``.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from growsearch.sparsity import masks_in_state, sparsify
+        >>> module = nn.Sequential(nn.Linear(8, 4))
+        >>> _ = sparsify(module, sparsity=0.5, generator=torch.Generator().manual_seed(0))
+        >>> {name: int(mask.sum()) for name, mask in masks_in_state(module.state_dict()).items()}
+        {'0.weight': 16}
     """
     return {
         name.removesuffix(_SUFFIX): value
@@ -205,7 +231,17 @@ def masks_in_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def mask_buffers(module: nn.Module) -> dict[str, str]:
-    """Return the names of ``module``'s masks by those of the parameters that they mask."""
+    """Return the names of ``module``'s masks by those of the parameters that they mask.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from growsearch.sparsity import mask_buffers, sparsify
+        >>> module = nn.Sequential(nn.Linear(8, 4))
+        >>> _ = sparsify(module, sparsity=0.5, generator=torch.Generator().manual_seed(0))
+        >>> mask_buffers(module)
+        {'0.weight': '0.weight_mask'}
+    """
     return {name: name + _SUFFIX for name in _masked_names(module)}
 
 

@@ -1,4 +1,4 @@
-"""Which N of every M neighbouring weights are active? Row-wise and transposable N:M patterns."""
+"""N:M patterns, row-wise and transposable: which N of every M neighbouring weights are active?"""
 
 from __future__ import annotations
 
@@ -23,6 +23,12 @@ class NOfM:
     of each tile keep n, so that the transposed matrix of the backward pass has the pattern too
     (Hubara et al. 2021, arXiv 2102.08124). Among all legal masks the one of highest score is
     chosen, exactly.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.sparsity import NOfM
+        >>> NOfM(2, 4).mask(torch.tensor([[1.0, 4.0, 2.0, 3.0]]))
+        tensor([[False,  True, False,  True]])
     """
 
     n: int
@@ -108,6 +114,15 @@ def sparsify_n_of_m(
 
     Raises:
         UsageError: if a layer does not fall into whole groups or tiles; exclude it.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from growsearch.sparsity import NOfM, sparsify_n_of_m
+        >>> module = nn.Sequential(nn.Linear(8, 4))
+        >>> masks = sparsify_n_of_m(module, NOfM(2, 4), generator=torch.Generator().manual_seed(0))
+        >>> masks["0.weight"].view(4, 2, 4).sum(dim=2).unique()
+        tensor([2])
     """
     layers = prunable_layers(module)
     excluded = check_excluded(layers, exclude)

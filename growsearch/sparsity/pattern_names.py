@@ -1,4 +1,4 @@
-"""How does a person name a pattern of active weights? "2:4", "4:8-t", "16x16"."""
+"""Names of patterns of active weights as people write them: "2:4", "4:8-t", "16x16"."""
 
 from __future__ import annotations
 
@@ -26,6 +26,11 @@ def parse_pattern(name: str | int) -> StructuredPattern:
 
     Raises:
         UsageError: for any other text; the message shows the three forms.
+
+    Example:
+        >>> from growsearch.sparsity import parse_pattern
+        >>> parse_pattern("2:4"), parse_pattern("16x16")
+        (NOfM(n=2, m=4, transposable=False), Blocks(rows=16, columns=16))
     """
     text = str(name).strip().lower()
     if text.isdigit() and int(text) > _YAML_BASE:
@@ -41,7 +46,13 @@ def parse_pattern(name: str | int) -> StructuredPattern:
 
 
 def pattern_name(pattern: StructuredPattern) -> str:
-    """Return the text that `parse_pattern` reads."""
+    """Return the text that `parse_pattern` reads.
+
+    Example:
+        >>> from growsearch.sparsity import NOfM, pattern_name
+        >>> pattern_name(NOfM(4, 8, transposable=True))
+        '4:8-t'
+    """
     if isinstance(pattern, Blocks):
         return f"{pattern.rows}x{pattern.columns}"
     return f"{pattern.n}:{pattern.m}" + ("-t" if pattern.transposable else "")

@@ -1,4 +1,4 @@
-"""In which patterns may active weights lie? Unstructured here; see n_of_m.py and blocks.py."""
+"""Contract of a pattern of active weights, and no pattern at all. See n_of_m.py and blocks.py."""
 
 from __future__ import annotations
 
@@ -36,7 +36,13 @@ class Pattern(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Unstructured:
-    """Every weight for itself."""
+    """Every weight for itself.
+
+    Example:
+        >>> from growsearch.sparsity import Unstructured, make_updater
+        >>> make_updater("set", pattern=Unstructured()).pattern
+        Unstructured()
+    """
 
     @property
     def together(self) -> int:

@@ -1,4 +1,4 @@
-"""How many weights does each layer keep when all layers are ranked together up to a limit?"""
+"""Global ranking: how many weights does each layer keep when all are ranked up to a limit?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does a dense network become sparse at initialisation? Ratios, whole counts, random masks."""
+"""Sparsity at initialisation: layer-wise ratios, whole counts, random masks."""
 
 from __future__ import annotations
 
@@ -39,6 +39,14 @@ def layer_sparsities(
 
     Raises:
         UsageError: for an unknown name, or a target that the dense layers alone overshoot.
+
+    Example:
+        >>> from torch import nn
+        >>> from growsearch.sparsity import layer_sparsities
+        >>> module = nn.Sequential(nn.Linear(30, 20), nn.ReLU(), nn.Linear(20, 5))
+        >>> found = layer_sparsities(module, 0.8, "erk")
+        >>> {name: round(sparsity, 3) for name, sparsity in found.items()}
+        {'0.weight': 0.844, '2.weight': 0.533}
     """
     request = SparsityRequest.of(module, sparsity, exclude, batch)
     densities = sparsity_distribution(distribution)(request)
@@ -55,6 +63,13 @@ def layer_zero_counts(
     """Return every prunable layer's number of zeros; they sum to round(weights x ``sparsity``).
 
     Arguments and errors are those of `layer_sparsities`.
+
+    Example:
+        >>> from torch import nn
+        >>> from growsearch.sparsity import layer_zero_counts
+        >>> module = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
+        >>> layer_zero_counts(module, 0.5, "uniform")
+        {'0.weight': 16, '2.weight': 4}
     """
     return _zero_counts(SparsityRequest.of(module, sparsity, exclude, batch), distribution)
 
@@ -90,6 +105,16 @@ def sparsify(
 
     Raises:
         UsageError: as `layer_sparsities`, or if the module has masks already.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from growsearch.sparsity import sparsify
+        >>> module = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
+        >>> draw = torch.Generator().manual_seed(0)
+        >>> masks = sparsify(module, sparsity=0.5, distribution="uniform", generator=draw)
+        >>> masks.nonzeros(), int(module[0].weight.count_nonzero())
+        ({'0.weight': 16, '2.weight': 4}, 16)
     """
     request = SparsityRequest.of(module, sparsity, exclude, batch)
     zeros = _zero_counts(request, distribution)
@@ -124,6 +149,16 @@ def prune_by_saliency(
 
     Raises:
         UsageError: as `layer_sparsities`, or if the module has masks already.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from growsearch.sparsity import Batch, prune_by_saliency
+        >>> module = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
+        >>> batch = Batch(inputs=torch.ones(3, 8), labels=torch.tensor([0, 1, 0]))
+        >>> masks = prune_by_saliency(module, sparsity=0.5, method="snip", batch=batch)
+        >>> sum(masks.nonzeros().values())
+        20
     """
     request = SparsityRequest.of(module, sparsity, exclude, batch)
     masks = saliency(method)(request)

@@ -1,4 +1,4 @@
-"""Which mask of a square tile has N active weights in every row and column, and the most score?"""
+"""Transposable masks: a tile with N active weights in every row and column, and the most score."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from growsearch.errors import GrowsearchError
+from growsearch.errors import DivergedError
 
 # Tiles solved together; 1,024 tiles of 8 x 8 doubles are 512 KiB, which caches hold.
 _CHUNK = 1024
@@ -23,10 +23,10 @@ def heaviest_regular_tiles(scores: Tensor, n: int) -> Tensor:
     for all tiles of a chunk at once.
 
     Raises:
-        GrowsearchError: if a score is not finite, which would have no shortest path.
+        DivergedError: if a score is not finite, which would have no shortest path.
     """
     if not bool(torch.isfinite(scores).all()):
-        raise GrowsearchError("n of m: scores are not finite; check the weights and gradients")
+        raise DivergedError("n of m: scores are not finite; check the weights and gradients")
     parts = [_solve(part.double(), n) for part in torch.split(scores, _CHUNK)]
     return torch.cat(parts) if parts else torch.zeros_like(scores, dtype=torch.bool)
 

@@ -1,4 +1,4 @@
-"""Which few weights, added or removed, bring a cost closest to its target?"""
+"""Tuning of whole weights: which few, added or removed, bring a cost closest to its target?"""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 # A search that has seen this many sums settles for the nearest one.
-_MOST_SUMS = 100_000
+_MAX_SUMS = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,7 @@ def _shortest_mix(
     bound = max([abs(missing), *room])
     came_from: dict[int, int] = {missing: 0}
     queue, best = deque([missing]), missing
-    while queue and best != 0 and len(came_from) < _MOST_SUMS:
+    while queue and best != 0 and len(came_from) < _MAX_SUMS:
         here = queue.popleft()
         mix = _steps_to(here, came_from)
         for step in (sign * cost for cost in room for sign in (1, -1)):

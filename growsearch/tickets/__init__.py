@@ -1,9 +1,8 @@
-"""Which sub-network of a robustly pretrained network transfers best? Pretrain, draw, transfer."""
+"""Robust tickets: pretrain a network robustly, draw a sub-network, transfer it."""
 
 from growsearch.tickets.backbone import backbone_weights, weights_hash
 from growsearch.tickets.drawing import Drawn, DrawSettings, read_drawn, write_drawn
 from growsearch.tickets.granularity import GRANULARITIES, Granularity
-from growsearch.tickets.on_target import check_backbone
 from growsearch.tickets.pretraining import (
     Pretrained,
     check_one_label_each,
@@ -12,6 +11,7 @@ from growsearch.tickets.pretraining import (
     read_pretrained,
     write_pretrained,
 )
+from growsearch.tickets.retargeting import check_backbone
 from growsearch.tickets.robustness import NATURAL, ROBUSTNESS, Robustness
 from growsearch.tickets.schemes import SOURCE, TARGET, TICKET_SCHEMES, Scheme, draw, ticket_scheme
 from growsearch.tickets.ticket import Ticket, read_ticket, write_ticket

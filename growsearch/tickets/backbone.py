@@ -1,4 +1,4 @@
-"""Which part of a network is a ticket drawn from? All but its classifier, the backbone."""
+"""Backbone: the part of a network that a ticket is drawn from, all but its classifier."""
 
 from __future__ import annotations
 
@@ -22,6 +22,12 @@ def backbone_weights(model: nn.Module) -> dict[str, nn.Parameter]:
 
     Raises:
         UsageError: if there is none.
+
+    Example:
+        >>> from torch import nn
+        >>> from growsearch.tickets import backbone_weights
+        >>> list(backbone_weights(nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))))
+        ['0.weight']
     """
     classifier = first_and_last(model)[1]
     weights = {n: w for n, w in prunable_parameters(model).items() if n != classifier}
@@ -33,9 +39,19 @@ def backbone_weights(model: nn.Module) -> dict[str, nn.Parameter]:
 
 
 def weights_hash(model: nn.Module, names: Iterable[str]) -> str:
-    """Return 16 hexadecimal digits of the parameters ``names``: names, shapes and values."""
+    """Return 16 hexadecimal digits of the parameters ``names``: names, shapes and values.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.tickets import weights_hash
+        >>> layer = torch.nn.Linear(2, 2)
+        >>> before = weights_hash(layer, ["weight"])
+        >>> _ = layer.weight.data.add_(1.0)
+        >>> len(before), before == weights_hash(layer, ["weight"])
+        (16, False)
+    """
     digest = hashlib.sha256()
-    parameters = dict(model.named_parameters())
+    parameters = dict(model.named_parameters(remove_duplicate=False))
     for name in sorted(names):
         if name not in parameters:
             raise UsageError(f"ticket: {type(model).__name__} has no parameter {name!r}")

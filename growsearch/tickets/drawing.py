@@ -1,4 +1,4 @@
-"""How is a ticket drawn? The settings of a draw, its data, and what it gives back."""
+"""Draws of tickets: the settings of one, its data, and what it gives back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from growsearch.datasets import Dataset
-from growsearch.errors import UsageError
+from growsearch.errors import GrowsearchError, UsageError
+from growsearch.reading import reading
 from growsearch.tickets.backbone import backbone_weights, weights_hash
 from growsearch.tickets.granularity import (
     Granularity,
@@ -39,6 +40,11 @@ class DrawSettings:
         recipe: of the training that a scheme needs; for "imp" and "a-imp" of one round.
         rounds: how often "imp" and "a-imp" prune; each keeps the same share of what is left.
         robustness: what "a-imp" trains against.
+
+    Example:
+        >>> from growsearch.tickets import DrawSettings
+        >>> DrawSettings(scheme="omp", sparsity=0.8).to_json()["granularity"]
+        'unstructured'
     """
 
     scheme: str
@@ -101,18 +107,52 @@ class Drawn:
 
 
 def write_drawn(path: Path, drawn: Drawn) -> None:
-    """Write a ticket with what drawing it took; `read_ticket` reads the file, too."""
+    """Write a ticket with what drawing it took; `read_ticket` reads the file, too.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import torch
+        >>> from growsearch.tickets import Drawn, Ticket, read_drawn, write_drawn
+        >>> ticket = Ticket(
+        ...     masks={"0.weight": torch.tensor([[True, False], [False, False]])},
+        ...     scheme="imp",
+        ...     granularity="unstructured",
+        ...     sparsity=0.75,
+        ...     theta="0123456789abcdef",
+        ... )
+        >>> path = Path("drawn.safetensors")
+        >>> write_drawn(path, Drawn(ticket=ticket, training_macs=500, examples=20))
+        >>> read_drawn(path).training_macs
+        500
+    """
     write_ticket(path, drawn.ticket, training_macs=drawn.training_macs, examples=drawn.examples)
 
 
 def read_drawn(path: Path) -> Drawn:
-    """Read what `write_drawn` wrote; errors are those of `read_ticket`."""
+    """Read what `write_drawn` wrote; errors are those of `read_ticket`.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import torch
+        >>> from growsearch.tickets import Ticket, read_drawn, write_ticket
+        >>> ticket = Ticket(
+        ...     masks={"0.weight": torch.tensor([[True, False], [False, False]])},
+        ...     scheme="omp",
+        ...     granularity="unstructured",
+        ...     sparsity=0.75,
+        ...     theta="0123456789abcdef",
+        ... )
+        >>> write_ticket(Path("ticket.safetensors"), ticket, examples=20)
+        >>> read_drawn(Path("ticket.safetensors")).examples
+        20
+    """
     ticket, facts = read_ticket_and_facts(path)
-    return Drawn(
-        ticket=ticket,
-        training_macs=int(facts.get("training_macs", 0)),
-        examples=int(facts.get("examples", 0)),
-    )
+    with reading(f"ticket: {path}", "it is damaged: draw it again", GrowsearchError):
+        return Drawn(
+            ticket=ticket,
+            training_macs=int(facts.get("training_macs", 0)),
+            examples=int(facts.get("examples", 0)),
+        )
 
 
 def kept_weights(model: nn.Module, sparsity: float) -> int:

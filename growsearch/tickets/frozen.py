@@ -1,4 +1,4 @@
-"""What does a step take in which part of a network is frozen? Fewer gradients than a whole one."""
+"""Frozen parts of a network, and what a step takes with fewer gradients than a whole one."""
 
 from __future__ import annotations
 

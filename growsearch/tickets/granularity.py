@@ -1,4 +1,4 @@
-"""Which weights of a ticket go together? Single weights, rows of kernels, kernels or channels."""
+"""Granularity of tickets: single weights, rows of kernels, kernels or channels go together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""IMP and A-IMP: which weights are still large after training? Prune a little, rewind, repeat."""
+"""Iterative magnitude pruning (IMP and A-IMP): train, prune a little, rewind, repeat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LMP: which weights does a task need as they are? A mask is learned, the weights stay frozen."""
+"""Learnable mask pruning (LMP): a mask is learned for a task, the weights stay frozen."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from growsearch.errors import GrowsearchError
+from growsearch.errors import CandidateError
 from growsearch.sparsity import Masks
 from growsearch.tickets.backbone import backbone_weights
 from growsearch.tickets.drawing import Draw, Drawn, kept_weights, ticket_of
@@ -21,7 +21,7 @@ from growsearch.tickets.granularity import (
     pooled,
     unit_size,
 )
-from growsearch.tickets.on_target import start_of
+from growsearch.tickets.retargeting import retarget
 from growsearch.training import Hook, TrainingState, task_of, tensors_under, train
 from growsearch.transforms import MacProfile
 
@@ -42,9 +42,9 @@ def learnable(draw: Draw) -> Drawn:
     data, recipe = draw.training()
     settings, task = draw.settings, task_of(data)
     with draw.options.guard():
-        start = start_of(draw.pretrained, data, draw.seed, draw.space)
-        model = start.model
-        profile = MacProfile.of(model, start.space.example_inputs())
+        target = retarget(draw.pretrained, data, draw.seed, draw.space)
+        model = target.model
+        profile = MacProfile.of(model, target.space.example_inputs())
         learning = LearnedMask(
             model,
             names=tuple(backbone_weights(draw.pretrained.model)),
@@ -52,7 +52,7 @@ def learnable(draw: Draw) -> Drawn:
             granularity=settings.granularity,
             profile=profile,
         )
-    freeze(model, but=(*learning.masks.names, *start.new))
+    freeze(model, but=(*learning.masks.names, *target.new))
     _, state = train(
         model,
         task,
@@ -125,10 +125,10 @@ class LearnedMask(Hook):
         """Check that the trained network is the one that is masked.
 
         Raises:
-            GrowsearchError: if it is another.
+            CandidateError: if it is another.
         """
         if self._masks.module is not state.model:
-            raise GrowsearchError("learned mask: its network is another than the one in training")
+            raise CandidateError("learned mask: its network is another than the one in training")
 
     @torch.no_grad()
     def before_update(self, state: TrainingState) -> bool:

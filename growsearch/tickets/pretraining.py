@@ -1,4 +1,4 @@
-"""Where do the weights theta_pre come from? Dense training on a source data set, robust or not."""
+"""Pretraining on a source data set, robust or not: where the weights theta_pre come from."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from growsearch.datasets import Dataset
 from growsearch.errors import GrowsearchError, UsageError
 from growsearch.growth import build_full
+from growsearch.reading import reading
 from growsearch.tickets.robustness import NATURAL, Robustness
 from growsearch.training import (
     Checkpoint,
@@ -69,6 +70,18 @@ def pretrain(
         UsageError: if the inputs are no images and ``robustness`` perturbs them, or examples have
             several labels.
         DivergedError: if the loss stops being finite.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.datasets import from_tensors
+        >>> from growsearch.tickets import pretrain
+        >>> from growsearch.training import Recipe
+        >>> from search_spaces import search_space
+        >>> images = torch.eye(4).repeat(10, 1).view(40, 1, 2, 2)
+        >>> data = from_tensors(images, torch.arange(4).repeat(10))
+        >>> pretrained = pretrain(search_space("mlp-digits"), data, Recipe(epochs=1), seed=0)
+        >>> pretrained.source["space"], pretrained.examples
+        ('mlp-digits', 33)
     """
     options = options or TrainingOptions()
     check_one_label_each(dataset)
@@ -101,6 +114,13 @@ def check_one_label_each(dataset: Dataset) -> None:
 
     Raises:
         UsageError: naming the data.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.datasets import from_tensors
+        >>> from growsearch.tickets import check_one_label_each
+        >>> data = from_tensors(torch.eye(4).repeat(10, 1), torch.arange(4).repeat(10))
+        >>> check_one_label_each(data)
     """
     if dataset.train.labels.ndim != 1:
         raise UsageError(
@@ -112,7 +132,19 @@ def check_one_label_each(dataset: Dataset) -> None:
 def pretraining_source(
     space: SearchSpace, dataset: Dataset, recipe: Recipe, robustness: Robustness, seed: int
 ) -> dict[str, Any]:
-    """Return all that the weights of `pretrain` depend on, as JSON data."""
+    """Return all that the weights of `pretrain` depend on, as JSON data.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.datasets import from_tensors
+        >>> from growsearch.tickets import NATURAL, pretraining_source
+        >>> from growsearch.training import Recipe
+        >>> from search_spaces import search_space
+        >>> data = from_tensors(torch.eye(4).repeat(10, 1), torch.arange(4).repeat(10), name="unit")
+        >>> space, recipe = search_space("mlp-digits"), Recipe(epochs=1)
+        >>> pretraining_source(space, data, recipe, NATURAL, seed=0)["dataset"]
+        'unit'
+    """
     return {
         "space": space.name,
         "dataset": dataset.name,
@@ -126,7 +158,22 @@ def pretraining_source(
 
 
 def write_pretrained(path: Path, pretrained: Pretrained) -> None:
-    """Write weights, statistics and facts to one safetensors file, in one atomic step."""
+    """Write weights, statistics and facts to one safetensors file, in one atomic step.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import torch
+        >>> from growsearch.datasets import from_tensors
+        >>> from growsearch.tickets import pretrain, read_pretrained, write_pretrained
+        >>> from growsearch.training import Recipe
+        >>> from search_spaces import search_space
+        >>> images = torch.eye(4).repeat(10, 1).view(40, 1, 2, 2)
+        >>> data = from_tensors(images, torch.arange(4).repeat(10))
+        >>> pretrained = pretrain(search_space("mlp-digits"), data, Recipe(epochs=1), seed=0)
+        >>> write_pretrained(Path("pretrained.safetensors"), pretrained)
+        >>> read_pretrained(Path("pretrained.safetensors")).source == pretrained.source
+        True
+    """
     facts = {
         "source": dict(pretrained.source),
         "training_macs": pretrained.training_macs,
@@ -142,10 +189,22 @@ def read_pretrained(path: Path) -> Pretrained:
 
     Raises:
         GrowsearchError: if the file is damaged or its network cannot be built.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from growsearch.errors import GrowsearchError
+        >>> from growsearch.tickets import read_pretrained
+        >>> _ = Path("damaged.safetensors").write_bytes(b"")
+        >>> try:
+        ...     read_pretrained(Path("damaged.safetensors"))
+        ... except GrowsearchError as error:
+        ...     print(str(error).split(" (")[0])
+        damaged.safetensors is damaged
     """
     checkpoint = read_checkpoint(path)
     facts = checkpoint.facts
-    try:
+    remedy = "it holds no pretrained network of this version: delete it"
+    with reading(path, remedy, GrowsearchError):
         source = facts["source"]
         space = search_space(source["space"]).for_data(
             tuple(source["input_shape"]), source["num_classes"]
@@ -160,7 +219,3 @@ def read_pretrained(path: Path) -> Pretrained:
             examples=int(facts["examples"]),
             accuracy=float(facts["accuracy"]),
         )
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise GrowsearchError(
-            f"{path} holds no pretrained network of this version ({error}); delete it"
-        ) from error

@@ -1,4 +1,4 @@
-"""How is robustness induced while a network is trained?"""
+"""Robustness of pretraining: how is it induced while a network is trained?"""
 
 from __future__ import annotations
 
@@ -28,6 +28,11 @@ class Robustness:
 
     Raises:
         UsageError: for an unknown name, or a strength with which there is no robustness.
+
+    Example:
+        >>> from growsearch.tickets import Robustness
+        >>> Robustness(kind="pgd", epsilon=8 / 255, steps=10).attack().steps
+        10
     """
 
     kind: RobustnessKind = "natural"

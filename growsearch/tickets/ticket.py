@@ -1,4 +1,4 @@
-"""What is a ticket? Masks over pretrained weights, in a file that later trials can start from."""
+"""Ticket: masks over pretrained weights, in a file that later trials can start from."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from growsearch.errors import GrowsearchError, UsageError
+from growsearch.reading import reading
 from growsearch.sparsity import Masks
 from growsearch.tickets.backbone import weights_hash
 from growsearch.tickets.granularity import Granularity, check_granularity
@@ -30,6 +31,20 @@ class Ticket:
         sparsity: the share of zeros that was asked for.
         theta: the hash of the weights that the masks lie on, as `weights_hash` has it.
         source: what theta_pre is: the pretraining's settings.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.tickets import Ticket, weights_hash
+        >>> module = torch.nn.Sequential(torch.nn.Linear(4, 2), torch.nn.Linear(2, 2))
+        >>> ticket = Ticket(
+        ...     masks={"0.weight": torch.tensor([[True, False, False, False]] * 2)},
+        ...     scheme="omp",
+        ...     granularity="unstructured",
+        ...     sparsity=0.75,
+        ...     theta=weights_hash(module, ["0.weight"]),
+        ... )
+        >>> ticket.zeros, ticket.apply(module).nonzeros()
+        (6, {'0.weight': 2})
     """
 
     masks: Mapping[str, Tensor]
@@ -55,8 +70,9 @@ class Ticket:
         Raises:
             UsageError: if its weights are others than those that the ticket was drawn from.
         """
+        parameters = dict(model.named_parameters(remove_duplicate=False))
         for name, mask in self.masks.items():
-            own = dict(model.named_parameters()).get(name)
+            own = parameters.get(name)
             if own is None or own.shape != mask.shape:
                 raise UsageError(
                     f"ticket: {name} of shape {tuple(mask.shape)} does not fit "
@@ -79,6 +95,21 @@ def write_ticket(path: Path, ticket: Ticket, *, training_macs: int = 0, examples
 
     Raises:
         GrowsearchError: if the file cannot be written; an older one is untouched.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import torch
+        >>> from growsearch.tickets import Ticket, read_ticket, write_ticket
+        >>> ticket = Ticket(
+        ...     masks={"0.weight": torch.tensor([[True, False], [False, False]])},
+        ...     scheme="omp",
+        ...     granularity="unstructured",
+        ...     sparsity=0.75,
+        ...     theta="0123456789abcdef",
+        ... )
+        >>> write_ticket(Path("ticket.safetensors"), ticket)
+        >>> read_ticket(Path("ticket.safetensors")).zeros
+        3
     """
     facts = {
         "kind": _KIND,
@@ -101,6 +132,16 @@ def read_ticket(path: Path) -> Ticket:
     Raises:
         UsageError: if there is no such file, or it holds something else.
         GrowsearchError: if it is damaged.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from growsearch.errors import UsageError
+        >>> from growsearch.tickets import read_ticket
+        >>> try:
+        ...     read_ticket(Path("none.safetensors"))
+        ... except UsageError as error:
+        ...     print(error)
+        ticket: none.safetensors is no file
     """
     return read_ticket_and_facts(path)[0]
 
@@ -116,7 +157,7 @@ def read_ticket_and_facts(path: Path) -> tuple[Ticket, Mapping[str, Any]]:
     facts = checkpoint.facts
     if facts.get("kind") != _KIND:
         raise UsageError(f"ticket: {path} holds no ticket; give a file that a draw has written")
-    try:
+    with reading(f"ticket: {path}", "it is damaged: draw it again", GrowsearchError):
         check_granularity(facts["granularity"])
         ticket = Ticket(
             masks=checkpoint.tensors,
@@ -126,8 +167,6 @@ def read_ticket_and_facts(path: Path) -> tuple[Ticket, Mapping[str, Any]]:
             theta=str(facts["theta"]),
             source=dict(facts["source"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise GrowsearchError(f"ticket: {path} is damaged ({error!r}); draw it again") from error
     _check(path, ticket, facts)
     return ticket, facts
 

@@ -1,4 +1,4 @@
-"""How good is a ticket on another task? Fine-tuned as a whole, or under a new linear classifier."""
+"""Transfer of a ticket to another task: fine-tuned whole, or under a new linear classifier."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from growsearch.datasets import Dataset
 from growsearch.errors import UsageError
 from growsearch.sparsity import SparseTraining, make_updater
 from growsearch.tickets.frozen import FrozenBackbone, backward_macs, freeze
-from growsearch.tickets.on_target import start_of
 from growsearch.tickets.pretraining import Pretrained
+from growsearch.tickets.retargeting import retarget
 from growsearch.tickets.ticket import Ticket
 from growsearch.training import (
     EpochRecord,
@@ -41,6 +41,12 @@ class TransferSettings:
     ``space`` has the task's networks where they are others than the pretraining's over the same
     backbone, such as a DeepLab-v3 for a class a pixel; all that they have beyond the backbone is
     new, and trained in both modes.
+
+    Example:
+        >>> from growsearch.tickets import TransferSettings
+        >>> from growsearch.training import Recipe
+        >>> TransferSettings(mode="linear", recipe=Recipe(epochs=5)).space is None
+        True
     """
 
     mode: Mode
@@ -87,12 +93,29 @@ def transfer(
     Raises:
         UsageError: if the ticket is of other weights, or does not fit the task's images.
         DivergedError: if the loss stops being finite.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.datasets import from_tensors
+        >>> from growsearch.tickets import DrawSettings, TransferSettings, draw, pretrain, transfer
+        >>> from growsearch.training import Recipe
+        >>> from search_spaces import search_space
+        >>> images = torch.eye(4).repeat(10, 1).view(40, 1, 2, 2)
+        >>> source = from_tensors(images, torch.arange(4).repeat(10))
+        >>> task = from_tensors(images, torch.arange(2).repeat(20))
+        >>> recipe = Recipe(epochs=1)
+        >>> pretrained = pretrain(search_space("mlp-digits"), source, recipe, seed=0)
+        >>> ticket = draw(pretrained, DrawSettings(scheme="omp", sparsity=0.75)).ticket
+        >>> settings = TransferSettings(mode="finetune", recipe=recipe)
+        >>> found = transfer(pretrained, ticket, task, settings)
+        >>> found.model(images[:3]).shape, len(found.history)
+        (torch.Size([3, 2]), 1)
     """
     options = options or TrainingOptions()
     task = task_of(data)
     with options.guard():
-        start = start_of(pretrained, data, seed, settings.space)
-        model, example = start.model, start.space.example_inputs()
+        target = retarget(pretrained, data, seed, settings.space)
+        model, example = target.model, target.space.example_inputs()
         masks = ticket.apply(model)
         profile = MacProfile.of(model, example)
     zeros = {name: masks[name].numel() - kept for name, kept in masks.nonzeros().items()}
@@ -100,8 +123,8 @@ def transfer(
         SparseTraining(masks, make_updater("static"), macs_per_weight=profile.per_weight)
     ]
     if settings.mode == "linear":
-        freeze(model, but=start.new)
-        hooks.append(FrozenBackbone(backward_macs(model, example, start.new, profile)))
+        freeze(model, but=target.new)
+        hooks.append(FrozenBackbone(backward_macs(model, example, target.new, profile)))
     history, state = train(
         model,
         task,
@@ -114,7 +137,7 @@ def transfer(
     freeze(model, but=("",))
     return Transferred(
         model=model,
-        space=start.space,
+        space=target.space,
         history=history,
         training_macs=state.training_macs,
         examples=state.total_steps * task.batch_examples(settings.recipe.batch_size),

@@ -1,4 +1,4 @@
-"""How is a network trained? A seeded loop, its recipes and its hooks."""
+"""Training: a seeded loop, its tasks, recipes and hooks."""
 
 from growsearch.training.checkpoint import (
     Checkpoint,
@@ -11,10 +11,7 @@ from growsearch.training.examples import Examples
 from growsearch.training.language_modelling import CarriesState, LanguageModelling
 from growsearch.training.loop import (
     TRAINING_PASSES,
-    EpochRecord,
-    Hook,
     TrainingOptions,
-    TrainingState,
     make_optimizer,
     parameter_groups,
     train,
@@ -26,6 +23,7 @@ from growsearch.training.recipes import RECIPES, published_recipe
 from growsearch.training.schedule import Cosine, Schedule, Steps
 from growsearch.training.segmentation import Segmentation
 from growsearch.training.settings import differences, plain
+from growsearch.training.state import EpochRecord, Hook, TrainingState
 from growsearch.training.task import Scores, Task, mean_loss
 from growsearch.training.task_of import task_of
 

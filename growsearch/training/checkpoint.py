@@ -1,4 +1,4 @@
-"""How are tensors and facts kept on disk so that they come back to the bit? No pickle."""
+"""Checkpoint files: tensors and facts that come back to the bit, no pickle."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 import safetensors
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from growsearch.errors import GrowsearchError
 from growsearch.files import write_bytes
+from growsearch.reading import parse_json, reason
 
 FORMAT = 1
 _FACTS = "growsearch"
@@ -23,25 +23,44 @@ _FACTS = "growsearch"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """Tensors by name, and facts: plain JSON data."""
+    """Tensors by name, and facts: plain JSON data.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.training import Checkpoint
+        >>> Checkpoint(tensors={"weight": torch.ones(2)}, facts={"epoch": 3}).facts["epoch"]
+        3
+    """
 
     tensors: Mapping[str, Tensor]
     facts: Mapping[str, Any]
 
 
-def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+def write_checkpoint(path: Path, checkpoint: Checkpoint, *, make_folder: bool = True) -> None:
     """Write one safetensors file in one atomic step, the facts in its header.
 
-    Memory layouts are kept, as a convolution's last bits depend on them.
+    Memory layouts are kept, as a convolution's last bits depend on them. Without ``make_folder``
+    a folder that is not there is an error.
 
     Raises:
         GrowsearchError: if the disk is full, read-only or not ours; an older file is untouched.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import torch
+        >>> from growsearch.training import Checkpoint, write_checkpoint
+        >>> path = Path("checkpoint.safetensors")
+        >>> kept = Checkpoint(tensors={"weight": torch.ones(2)}, facts={"epoch": 3})
+        >>> write_checkpoint(path, kept)
+        >>> path.exists()
+        True
     """
     strides = {n: list(t.stride()) for n, t in checkpoint.tensors.items() if not _is_plain(t)}
     facts = json.dumps({"format": FORMAT, "strides": strides, **checkpoint.facts}, allow_nan=False)
     # Each in its own memory: safetensors refuses tensors that share theirs.
     tensors = {n: t.detach().contiguous().clone() for n, t in checkpoint.tensors.items()}
-    write_bytes(path, safetensors.torch.save(tensors, metadata={_FACTS: facts}))
+    content = safetensors.torch.save(tensors, metadata={_FACTS: facts})
+    write_bytes(path, content, make_folder=make_folder)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -49,10 +68,20 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
     Raises:
         GrowsearchError: if the file is damaged or of another version.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import torch
+        >>> from growsearch.training import Checkpoint, read_checkpoint, write_checkpoint
+        >>> path = Path("checkpoint.safetensors")
+        >>> kept = Checkpoint(tensors={"weight": torch.ones(2)}, facts={"epoch": 3})
+        >>> write_checkpoint(path, kept)
+        >>> read_checkpoint(path).facts, read_checkpoint(path).tensors
+        ({'epoch': 3}, {'weight': tensor([1., 1.])})
     """
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            facts = json.loads(file.metadata()[_FACTS])
+            facts = parse_json(file.metadata()[_FACTS])
             if facts.pop("format") != FORMAT:
                 raise GrowsearchError(
                     f"{path} was written by another version of growsearch; finish the run with "
@@ -60,15 +89,26 @@ def read_checkpoint(path: Path) -> Checkpoint:
                 )
             strides = facts.pop("strides")
             tensors = {n: _own_memory(file.get_tensor(n), strides.get(n)) for n in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (GrowsearchError, MemoryError):
+        raise
+    except Exception as error:
         raise GrowsearchError(
-            f"{path} is damaged ({error}); delete it to start the run again from its first epoch"
+            f"{path} is damaged ({reason(error)}); delete it to start the run again from its "
+            "first epoch"
         ) from error
     return Checkpoint(tensors=tensors, facts=facts)
 
 
 def tensors_under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors whose names start with ``prefix``, without it."""
+    """Return the tensors whose names start with ``prefix``, without it.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.training import tensors_under
+        >>> tensors = {"model/weight": torch.ones(2), "optimizer/step": torch.ones(1)}
+        >>> tensors_under("model/", tensors)
+        {'weight': tensor([1., 1.])}
+    """
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 

@@ -1,4 +1,4 @@
-"""How is a network trained on labelled examples, one label each?"""
+"""Classification task: labelled examples, one label each."""
 
 from __future__ import annotations
 
@@ -11,15 +11,24 @@ from torch import nn
 from growsearch.datasets.dataset import Split
 from growsearch.metrics import accuracy, predict
 from growsearch.training.examples import Examples
-from growsearch.training.task import Batch, Scores
+from growsearch.training.task import InputsAndTargets, Scores
 from growsearch.training.whole_batches import whole_batches
 
 
 @dataclass(frozen=True, slots=True)
 class Classification(Examples):
-    """Labels are (N,), logits (N, classes); training batches are augmented."""
+    """Labels are (N,), logits (N, classes); training batches are augmented.
 
-    def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
+    Example:
+        >>> import torch
+        >>> from growsearch.datasets import from_tensors
+        >>> from growsearch.training import Classification
+        >>> data = from_tensors(torch.eye(4).repeat(10, 1), torch.arange(4).repeat(10))
+        >>> Classification(data).steps_per_epoch(batch_size=8)
+        4
+    """
+
+    def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[InputsAndTargets]:
         """Yield inputs (N, ...) and labels (N,)."""
         for inputs, labels in whole_batches(self.dataset.train, batch_size, generator):
             yield self.dataset.augmentation.apply(inputs, generator), labels

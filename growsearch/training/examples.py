@@ -1,4 +1,4 @@
-"""How do the examples of a data set reach the training loop, whatever their labels are?"""
+"""Examples of a data set on their way to the training loop, whatever their labels are."""
 
 from __future__ import annotations
 
@@ -10,13 +10,23 @@ import torch
 from torch import Tensor, nn
 
 from growsearch.datasets.dataset import Dataset, Split
-from growsearch.training.task import Batch, Forward, Scores
+from growsearch.training.task import Forward, InputsAndTargets, Scores
 from growsearch.training.whole_batches import random_batch, whole_batches, whole_steps
 
 
 @dataclass(frozen=True, slots=True)
 class Examples(ABC):
-    """Whole batches in a fresh order every epoch; what is left over waits for the next one."""
+    """Whole batches in a fresh order every epoch; what is left over waits for the next one.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.datasets import from_tensors
+        >>> from growsearch.training import Classification
+        >>> data = from_tensors(torch.eye(4).repeat(10, 1), torch.arange(4).repeat(10))
+        >>> inputs, labels = Classification(data).sample(3, torch.Generator().manual_seed(0))
+        >>> inputs.shape, labels.shape
+        (torch.Size([3, 4]), torch.Size([3]))
+    """
 
     dataset: Dataset
 
@@ -32,7 +42,7 @@ class Examples(ABC):
         """Return the examples of every batch."""
         return min(batch_size, len(self.dataset.train))
 
-    def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
+    def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[InputsAndTargets]:
         """Yield inputs (N, ...) and their labels."""
         return whole_batches(self.dataset.train, batch_size, generator)
 
@@ -40,7 +50,7 @@ class Examples(ABC):
         """Return the plain call of a network."""
         return call
 
-    def sample(self, count: int, generator: torch.Generator) -> Batch:
+    def sample(self, count: int, generator: torch.Generator) -> InputsAndTargets:
         """Return examples without augmentation."""
         return random_batch(self.dataset.train, count, generator)
 

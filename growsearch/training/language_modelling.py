@@ -1,4 +1,4 @@
-"""How does a network learn to predict the next word of a text?"""
+"""Language modelling task: a network learns to predict the next word of a text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from growsearch.datasets.tokens import TokenDataset, streams, windows
 from growsearch.errors import UsageError
 from growsearch.metrics import evaluating, perplexity
 from growsearch.training.examples import call
-from growsearch.training.task import Batch, Forward, Scores
+from growsearch.training.task import Forward, InputsAndTargets, Scores
 
 # Of every layer, the tensors that it hands on to the next token.
 State = tuple[tuple[Tensor, ...], ...]
@@ -50,6 +50,17 @@ class LanguageModelling:
 
     Raises:
         UsageError: for a text or stretch shorter than a window, or a count below 1.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.datasets import TokenDataset
+        >>> from growsearch.training import LanguageModelling
+        >>> text = torch.arange(100) % 4
+        >>> data = TokenDataset(
+        ...     name="abcd", train=text, validation=text, test=text, vocabulary=("a", "b", "c", "d")
+        ... )
+        >>> LanguageModelling(data=data, window=5, carried=False).steps_per_epoch(batch_size=4)
+        4
     """
 
     data: TokenDataset
@@ -111,7 +122,7 @@ class LanguageModelling:
         start = int(torch.randint(spare + 1, (1,), generator=generator)) if spare else 0
         return self.data.train[start : start + self._read]
 
-    def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
+    def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[InputsAndTargets]:
         """Yield tokens (N, window) and those that follow them (N, window)."""
         size, steps = self.batch_examples(batch_size), self.steps_per_epoch(batch_size)
         tokens = self._stretch(generator)
@@ -127,7 +138,7 @@ class LanguageModelling:
         """Return how an epoch is read: with a state from window to window, or each window alone."""
         return _Reader() if self.carried else call
 
-    def sample(self, count: int, generator: torch.Generator) -> Batch:
+    def sample(self, count: int, generator: torch.Generator) -> InputsAndTargets:
         """Return windows (count, window) from anywhere in the training text, to be read alone."""
         inputs, targets = windows(self.data.train, self.window)
         chosen = torch.randperm(len(inputs), generator=generator)[:count]
@@ -154,7 +165,7 @@ class LanguageModelling:
                 count += len(labels)
         return Scores(accuracy=right / count, perplexity=perplexity(float(loss), count))
 
-    def _evaluated(self, tokens: Tensor) -> Iterator[Batch]:
+    def _evaluated(self, tokens: Tensor) -> Iterator[InputsAndTargets]:
         if self.carried:
             count = min(self.evaluation_streams, len(tokens) - 1)
             yield from _along(streams(tokens, count), self.window)
@@ -164,7 +175,7 @@ class LanguageModelling:
         yield from zip(torch.split(inputs, size), torch.split(targets, size), strict=True)
 
 
-def _along(columns: Batch, window: int) -> Iterator[Batch]:
+def _along(columns: InputsAndTargets, window: int) -> Iterator[InputsAndTargets]:
     """Yield the windows of streams (steps, N) in order, each (N, window); the last is shorter."""
     inputs, targets = (torch.split(part.T, window, dim=1) for part in columns)
     yield from zip(inputs, targets, strict=True)

@@ -1,4 +1,4 @@
-"""How are a network and its images laid out in memory while it trains?"""
+"""Memory layout (channels last) of a network and its images while it trains."""
 
 from __future__ import annotations
 

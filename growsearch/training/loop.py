@@ -1,4 +1,4 @@
-"""How is a network trained? One seeded loop; hooks add masks, growth or anything else."""
+"""Training loop, seeded; hooks add masks, growth or anything else."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from growsearch.datasets.dataset import Dataset
-from growsearch.errors import DivergedError, UsageError
+from growsearch.errors import DivergedError
+from growsearch.files import make_folder
 from growsearch.training.layout import (
     check_channels_last,
     lay_channels_last,
@@ -20,91 +21,12 @@ from growsearch.training.layout import (
 )
 from growsearch.training.recipe import Recipe
 from growsearch.training.resume import Keeper
-from growsearch.training.task import Batch, Forward, Task, mean_loss
+from growsearch.training.state import EpochRecord, Hook, TrainingState
+from growsearch.training.task import Forward, InputsAndTargets, Task, mean_loss
 from growsearch.training.task_of import task_of
 
 # Forward once, backward twice: gradients of the inputs and of the weights (spec/cost_models.md).
 TRAINING_PASSES = 3
-
-
-@dataclass(slots=True, kw_only=True)
-class TrainingState:
-    """What hooks see and may change while training goes on.
-
-    ``forward_macs`` are the MACs of one example through the network as it is now (masked or grown);
-    ``training_macs`` is the integral over steps so far. ``batch_examples`` is the size of the
-    batch that the step in progress sees.
-    """
-
-    model: nn.Module
-    optimizer: torch.optim.Optimizer
-    recipe: Recipe
-    steps_per_epoch: int
-    forward_macs: int
-    generator: torch.Generator
-    epoch: int = 0
-    step: int = 0
-    training_macs: int = 0
-    batch_examples: int = 0
-
-    @property
-    def total_steps(self) -> int:
-        """Steps of the whole run."""
-        return self.steps_per_epoch * self.recipe.epochs
-
-
-class Hook:
-    """Takes part in training; every method does nothing unless a subclass says otherwise."""
-
-    def on_start(self, state: TrainingState) -> None:
-        """Run once before the first step."""
-
-    def before_forward(self, state: TrainingState, batch: Batch) -> Batch:  # noqa: ARG002
-        """Return the batch that the network shall learn in the place of ``batch``."""
-        return batch
-
-    def before_update(self, state: TrainingState) -> bool:  # noqa: ARG002
-        """Run when gradients are there; False replaces this step's weight update."""
-        return True
-
-    def after_update(self, state: TrainingState) -> None:
-        """Run after every step, also one whose update was replaced."""
-
-    def on_epoch_end(self, state: TrainingState) -> None:
-        """Run after the last step of every epoch, before the evaluation."""
-
-    def settings(self) -> Mapping[str, object]:
-        """Return what must be the same when a run goes on from a checkpoint."""
-        return {}
-
-    def state(self) -> Mapping[str, Tensor]:
-        """Return all that changes while the hook takes part; asked for at the end of an epoch.
-
-        Raises:
-            UsageError: by default, as an incomplete checkpoint would resume another run.
-        """
-        raise UsageError(
-            f"{type(self).__name__} cannot be kept in a checkpoint; give it the methods state() "
-            "and load_state(), or train without a checkpoint"
-        )
-
-    def load_state(self, tensors: Mapping[str, Tensor], training: TrainingState) -> None:
-        """Take back what `state` returned; give the model the shape that it had then.
-
-        The loop puts the model's own values, the optimizer's and the random streams in afterwards.
-        """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EpochRecord:
-    """One line of a training history; ``perplexity`` is of language models only."""
-
-    epoch: int
-    loss: float
-    accuracy: float
-    training_macs: int
-    forward_macs: int
-    perplexity: float | None = None
 
 
 Guard = Callable[[], AbstractContextManager[object]]
@@ -120,6 +42,12 @@ class TrainingOptions:
     a file that is written at the end of every epoch; where it is there already, the run goes on
     from it and ends as it would have without the interruption, bit for bit. ``on_resume`` then
     receives the records so far.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from growsearch.training import TrainingOptions
+        >>> TrainingOptions(channels_last=True, checkpoint=Path("run.safetensors")).hooks
+        ()
     """
 
     hooks: Sequence[Hook] = ()
@@ -131,7 +59,15 @@ class TrainingOptions:
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Split parameters into decayed weights and undecayed vectors (biases, BatchNorm)."""
+    """Split parameters into decayed weights and undecayed vectors (biases, BatchNorm).
+
+    Example:
+        >>> import torch
+        >>> from growsearch.training import parameter_groups
+        >>> weights, vectors = parameter_groups(torch.nn.Linear(4, 2), weight_decay=1e-4)
+        >>> weights["weight_decay"], vectors["weight_decay"]
+        (0.0001, 0.0)
+    """
     trained = [p for p in model.parameters() if p.requires_grad]
     return [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
@@ -140,7 +76,14 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, ob
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Return the recipe's optimizer over the model's parameters."""
+    """Return the recipe's optimizer over the model's parameters.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.training import Recipe, make_optimizer
+        >>> type(make_optimizer(torch.nn.Linear(4, 2), Recipe(epochs=1))).__name__
+        'SGD'
+    """
     groups = parameter_groups(model, recipe.weight_decay)
     return recipe.optimizer.over(groups, recipe.learning_rate)
 
@@ -175,6 +118,16 @@ def train(
     Raises:
         DivergedError: at the first loss that is not finite, with its epoch and step.
         GrowsearchError: if the checkpoint is damaged, of another run, or cannot be written.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.datasets import from_tensors
+        >>> from growsearch.training import Recipe, train
+        >>> data = from_tensors(torch.eye(4).repeat(10, 1), torch.arange(4).repeat(10))
+        >>> recipe = Recipe(epochs=20, learning_rate=1.0)
+        >>> history, state = train(torch.nn.Linear(4, 4), data, recipe, seed=0, forward_macs=16)
+        >>> history[-1].accuracy, state.training_macs
+        (1.0, 31680)
     """
     options = options or TrainingOptions()
     task = task_of(dataset) if isinstance(dataset, Dataset) else dataset
@@ -212,6 +165,7 @@ def _keeper(options: TrainingOptions, settings: Mapping[str, object]) -> Keeper 
     for hook in options.hooks:
         # Now rather than at the end of the first epoch.
         hook.state()
+    make_folder(options.checkpoint.parent)
     return Keeper(path=options.checkpoint, hooks=options.hooks, settings=settings)
 
 
@@ -240,7 +194,9 @@ def _train_epoch(state: TrainingState, task: Task, options: TrainingOptions) -> 
     )
 
 
-def _step(state: TrainingState, forward: Forward, batch: Batch, hooks: Sequence[Hook]) -> float:
+def _step(
+    state: TrainingState, forward: Forward, batch: InputsAndTargets, hooks: Sequence[Hook]
+) -> float:
     recipe, optimizer = state.recipe, state.optimizer
     state.batch_examples = len(batch[1])
     for hook in hooks:

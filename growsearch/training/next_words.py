@@ -1,4 +1,4 @@
-"""How is a network trained on windows of a text, each read alone?"""
+"""Next-word task on windows of a text, each read alone."""
 
 from __future__ import annotations
 
@@ -17,6 +17,15 @@ class NextWords(Examples):
     """Inputs are words (N, T), labels the words that follow them, logits (N, T, words).
 
     No state is carried from one window to the next; `LanguageModelling` does that for a text.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.datasets import from_tensors
+        >>> from growsearch.training import NextWords
+        >>> words = torch.arange(4).repeat(40, 1)
+        >>> task = NextWords(from_tensors(words, (words + 1) % 4))
+        >>> task.sample(2, torch.Generator().manual_seed(0))[0].shape
+        torch.Size([2, 4])
     """
 
     def scores(self, model: nn.Module, split: Split) -> Scores:

@@ -1,4 +1,4 @@
-"""Which rule turns gradients into new weights?"""
+"""Optimizer rules, SGD and AdamW: how do gradients become new weights?"""
 
 from __future__ import annotations
 
@@ -21,7 +21,13 @@ class OptimizerRule(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SGD:
-    """Stochastic gradient descent with momentum, Nesterov's or plain, in PyTorch's form."""
+    """Stochastic gradient descent with momentum, Nesterov's or plain, in PyTorch's form.
+
+    Example:
+        >>> from growsearch.training import SGD, Recipe
+        >>> Recipe(epochs=5, optimizer=SGD(momentum=0.9, nesterov=False)).optimizer
+        SGD(momentum=0.9, nesterov=False)
+    """
 
     momentum: float = 0.9
     nesterov: bool = True
@@ -41,7 +47,13 @@ class SGD:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdamW:
-    """Adam with decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2)."""
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2).
+
+    Example:
+        >>> from growsearch.training import AdamW, Recipe
+        >>> Recipe(epochs=5, learning_rate=1e-3, optimizer=AdamW(beta2=0.95)).optimizer.beta2
+        0.95
+    """
 
     beta1: float = 0.9
     beta2: float = 0.999

@@ -1,4 +1,4 @@
-"""How does a network learn perturbed images? Worst-case ones found by an attack, or noisy ones."""
+"""Training on perturbed images: worst-case ones found by an attack, or noisy ones."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from growsearch.datasets.normalisation import PIXELS, Normalisation
 from growsearch.errors import UsageError
 from growsearch.metrics.adversarial import Attack, pgd
-from growsearch.training.loop import Hook, TrainingState
-from growsearch.training.task import Batch
+from growsearch.training.state import Hook, TrainingState
+from growsearch.training.task import InputsAndTargets
 
 # A step of an attack runs forward and then backward to the inputs; the weights get no gradient.
 ATTACK_PASSES = 2
@@ -54,7 +54,7 @@ class Perturbation(Hook):
         self._normalisation = normalisation
         self._generator = torch.Generator().manual_seed(seed)
 
-    def before_forward(self, state: TrainingState, batch: Batch) -> Batch:
+    def before_forward(self, state: TrainingState, batch: InputsAndTargets) -> InputsAndTargets:
         """Return the perturbed images with their labels.
 
         Raises:

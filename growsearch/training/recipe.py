@@ -1,4 +1,4 @@
-"""With which hyper-parameters is a network trained?"""
+"""Recipe: the hyper-parameters that a network is trained with."""
 
 from __future__ import annotations
 
@@ -30,6 +30,14 @@ class Recipe:
 
     Raises:
         UsageError: for values with which no run is possible.
+
+    Example:
+        >>> from growsearch.training import Recipe
+        >>> recipe = Recipe(epochs=10, learning_rate=0.1, warmup_epochs=2)
+        >>> [round(recipe.learning_rate_at(progress), 3) for progress in (0.0, 0.2, 1.0)]
+        [0.01, 0.1, 0.0]
+        >>> recipe.scaled(5).warmup_epochs
+        1.0
     """
 
     epochs: int

@@ -1,4 +1,4 @@
-"""With which hyper-parameters did the papers train? One line a recipe; see RECIPES.
+"""Published recipes, RECIPES: the hyper-parameters of the papers, one line a recipe.
 
 Papers: Sparse-IFT arXiv 2303.11525 (appendix C), random pruning arXiv 2202.02643 (table 1), growth
 arXiv 2007.15353 (appendix A.3), LSTM on Penn Treebank arXiv 1409.2329 (section 4.1). All train in
@@ -143,6 +143,12 @@ def published_recipe(name: str, *, epochs: int | None = None) -> Recipe:
 
     Raises:
         UsageError: for an unknown name; the valid ones are listed.
+
+    Example:
+        >>> from growsearch.training import RECIPES, published_recipe
+        >>> recipe = published_recipe("sparse-ift-cifar", epochs=5)
+        >>> recipe.epochs, recipe.batch_size
+        (5, 128)
     """
     if name not in RECIPES:
         raise UsageError(f"recipe: unknown {name!r}; valid: {', '.join(sorted(RECIPES))}")

@@ -1,4 +1,4 @@
-"""How does a run that was killed go on as if nothing had happened? It keeps all that changes.
+"""Resuming a run that was killed, as if nothing had happened: all that changes is kept.
 
 The rest of a run depends on the model, the optimizer, the random streams and what the hooks hold.
 With all of these back to the bit, a resumed run ends where an uninterrupted one does.
@@ -10,12 +10,13 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from growsearch.errors import UsageError
+from growsearch.errors import GrowsearchError, UsageError
+from growsearch.reading import reading
 from growsearch.training.checkpoint import (
     Checkpoint,
     read_checkpoint,
@@ -23,11 +24,10 @@ from growsearch.training.checkpoint import (
     write_checkpoint,
 )
 from growsearch.training.settings import differences, plain
-
-if TYPE_CHECKING:
-    from growsearch.training.loop import EpochRecord, Hook, TrainingState
+from growsearch.training.state import EpochRecord, Hook, TrainingState
 
 _MODEL, _OPTIMIZER, _RANDOM, _HOOK = "model/", "optimizer/", "random/", "hook/"
+_REMEDY = "delete it to start the run again from its first epoch"
 _COUNTERS = ("epoch", "step", "training_macs", "forward_macs")
 
 
@@ -59,7 +59,9 @@ class Keeper:
             "counters": {name: getattr(state, name) for name in _COUNTERS},
             "history": [dataclasses.asdict(record) for record in history],
         }
-        write_checkpoint(self.path, Checkpoint(tensors=tensors, facts=facts))
+        # A folder that was deleted in the middle of a run is not made anew.
+        checkpoint = Checkpoint(tensors=tensors, facts=facts)
+        write_checkpoint(self.path, checkpoint, make_folder=False)
 
     def resume(self, state: TrainingState) -> list[dict[str, Any]]:
         """Bring a fresh run to where the checkpoint was written; return its history as fields.
@@ -73,13 +75,14 @@ class Keeper:
         if not self.path.exists():
             return []
         checkpoint = read_checkpoint(self.path)
-        self._check(checkpoint.facts["settings"])
-        for prefix, hook in self._named():
-            hook.load_state(tensors_under(prefix, checkpoint.tensors), state)
-        _restore(state, checkpoint.tensors)
-        for name in _COUNTERS:
-            setattr(state, name, checkpoint.facts["counters"][name])
-        history: list[dict[str, Any]] = checkpoint.facts["history"]
+        with reading(self.path, _REMEDY, GrowsearchError):
+            self._check(checkpoint.facts["settings"])
+            for prefix, hook in self._named():
+                hook.load_state(tensors_under(prefix, checkpoint.tensors), state)
+            _restore(state, checkpoint.tensors)
+            for name in _COUNTERS:
+                setattr(state, name, checkpoint.facts["counters"][name])
+            history: list[dict[str, Any]] = checkpoint.facts["history"]
         return history
 
     def _named(self) -> list[tuple[str, Hook]]:

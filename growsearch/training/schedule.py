@@ -1,4 +1,4 @@
-"""How does the learning rate change over a run, once warm-up is over?"""
+"""Learning-rate schedules, after warm-up."""
 
 from __future__ import annotations
 
@@ -37,6 +37,12 @@ class Cosine:
     """Half a cosine from the peak down to ``final_share`` of it (Loshchilov & Hutter 2017, eq. 5).
 
     It takes all of the run that warm-up leaves.
+
+    Example:
+        >>> from growsearch.training import Cosine, Recipe
+        >>> recipe = Recipe(epochs=10, learning_rate=0.1, warmup_epochs=0, schedule=Cosine())
+        >>> [round(recipe.learning_rate_at(progress), 3) for progress in (0.0, 0.5, 1.0)]
+        [0.1, 0.05, 0.0]
     """
 
     final_share: float = 0.0
@@ -58,7 +64,15 @@ class Cosine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Steps:
-    """Times ``factor`` after each of ``milestones`` epochs, from the start of the run."""
+    """Times ``factor`` after each of ``milestones`` epochs, from the start of the run.
+
+    Example:
+        >>> from growsearch.training import Recipe, Steps
+        >>> drops = Steps(milestones=(5.0, 8.0), factor=0.1)
+        >>> recipe = Recipe(epochs=10, learning_rate=1.0, warmup_epochs=0, schedule=drops)
+        >>> [round(recipe.learning_rate_at(epoch / 10), 3) for epoch in (4, 5, 9)]
+        [1.0, 0.1, 0.01]
+    """
 
     milestones: tuple[float, ...]
     factor: float

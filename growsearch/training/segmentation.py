@@ -1,4 +1,4 @@
-"""How is a network trained to name the class of every pixel?"""
+"""Segmentation task: a network learns to name the class of every pixel."""
 
 from __future__ import annotations
 
@@ -23,6 +23,16 @@ class Segmentation(Examples):
 
     Raises:
         UsageError: for labels of another shape, or a data set with augmentation.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.datasets import from_tensors
+        >>> from growsearch.training import Segmentation
+        >>> labels = torch.arange(2).repeat(20).view(40, 1, 1).expand(40, 4, 4).contiguous()
+        >>> task = Segmentation(from_tensors(torch.zeros(40, 3, 4, 4), labels))
+        >>> inputs, labels = task.sample(2, torch.Generator().manual_seed(0))
+        >>> inputs.shape, labels.shape
+        (torch.Size([2, 3, 4, 4]), torch.Size([2, 4, 4]))
     """
 
     def __post_init__(self) -> None:

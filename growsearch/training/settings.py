@@ -1,4 +1,4 @@
-"""Are these the settings of the same run? Settings as plain data, and where two of them differ."""
+"""Settings as plain data: are these the same run's, and where do two of them differ?"""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ from typing import Any
 
 
 def plain(value: Any) -> Any:
-    """Return settings as JSON data: a dataclass becomes its kind and its fields."""
+    """Return settings as JSON data: a dataclass becomes its kind and its fields.
+
+    Example:
+        >>> from growsearch.training import SGD, plain
+        >>> plain({"optimizer": SGD(momentum=0.5), "milestones": (1, 2)})
+        {'optimizer': {'kind': 'SGD', 'momentum': 0.5, 'nesterov': True}, 'milestones': [1, 2]}
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
         return {"kind": type(value).__name__, **fields}
@@ -23,6 +29,13 @@ def differences(before: Any, now: Any, key: str = "") -> Iterator[tuple[str, Any
     """Yield (dotted key, old, new) for the innermost values that differ, in order.
 
     What only one side has is None on the other.
+
+    Example:
+        >>> from growsearch.training import differences
+        >>> before = {"epochs": 5, "optimizer": {"kind": "SGD", "momentum": 0.9}}
+        >>> now = {"epochs": 5, "optimizer": {"kind": "SGD", "momentum": 0.5}}
+        >>> list(differences(before, now))
+        [('optimizer.momentum', 0.9, 0.5)]
     """
     if before == now:
         return

@@ -1,4 +1,4 @@
-"""What is learned? The contract between the training loop and one kind of data."""
+"""Task, the contract between the training loop and one kind of data: what is learned?"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 # Inputs and targets.
-Batch = tuple[Tensor, Tensor]
+InputsAndTargets = tuple[Tensor, Tensor]
 # Maps a network and inputs (N, ...) to logits (N, ..., classes).
 Forward = Callable[[nn.Module, Tensor], Tensor]
 
@@ -22,6 +22,11 @@ class Scores:
 
     ``accuracy`` is the share of targets that have the largest logit. ``perplexity`` is exp(mean
     negative log-likelihood of a target), of language models only.
+
+    Example:
+        >>> from growsearch.training import Scores
+        >>> Scores(accuracy=0.9).perplexity is None
+        True
     """
 
     accuracy: float
@@ -47,7 +52,7 @@ class Task(Protocol):
         """Return the examples of every batch: fewer than asked for where the data has fewer."""
         ...
 
-    def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
+    def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[InputsAndTargets]:
         """Yield the batches of one epoch."""
         ...
 
@@ -55,7 +60,7 @@ class Task(Protocol):
         """Return how one epoch's batches are read; it may carry something from one to the next."""
         ...
 
-    def sample(self, count: int, generator: torch.Generator) -> Batch:
+    def sample(self, count: int, generator: torch.Generator) -> InputsAndTargets:
         """Return ``count`` training examples, or all if there are fewer, in random order."""
         ...
 
@@ -65,7 +70,14 @@ class Task(Protocol):
 
 
 def mean_loss(logits: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
-    """Return the cross-entropy in nats of logits (..., classes), averaged over targets (...)."""
+    """Return the cross-entropy in nats of logits (..., classes), averaged over targets (...).
+
+    Example:
+        >>> import torch
+        >>> from growsearch.training import mean_loss
+        >>> round(float(mean_loss(torch.zeros(3, 4), torch.tensor([0, 1, 2]))), 4)
+        1.3863
+    """
     return F.cross_entropy(
         logits.flatten(0, -2), targets.flatten(), label_smoothing=label_smoothing
     )

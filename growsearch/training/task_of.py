@@ -1,4 +1,4 @@
-"""How is a network trained on a data set? The shape of its labels says so."""
+"""Choice of a task for a data set, by the shape of its labels."""
 
 from __future__ import annotations
 
@@ -18,6 +18,14 @@ def task_of(dataset: Dataset) -> Examples:
 
     Raises:
         UsageError: for labels of another shape.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.datasets import from_tensors
+        >>> from growsearch.training import task_of
+        >>> data = from_tensors(torch.eye(4).repeat(10, 1), torch.arange(4).repeat(10))
+        >>> type(task_of(data)).__name__
+        'Classification'
     """
     axes = dataset.train.labels.ndim
     if axes not in _TASKS:

@@ -1,4 +1,4 @@
-"""How does a split become batches of one size? In a fresh order every epoch; the rest waits."""
+"""Batches of one size from a split, in a fresh order every epoch; the rest waits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 
 from growsearch.datasets.dataset import Split
-from growsearch.training.task import Batch
+from growsearch.training.task import InputsAndTargets
 
 
 def whole_steps(split: Split, batch_size: int) -> int:
@@ -15,7 +15,9 @@ def whole_steps(split: Split, batch_size: int) -> int:
     return max(1, len(split) // batch_size)
 
 
-def whole_batches(split: Split, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
+def whole_batches(
+    split: Split, batch_size: int, generator: torch.Generator
+) -> Iterator[InputsAndTargets]:
     """Yield inputs (batch, ...) and labels (batch, ...); a small split is one batch of all."""
     size = min(batch_size, len(split))
     order = torch.randperm(len(split), generator=generator)
@@ -24,7 +26,7 @@ def whole_batches(split: Split, batch_size: int, generator: torch.Generator) -> 
         yield split.inputs[chosen], split.labels[chosen]
 
 
-def random_batch(split: Split, count: int, generator: torch.Generator) -> Batch:
+def random_batch(split: Split, count: int, generator: torch.Generator) -> InputsAndTargets:
     """Return ``count`` examples of ``split``, or all of them."""
     chosen = torch.randperm(len(split), generator=generator)[:count]
     return split.inputs[chosen], split.labels[chosen]

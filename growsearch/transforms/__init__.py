@@ -1,4 +1,4 @@
-"""Which larger, sparse network costs as much as a dense one? The Sparse-IFT family and iso-MACs."""
+"""Sparse-IFT transforms: larger, sparse networks that cost as much as a dense one (iso-MACs)."""
 
 from growsearch.transforms.applying import Transformed, apply, expand, transform
 from growsearch.transforms.expansion import Expansion, ExpansionRequest, Sizes, Transform
@@ -12,6 +12,7 @@ from growsearch.transforms.registry import (
     TRANSFORMS,
     transform_called,
 )
+from growsearch.transforms.replacement import draw_weights
 from growsearch.transforms.settings import (
     NO_TRANSFORM,
     POSITIONS,
@@ -19,6 +20,7 @@ from growsearch.transforms.settings import (
     Positions,
     SparseSettings,
 )
+from growsearch.transforms.targets import sparse_names
 from growsearch.transforms.wide_widths import wide_widths
 
 __all__ = [
@@ -41,8 +43,10 @@ __all__ = [
     "Transform",
     "Transformed",
     "apply",
+    "draw_weights",
     "expand",
     "match_macs",
+    "sparse_names",
     "sparse_plan",
     "transform",
     "transform_called",

@@ -1,4 +1,4 @@
-"""What is act in Sparse-IFT? BatchNorm, then ReLU (arXiv 2303.11525, appendix C.2)."""
+"""Activation inside transformed layers: BatchNorm, then ReLU (arXiv 2303.11525, appendix C.2)."""
 
 from __future__ import annotations
 

@@ -1,10 +1,9 @@
-"""How is a transform applied? Expand the structure, solve the sparsity, draw the masks."""
+"""Application of a transform: expand the structure, solve the sparsity, draw the masks."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 
 from growsearch.errors import UsageError
 from growsearch.sparsity.distributions import Batch
-from growsearch.sparsity.layers import prunable_layers
+from growsearch.sparsity.layers import macs_per_weight, prunable_layers
 from growsearch.sparsity.masks import Masks
 from growsearch.sparsity.pattern_names import StructuredPattern, fits, pattern_name, width_multiple
 from growsearch.transforms.expansion import Expansion, ExpansionRequest, Sizes
@@ -20,9 +19,11 @@ from growsearch.transforms.iso_macs import MacMatch
 from growsearch.transforms.low_rank_ranks import matching_ranks
 from growsearch.transforms.mac_profile import MacProfile
 from growsearch.transforms.mask_drawing import MaskJob, draw_masks
-from growsearch.transforms.registry import DENSE, WIDENING, transform_called
+from growsearch.transforms.registry import ACTIVATED, DENSE, WIDENING, transform_called
 from growsearch.transforms.settings import SparseSettings
 from growsearch.transforms.single_layer import inputs_after, layer_inputs
+from growsearch.transforms.targets import inner_layers
+from search_spaces import seeded
 from search_spaces.channel_groups import DeclaresChannelGroups
 from search_spaces.trace_groups import declare_traced_groups
 
@@ -31,7 +32,23 @@ _DEFAULT_SIZES = Sizes()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transformed:
-    """A transformed network, how well its MACs match, and what `expand` needs to build it again."""
+    """A transformed network, how well its MACs match, and what `expand` needs to build it again.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from growsearch.transforms import transform
+        >>> module = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 16), nn.Linear(16, 2))
+        >>> found = transform(
+        ...     module,
+        ...     "sparse_parallel",
+        ...     sparsity=0.5,
+        ...     generator=torch.Generator().manual_seed(0),
+        ...     example_inputs=(torch.zeros(1, 8),),
+        ... )
+        >>> found.match.macs, found.match.sparsity
+        (416, 0.5)
+    """
 
     module: nn.Module
     match: MacMatch
@@ -72,6 +89,14 @@ def expand(
         UsageError: for an unknown name or a sparsity outside [0, 1).
         SearchSpaceError: if the transform changes widths and the network does not declare its
             channel groups; `search_spaces.trace_groups` makes it declare them.
+
+    Example:
+        >>> from growsearch.transforms import expand
+        >>> from search_spaces import channel_groups, search_space
+        >>> space = search_space("mlp-digits")
+        >>> dense = space.build(space.largest())
+        >>> [group.size for group in channel_groups(expand(dense, "sparse_wide", 0.75))]
+        [512, 512]
     """
     request = ExpansionRequest(
         module=copy.deepcopy(module),
@@ -116,6 +141,16 @@ def transform(
 
     Raises:
         UsageError: for wrong arguments, or if the dense layers leave no MACs for the others.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from growsearch.transforms import transform
+        >>> module = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 16), nn.Linear(16, 2))
+        >>> example = (torch.zeros(1, 8),)
+        >>> found = transform(module, "sparse_parallel", sparsity=0.5, example_inputs=example)
+        >>> found.match.within_tolerance, found.match.zeros
+        (True, {'2.branches.0.weight': 128, '2.branches.1.weight': 128})
     """
     settings = SparseSettings(
         sparsity=sparsity,
@@ -165,9 +200,12 @@ def expanded_with(
     Raises:
         UsageError: for wrong arguments, or if the pattern fits no layer.
     """
-    target = MacProfile.of(module, example_inputs).dense_macs
+    dense = MacProfile.of(module, example_inputs)
+    target = dense.dense_macs
     source = _with_groups(module, settings.transform, example_inputs)
     sizes = Sizes(multiple=width_multiple(settings.pattern) if settings.pattern else 1)
+    if settings.transform in ACTIVATED:
+        _check_called(source, settings, dense, example_inputs)
     seed = _draw_seed(generator)
     expansion = _expansion(source, settings, sizes, seed)
     inputs = inputs_after(module, expansion.module, example_inputs)
@@ -177,14 +215,33 @@ def expanded_with(
         sizes = Sizes(ranks=ranks)
         expansion = _expansion(source, settings, sizes, seed)
         profile = MacProfile.of(expansion.module, inputs)
-    # A layer that is never called may be read in ways that no hook can count: it stays dense.
-    sparse = tuple(name for name in expansion.sparse if profile.per_weight[name])
+    # A layer that is never called, though functions may read its weight, stays dense.
+    called = macs_per_weight(expansion.module, inputs)
+    sparse = tuple(name for name in expansion.sparse if called[name])
     if settings.pattern is not None:
         sparse = fitting(expansion.module, sparse, settings.pattern)
     job = MaskJob(
         module=expansion.module, profile=profile, sparse=sparse, settings=settings, batch=batch
     )
     return Expanded(job=job, sizes=sizes, target_macs=target)
+
+
+def _check_called(
+    module: nn.Module, settings: SparseSettings, profile: MacProfile, inputs: tuple[Tensor, ...]
+) -> None:
+    """Refuse to replace a layer whose weight a function reads: it would be looked for in vain."""
+    request = ExpansionRequest(
+        module=module, sparsity=settings.sparsity, dense_ends=settings.dense_ends
+    )
+    called = macs_per_weight(module, inputs)
+    for path, _ in inner_layers(request):
+        name = f"{path}.weight" if path else "weight"
+        if profile.per_weight[name] > called[name]:
+            raise UsageError(
+                f"{name} is read by a function beside its own layer (weights that are shared by "
+                f"transposing them, for one): {settings.transform} would put other layers in its "
+                "place; take sparse_wide or no transform"
+            )
 
 
 def _expansion(source: nn.Module, settings: SparseSettings, sizes: Sizes, seed: int) -> Expansion:
@@ -195,7 +252,7 @@ def _expansion(source: nn.Module, settings: SparseSettings, sizes: Sizes, seed: 
         dense_ends=settings.dense_ends,
         sizes=sizes,
     )
-    with _seeded(seed):
+    with seeded(seed):
         return transform_called(settings.transform)(request)
 
 
@@ -233,7 +290,18 @@ def apply(
     dense_ends: bool = True,
     batch: Batch | None = None,
 ) -> nn.Module:
-    """Return the network of `transform`, which has the same arguments and errors."""
+    """Return the network of `transform`, which has the same arguments and errors.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from growsearch.transforms import apply
+        >>> module = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 16), nn.Linear(16, 2))
+        >>> example = (torch.zeros(1, 8),)
+        >>> sparse = apply(module, "sparse_parallel", sparsity=0.5, example_inputs=example)
+        >>> sparse(torch.zeros(3, 8)).shape
+        torch.Size([3, 2])
+    """
     return transform(
         module,
         name,
@@ -259,11 +327,3 @@ def _with_groups(module: nn.Module, name: str, inputs: tuple[Tensor, ...]) -> nn
 
 def _draw_seed(generator: torch.Generator) -> int:
     return int(torch.randint(2**62, (1,), generator=generator))
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Let torch's default generator start at ``seed`` inside, and leave it alone outside."""
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(seed)
-        yield

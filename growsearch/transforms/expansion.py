@@ -1,4 +1,4 @@
-"""What does a transform return? A larger network, and the names of the weights to be masked."""
+"""Contract of a transform: a larger network, and the names of the weights to be masked."""
 
 from __future__ import annotations
 
@@ -15,6 +15,15 @@ class Expansion:
     """A network in its expanded structure, without masks.
 
     ``sparse`` names the parameters that carry a mask, in module order; all others stay dense.
+
+    Example:
+        >>> from torch import nn
+        >>> from growsearch.transforms import Expansion, ExpansionRequest
+        >>> def twice(request: ExpansionRequest) -> Expansion:
+        ...     module = nn.Sequential(request.module, nn.Linear(2, 2))
+        ...     return Expansion(module=module, sparse=("0.weight",))
+        >>> twice(ExpansionRequest(module=nn.Linear(4, 2), sparsity=0.5)).sparse
+        ('0.weight',)
     """
 
     module: nn.Module
@@ -28,6 +37,15 @@ class Sizes:
     ``multiple`` is what new widths and ranks are rounded to, so that patterns such as 2:4 fit
     ("sparse_wide", "sparse_factorized"). ``ranks`` are those of "low_rank" by layer path, where
     they were chosen to meet a number of MACs; None is each layer's own nearest rank.
+
+    Example:
+        >>> from growsearch.transforms import Sizes, expand
+        >>> from search_spaces import channel_groups, search_space
+        >>> space = search_space("mlp-digits")
+        >>> dense = space.build(space.largest())
+        >>> wide = expand(dense, "sparse_wide", 0.5, sizes=Sizes(multiple=16))
+        >>> [group.size for group in channel_groups(wide)]
+        [368, 368]
     """
 
     multiple: int = 1
@@ -48,6 +66,12 @@ class ExpansionRequest:
     ``module`` may be changed. ``sparsity`` is the nominal s in [0, 1), which fixes the sizes.
     ``activation`` puts BatchNorm and ReLU where the paper has act. ``dense_ends`` leaves the first
     and the last layer as they are.
+
+    Example:
+        >>> from torch import nn
+        >>> from growsearch.transforms import ExpansionRequest
+        >>> ExpansionRequest(module=nn.Linear(4, 2), sparsity=0.75).expansion
+        4.0
     """
 
     module: nn.Module

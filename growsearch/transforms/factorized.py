@@ -1,4 +1,4 @@
-"""What is a layer as a product of two? V^T act(U^T z), shared by two transforms."""
+"""Factorized layer V^T act(U^T z), which two transforms share."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""At which sparsity does a larger, sparse network cost exactly as many MACs as the dense one?"""
+"""Iso-MACs: at which sparsity does a larger network cost exactly as many MACs as the dense one?"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from growsearch.errors import UsageError
 from growsearch.sparsity.distributions import Batch
 from growsearch.sparsity.sparsify import layer_zero_counts
-from growsearch.transforms.fine_tuning import tune_zeros
+from growsearch.sparsity.whole_weights import Countable, tune_counts
 from growsearch.transforms.mac_profile import MacProfile
 
 TOLERANCE = 1e-6  # 0.0001 % (arXiv 2303.11525, appendix A.2)
@@ -26,6 +26,12 @@ class MacMatch:
     ``zeros`` are by parameter name; ``weights`` and ``sparsity`` are of the masked layers together;
     MACs are of one example. Where the network gets sparser during training, ``zeros`` are those it
     starts with, and MACs are sums over all ``steps`` of the run.
+
+    Example:
+        >>> from growsearch.transforms import MacMatch
+        >>> match = MacMatch(zeros={"fc": 30}, weights=40, macs=1000, target_macs=1000)
+        >>> match.sparsity, match.within_tolerance
+        (0.75, True)
     """
 
     zeros: Mapping[str, int]
@@ -92,6 +98,15 @@ def match_macs(
 
     Raises:
         UsageError: if the dense layers alone exceed the target, or all weights do not reach it.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from growsearch.transforms import match_macs
+        >>> module = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 2))
+        >>> match = match_macs(module, (torch.zeros(1, 8),), target_macs=40)
+        >>> match.macs, match.sparsity
+        (40, 0.75)
     """
     profile = MacProfile.of(module, example_inputs)
     excluded = frozenset(exclude)
@@ -148,3 +163,24 @@ def check_reach(profile: MacProfile, target_macs: int, sparse: list[str]) -> Non
             f"sparsity: the layers that stay dense cost {least:,} MACs in the larger network, more "
             f"than the {target_macs:,} of the dense one; choose a lower sparsity"
         )
+
+
+def tune_zeros(
+    profile: MacProfile, zeros: Mapping[str, int], target_macs: int, sparse: Sequence[str]
+) -> dict[str, int]:
+    """Return ``zeros`` with single weights of ``sparse`` layers added or removed.
+
+    They are those that bring the MACs closest to the target; see `tune_counts`. A layer keeps one
+    weight at least.
+    """
+    active = {
+        name: Countable(
+            count=profile.weights[name] - zeros[name],
+            least=1,
+            most=profile.weights[name],
+            cost=profile.per_weight[name],
+        )
+        for name in sparse
+    }
+    kept = tune_counts(active, target_macs - profile.macs(zeros))
+    return {**zeros, **{name: profile.weights[name] - kept[name] for name in sparse}}

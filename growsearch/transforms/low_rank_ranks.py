@@ -1,4 +1,4 @@
-"""Which ranks give a low-rank network the MACs of the dense one?"""
+"""Ranks of a low-rank network that does the MACs of the dense one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many MACs does each weight of a network do, so that masks can be costed without a trace?"""
+"""MACs of a network by weight, so that masks can be costed without a trace."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 import cost_models
-from growsearch.sparsity.layers import macs_per_weight, prunable_layers
+from growsearch.sparsity.layers import prunable_layers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +17,15 @@ class MacProfile:
 
     ``weights`` and ``per_weight`` give each prunable parameter's size and the MACs of one of its
     weights (the output positions); ``other`` are MACs without a prunable weight (attention).
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from growsearch.transforms import MacProfile
+        >>> module = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
+        >>> profile = MacProfile.of(module, (torch.zeros(1, 8),))
+        >>> profile.dense_macs, profile.macs({"0.weight": 30})
+        (40, 10)
     """
 
     weights: Mapping[str, int]
@@ -27,10 +36,12 @@ class MacProfile:
     def of(cls, module: nn.Module, example_inputs: tuple[Tensor, ...]) -> MacProfile:
         """Run ``module`` on the example and take the profile; its mode and values stay."""
         weights = {layer.name: layer.weights for layer in prunable_layers(module)}
-        per_weight = macs_per_weight(module, example_inputs)
-        total = cost_models.trace(module, example_inputs).dense_macs
+        found = cost_models.trace_weights(module, example_inputs)
+        per_weight = {name: found.macs_per_element[name] for name in weights}
         prunable = sum(per_weight[name] * count for name, count in weights.items())
-        return cls(weights=weights, per_weight=per_weight, other=total - prunable)
+        return cls(
+            weights=weights, per_weight=per_weight, other=found.workload.dense_macs - prunable
+        )
 
     @property
     def dense_macs(self) -> int:

@@ -1,4 +1,4 @@
-"""Which weights does an expanded network keep, so that it does a number of MACs?"""
+"""Mask drawing for an expanded network that is to do a number of MACs."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from growsearch.sparsity.layers import prunable_layers
 from growsearch.sparsity.n_of_m import NOfM
 from growsearch.sparsity.patterns import highest
 from growsearch.sparsity.sparsify import layer_zero_counts, random_mask
-from growsearch.transforms.fine_tuning import tune_zeros
-from growsearch.transforms.iso_macs import MacMatch, check_reach, solve_zeros
+from growsearch.transforms.iso_macs import MacMatch, check_reach, solve_zeros, tune_zeros
 from growsearch.transforms.mac_profile import MacProfile
 from growsearch.transforms.settings import SparseSettings
 
@@ -25,7 +24,7 @@ from growsearch.transforms.settings import SparseSettings
 _ITERATIVE = frozenset({"force", "synflow"})
 # Their scores are taken again until the density that they were taken at is this near, relatively.
 _NEAR_ENOUGH = 0.05
-_MOST_ROUNDS = 3
+_MAX_ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +127,7 @@ def _ranked(job: MaskJob, target_macs: int) -> tuple[dict[str, Tensor], dict[str
     left = target_macs - job.dense_macs
     weights = sum(job.profile.weights[name] for name in job.sparse)
     density = min(1.0, left / job.masked_macs)
-    for _ in range(_MOST_ROUNDS):
+    for _ in range(_MAX_ROUNDS):
         sparsity = (1.0 - density) * weights / sum(job.profile.weights.values())
         request = SparsityRequest.of(job.module, sparsity, job.excluded, job.batch)
         every = SALIENCY_SCORES[method](request)

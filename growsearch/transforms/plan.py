@@ -1,4 +1,4 @@
-"""How is a network made sparse for one training run: its masks, their updater and their MACs?"""
+"""Plan of a sparse training run: the network, its masks, their updater and their MACs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from growsearch.sparsity.dynamic.mac_schedule import most_first, plan_macs
 from growsearch.sparsity.dynamic.schedule import CubicSchedule
 from growsearch.sparsity.dynamic.timetable import Timetable
 from growsearch.sparsity.hook import SparseTraining
-from growsearch.sparsity.layers import prunable_layers
+from growsearch.sparsity.layers import frozen_weights, prunable_layers
 from growsearch.sparsity.masks import Masks
 from growsearch.sparsity.n_of_m import NOfM, sparsify_n_of_m
 from growsearch.sparsity.sparsify import prune_by_saliency, sparsify
@@ -28,7 +28,7 @@ from growsearch.transforms.mask_drawing import MaskJob, draw_masks
 from growsearch.transforms.settings import SCHEDULED, SparseSettings
 
 # Networks with a transform that start denser end with this share of the mean masked MACs at least.
-_LEAST_END = 0.25
+_MIN_END = 0.25
 _NO_SIZES = Sizes()
 
 
@@ -43,6 +43,21 @@ class SparsePlan:
         match: how near a transformed network comes to the dense network's MACs; if it gets sparser
             during training, as a sum over all steps. None without a transform.
         sizes: what `expand` needs to build the structure again.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from growsearch.sparsity import SparseTraining, Timetable
+        >>> from growsearch.transforms import SparseSettings, sparse_plan
+        >>> plan = sparse_plan(
+        ...     nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 16), nn.Linear(16, 2)),
+        ...     SparseSettings(sparsity=0.75, transform="sparse_parallel"),
+        ...     (torch.zeros(1, 8),),
+        ...     timetable=Timetable(steps=40),
+        ...     generator=torch.Generator().manual_seed(0),
+        ... )
+        >>> plan.match.macs == plan.match.target_macs, round(plan.match.sparsity, 2)
+        (True, 0.75)
     """
 
     module: nn.Module
@@ -77,6 +92,9 @@ def sparse_plan(
     (arXiv 2303.11525, appendix A.2), to within 0.0001 % where whole weights can do it. Dense
     gradients, which "rigl" and "granet" need at mask updates, are not in it.
 
+    Frozen weights (requires_grad=False) keep their values: they get no mask and are not replaced.
+    Without a transform the sparsity is that of the others.
+
     Args:
         module: the dense network; it is not changed.
         settings: what is wanted.
@@ -88,6 +106,21 @@ def sparse_plan(
 
     Raises:
         UsageError: for wrong settings, or if no masks have the MACs.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from growsearch.sparsity import Timetable
+        >>> from growsearch.transforms import SparseSettings, sparse_plan
+        >>> plan = sparse_plan(
+        ...     nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2)),
+        ...     SparseSettings(sparsity=0.5, updater="rigl"),
+        ...     (torch.zeros(1, 8),),
+        ...     timetable=Timetable(steps=40),
+        ...     generator=torch.Generator().manual_seed(0),
+        ... )
+        >>> [int(plan.module[place].weight.count_nonzero()) for place in (0, 2)]
+        [16, 4]
     """
     if settings.needs_data and batch is None:
         raise UsageError(
@@ -168,7 +201,7 @@ def _first_macs(job: MaskJob, timetable: Timetable, shape: CubicSchedule, total:
         return round(job.masked_macs * (1 - start))
     usual = job.masked_macs * (1 - SCHEDULED[job.settings.updater] * job.settings.sparsity)
     mean = total / timetable.steps
-    most = most_first(timetable, shape, total=total, last=_LEAST_END * mean)
+    most = most_first(timetable, shape, total=total, last=_MIN_END * mean)
     return round(max(mean, min(usual, most)))
 
 
@@ -181,8 +214,17 @@ def _untransformed(
 ) -> SparsePlan:
     """Make the network itself sparse, so that it saves MACs."""
     masked = copy.deepcopy(module)
+    frozen = frozen_weights(masked)
+    if len(frozen) == len(prunable_layers(masked)):
+        raise UsageError(
+            f"{type(module).__name__}: every convolution and linear layer is frozen "
+            f"(requires_grad=False), the first is {frozen[0]}; leave one to be trained, to mask it"
+        )
     start, updater = _start(settings)
-    _mask(masked, settings, start, generator, batch)
+    weights = {layer.name: layer.weights for layer in prunable_layers(masked)}
+    free = sum(count for name, count in weights.items() if name not in frozen)
+    overall = start * free / sum(weights.values())
+    _mask(masked, settings, overall, _Draw(generator=generator, batch=batch, exclude=frozen))
     return SparsePlan(module=masked, updater=updater, timetable=timetable, match=None)
 
 
@@ -197,17 +239,22 @@ def _start(settings: SparseSettings) -> tuple[float, MaskUpdater]:
     return start, make_updater(settings.updater, schedule=schedule)
 
 
-def _mask(
-    module: nn.Module,
-    settings: SparseSettings,
-    sparsity: float,
-    generator: torch.Generator,
-    batch: Batch | None,
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Draw:
+    """With what masks are drawn, and which layers get none because they are frozen."""
+
+    generator: torch.Generator
+    batch: Batch | None
+    exclude: tuple[str, ...]
+
+
+def _mask(module: nn.Module, settings: SparseSettings, sparsity: float, draw: _Draw) -> None:
     pattern, distribution = settings.pattern, settings.distribution
+    generator, batch = draw.generator, draw.batch
     if pattern is not None:
-        names = [layer.name for layer in prunable_layers(module)]
-        exclude = set(names) - set(fitting(module, names, pattern))
+        every = [layer.name for layer in prunable_layers(module)]
+        trained = [name for name in every if name not in draw.exclude]
+        exclude = set(every) - set(fitting(module, trained, pattern))
         if isinstance(pattern, NOfM):
             sparsify_n_of_m(module, pattern, generator=generator, exclude=exclude)
         elif isinstance(pattern, Blocks):
@@ -222,8 +269,15 @@ def _mask(
             )
     elif settings.positions == "saliency":
         assert batch is not None  # sparse_plan has asked for it
-        prune_by_saliency(module, sparsity=sparsity, method=distribution, batch=batch)
+        prune_by_saliency(
+            module, sparsity=sparsity, method=distribution, batch=batch, exclude=draw.exclude
+        )
     else:
         sparsify(
-            module, sparsity=sparsity, distribution=distribution, generator=generator, batch=batch
+            module,
+            sparsity=sparsity,
+            distribution=distribution,
+            generator=generator,
+            exclude=draw.exclude,
+            batch=batch,
         )

@@ -1,4 +1,4 @@
-"""Which transforms are there? One file a member and one line here."""
+"""Registry of transforms, TRANSFORMS: one file a member and one line here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from growsearch.transforms.sparse_factorized import sparse_factorized
 from growsearch.transforms.sparse_parallel import sparse_parallel
 from growsearch.transforms.sparse_wide import sparse_wide
 from search_spaces import SearchSpaceError
-from search_spaces.own_code import find, is_own
+from search_spaces.user_code import find, is_own
 
 TRANSFORMS: dict[str, Transform] = {
     "sparse_wide": sparse_wide,
@@ -45,6 +45,13 @@ def transform_called(name: str) -> Transform:
 
     Raises:
         UsageError: if there is none; the message lists the valid names.
+
+    Example:
+        >>> from torch import nn
+        >>> from growsearch.transforms import ExpansionRequest, transform_called
+        >>> request = ExpansionRequest(module=nn.Linear(8, 4), sparsity=0.5, dense_ends=False)
+        >>> transform_called("sparse_parallel")(request).sparse
+        ('branches.0.weight', 'branches.1.weight')
     """
     if is_own(name):
         return _own(name)

@@ -1,16 +1,20 @@
-"""How is every layer of a network replaced by a larger one with the same inputs and outputs?"""
+"""Replacement of every layer by a larger one with the same inputs and outputs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
+import torch
 from torch import nn
 
 from growsearch.errors import UsageError
-from growsearch.transforms.drawn_weights import draw_weights
 from growsearch.transforms.expansion import Expansion, ExpansionRequest
 from growsearch.transforms.targets import Layer, inner_layers
+from search_spaces.fresh_weights import initialise_network
+
+# One normal draw in some ten million is exactly 0 in single precision.
+_IN_PLACE_OF_ZERO = 1e-8
 
 
 @runtime_checkable
@@ -73,6 +77,27 @@ def _sparse_parameters(module: nn.Module) -> tuple[str, ...]:
         for path, layer in module.named_modules()
         if layer in sparse
     )
+
+
+@torch.no_grad()
+def draw_weights(module: nn.Module) -> None:
+    """Initialise a transform's new layers, with no weight that a count takes for a masked one.
+
+    See `initialise_network`; no weight is exactly 0.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.transforms import draw_weights
+        >>> layer = torch.nn.Linear(4, 2)
+        >>> _ = layer.weight.data.zero_()
+        >>> draw_weights(layer)
+        >>> int(layer.weight.count_nonzero())
+        8
+    """
+    initialise_network(module)
+    for parameter in module.parameters():
+        if parameter.ndim > 1:
+            parameter.masked_fill_(parameter == 0, _IN_PLACE_OF_ZERO)
 
 
 def like(layer: Layer, width_in: int, width_out: int, *, bias: bool) -> Layer:

@@ -1,4 +1,4 @@
-"""How is a network to be made sparse? One frozen set of choices, checked together."""
+"""Settings of a sparse network: one frozen set of choices, checked together."""
 
 from __future__ import annotations
 
@@ -42,6 +42,17 @@ class SparseSettings:
 
     Raises:
         UsageError: for an unknown name or choices that exclude each other.
+
+    Example:
+        >>> from growsearch.errors import UsageError
+        >>> from growsearch.transforms import SparseSettings
+        >>> SparseSettings(sparsity=0.5, transform="sparse_wide").updater
+        'static'
+        >>> try:
+        ...     SparseSettings(sparsity=1.5)
+        ... except UsageError as error:
+        ...     print(error)
+        sparsity: 1.5 is outside [0, 1)
     """
 
     sparsity: float

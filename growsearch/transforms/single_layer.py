@@ -1,4 +1,4 @@
-"""What does a single layer run on, when it is transformed outside a network?"""
+"""Example inputs of a single layer that is transformed outside a network."""
 
 from __future__ import annotations
 

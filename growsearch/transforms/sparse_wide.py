@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from growsearch.sparsity.layers import prunable_layers
-from growsearch.transforms.drawn_weights import draw_weights
 from growsearch.transforms.expansion import ROUNDING_SLACK, Expansion, ExpansionRequest
+from growsearch.transforms.replacement import draw_weights
 from growsearch.transforms.targets import is_depthwise, sparse_names
 from growsearch.transforms.wide_widths import wide_widths
 from search_spaces import ChannelGroup, channel_groups, resize
@@ -28,6 +28,7 @@ def sparse_wide(request: ExpansionRequest) -> Expansion:
 
     Raises:
         SearchSpaceError: if the module's channel groups are not known.
+        UsageError: if a parameter is frozen: it would lose its values.
     """
     module = request.module
     if request.sparsity == 0.0:

@@ -1,4 +1,4 @@
-"""How wide does Sparse Wide make every channel group?"""
+"""Widths of Sparse Wide, for every channel group."""
 
 from __future__ import annotations
 
@@ -22,6 +22,13 @@ def wide_widths(
 
     Raises:
         UsageError: if ``sparsity`` is outside [0, 1).
+
+    Example:
+        >>> from growsearch.transforms import wide_widths
+        >>> from search_spaces import ChannelGroup
+        >>> groups = [ChannelGroup(name=f"stage{i}", size=64 * 2**i, members=()) for i in range(2)]
+        >>> wide_widths(groups, sparsity=0.5)
+        {'stage0': 90, 'stage1': 180}
     """
     if not 0.0 <= sparsity < 1.0:
         raise UsageError(f"sparsity: {sparsity} is outside [0, 1)")

@@ -1,1 +1,1 @@
-"""How is one candidate run? `run_trial`: a plain seeded function without Ray in it."""
+"""Trials: `run_trial`, a plain seeded function without Ray in it."""

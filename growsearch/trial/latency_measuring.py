@@ -1,4 +1,4 @@
-"""How long do several networks take on a device here, and is that good enough to keep?"""
+"""Latency measurements of several networks on a device here, good enough to keep or not."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cost_models import (
     measure_interleaved,
     unavailable,
 )
-from cost_models.profiling.lows import low_of
+from cost_models.profiling.running_minima import low_of
 from growsearch.trial.record import Latency
 
 Network = tuple[nn.Module, tuple[torch.Tensor, ...]]

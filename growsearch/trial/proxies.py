@@ -1,4 +1,4 @@
-"""What does an untrained network promise? Proxies for its accuracy that cost a few passes.
+"""Proxies for the accuracy of untrained networks, which cost a few passes.
 
 Each is a number that is to be compared among networks of comparable cost only: all of them grow
 with the network (Abdelfattah et al., arXiv 2101.08134, on zero-cost proxies).
@@ -10,15 +10,21 @@ import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 from torch import nn
 
-from cost_models import CostModelError
-from growsearch.datasets import Dataset, load_dataset
-from growsearch.errors import UsageError
-from growsearch.growth import build_full
+from growsearch.datasets import Dataset
+from growsearch.fault_origin import machine_error, of_the_machine, origin_of
+from growsearch.kinds import (
+    CandidateConfig,
+    DataChoice,
+    ForecastContext,
+    Learning,
+    forecast,
+    kind_of,
+    trial_seed,
+)
 from growsearch.metrics.gradient_flow import effective_gradient_flow
 from growsearch.sparsity import Batch, Masks
 from growsearch.sparsity.distributions.distribution import SparsityRequest
@@ -26,11 +32,7 @@ from growsearch.sparsity.distributions.saliency import probe
 from growsearch.sparsity.distributions.snip import snip_scores
 from growsearch.sparsity.distributions.synflow import synaptic_flow
 from growsearch.training import mean_loss, task_of
-from growsearch.trial.candidates import plan_sparse
-from growsearch.trial.config import SparseTrial, TrialConfig, trial_seed
-from growsearch.trial.forecast import forecast
 from growsearch.trial.task import TrialTask, machine_lock
-from search_spaces import SearchSpaceError, search_space
 
 # Early in training: the gradient's flow is the mean over so many steps.
 GRADIENT_FLOW_STEPS = 5
@@ -80,13 +82,16 @@ def gradient_flow(given: ProxyInput) -> float:
 def _step(
     twin: nn.Module, batch: Batch, masks: Mapping[str, torch.Tensor], learning_rate: float
 ) -> None:
-    parameters = dict(twin.named_parameters())
+    names = dict(twin.named_parameters(remove_duplicate=False))
+    # A mask may bear another name of a shared weight than its first.
+    active = {id(names[name]): mask for name, mask in masks.items()}
+    parameters = list(twin.parameters())
     loss = batch.loss(twin(batch.inputs), batch.labels)
-    gradients = torch.autograd.grad(loss, list(parameters.values()), materialize_grads=True)
+    gradients = torch.autograd.grad(loss, parameters, materialize_grads=True)
     with torch.no_grad():
-        for (name, weight), gradient in zip(parameters.items(), gradients, strict=True):
-            moves = gradient * masks[name] if name in masks else gradient
-            weight.sub_(learning_rate * moves)
+        for weight, gradient in zip(parameters, gradients, strict=True):
+            mask = active.get(id(weight))
+            weight.sub_(learning_rate * (gradient if mask is None else gradient * mask))
 
 
 PROXIES: dict[str, Callable[[ProxyInput], float]] = {
@@ -107,27 +112,35 @@ class Scored:
 _UNSCORED = Scored(score=None)
 
 
-def can_score(config: TrialConfig) -> bool:
+def can_score(config: CandidateConfig) -> bool:
     """Tell whether a candidate starts with the network that it would end with."""
-    return isinstance(config, SparseTrial) and config.grow is None
+    return kind_of(config).fixed_network(config)
 
 
-def score_candidate(config: TrialConfig, task: TrialTask, study_seed: int, proxy: str) -> Scored:
+def score_candidate(
+    config: CandidateConfig, task: TrialTask, study_seed: int, proxy: str
+) -> Scored:
     """Return the proxy of one candidate with its own seed, as its trial would start.
 
     A candidate whose network grows, cannot be built, or has no finite proxy comes back without a
     score: the trial itself will say why. Measurements on this host wait meanwhile.
+
+    Raises:
+        MachineError: for trouble of the machine or the data.
     """
-    if not isinstance(config, SparseTrial) or config.grow is not None:
+    if not can_score(config):
         return _UNSCORED
     torch.set_num_threads(1)
-    seed, dataset = trial_seed(config, study_seed), _data(task.dataset, task.data_dir)
+    seed, dataset = trial_seed(config, study_seed), _data(task.data).dataset
     devices = {device: task.profiles.get(device) for device in task.devices}
+    context = ForecastContext(dataset=dataset, seed=seed, devices=devices)
     try:
         with machine_lock().shared():
             score = PROXIES[proxy](_input(config, dataset, seed))
-            known = forecast(config, dataset, devices, seed)
-    except (UsageError, CostModelError, SearchSpaceError):
+            known = forecast(config, context)
+    except Exception as error:
+        if origin_of(error) == "machine":
+            raise machine_error(error) from error
         return _UNSCORED
     if known is None or not math.isfinite(score):
         return _UNSCORED
@@ -136,19 +149,19 @@ def score_candidate(config: TrialConfig, task: TrialTask, study_seed: int, proxy
 
 # A batch of candidates has one data set.
 @functools.lru_cache(maxsize=1)
-def _data(name: str, folder: Path | None) -> Dataset:
-    return load_dataset(name, folder)
+def _data(choice: DataChoice) -> Learning:
+    with of_the_machine():
+        return choice.load()
 
 
-def _input(config: SparseTrial, dataset: Dataset, seed: int) -> ProxyInput:
-    space = search_space(config.space).for_data(dataset.input_shape, dataset.num_classes)
-    task, recipe = task_of(dataset), config.training.recipe()
-    plan = plan_sparse(config, build_full(space, seed), space.example_inputs(), task, seed)
+def _input(config: CandidateConfig, dataset: Dataset, seed: int) -> ProxyInput:
+    found = kind_of(config).untrained(config, dataset, seed)
+    task, recipe = task_of(dataset), found.recipe
     generator = torch.Generator().manual_seed(seed)
     samples = [task.sample(recipe.batch_size, generator) for _ in range(GRADIENT_FLOW_STEPS)]
     return ProxyInput(
-        module=plan.module,
-        masks=Masks.of(plan.module),
+        module=found.module,
+        masks=Masks.of(found.module),
         batches=[Batch(inputs=inputs, labels=y, loss=mean_loss) for inputs, y in samples],
         learning_rate=recipe.learning_rate,
     )

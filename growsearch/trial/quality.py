@@ -1,4 +1,4 @@
-"""Which measures beyond accuracy does a trial take of its trained network, and how?"""
+"""Quality measures of a trial beyond accuracy, and their conditions."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from pathlib import Path
 
 from torch import nn
 
-from growsearch.datasets import Dataset, Split
+from growsearch.datasets import Dataset
 from growsearch.datasets.outside import outside_inputs
+from growsearch.fault_origin import of_the_machine
+from growsearch.kinds import Learning
+from growsearch.kinds.learning import SplitName
 from growsearch.metrics import MetricSettings, evaluate, fitting_metric
 
+_PERPLEXITY = "perplexity"
 _OUTSIDE = ("ood_auroc", "ood_auroc_energy")
 
 
@@ -38,16 +42,32 @@ class Quality:
         self._settings(dataset, data_dir)
 
     def take(
-        self, model: nn.Module, split: Split, dataset: Dataset, data_dir: Path | None
+        self,
+        model: nn.Module,
+        learning: Learning,
+        data_dir: Path | None,
+        split: SplitName = "validation",
     ) -> dict[str, float]:
-        """Return the metrics of a trained network on ``split`` of ``dataset``.
+        """Return the metrics of a trained network on one split.
+
+        A text that is read on and on has the perplexity of that reading.
 
         Raises:
-            UsageError: as `check`.
+            UsageError: for a measure that does not fit the network.
+            GrowsearchError: if the other data set cannot be read; no candidate's fault.
         """
         if not self.names:
             return {}
-        return evaluate(self.names, model, split, self._settings(dataset, data_dir))
+        dataset, names = learning.dataset, list(self.names)
+        found: dict[str, float] = {}
+        if learning.text is not None and _PERPLEXITY in names:
+            read = learning.scores(model, split).perplexity
+            assert read is not None
+            found[_PERPLEXITY] = read
+            names.remove(_PERPLEXITY)
+        with of_the_machine():
+            settings = self._settings(dataset, data_dir)
+        return {**found, **evaluate(tuple(names), model, dataset.split(split), settings)}
 
     def _settings(self, dataset: Dataset, data_dir: Path | None) -> MetricSettings:
         wanted = self.against is not None and set(self.names) & set(_OUTSIDE)

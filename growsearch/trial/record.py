@@ -1,26 +1,88 @@
-"""What does one line of a run's ledger say? A finished trial, read and written as plain JSON."""
+"""Trial records: a finished candidate with all that a run knows about it, as a ledger line has it.
+
+The fields are the keys of the line in their order. Reading checks every value; writing leaves out
+what the annotations say.
+"""
 
 from __future__ import annotations
 
 import json
-import math
+import operator
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from growsearch.errors import UsageError
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    WrapSerializer,
+)
+
+from cost_models.plain_data import (
+    Count,
+    MistakeError,
+    Number,
+    Share,
+    adapter_of,
+    from_plain,
+    missing_key,
+    to_plain,
+)
+from growsearch.reading import check_json, check_text
+from growsearch.reading.strict_json import refuse_constant
+from growsearch.shown_text import shown_data
 
 Status = Literal["finished", "failed", "stopped"]
 Method = Literal["measured", "analytic", "fitted"]
 
-STATUSES: tuple[Status, ...] = ("finished", "failed", "stopped")
-METHODS: tuple[Method, ...] = ("measured", "analytic", "fitted")
-
 # The 95 % quantile of the standard normal distribution: 90 % lie between minus this and this.
 _NINETIETH = 1.6448536269514722
+# No measure of a network lies beyond it, and the volume of ten measures stays in a float's range.
+MAX_VALUE = 1e30
+_HALF_CHARACTER = re.compile(r"\\ud[89a-f]")
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_METHODS: tuple[Method, ...] = get_args(Method)
+# Not written where there is nothing to say.
+_UNLESS_EMPTY = Field(exclude_if=operator.not_)
+_UNLESS_UNKNOWN = Field(exclude_if=lambda value: value is None)
+
+
+def _known(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave nulls out: what is null is not known, as what is missing."""
+    return {key: value for key, value in data.items() if value is not None}
+
+
+def _value_key(method: Method) -> str:
+    return "median_s" if method == "measured" else "latency_s"
+
+
+def _read_value(data: Any) -> Any:
+    """Refuse a latency without the key by which its method calls its value, and see no other."""
+    if not isinstance(data, dict) or data.get("method") not in _METHODS:
+        return data
+    key = _value_key(data["method"])
+    if data.get(key) is None:
+        raise missing_key(key)
+    if key != "median_s" and "median_s" in data:
+        return {name: value for name, value in data.items() if name != "median_s"}
+    return data
+
+
+def _write_value(latency: Latency, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    key = _value_key(latency.method)
+    return {key if name == "value_s" else name: value for name, value in write(latency).items()}
+
+
+def _checked_id(value: str) -> str:
+    """Refuse an id that would leave ``trials/``: it names a folder."""
+    if not _SAFE_ID.fullmatch(value):
+        raise ValueError("is not made of letters, digits, - and _")
+    return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,17 +99,19 @@ class Latency:
     """
 
     method: Method
-    value_s: float
-    low_s: float | None = None
-    high_s: float | None = None
-    processor_s: float | None = None
-    noise: float | None = None
-    batch_size: int | None = None
-    threads: int | None = None
-    device: str | None = None
-    note: str | None = None
-    measured: Latency | None = None
-    layers: Mapping[str, float] = field(default_factory=dict, compare=False)
+    value_s: Annotated[Number, Field(validation_alias=AliasChoices("median_s", "latency_s"))]
+    low_s: Annotated[Number | None, _UNLESS_UNKNOWN] = None
+    high_s: Annotated[Number | None, _UNLESS_UNKNOWN] = None
+    processor_s: Annotated[Number | None, _UNLESS_UNKNOWN] = None
+    noise: Annotated[Number | None, _UNLESS_UNKNOWN] = None
+    batch_size: Annotated[Count | None, _UNLESS_UNKNOWN] = None
+    threads: Annotated[Count | None, _UNLESS_UNKNOWN] = None
+    device: Annotated[str | None, _UNLESS_UNKNOWN] = None
+    note: Annotated[str | None, _UNLESS_UNKNOWN] = None
+    measured: Annotated[LatencyEntry | None, _UNLESS_UNKNOWN] = None
+    layers: Annotated[Mapping[str, float], Field(exclude=True)] = field(
+        default_factory=dict, compare=False
+    )
 
     @property
     def compared_s(self) -> float:
@@ -80,37 +144,14 @@ class Latency:
         Raises:
             ValueError: for a missing or malformed value; the message names it.
         """
-        method = data.get("method")
-        if method not in METHODS:
-            raise ValueError(f"method = {method!r} is none of {', '.join(METHODS)}")
-        key = "median_s" if method == "measured" else "latency_s"
-        value = _number(data, key)
-        if value is None:
-            raise ValueError(f"{key} is missing")
-        return cls(
-            method=method,
-            value_s=value,
-            low_s=_number(data, "low_s"),
-            high_s=_number(data, "high_s"),
-            processor_s=_number(data, "processor_s"),
-            noise=_number(data, "noise"),
-            batch_size=_integer(data, "batch_size"),
-            threads=_integer(data, "threads"),
-            device=_text(data, "device"),
-            note=_text(data, "note"),
-            measured=_checked_against(data),
-        )
+        return from_plain(LatencyEntry, _known(data))
 
     def to_json(self) -> dict[str, Any]:
         """Return the ledger's form; what is not known is left out."""
-        key = "median_s" if self.method == "measured" else "latency_s"
-        data: dict[str, Any] = {"method": self.method, key: self.value_s}
-        rest = (
-            *("low_s", "high_s", "processor_s", "noise"),
-            *("batch_size", "threads", "device", "note"),
-        )
-        data |= {k: getattr(self, k) for k in rest if getattr(self, k) is not None}
-        return data if self.measured is None else data | {"measured": self.measured.to_json()}
+        return to_plain(LatencyEntry, self)
+
+
+LatencyEntry = Annotated[Latency, BeforeValidator(_read_value), WrapSerializer(_write_value)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,14 +161,14 @@ class LayerRecord:
     ``latency_share`` is its share of the latency by device, where that is known.
     """
 
-    name: str
-    kind: str
-    output_shape: tuple[int, ...]
-    dense_macs: int
-    effective_macs: int
-    parameters: int
-    nonzero_parameters: int
-    latency_share: Mapping[str, float] = field(default_factory=dict)
+    name: Annotated[str, Field(default="")]
+    kind: Annotated[str, Field(default="")]
+    output_shape: Annotated[tuple[Count, ...], Field(default=())]
+    dense_macs: Count
+    effective_macs: Count
+    parameters: Count
+    nonzero_parameters: Count
+    latency_share: Annotated[Mapping[str, Share], _UNLESS_EMPTY] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> LayerRecord:
@@ -136,41 +177,23 @@ class LayerRecord:
         Raises:
             ValueError: for a missing or malformed value; the message names it.
         """
-        return cls(
-            name=str(data.get("name", "")),
-            kind=str(data.get("kind", "")),
-            output_shape=tuple(map(int, data.get("output_shape", ()))),
-            dense_macs=_required_integer(data, "dense_macs"),
-            effective_macs=_required_integer(data, "effective_macs"),
-            parameters=_required_integer(data, "parameters"),
-            nonzero_parameters=_required_integer(data, "nonzero_parameters"),
-            latency_share=_shares(data.get("latency_share")),
-        )
+        return from_plain(cls, _known(data))
 
     def to_json(self) -> dict[str, Any]:
         """Return the ledger's form."""
-        data: dict[str, Any] = {
-            "name": self.name,
-            "kind": self.kind,
-            "output_shape": list(self.output_shape),
-            "dense_macs": self.dense_macs,
-            "effective_macs": self.effective_macs,
-            "parameters": self.parameters,
-            "nonzero_parameters": self.nonzero_parameters,
-        }
-        return data | ({"latency_share": dict(self.latency_share)} if self.latency_share else {})
+        return to_plain(LayerRecord, self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RungResult:
     """What early stopping compared after so many epochs: finite values by name."""
 
-    epoch: int
-    values: Mapping[str, float]
+    epoch: Count
+    values: Mapping[str, Number]
 
     def to_json(self) -> dict[str, Any]:
         """Return the ledger's form."""
-        return {"epoch": self.epoch, "values": dict(self.values)}
+        return to_plain(RungResult, self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,20 +206,20 @@ class Trial:
     content of its architecture.json. ``rungs`` are the results by which early stopping compared it.
     """
 
-    id: str
-    number: int
+    id: Annotated[str, AfterValidator(_checked_id)]
+    number: Count
     kind: str
     status: Status
-    config: Mapping[str, Any]
-    seed: int
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    latency: Mapping[str, Latency] = field(default_factory=dict)
+    config: Annotated[Mapping[str, Any], Field(default_factory=dict)]
+    seed: Annotated[Count, Field(default=0)]
+    metrics: Mapping[str, Number] = field(default_factory=dict)
+    latency: Mapping[str, LatencyEntry] = field(default_factory=dict)
     network: Mapping[str, Any] | None = None
     network_hash: str | None = None
     layers: tuple[LayerRecord, ...] = ()
-    duration_s: float = 0.0
+    duration_s: Number = 0.0
     error: str | None = None
-    rungs: tuple[RungResult, ...] = ()
+    rungs: Annotated[tuple[RungResult, ...], _UNLESS_EMPTY] = ()
 
     @property
     def finished(self) -> bool:
@@ -225,48 +248,31 @@ class Trial:
         Raises:
             ValueError: for a missing or malformed value; the message names it.
         """
-        missing = [key for key in ("id", "number", "kind", "status") if key not in data]
-        if missing:
-            raise ValueError(f"{missing[0]} is missing")
-        if data["status"] not in STATUSES:
-            raise ValueError(f"status = {data['status']!r} is none of {', '.join(STATUSES)}")
-        metrics = _mapping(data, "metrics")
-        return cls(
-            id=_checked_id(data["id"]),
-            number=_required_integer(data, "number"),
-            kind=str(data["kind"]),
-            status=data["status"],
-            config=_mapping(data, "config"),
-            seed=_integer(data, "seed") or 0,
-            metrics={name: _finite(metrics, name) for name in metrics},
-            latency=_latencies(_mapping(data, "latency")),
-            network=_mapping(data, "network") or None,
-            network_hash=_text(data, "network_hash"),
-            layers=tuple(_layer(entry) for entry in data.get("layers") or ()),
-            duration_s=_number(data, "duration_s") or 0.0,
-            error=_text(data, "error"),
-            rungs=tuple(_rung(entry) for entry in data.get("rungs") or ()),
-        )
+        try:
+            return _checked(from_plain(cls, _known(data)))
+        except MistakeError as mistake:
+            raise ValueError(_say(mistake, data)) from mistake
+
+    @classmethod
+    def from_line(cls, line: bytes) -> Trial:
+        """Read one ledger line, as `to_line` wrote it.
+
+        Raises:
+            ValueError: for a line that is no JSON object, for a number that is not finite and for a
+                missing or malformed value; the message names it.
+        """
+        if b"NaN" in line or b"Infinity" in line:
+            return cls.from_json(_object(line))
+        try:
+            found = adapter_of(cls).validate_json(line)
+        except ValidationError:
+            # A mistake, which is told of the object, or what pydantic's JSON reader does not know.
+            return cls.from_json(_object(line))
+        return _checked(found)
 
     def to_json(self) -> dict[str, Any]:
         """Return the ledger's form: ``from_json`` of it is this trial again."""
-        rungs = {"rungs": [rung.to_json() for rung in self.rungs]} if self.rungs else {}
-        return {
-            "id": self.id,
-            "number": self.number,
-            "kind": self.kind,
-            "status": self.status,
-            "config": dict(self.config),
-            "seed": self.seed,
-            "metrics": dict(self.metrics),
-            "latency": {name: entry.to_json() for name, entry in self.latency.items()},
-            "network": None if self.network is None else dict(self.network),
-            "network_hash": self.network_hash,
-            "layers": [layer.to_json() for layer in self.layers],
-            "duration_s": self.duration_s,
-            "error": self.error,
-            **rungs,
-        }
+        return to_plain(Trial, self)
 
     def to_line(self) -> str:
         """Return one ledger line without its line break, for `growsearch.files.append_line`.
@@ -274,83 +280,28 @@ class Trial:
         Raises:
             ValueError: if a number is not finite; a ledger holds none.
         """
-        return json.dumps(self.to_json(), allow_nan=False, separators=(",", ":"))
+        data = self.to_json()
+        line = json.dumps(data, allow_nan=False, separators=(",", ":"))
+        if not _HALF_CHARACTER.search(line):
+            return line
+        # Such as of a file's name in another encoding, in an error's message: no reader takes it.
+        return json.dumps(shown_data(data), allow_nan=False, separators=(",", ":"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ledger:
-    """The trials of a run in the order they finished, and what was odd about the file."""
-
-    trials: tuple[Trial, ...]
-    notes: tuple[str, ...] = ()
-
-    def by_id(self) -> dict[str, Trial]:
-        """Return the trials by id."""
-        return {trial.id: trial for trial in self.trials}
-
-
-def read_ledger(path: Path) -> Ledger:
-    """Read ``trials.jsonl``; a file that is not there is an empty ledger.
-
-    A line cut short by a crash is skipped with a note, also where a later append closed it off with
-    a line break. An id that comes twice keeps its later entry.
-
-    Raises:
-        UsageError: for a line that is whole and still no trial, with file, line and remedy.
-    """
-    if not path.exists():
-        return Ledger(trials=())
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
-    return _parse(path, content.split(b"\n"))
-
-
-def _parse(path: Path, lines: list[bytes]) -> Ledger:
-    trials: dict[str, Trial] = {}
-    notes: list[str] = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        place = f"{path}:{number}"
-        try:
-            trial = Trial.from_json(_object(line))
-        except (ValueError, TypeError, AttributeError) as error:
-            if number == len(lines) or _cut_short(line):
-                notes.append(f"{place}: a line cut short by a crash was ignored")
-                continue
-            raise UsageError(
-                f"{place}: not a trial ({error}). Remove this line (the trial is then run again "
-                "when the search resumes) or restore the file."
-            ) from error
-        if trial.id in trials and not trial.checked:
-            notes.append(f"{place}: trial {trial.id} comes again; the later entry counts")
-            del trials[trial.id]
-        trials[trial.id] = trial
-    return Ledger(trials=tuple(trials.values()), notes=tuple(notes))
-
-
-def _cut_short(line: bytes) -> bool:
-    """Tell whether ``line`` starts an object that never closes.
-
-    `growsearch.files.append_line` closes a torn line off with a line break, so that one may stand
-    in the middle of a ledger; its trial was never recorded and runs again.
-    """
-    if not line.startswith(b"{"):
-        return False
-    depth, in_string, escaped = 0, False, False
-    for byte in line:
-        if in_string:
-            in_string = escaped or byte != 0x22
-            escaped = byte == 0x5C and not escaped
-        elif byte == 0x22:
-            in_string = True
-        else:
-            depth += (byte in b"{[") - (byte in b"}]")
-            if depth == 0:
-                return False
-    return True
+def _say(mistake: MistakeError, data: Mapping[str, Any]) -> str:
+    """Name the layer, rung or device of a mistake."""
+    match mistake.path:
+        case ("layers" | "rungs" as which, int()):
+            return f"a {which.removesuffix('s')} {mistake.rule}"
+        case ("layers", int(place), *_):
+            return f"layer {data['layers'][place].get('name')}: {mistake.inside(2)}"
+        case ("rungs", int(place), *_):
+            return f"rung {place + 1}: {mistake.inside(2)}"
+        case ("latency", device):
+            return f"latency of {device} {mistake.rule}"
+        case ("latency", device, *_):
+            return f"latency of {device}: {mistake.inside(2)}"
+    return str(mistake)
 
 
 def _object(line: bytes) -> Mapping[str, Any]:
@@ -360,104 +311,44 @@ def _object(line: bytes) -> Mapping[str, Any]:
     return data
 
 
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not a finite number")
+# Ledgers hold lines by the hundred thousand: numbers are looked at where they are read, since a
+# call for each would take three times as long.
+_COUNTS_BELOW = 2**63
+"""The first number that no seed and no trial's number reaches: they fit 64 bits."""
+
+_DECODER = json.JSONDecoder(parse_constant=refuse_constant)
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+def _checked(trial: Trial) -> Trial:
+    """Refuse values that no trial has, and texts that no reader takes."""
+    for key, count in (("number", trial.number), ("seed", trial.seed)):
+        if not 0 <= count < _COUNTS_BELOW:
+            raise ValueError(f"{key} = {count} is not between 0 and 2^63 - 1")
+    check_json(trial.config)
+    check_json(trial.network or {})
+    for name, value in trial.metrics.items():
+        check_text(name)
+        if not -MAX_VALUE <= value <= MAX_VALUE:
+            raise ValueError(f"{name} = {value!r} is not a finite number up to {MAX_VALUE:g}")
+    for device, latency in trial.latency.items():
+        check_text(device)
+        _check_interval(device, latency)
+    for text in (trial.kind, trial.network_hash or ""):
+        check_text(text)
+    return trial
 
 
-def _mapping(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = data.get(key)
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        raise ValueError(f"{key} is not an object")
-    return value
-
-
-def _text(data: Mapping[str, Any], key: str) -> str | None:
-    value = data.get(key)
-    return None if value is None else str(value)
-
-
-def _finite(data: Mapping[str, Any], key: str) -> float:
-    value = data[key]
-    # What a ledger holds by the hundred thousand comes first.
-    if type(value) is int:
-        return value
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ValueError(f"{key} = {value!r} is not a finite number")
-    return value
-
-
-def _number(data: Mapping[str, Any], key: str) -> float | None:
-    return None if data.get(key) is None else _finite(data, key)
-
-
-def _integer(data: Mapping[str, Any], key: str) -> int | None:
-    return None if data.get(key) is None else int(_finite(data, key))
-
-
-def _shares(value: Any) -> dict[str, float]:
-    if not value:
-        return {}
-    try:
-        shares: dict[str, float] = dict(value)
-        for share in shares.values():
-            if not 0 <= share <= 1:
-                raise ValueError
-    except (TypeError, ValueError):
-        raise ValueError(f"latency_share = {value!r} has no shares in [0, 1]") from None
-    return shares
-
-
-def _required_integer(data: Mapping[str, Any], key: str) -> int:
-    value = data.get(key)
-    if type(value) is int:
-        return value
-    if key not in data:
-        raise ValueError(f"{key} is missing")
-    return int(_finite(data, key))
-
-
-def _checked_id(value: Any) -> str:
-    """Refuse an id that would leave ``trials/``: it names a folder."""
-    text = str(value)
-    if not _SAFE_ID.fullmatch(text):
-        raise ValueError(f"id = {text!r} is not made of letters, digits, - and _")
-    return text
-
-
-def _checked_against(data: Mapping[str, Any]) -> Latency | None:
-    measured = _mapping(data, "measured")
-    return Latency.from_json(measured) if measured else None
-
-
-def _latencies(data: Mapping[str, Any]) -> dict[str, Latency]:
-    found = {}
-    for device in data:
-        try:
-            found[device] = Latency.from_json(_mapping(data, device))
-        except ValueError as error:
-            raise ValueError(f"latency of {device}: {error}") from error
-    return found
-
-
-def _rung(entry: Any) -> RungResult:
-    if not isinstance(entry, Mapping):
-        raise ValueError("a rung is not an object")
-    values = _mapping(entry, "values")
-    return RungResult(
-        epoch=_required_integer(entry, "epoch"), values={n: _finite(values, n) for n in values}
-    )
-
-
-def _layer(entry: Any) -> LayerRecord:
-    # There are ten thousands: the usual answer first.
-    if type(entry) is not dict and not isinstance(entry, Mapping):
-        raise ValueError("a layer is not an object")
-    try:
-        return LayerRecord.from_json(entry)
-    except ValueError as error:
-        raise ValueError(f"layer {entry.get('name')}: {error}") from error
+def _check_interval(device: str, latency: Latency) -> None:
+    """Refuse a latency that is none, or an interval that is none."""
+    where, key = f"latency of {device}", _value_key(latency.method)
+    if not 0 < latency.value_s <= MAX_VALUE:
+        raise ValueError(f"{where}: {key} = {latency.value_s} is not above 0")
+    low, high = latency.low_s, latency.high_s
+    if low is not None and high is not None and not 0 <= low <= high:
+        raise ValueError(f"{where}: low_s = {low} and high_s = {high} are no interval")
+    if latency.noise is not None and latency.noise < 0:
+        raise ValueError(f"{where}: noise = {latency.noise} is too small")
+    if latency.processor_s is not None and latency.processor_s <= 0:
+        raise ValueError(f"{where}: processor_s = {latency.processor_s} is too small")
+    if latency.measured is not None:
+        _check_interval(device, latency.measured)

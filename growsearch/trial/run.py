@@ -1,4 +1,4 @@
-"""What does one trial do? Train a candidate, score it, keep its files: no Ray in here."""
+"""Run of one trial: train a candidate, score it, keep its files; no Ray in here."""
 
 from __future__ import annotations
 
@@ -13,38 +13,49 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save
+from torch import Tensor
 
-from cost_models import CostModelError
-from growsearch.datasets import load_dataset
-from growsearch.errors import DivergedError, GrowsearchError, TimeLimitError, UsageError
+from growsearch.errors import DivergedError, GrowsearchError
+from growsearch.fault_origin import machine_error, of_the_machine, origin_of
 from growsearch.files import write_bytes, write_json, write_text
+from growsearch.kinds import (
+    CandidateConfig,
+    TrainedCandidate,
+    TrainingContext,
+    kind_of,
+    trial_id,
+    trial_seed,
+)
 from growsearch.tickets import write_ticket
-from growsearch.training import EpochRecord, TrainingOptions
+from growsearch.training import EpochRecord, Hook, TrainingOptions, TrainingState
 from growsearch.training.checkpoint import read_checkpoint
-from growsearch.trial.candidates import Candidate, train_candidate
-from growsearch.trial.config import TrialConfig, trial_id, trial_seed
-from growsearch.trial.grow_first import growing_checkpoint
+from growsearch.training.weights_file import weights_bytes
 from growsearch.trial.record import Trial
 from growsearch.trial.score import score
 from growsearch.trial.task import TrialTask, machine_lock
-from growsearch.trial.ticket_work import TicketPlaces
 from growsearch.trial.time_limit import limited
-from search_spaces import SearchSpaceError
+from growsearch.trial.trial_folder import made_trial_folder
 
 Report = Callable[[EpochRecord], None]
 Resumed = Callable[[Sequence[EpochRecord]], None]
+Step = Callable[[int, int], None]
 
 # In a trial's folder while it trains: what it was like after its last epoch.
 CHECKPOINT = "checkpoint.safetensors"
+# Written last: a folder with an architecture has everything.
+ARCHITECTURE = "architecture.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A report that also hears of the epochs which a trial had behind it when it was cut off."""
+    """A report that also hears of the epochs which a trial had behind it when it was cut off.
+
+    ``step`` hears of every step: how many of its epoch are done, and how many there are.
+    """
 
     epoch: Report
     resumed: Resumed
+    step: Step | None = None
 
     def __call__(self, record: EpochRecord) -> None:
         """Hear of an epoch that was just trained."""
@@ -56,14 +67,14 @@ class StopTrialError(Exception):
 
 
 def run_trial(
-    config: TrialConfig, task: TrialTask, *, number: int, study_seed: int, report: Report
+    config: CandidateConfig, task: TrialTask, *, number: int, study_seed: int, report: Report
 ) -> Trial:
     """Run one candidate to its end and return its ledger entry.
 
     A candidate that cannot be built, trained or measured (no sparsity that keeps its MACs, a
     diverging loss, a machine too noisy to measure on, more time than it is given) comes back as a
-    failed trial with the reason; storage errors are raised. One that was cut off goes on after its
-    last epoch and ends as it would have, bit for bit.
+    failed trial with the reason. One that was cut off goes on after its last epoch and ends as it
+    would have, bit for bit.
 
     Args:
         config: what to train.
@@ -73,8 +84,12 @@ def run_trial(
         report: called after every epoch; `StopTrialError` out of it ends the trial, which comes
             back as stopped, with what its last epoch told. A `Listener` hears of the epochs of an
             earlier attempt, too, and may end the trial then.
+
+    Raises:
+        GrowsearchError: if the machine, the storage or the data failed: no candidate's fault.
+        Exception: a bug, of the network's code or of ours.
     """
-    torch.set_num_threads(1)
+    torch.set_num_threads(task.threads)
     started = time.monotonic()
     seed = trial_seed(config, study_seed)
     name = trial_id(config, study_seed)
@@ -98,18 +113,31 @@ def run_trial(
             report.resumed(records)
 
     try:
-        trial = _train_and_score(config, task, failed, Listener(listen, resumed))
+        step = report.step if isinstance(report, Listener) else None
+        trial = _train_and_score(config, task, failed, Listener(listen, resumed, step))
     except StopTrialError:
         trial = stopped_trial(failed, last[-1])
-    except (
-        DivergedError,
-        TimeLimitError,
-        UsageError,
-        CostModelError,
-        SearchSpaceError,
-    ) as error:
+    except Exception as error:
+        origin = origin_of(error)
+        if origin == "machine":
+            raise machine_error(error, task.folder) from error
+        if origin == "program":
+            raise
         trial = dataclasses.replace(failed, error=f"{type(error).__name__}: {error}")
     return dataclasses.replace(trial, duration_s=round(time.monotonic() - started, 3))
+
+
+class _Steps(Hook):
+    """Tells of every step; it takes no part in the run."""
+
+    def __init__(self, step: Step) -> None:
+        self._step = step
+
+    def after_update(self, state: TrainingState) -> None:
+        self._step(state.step - state.epoch * state.steps_per_epoch, state.steps_per_epoch)
+
+    def state(self) -> Mapping[str, Tensor]:
+        return {}
 
 
 def stopped_trial(trial: Trial, record: EpochRecord) -> Trial:
@@ -124,38 +152,43 @@ def stopped_trial(trial: Trial, record: EpochRecord) -> Trial:
 
 
 def _train_and_score(
-    config: TrialConfig, task: TrialTask, trial: Trial, listener: Listener
+    config: CandidateConfig, task: TrialTask, trial: Trial, listener: Listener
 ) -> Trial:
-    dataset = load_dataset(task.dataset, task.data_dir)
-    lock = machine_lock()
-    folder = task.folder / "trials" / trial.id
+    with of_the_machine():
+        folder = made_trial_folder(task.folder, trial.id)
+        learning = task.data.load()
+        lock = machine_lock()
     options = TrainingOptions(
+        hooks=() if listener.step is None else (_Steps(listener.step),),
         guard=limited(lock.shared, task.time_limit_s),
         on_epoch=listener.epoch,
         on_resume=listener.resumed,
         checkpoint=_usable(folder),
     )
-    candidate = train_candidate(
-        config,
-        dataset,
-        trial.seed,
-        options,
-        TicketPlaces(run=task.folder, source_dir=task.source_dir or task.data_dir),
+    context = TrainingContext(
+        learning=learning,
+        seed=trial.seed,
+        run=task.folder,
+        data_dir=task.data.folder,
+        space=None if task.kinds is None else task.kinds.get(config.kind),
+        lock=lock,
     )
+    candidate = kind_of(config).train(config, context, options)
     check_finite(candidate)
     devices = {device: task.profiles.get(device) for device in task.devices}
     found = score(
         candidate.model,
-        dataset,
+        learning,
         devices,
         lock,
         training_macs=candidate.training_macs,
         measure_latency=task.measure,
     )
     with lock.shared():
-        quality = task.quality.take(candidate.model, dataset.validation, dataset, task.data_dir)
+        quality = task.quality.take(candidate.model, learning, task.data.folder)
     check_metrics(quality)
-    write_files(folder, candidate)
+    with of_the_machine():
+        write_files(folder, candidate)
     return dataclasses.replace(
         trial,
         status="finished",
@@ -167,24 +200,23 @@ def _train_and_score(
     )
 
 
-def checkpoints(folder: Path) -> tuple[Path, Path]:
-    """Return where a trial with this folder keeps its last epoch, and that of growing first."""
-    file = folder / CHECKPOINT
-    return file, growing_checkpoint(file)
+def checkpoints(folder: Path) -> tuple[Path, ...]:
+    """Return what a trial with this folder keeps of its epochs: of each of its parts a file."""
+    stem, _, suffix = CHECKPOINT.partition(".")
+    return tuple(sorted(folder.glob(f"{stem}*.{suffix}")))
 
 
 def _usable(folder: Path) -> Path:
     """Return the checkpoint's path; files that were damaged are removed: that part starts again."""
     for file in checkpoints(folder):
         try:
-            if file.exists():
-                read_checkpoint(file)
+            read_checkpoint(file)
         except GrowsearchError:
             file.unlink()
     return folder / CHECKPOINT
 
 
-def check_finite(candidate: Candidate) -> None:
+def check_finite(candidate: TrainedCandidate) -> None:
     """Refuse a network that the last update broke: no loss was computed after it.
 
     Raises:
@@ -209,7 +241,7 @@ def check_metrics(found: Mapping[str, float]) -> None:
             raise DivergedError(f"{name} is {value}: the logits overflow; lower the learning rate")
 
 
-def _training_metrics(candidate: Candidate) -> dict[str, float]:
+def _training_metrics(candidate: TrainedCandidate) -> dict[str, float]:
     """Return what training cost beside the dense network, and how near a transform came to it."""
     metrics: dict[str, float] = {
         "dense_training_macs": candidate.dense_training_macs,
@@ -217,28 +249,31 @@ def _training_metrics(candidate: Candidate) -> dict[str, float]:
     }
     if candidate.mac_error is not None:
         metrics["mac_error"] = candidate.mac_error
-    return metrics
+    return {**metrics, **candidate.metrics}
 
 
-def write_files(folder: Path, candidate: Candidate) -> None:
+def write_files(folder: Path, candidate: TrainedCandidate) -> None:
     """Write architecture.json, weights.safetensors and history.csv of a trained candidate.
 
     What it recorded goes into one file of JSON lines each, such as spectra.jsonl, and the ticket
-    that it started from into ticket.safetensors.
+    that it started from into ticket.safetensors. ``folder`` must be there: one that was deleted
+    meanwhile is not made anew.
     """
-    weights = {name: tensor.contiguous() for name, tensor in candidate.model.state_dict().items()}
-    write_bytes(folder / "weights.safetensors", save(weights))
-    write_text(folder / "history.csv", history_csv(candidate))
+    write_bytes(
+        folder / "weights.safetensors",
+        weights_bytes(candidate.model.state_dict()),
+        make_folder=False,
+    )
+    write_text(folder / "history.csv", history_csv(candidate), make_folder=False)
     for name, lines in candidate.records.items():
         text = "".join(f"{json.dumps(line, allow_nan=False)}\n" for line in lines)
-        write_text(folder / f"{name}.jsonl", text)
+        write_text(folder / f"{name}.jsonl", text, make_folder=False)
     if candidate.ticket is not None:
         write_ticket(folder / "ticket.safetensors", candidate.ticket)
-    # Last: a folder with an architecture has everything.
-    write_json(folder / "architecture.json", candidate.network.to_json())
+    write_json(folder / ARCHITECTURE, candidate.network.to_json(), make_folder=False)
 
 
-def history_csv(candidate: Candidate) -> str:
+def history_csv(candidate: TrainedCandidate) -> str:
     """Return one line an epoch; a grown network has a column "width.<group>" a channel group.
 
     What no epoch has, such as the perplexity of an image classifier, has no column.

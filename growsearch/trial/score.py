@@ -1,4 +1,4 @@
-"""What is a trained network worth on each device? Accuracy, MACs, parameters and latencies."""
+"""Score of a trained network: accuracy, MACs, parameters, and latencies by device."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -16,7 +15,6 @@ from torch import nn
 from cost_models import (
     DEVICES,
     Cost,
-    LatencyProfile,
     LayerWork,
     MachineLock,
     Measurement,
@@ -24,18 +22,17 @@ from cost_models import (
     Workload,
     estimate,
     layer_shares,
-    load_profile,
     measure,
     trace,
+    unavailable,
 )
-from growsearch.datasets import Dataset
-from growsearch.training import task_of
+from growsearch.errors import MachineError
+from growsearch.kinds import Learning
+from growsearch.kinds.latency import LATENCY_BATCH, fitted_profile, latency_metric
 from growsearch.trial.latency_measuring import latency_of
 from growsearch.trial.record import Latency, LayerRecord
 from growsearch.trial.task import Measure
 
-# Latencies of a search are those of one example at a time, as a deployed network meets them.
-LATENCY_BATCH = 1
 # Other programs come and go: how long to wait after each refused measurement.
 _WAITS_S = (1.0, 3.0)
 # The executor that runs layer by layer.
@@ -51,14 +48,9 @@ class Score:
     layers: tuple[LayerRecord, ...]
 
 
-def latency_metric(device: str) -> str:
-    """Return the metric's name of a device: "latency[cpu]"."""
-    return f"latency[{device}]"
-
-
 def score(
     model: nn.Module,
-    dataset: Dataset,
+    learning: Learning,
     devices: Mapping[str, Path | None],
     lock: MachineLock,
     *,
@@ -76,11 +68,11 @@ def score(
     Raises:
         CostModelError: if a layer cannot be counted, or a measurement is too noisy to be trusted.
     """
-    example, task = (dataset.zeros(LATENCY_BATCH),), task_of(dataset)
+    example = (learning.dataset.zeros(LATENCY_BATCH),)
     with lock.shared():
         work = trace(model, example)
-        validation = task.scores(model, dataset.validation).accuracy
-        test = task.scores(model, dataset.test).accuracy
+        validation = learning.scores(model, "validation")
+        test = learning.scores(model, "test")
     latency = {
         device: _latency(model, example, work, device, lock, measure_latency or measured_latency)
         if profile is None
@@ -88,14 +80,16 @@ def score(
         for device, profile in devices.items()
     }
     metrics: dict[str, float] = {
-        "accuracy": validation,
-        "test_accuracy": test,
+        "accuracy": validation.accuracy,
+        "test_accuracy": test.accuracy,
         "macs": work.effective_macs,
         "dense_macs": work.dense_macs,
         "parameters": work.nonzero_parameters,
         "dense_parameters": work.parameters,
         "training_macs": training_macs,
     }
+    if test.perplexity is not None:
+        metrics["test_perplexity"] = test.perplexity
     metrics |= {latency_metric(device): found.value_s for device, found in latency.items()}
     return Score(metrics=metrics, latency=latency, layers=_layer_records(work, latency))
 
@@ -129,20 +123,18 @@ def _estimated(cost: Cost, work: Workload) -> Latency:
     )
 
 
-@lru_cache(maxsize=8)
-def fitted_profile(path: Path) -> LatencyProfile:
-    """Read a profile once a process: fitting it again takes a second."""
-    return load_profile(path)
-
-
 def measured_latency(
     model: nn.Module, example: tuple[torch.Tensor, ...], device: str, lock: MachineLock
 ) -> Latency:
     """Time one forward pass of ``example`` on the device itself, alone on this machine.
 
     Raises:
-        CostModelError: if it cannot be measured here, or not well enough to be trusted.
+        CostModelError: if the network cannot be measured, or not well enough to be trusted.
+        MachineError: if the device is not there, or lacks something.
     """
+    missing = unavailable(device)
+    if missing is not None:
+        raise MachineError(f"latency[{device}] cannot be measured here: {missing}")
     found = _quiet_measurement(model, example, device, lock)
     if DEVICES[device].executor != _EAGER:
         # Elsewhere layers are fused or captured, and none has a time of its own.

@@ -1,4 +1,4 @@
-"""When has a trial had its time? Asked at every step, and by a watchdog if no step comes."""
+"""Time limit of a trial: asked at every step, and by a watchdog if no step comes."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cost_models import trace
-from search_spaces.gpt import GPTSpace
+from search_spaces.families.gpt import GPTSpace
 
 _PATH = Path(__file__).parents[2] / "benchmarks" / "published_macs.py"
 _spec = importlib.util.spec_from_file_location("benchmarks_published_macs", _PATH)

@@ -9,7 +9,7 @@ from growsearch.errors import UsageError
 from growsearch.report import read_run
 from growsearch.report.markdown import render_markdown
 from growsearch.report.page_data import page_data
-from growsearch.search.study import Study
+from growsearch.search.study.study import Study
 
 STUDY = {
     "name": "tiny",

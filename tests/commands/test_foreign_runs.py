@@ -7,8 +7,8 @@ import yaml
 from typer.testing import CliRunner
 
 from growsearch.cli import app
-from growsearch.search.study import Study
-from growsearch.trial.record import read_ledger
+from growsearch.search.study.study import Study
+from growsearch.trial.ledger_file import read_ledger
 
 STUDY = {
     "name": "foreign",

@@ -9,15 +9,16 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from safetensors.torch import load_file
+import yaml
 from typer.testing import CliRunner
 
 from growsearch.cli import app
-from growsearch.commands.grow_run import _granularity_lines
-from growsearch.errors import GrowsearchError, UsageError
-from growsearch.growth import Budget
+from growsearch.commands.grow_lines import granularity_lines
+from growsearch.errors import UsageError
+from growsearch.export import read_weights
+from growsearch.kinds import GrowthBound, GrowthCandidate, Network, RecipeChoice
 from growsearch.training import plain
-from growsearch.trial.network import Network
+from growsearch.trial.ledger_file import read_ledger
 
 ARGUMENTS = [
     "grow",
@@ -47,11 +48,18 @@ def whole(tmp_path_factory):
     return out, done.output
 
 
-def _rows(folder):
+def _trial(out):
+    (trial,) = read_ledger(out / "trials.jsonl").trials
+    return trial
+
+
+def _rows(out):
+    folder = out / "trials" / _trial(out).id
     return list(csv.DictReader((folder / "history.csv").read_text().splitlines()))
 
 
-def _structures(folder):
+def _structures(out):
+    folder = out / "trials" / _trial(out).id
     return [json.loads(line) for line in (folder / "structures.jsonl").read_text().splitlines()]
 
 
@@ -64,35 +72,51 @@ def test_a_run_killed_by_sigkill_goes_on_to_the_identical_network(whole, tmp_pat
         stderr=subprocess.PIPE,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
-    while not (out / "history.csv").exists() or len(_rows(out)) < 2:
+    while not list(out.glob("trials/*/checkpoint.safetensors")):
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    assert not (out / "result.json").exists()
+    assert not (out / "trials.jsonl").exists() or not (out / "trials.jsonl").read_text()
     resumed = _grow(out)
     assert resumed.exit_code == 0, resumed.output
     assert "Resuming: " in resumed.output
     for name in ("weights.safetensors", "architecture.json"):
         assert (out / "export" / name).read_bytes() == (whole[0] / "export" / name).read_bytes()
-    ours, theirs = _rows(out), _rows(whole[0])
-    for row in (*ours, *theirs):
-        assert float(row.pop("duration_s")) > 0
-    assert ours == theirs
+    assert _rows(out) == _rows(whole[0])
     assert _structures(out) == _structures(whole[0])
 
 
-def test_the_folder_explains_itself(whole):
+def test_the_folder_is_a_run_that_explains_itself(whole):
     out, _ = whole
-    settings = json.loads((out / "settings.json").read_text())
-    assert settings["settings"]["config"]["recipe"]["learning_rate"] == 0.05
-    assert settings["provenance"]["versions"]["torch"] == torch.__version__
-    rows = _rows(out)
-    assert [int(row["epoch"]) for row in rows] == list(range(1, 9))
-    result = json.loads((out / "result.json").read_text())
-    assert result["cost"] == result["parameters"] == int(rows[-1]["parameters"])
-    assert result["cost"] <= result["limit"] == int(0.3 * result["full_parameters"])
+    study = yaml.safe_load((out / "study.yaml").read_text())
+    assert study["trials"]["growth"]["learning_rate"] == 0.05
+    assert study["subset"] == 400
+    assert study["provenance"]["versions"]["torch"] == torch.__version__
+    assert [int(row["epoch"]) for row in _rows(out)] == list(range(1, 9))
+    metrics = _trial(out).metrics
+    assert metrics["budget_cost"] == metrics["parameters"] == metrics["dense_parameters"]
+    assert metrics["budget_limit"] == int(0.3 * metrics["full_parameters"])
+    assert metrics["budget_cost"] <= metrics["budget_limit"]
     assert not [path.name for path in out.iterdir() if path.name.startswith(".")]
+
+
+def test_every_command_on_runs_works_on_a_grown_one(whole, tmp_path):
+    out, _ = whole
+    name, other = _trial(out).id, tmp_path / "other"
+    assert _grow(other, "--epochs", "2", "--subset", "200", "--seed", "1").exit_code == 0
+    for arguments in (
+        ("report", str(out)),
+        ("select", str(out), "--min", "accuracy=0.2", "--out", str(tmp_path / "chosen")),
+        ("evaluate", str(out), name, "--metrics", "ece"),
+        ("compare", str(out), str(other), "--out", str(tmp_path / "compared")),
+    ):
+        done = CliRunner().invoke(app, list(arguments))
+        assert done.exit_code == 0, (arguments, done.output, done.exception)
+    chosen = read_weights(tmp_path / "chosen" / "weights.safetensors")
+    ours = read_weights(out / "export" / "weights.safetensors")
+    assert all(torch.equal(chosen[name], value) for name, value in ours.items())
+    assert "grown 30 %" in (out / "report.md").read_text()
 
 
 def test_every_structure_of_every_epoch_is_on_disk(whole):
@@ -117,9 +141,8 @@ def test_the_export_is_the_grown_network(whole):
     out, _ = whole
     network = Network.from_json(json.loads((out / "export" / "architecture.json").read_text()))
     model = network.build()
-    model.load_state_dict(load_file(out / "export" / "weights.safetensors"))
-    result = json.loads((out / "result.json").read_text())
-    assert sum(p.numel() for p in model.parameters()) == result["parameters"]
+    model.load_state_dict(read_weights(out / "export" / "weights.safetensors"))
+    assert sum(p.numel() for p in model.parameters()) == _trial(out).metrics["parameters"]
     program = torch.export.load(out / "export" / "program.pt2").module()
     inputs = torch.randn(3, *network.input_shape)
     assert torch.allclose(program(inputs), model.eval()(inputs), atol=1e-5)
@@ -131,11 +154,12 @@ def test_the_terminal_shows_a_line_an_epoch_and_a_summary_in_80_columns(whole):
     assert max(map(len, lines)) <= 80
     epochs = [line for line in lines if "/8 " in line]
     assert len(epochs) == 8
-    result = json.loads((out / "result.json").read_text())
-    assert f"{100 * result['accuracy']:.2f} %" in epochs[-1]
-    assert f"{result['training_saving']:.2f}x" in epochs[-1]
-    assert f"{100 * result['test_accuracy']:.2f} % test" in output
-    assert f"{result['training_saving']:.2f} times fewer" in output
+    metrics = _trial(out).metrics
+    saving = metrics["dense_training_macs"] / metrics["training_macs"]
+    assert f"{100 * metrics['accuracy']:.2f} %" in epochs[-1]
+    assert f"{saving:.2f}x" in epochs[-1]
+    assert f"{100 * metrics['test_accuracy']:.2f} % test" in output
+    assert f"{saving:.2f} times fewer" in output
     assert 'torch.export.load("' in output
 
 
@@ -143,7 +167,7 @@ def test_a_finished_run_ends_at_once_with_the_same_summary(whole):
     out, output = whole
     before = (out / "export" / "weights.safetensors").read_bytes()
     again = _grow(out)
-    assert "Resuming: 8 of 8 epochs are finished." in again.output
+    assert "/8 " not in again.output
     assert again.output.split("Grown:")[1] == output.split("Grown:")[1]
     assert (out / "export" / "weights.safetensors").read_bytes() == before
 
@@ -151,18 +175,18 @@ def test_a_finished_run_ends_at_once_with_the_same_summary(whole):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("--budget", "parameters=40%"), "budget.parameters was 0.3 and is 0.4 now"),
-        (("--learning-rate", "0.1"), "config.recipe.learning_rate was 0.05 and is 0.1"),
-        (("--seed", "1"), "seed was 0 and is 1"),
-        (("--subset", "100"), "subset was 400 and is 100"),
-        (("--threads", "2"), "threads was 1 and is 2"),
+        (("--budget", "parameters=40%"), "trials.growth.budget.parameters"),
+        (("--learning-rate", "0.1"), "trials.growth.learning_rate"),
+        (("--seed", "1"), "search.seed"),
+        (("--subset", "100"), "subset"),
+        (("--threads", "2"), "training.threads"),
     ],
 )
 def test_another_setting_is_refused_with_the_innermost_key(whole, change, message):
     done = _grow(whole[0], *change)
     assert isinstance(done.exception, UsageError)
     assert message in str(done.exception)
-    assert "choose another --out" in str(done.exception)
+    assert "--out" in str(done.exception)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +195,11 @@ def test_another_setting_is_refused_with_the_innermost_key(whole, change, messag
         (("--policy", "random-order"), "policy", "random-order"),
         (("--policy", "uniform"), "policy", "uniform"),
         (("--steering", "taylor"), "indicators.steering", "taylor"),
-        (("--steering-strength", "0.5"), "indicators.steering_strength", 0.5),
+        (
+            ("--steering", "taylor", "--steering-strength", "0.5"),
+            "indicators.steering_strength",
+            0.5,
+        ),
         (("--birth", "gradient"), "birth", "gradient"),
         (("--relaxation", "gumbel"), "indicators.relaxation", "gumbel"),
         (("--temperature", "global"), "indicators.temperature", "global"),
@@ -193,9 +221,9 @@ def test_every_setting_of_growth_has_an_option_that_reaches_the_run(
         raise StoppedError
 
     found = []
-    monkeypatch.setattr("growsearch.commands.grow_run.grow_network", stop)
-    assert isinstance(_grow(tmp_path / "run", *options).exception, StoppedError)
-    (setting,) = found
+    monkeypatch.setattr("growsearch.kinds.growth.training.grow", stop)
+    _grow(tmp_path / "run", *options)
+    setting = found[0]
     for part in key.split("."):
         setting = setting[part]
     assert setting == value
@@ -205,6 +233,8 @@ def test_direct_design_shows_and_exports_the_second_training(tmp_path):
     out = tmp_path / "direct"
     done = _grow(out, "--epochs", "2", "--direct-design", "--subset", "200")
     assert done.exit_code == 0, done.output
+    # What was read comes first: a subset of the training images.
+    assert done.output.startswith("Data digits: 200 training, 300 validation and 300 test images")
     assert "4/4 " in done.output
     assert "4 epochs in" in done.output
     assert [int(row["epoch"]) for row in _rows(out)] == [1, 2, 3, 4]
@@ -229,18 +259,21 @@ def test_a_language_model_grows_from_a_text_to_an_export(text_folder, tmp_path):
     done = _grow(out, *text, *options, "--epoch-tokens", "201", "--optimizer", "adamw",
                  "--learning-rate", "0.01")  # fmt: skip
     assert done.exit_code == 0, done.output
-    result = json.loads((out / "result.json").read_text())
-    assert result["cost"] <= result["limit"]
-    # 7 words and the end of a line.
-    assert len(result["vocabulary"]) == 8
+    result = _trial(out).metrics
+    assert result["budget_cost"] <= result["budget_limit"]
     assert 1 < result["test_perplexity"] < 8
     assert f"{result['perplexity']:.2f} validation, {result['test_perplexity']:.2f} test" in (
         done.output
     )
     assert "ppl " in done.output
+    assert done.output.startswith(
+        "Data ptb: 460 training, 240 validation and 240 test words, 8 of them different"
+    )
     network = Network.from_json(json.loads((out / "export" / "architecture.json").read_text()))
+    # 7 words and the end of a line.
+    assert network.num_classes == 8
     model = network.build()
-    model.load_state_dict(load_file(out / "export" / "weights.safetensors"))
+    model.load_state_dict(read_weights(out / "export" / "weights.safetensors"))
     assert _grow(out, *text, *options, "--epoch-tokens", "101").exit_code != 0
 
 
@@ -248,7 +281,7 @@ def test_a_language_model_grows_from_a_text_to_an_export(text_folder, tmp_path):
     ("changes", "words"),
     [
         (("--data", "ptb"), ["mlp-digits reads images", "ptb is a text"]),
-        (("--space", "lstm-ptb-small"), ["reads texts", "digits has images"]),
+        (("--space", "lstm-ptb-small"), ["--space", "lstm-ptb-small", "reads tokens"]),
         (("--space", "deeplabv3-resnet14"), ["gives outputs", "whose labels want (2, 10)"]),
         (("--epoch-tokens", "100"), ["--epoch-tokens", "digits is no text"]),
         (("--device-batch", "8"), ["--device-batch", "parameters"]),
@@ -268,33 +301,33 @@ def test_a_latency_budget_ends_with_what_the_device_says(tmp_path):
     done = _grow(out, "--budget", "latency[wafer-cs2]=40%", "--epochs", "4")
     assert done.exit_code == 0, done.output
     assert "Asking wafer-cs2 how long networks of mlp-digits take." in done.output
-    result = json.loads((out / "result.json").read_text())
-    assert result["budget_unit"] == "s"
-    assert result["latency"]["checked_s"] == pytest.approx(result["cost"])
-    assert 0.9 * result["limit"] < result["cost"] <= result["limit"]
-    assert f"{result['cost'] * 1e9:.0f} ns analytic" in done.output
-    assert json.loads((out / "checkpoint.latency.json").read_text())["device"] == "wafer-cs2"
+    (profile,) = out.glob("shared/latency-*.json")
+    assert json.loads(profile.read_text())["device"] == "wafer-cs2"
+    trial = _trial(out)
+    result = trial.metrics
+    assert result["budget_latency_s"] == pytest.approx(result["budget_cost"])
+    assert 0.9 * result["budget_limit"] < result["budget_cost"] <= result["budget_limit"]
+    assert f"{result['budget_cost'] * 1e9:.0f} ns analytic" in done.output
+    assert trial.metrics["latency[wafer-cs2]"] == pytest.approx(result["budget_cost"])
+    assert not list(out.glob("trials/*/checkpoint*"))
 
 
-def test_settings_without_a_finished_epoch_may_be_corrected(tmp_path):
+def test_a_budget_that_nothing_meets_is_refused_before_anything_is_written(tmp_path):
     out = tmp_path / "run"
     refused = _grow(out, "--budget", "parameters=1")
     assert isinstance(refused.exception, UsageError)
-    assert (out / "settings.json").exists()
+    assert str(refused.exception).startswith("--budget")
+    assert not (out / "study.yaml").exists()
     done = _grow(out, "--epochs", "2", "--subset", "200")
     assert done.exit_code == 0, done.output
 
 
-def test_a_cut_checkpoint_is_one_message(whole, tmp_path):
-    out = tmp_path / "cut"
-    out.mkdir()
-    for name in ("settings.json", "history.csv"):
-        (out / name).write_bytes((whole[0] / name).read_bytes())
-    checkpoint = (whole[0] / "checkpoint.safetensors").read_bytes()
-    (out / "checkpoint.safetensors").write_bytes(checkpoint[:1000])
-    done = _grow(out)
-    assert isinstance(done.exception, GrowsearchError)
-    assert "checkpoint.safetensors is damaged" in str(done.exception)
+def test_fresh_starts_anew_beside_what_is_there(tmp_path):
+    settings = ("--epochs", "2", "--subset", "200")
+    assert _grow(tmp_path / "run", *settings).exit_code == 0
+    other = _grow(tmp_path / "run", *settings, "--seed", "1", "--fresh")
+    assert other.exit_code == 0, other.output
+    assert len(list(tmp_path.glob("run*"))) == 2
 
 
 @pytest.mark.parametrize(
@@ -333,7 +366,16 @@ def test_help_shows_examples():
 
 @pytest.mark.parametrize(("multiple", "words"), [(1, "whole channels"), (8, "blocks of 8")])
 def test_what_is_left_of_a_budget_is_explained_by_what_widths_move_in(multiple, words):
-    result = SimpleNamespace(budget=Budget(macs=0.4), cost=90, limit=100)
-    assert words in " ".join(_granularity_lines(result, multiple))
-    result.cost = 100
-    assert _granularity_lines(result, multiple) == []
+    candidate = GrowthCandidate(
+        space="mlp-digits",
+        budget=GrowthBound("macs", 0.4),
+        training=RecipeChoice(epochs=2),
+        width_multiple=multiple,
+    )
+
+    def lines(cost):
+        metrics = {"budget_cost": cost, "budget_limit": 100}
+        return granularity_lines(SimpleNamespace(config=candidate.to_json(), metrics=metrics))
+
+    assert words in " ".join(lines(90))
+    assert lines(100) == []

@@ -3,7 +3,7 @@ import torch
 
 from growsearch.commands.profile_networks import NARROWEST, SpaceNetworks
 from growsearch.errors import UsageError
-from growsearch.trial.network import Network
+from growsearch.kinds import Network
 from search_spaces import channel_groups, search_space
 
 

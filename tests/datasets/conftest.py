@@ -153,6 +153,12 @@ WRITERS = {
 }
 
 
+@pytest.fixture(scope="session")
+def writers() -> dict[str, Callable[[Path], Path] | None]:
+    """What writes a tiny copy of each data set into an empty folder."""
+    return WRITERS
+
+
 @pytest.fixture
 def write(tmp_path) -> Callable[[str], Path | None]:
     """Write a tiny copy of a data set in its official layout; returns its data_dir."""

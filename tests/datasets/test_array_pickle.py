@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from growsearch.datasets.array_pickle import load_array_pickle
+from growsearch.datasets.reading.array_pickle import load_array_pickle
 from growsearch.errors import UsageError
 
 KINDS = ["u1", "i2", "<u4", ">i8", "f4", ">f8", "?"]

@@ -4,8 +4,8 @@ import torch
 
 from growsearch.datasets import load_cifar100_test, load_dataset
 from growsearch.datasets.augmentation import SHIFT_MIRROR
-from growsearch.datasets.cifar_files import read_records
 from growsearch.datasets.normalisation import Normalisation
+from growsearch.datasets.reading.cifar_files import read_records
 from growsearch.errors import UsageError
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from growsearch.datasets import load_dataset
-from growsearch.datasets.idx import read_idx
+from growsearch.datasets.reading.idx import read_idx
 from growsearch.errors import UsageError
 
 

@@ -1,9 +1,12 @@
+import os
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from growsearch.datasets import image_file, load_dataset
+from growsearch.datasets import load_dataset
+from growsearch.datasets.reading import image_file
 from growsearch.errors import UsageError
 
 
@@ -91,7 +94,7 @@ def test_too_few_images_are_refused(tmp_path):
 def test_more_images_than_memory_holds_are_refused_before_reading(write, monkeypatch):
     data_dir = write("image-folder")
     pages = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 100}
-    monkeypatch.setattr(image_file.os, "sysconf", pages.__getitem__)
+    monkeypatch.setattr(os, "sysconf", pages.__getitem__)
     with pytest.raises(UsageError, match=r"has 24 images, which need .* GB of memory"):
         load_dataset("image-folder", data_dir)
 

@@ -10,7 +10,7 @@ import pytest
 import ray
 import yaml
 
-from growsearch.search.measuring_node import resource_of, start_command
+from growsearch.search.cluster.measuring_node import resource_of, start_command
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 RAY_UP_SCHEMA = Path(ray.__file__).parent / "autoscaler" / "ray-schema.json"

@@ -1,6 +1,8 @@
 """The documents say what the code says: messages, examples, links and benchmark tables."""
 
+import importlib
 import importlib.util
+import inspect
 import json
 import re
 from pathlib import Path
@@ -70,8 +72,8 @@ def test_scripts_that_pages_show_are_there():
 
 
 def test_studies_in_pages_have_known_keys_only():
-    from growsearch.search.study_config import SearchSettings, StudyConfig
-    from growsearch.search.trial_kinds import GrowthKind, SparseKind, TicketKind
+    from growsearch.kinds import KINDS
+    from growsearch.search.config.study import SearchSettings, StudyConfig
 
     for page in DOCS.rglob("*.md"):
         for block in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL):
@@ -80,9 +82,8 @@ def test_studies_in_pages_have_known_keys_only():
             study = yaml.safe_load(block)
             assert set(study) <= set(StudyConfig.model_fields), block
             assert set(study.get("search", {})) <= set(SearchSettings.model_fields)
-            kinds = {"growth": GrowthKind, "sparse": SparseKind, "tickets": TicketKind}
             for kind, values in study.get("trials", {}).items():
-                assert set(values) <= set(kinds[kind].model_fields)
+                assert set(values) <= set(KINDS[kind].space.model_fields)
 
 
 def test_every_result_is_on_the_benchmarks_page_with_the_question_of_its_script(tables):
@@ -108,3 +109,14 @@ def test_single_runs_are_left_to_the_file_where_rows_sum_them_up(tables):
     both = list(tables.blocks({"rows": [{"mean": 1.5}], "runs": [{"single": 1}, {"single": 2}]}))
     assert any("mean" in block for block in both)
     assert not any("single" in block for block in both)
+
+
+def test_every_name_of_the_python_reference_is_a_documented_class_or_function():
+    names = re.findall(r"^::: ([\w.]+)", (DOCS / "reference" / "python.md").read_text(), re.M)
+    assert len(names) > 15
+    for name in names:
+        module, _, attribute = name.rpartition(".")
+        found = getattr(importlib.import_module(module), attribute)
+        assert inspect.isclass(found) or inspect.isfunction(found), name
+        assert found.__module__ == module, f"{name} is from {found.__module__}"
+        assert found.__doc__, name

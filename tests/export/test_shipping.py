@@ -1,24 +1,26 @@
 """What leaves a run: ONNX, the loader, the card, and a module to train on."""
 
 import runpy
+import sys
 
 import pytest
 import safetensors.torch
 import torch
 from torch import nn
 
+from growsearch.commands.select import export_lines
 from growsearch.errors import UsageError
 from growsearch.export import (
     CardFacts,
     DeviceCost,
-    ExportError,
     export_network,
     load_network,
     onnx_file,
     render_card,
     write_card,
 )
-from growsearch.trial.network import Network
+from growsearch.kinds import Network
+from growsearch.kinds.checking.program import NoProgramError
 from search_spaces import SEARCH_SPACES
 
 NETWORK = Network(
@@ -48,10 +50,9 @@ def exported(tmp_path_factory):
         weight.mul_(torch.rand_like(weight) < 0.05)
     safetensors.torch.save_file(module.state_dict(), folder / "trained.safetensors")
     result = export_network(
-        NETWORK.to_json(),
+        NETWORK,
         folder / "trained.safetensors",
         folder / "out",
-        lambda data: Network.from_json(data).build(),
         onnx=True,
     )
     return module, result
@@ -95,7 +96,7 @@ def test_the_card_has_files_figures_and_limits_and_nothing_breaks_it(exported):
     assert f"{result.weight_bytes / result.plain_bytes:.2f} of the" in card
 
 
-def test_onnx_that_computes_something_else_is_not_exported(tmp_path, monkeypatch, exported):
+def test_onnx_that_computes_something_else_is_not_written(tmp_path, monkeypatch, exported):
     other = nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).eval()
     monkeypatch.setattr(
         "growsearch.export.network_export.onnx_program",
@@ -105,15 +106,47 @@ def test_onnx_that_computes_something_else_is_not_exported(tmp_path, monkeypatch
         "growsearch.export.network_export.onnx_runner", lambda content: other.requires_grad_(False)
     )
     weights = exported[1].folder.parent / "trained.safetensors"
-    with pytest.raises(ExportError, match=r"model.onnx was read back and differs by"):
-        export_network(
-            NETWORK.to_json(),
-            weights,
-            tmp_path / "out",
-            lambda data: Network.from_json(data).build(),
-            onnx=True,
-        )
-    assert not (tmp_path / "out").exists()
+    result = export_network(
+        NETWORK,
+        weights,
+        tmp_path / "out",
+        onnx=True,
+    )
+    assert result.onnx_difference is None
+    assert result.left_out["model.onnx"].startswith("it was read back and differs by")
+    assert result.program.exists()
+    assert not (tmp_path / "out" / "model.onnx").exists()
+    lines = export_lines(result)
+    assert any(line.startswith("  no model.onnx: it was read back") for line in lines)
+    assert "model.onnx is not there: it was read back" in write_card(FACTS, result).read_text()
+
+
+def test_where_there_is_no_program_the_loader_builds_the_network(
+    tmp_path, monkeypatch, exported, capsys
+):
+    def refuse(module, example):
+        raise NoProgramError("torch.export cannot follow the network (for a test)")
+
+    monkeypatch.setattr("growsearch.export.network_export.program_bytes", refuse)
+    result = export_network(
+        NETWORK,
+        exported[1].folder.parent / "trained.safetensors",
+        tmp_path / "out",
+        onnx=True,
+    )
+    assert result.left_out["model.onnx"] == "torch.onnx starts from what program.pt2 would hold"
+    assert export_lines(result)[-3:] == [
+        "  no program.pt2: torch.export cannot follow the network (for a test)",
+        "  no model.onnx: torch.onnx starts from what program.pt2 would hold",
+        "Reloaded; the weights give the same outputs to the bit.",
+    ]
+    script = tmp_path / "out" / "load.py"
+    assert len(script.read_text().splitlines()) <= 10
+    monkeypatch.setattr(sys, "argv", [str(script), str(tmp_path)])
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    runpy.run_path(str(script), run_name="__main__")
+    assert capsys.readouterr().out.startswith("tensor([")
+    assert "program.pt2 differs" not in write_card(FACTS, result).read_text()
 
 
 def test_a_missing_package_names_the_extra(monkeypatch):

@@ -2,10 +2,10 @@ import pytest
 import torch
 
 from growsearch.datasets import Dataset, Split
-from search_spaces.mlp import MLPSpace
-from search_spaces.plain_net import PlainNetSpace
-from search_spaces.residual_units import BasicResNetSpace, BottleneckResNetSpace
-from search_spaces.resnet_cifar import ResNetCifarSpace
+from search_spaces.families.mlp import MLPSpace
+from search_spaces.families.plain_net import PlainNetSpace
+from search_spaces.families.residual_units import BasicResNetSpace, BottleneckResNetSpace
+from search_spaces.families.resnet_cifar import ResNetCifarSpace
 
 SHAPE, CLASSES = (1, 6, 6), 3
 

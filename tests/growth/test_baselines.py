@@ -10,8 +10,8 @@ from growsearch.growth import (
     train_fixed,
     uniform_architecture,
 )
-from growsearch.growth.cost_terms import parameter_terms
-from growsearch.growth.structures import Structures
+from growsearch.growth.budget.cost_terms import parameter_terms
+from growsearch.growth.budget.structures import Structures
 from growsearch.training import Recipe
 from search_spaces import channel_groups
 

@@ -16,8 +16,8 @@ from growsearch.growth import (
     grow,
 )
 from growsearch.training import SGD, AdamW, Recipe, read_checkpoint
-from search_spaces.recurrent import RecurrentSpace
-from search_spaces.residual_units import BasicResNetSpace
+from search_spaces.families.recurrent import RecurrentSpace
+from search_spaces.families.residual_units import BasicResNetSpace
 
 BUDGET = Budget(macs=0.4)
 # Structure changes after epochs 1 to 4; the checkpoint of epoch 5 is of a final one.

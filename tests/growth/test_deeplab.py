@@ -8,7 +8,7 @@ from growsearch.errors import UsageError
 from growsearch.growth import Budget, GrowthConfig, grow
 from growsearch.training import Recipe, Segmentation
 from search_spaces import channel_groups
-from search_spaces.deeplab import DeepLabSpace
+from search_spaces.families.deeplab import DeepLabSpace
 
 SIZE = 32
 

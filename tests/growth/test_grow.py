@@ -9,7 +9,7 @@ from growsearch.growth import POLICIES, Budget, GrowthConfig, grow, train_fixed
 from growsearch.metrics import accuracy, predict
 from growsearch.training import Hook, Recipe, TrainingOptions
 from search_spaces import SEARCH_SPACES
-from search_spaces.gpt import GPTSpace
+from search_spaces.families.gpt import GPTSpace
 
 RECIPE = Recipe(epochs=6, batch_size=16, learning_rate=0.05)
 BUDGETS = [Budget(parameters=0.4), Budget(macs=0.4), Budget(parameters=500)]
@@ -74,7 +74,7 @@ def test_growing_leaves_torchs_own_generator_alone(space, dataset):
     assert torch.equal(torch.rand(3), expected)
 
 
-class Ledger(Hook):
+class Tally(Hook):
     """Integrates the MACs once more from the networks that really ran."""
 
     def __init__(self):
@@ -87,33 +87,33 @@ class Ledger(Hook):
 
 
 def test_training_macs_add_up_the_networks_that_ran(space, dataset):
-    ledger = Ledger()
+    tally = Tally()
     result = grow(
         space,
         dataset,
         budget=Budget(macs=0.4),
         config=config(calibration_batches=2),
         seed=1,
-        options=TrainingOptions(hooks=(ledger,)),
+        options=TrainingOptions(hooks=(tally,)),
     )
     recalibration = sum(
         2 * 16 * record.forward_macs
         for record in result.history
         if record.created or record.attached or record.detached
     )
-    assert result.training_macs == ledger.total + recalibration
+    assert result.training_macs == tally.total + recalibration
     full = 36 * 9 * 4 + 2 * 36 * 9 * 16 + 9 * 9 * 32 + 9 * 9 * 64 + 9 * 32 + 24
     assert result.dense_training_macs == 3 * full * 16 * 6 * 6
     assert result.training_saving == result.dense_training_macs / result.training_macs > 2.5
 
 
 def test_an_epoch_trains_the_widths_that_the_one_before_left(space, dataset):
-    ledger = Ledger()
-    options = TrainingOptions(hooks=(ledger,))
+    tally = Tally()
+    options = TrainingOptions(hooks=(tally,))
     result = grow(space, dataset, budget=Budget(macs=0.4), config=config(), seed=1, options=options)
-    assert set(ledger.widths[0].values()) == {1}
+    assert set(tally.widths[0].values()) == {1}
     for record in result.history[:-1]:
-        assert ledger.widths[6 * record.epoch] == record.widths
+        assert tally.widths[6 * record.epoch] == record.widths
 
 
 def test_after_the_freeze_nothing_changes_any_more(space, dataset, policy):

@@ -17,8 +17,8 @@ from growsearch.growth import (
 )
 from growsearch.training import SGD, Hook, LanguageModelling, Recipe, TrainingOptions
 from search_spaces import SEARCH_SPACES, channel_groups
-from search_spaces.gpt import GPTSpace
-from search_spaces.recurrent import CELLS, RecurrentSpace
+from search_spaces.families.gpt import GPTSpace
+from search_spaces.families.recurrent import CELLS, RecurrentSpace
 
 WORDS, WINDOW = 11, 10
 RECIPE = Recipe(
@@ -86,22 +86,22 @@ class Widths(Hook):
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_every_cell_grows_to_its_budget_and_learns_what_follows(cell, text):
-    ledger = Widths()
+    tally = Widths()
     result = grow(
         space(cell),
         text,
         budget=Budget(macs=0.4),
         config=config(),
         seed=0,
-        options=TrainingOptions(hooks=(ledger,)),
+        options=TrainingOptions(hooks=(tally,)),
     )
-    assert ledger.seen[0] == [1, 1]
+    assert tally.seen[0] == [1, 1]
     for record in result.history:
         assert record.forward_macs <= result.limit
         assert min(record.widths.values()) >= 1
     for record in result.history[:-1]:
         steps = record.epoch * (2000 // (5 * WINDOW))
-        assert ledger.seen[steps] == list(record.widths.values())
+        assert tally.seen[steps] == list(record.widths.values())
     assert result.cost == result.macs >= 0.95 * result.limit
     assert result.history[-1].perplexity < min(4, 0.5 * result.history[0].perplexity)
     assert result.history[-1].accuracy > 0.6

@@ -184,7 +184,7 @@ def test_a_choice_meets_every_bound_and_nothing_that_meets_them_dominates_it(
     bounds = [at_most("latency", latency), Bound(objective="accuracy", sense="min", value=accuracy)]
     weights = {"latency": 0.5} if prefer == "weights" else None
     selection = front.select(bounds, prefer, weights=weights)
-    fits = [p for p in front.points if all(b.excess(p) == 0 for b in bounds)]
+    fits = [p for p in front.points if all(b.missed_by(p) == 0 for b in bounds)]
     assert (selection.chosen is None) == (not fits)
     if selection.chosen is not None:
         assert selection.chosen in fits

@@ -4,7 +4,10 @@ import csv
 import dataclasses
 import io
 import json
+import subprocess
+import sys
 from importlib import resources
+from pathlib import Path
 
 import jsonschema
 import pyarrow.parquet as parquet
@@ -183,6 +186,25 @@ def test_embedded_json_is_the_same_data_and_holds_no_markup():
     assert json.loads(text) == data
     assert not set("<>&") & set(text)
     assert text.isascii()
+
+
+def test_embedded_json_has_no_numbers_that_json_lacks():
+    data = {"far": float("inf"), "none": float("nan"), "path": Path("a/b"), "small": 1e-7}
+    assert json.loads(embed_json(data)) == {"far": None, "none": None, "path": "a/b", "small": 1e-7}
+
+
+@pytest.mark.parametrize(
+    ("name", "needless"), [("html", {"torch", "matplotlib", "rich.table"}), ("png", {"torch"})]
+)
+def test_a_format_imports_only_what_it_needs(run_maker, name, needless):
+    folder = run_maker(count=8)
+    code = (
+        "import sys; from pathlib import Path; from growsearch.report import write_report\n"
+        f"write_report(Path({str(folder)!r}), [{name!r}])\n"
+        f"print(sorted({needless!r} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_the_page_loads_nothing_and_says_so_to_the_browser(run_maker):

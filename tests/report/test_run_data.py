@@ -1,11 +1,13 @@
 """A run folder is read whole, or the file that is wrong is named."""
 
+import gc
 import json
+import weakref
 
 import pytest
 
 from growsearch.errors import UsageError
-from growsearch.report.run_data import read_history, read_run
+from growsearch.report.run_data import once_a_run, read_history, read_run
 
 
 def test_a_run_holds_its_study_and_its_trials(run_folder, study):
@@ -22,6 +24,23 @@ def test_the_front_holds_only_trials_inside_the_constraints(run_folder):
     compared = {point.id for point in run.front().points}
     assert outside
     assert compared == {trial.id for trial in run.finished} - set(outside)
+
+
+def test_what_is_computed_of_a_run_is_computed_once_and_goes_with_it(run_folder):
+    asked = []
+
+    @once_a_run
+    def finished(run):
+        asked.append(run.folder)
+        return len(run.finished)
+
+    run, other = read_run(run_folder), read_run(run_folder)
+    assert [finished(run), finished(run), finished(other)] == [38, 38, 38]
+    assert len(asked) == 2
+    gone = weakref.ref(run)
+    del run
+    gc.collect()
+    assert gone() is None
 
 
 def test_a_trial_without_an_objective_is_noted_and_not_compared(run_maker):

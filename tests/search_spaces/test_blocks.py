@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional as F
 
 from search_spaces.blocks import BasicBlock, ConvNorm
-from search_spaces.wide_resnet import PreActivationBlock
+from search_spaces.families.wide_resnet import PreActivationBlock
 
 
 def test_a_strided_pointwise_layer_is_the_strided_convolution():

@@ -18,10 +18,10 @@ from search_spaces import (
     units,
 )
 from search_spaces.attention import ImageAttention, SelfAttention
-from search_spaces.botnet import AttentionBottleneck
 from search_spaces.channel_groups import axes_by_tensor
-from search_spaces.gpt import GPTSpace
-from search_spaces.recurrent import RecurrentSpace
+from search_spaces.families.botnet import AttentionBottleneck
+from search_spaces.families.gpt import GPTSpace
+from search_spaces.families.recurrent import RecurrentSpace
 from search_spaces.units import compact, count_units, detach
 
 every_space = pytest.mark.parametrize("name", sorted(SEARCH_SPACES))

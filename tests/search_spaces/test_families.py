@@ -10,10 +10,10 @@ from torch.nn import functional as F
 from search_spaces import SEARCH_SPACES, SearchSpaceError, resize
 from search_spaces.attention import ImageAttention
 from search_spaces.bottleneck import Bottleneck
+from search_spaces.families.gpt import GPT
+from search_spaces.families.mobilenet_v2 import InvertedResidual
+from search_spaces.families.mobilevit import MobileViTBlock, _to_images, _to_sequences
 from search_spaces.fresh_weights import initialise_network
-from search_spaces.gpt import GPT
-from search_spaces.mobilenet_v2 import InvertedResidual
-from search_spaces.mobilevit import MobileViTBlock, _to_images, _to_sequences
 
 
 def small_gpt(vocabulary: int = 11) -> GPT:

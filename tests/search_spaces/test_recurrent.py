@@ -10,8 +10,8 @@ from torch import nn
 
 from search_spaces import SEARCH_SPACES, SearchSpaceError, channel_groups, resize
 from search_spaces.channel_groups import Member, is_consumed, named_tensors, set_tensors
+from search_spaces.families.recurrent import CELLS, RecurrentSpace
 from search_spaces.group_builder import GroupBuilder
-from search_spaces.recurrent import CELLS, RecurrentSpace
 
 every_cell = pytest.mark.parametrize("cell", CELLS)
 GATES = {"gru": 3, "lstm": 4, "rnn": 1}

@@ -9,8 +9,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from search_spaces import SEARCH_SPACES, SearchSpaceError, channel_groups, resize
+from search_spaces.families.gpt import GPT
 from search_spaces.fresh_weights import initialise_network
-from search_spaces.gpt import GPT
 from search_spaces.group_builder import GroupBuilder
 from search_spaces.trace_groups import declare_traced_groups, prove_groups, trace_groups
 

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from search_spaces import SEARCH_SPACES, Architecture, SearchSpaceError, channel_groups, units
-from search_spaces.residual_units import BasicResNetSpace
-from search_spaces.resnet_cifar import ResNetCifar
+from search_spaces.families.residual_units import BasicResNetSpace
+from search_spaces.families.resnet_cifar import ResNetCifar
 from search_spaces.units import Detached, Unit, compact, count_units, detach, unit_tensors
 
 SPACE = BasicResNetSpace(

@@ -254,6 +254,29 @@ def test_masks_of_another_module_are_refused(tiny, data, generator):
         run(copy.deepcopy(model), masks, make_updater("static"), data)
 
 
+@pytest.mark.parametrize("name", ["rigl", "granet"])
+def test_a_frozen_layer_is_refused_by_an_updater_that_needs_its_gradient(
+    name, tiny, data, generator
+):
+    model = tiny()
+    masks = sparsify(model, sparsity=0.5, generator=generator)
+    model.conv2.requires_grad_(False)
+    schedule = CubicSchedule(final=0.6) if name == "granet" else None
+    message = r"conv2\.weight is frozen .*exclude it from the masks, or take the updater static"
+    with pytest.raises(UsageError, match=message):
+        run(model, masks, make_updater(name, schedule=schedule), data)
+    run(model, masks, make_updater("static"), data)
+
+
+def test_a_layer_that_the_loss_does_not_reach_is_named_at_the_mask_update(tiny, data, generator):
+    model = tiny()
+    model.aux = nn.Linear(4, 4)
+    masks = sparsify(model, sparsity=0.5, generator=generator)
+    with pytest.raises(UsageError, match=r"the loss of step 5 does not reach aux\.weight"):
+        run(model, masks, make_updater("rigl"), data, interval=5)
+    run(model, masks, make_updater("set"), data, interval=5)
+
+
 def test_arguments_that_cannot_work_are_refused():
     layer = nn.Linear(2, 2)
     masks = Masks.attach(layer, {"weight": torch.ones(2, 2, dtype=torch.bool)})

@@ -3,10 +3,12 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import parametrizations, prune
 
 from growsearch.errors import UsageError
 from growsearch.sparsity import (
     Blocks,
+    Masks,
     NOfM,
     first_and_last,
     layer_sparsities,
@@ -14,9 +16,11 @@ from growsearch.sparsity import (
     masked_sparsity,
     prunable_layers,
     prunable_parameters,
+    sparsify,
     sparsify_blocks,
     sparsify_n_of_m,
 )
+from growsearch.sparsity.layers import frozen_weights
 
 
 def test_convolutions_and_linear_layers_are_prunable_in_module_order(tiny):
@@ -109,11 +113,11 @@ def test_densities_of_a_transposed_convolution_are_those_of_its_mirror_image():
 
 def test_patterns_along_inputs_are_refused_for_a_transposed_convolution(generator):
     model = nn.Sequential(nn.ConvTranspose2d(4, 8, 2), nn.Conv2d(8, 4, 2))
-    for sparsify, pattern in ((sparsify_n_of_m, NOfM(2, 4)), (sparsify_blocks, Blocks(2, 2))):
-        more = {} if sparsify is sparsify_n_of_m else {"sparsity": 0.5}
+    for mask, pattern in ((sparsify_n_of_m, NOfM(2, 4)), (sparsify_blocks, Blocks(2, 2))):
+        more = {} if mask is sparsify_n_of_m else {"sparsity": 0.5}
         with pytest.raises(UsageError, match=r"0.weight: patterns lie along what makes one output"):
-            sparsify(copy.deepcopy(model), pattern, generator=generator, **more)
-        masks = sparsify(
+            mask(copy.deepcopy(model), pattern, generator=generator, **more)
+        masks = mask(
             copy.deepcopy(model),
             pattern,
             generator=generator,
@@ -121,3 +125,66 @@ def test_patterns_along_inputs_are_refused_for_a_transposed_convolution(generato
             **(more and {"sparsity": 0.25}),
         )
         assert tuple(masks) == ("1.weight",)
+
+
+@pytest.mark.parametrize(
+    ("reparametrise", "remedy"),
+    [
+        (parametrizations.weight_norm, "parametrize.remove_parametrizations"),
+        (parametrizations.spectral_norm, "parametrize.remove_parametrizations"),
+        (lambda layer: prune.l1_unstructured(layer, "weight", 0.5), r"prune\.remove"),
+    ],
+)
+def test_a_reparametrised_weight_is_refused_by_name(reparametrise, remedy, generator):
+    network = nn.Sequential(nn.Linear(4, 4), nn.Sequential(reparametrise(nn.Linear(4, 4))))
+    with pytest.raises(UsageError, match=rf"^1\.0\.weight is re-parametrised by .*{remedy}"):
+        sparsify(network, sparsity=0.5, generator=generator)
+    with pytest.raises(UsageError, match=r"^1\.0\.weight"):
+        prunable_parameters(network)
+
+
+def test_a_reparametrised_bias_or_norm_is_no_hindrance(generator):
+    norm = parametrizations.weight_norm(nn.BatchNorm1d(4), dim=None)
+    layer = prune.l1_unstructured(nn.Linear(4, 4), "bias", 0.5)
+    network = nn.Sequential(layer, norm)
+    assert sparsify(network, sparsity=0.5, generator=generator).zeros == 8
+
+
+def test_a_lazy_weight_is_refused_by_name():
+    with pytest.raises(UsageError, match=r"^1\.weight has no shape yet"):
+        prunable_layers(nn.Sequential(nn.Linear(2, 2), nn.LazyLinear(3)))
+
+
+def test_a_weight_that_is_a_buffer_is_left_alone(generator):
+    fixed = nn.Conv2d(1, 1, 3, bias=False)
+    del fixed.weight
+    fixed.register_buffer("weight", torch.ones(1, 1, 3, 3))
+    network = nn.Sequential(fixed, nn.Flatten(), nn.Linear(4, 2))
+    sparsify(network, sparsity=0.5, generator=generator)
+    assert bool((fixed.weight == 1).all())
+    assert macs_per_weight(network, (torch.zeros(1, 1, 4, 4),)) == {"2.weight": 1}
+
+
+def test_frozen_weights_are_named(tiny):
+    model = tiny()
+    model.conv2.requires_grad_(False)
+    assert frozen_weights(model) == ("conv2.weight",)
+
+
+def tied() -> nn.Sequential:
+    first, second = nn.Linear(4, 4), nn.Linear(4, 4)
+    second.weight = first.weight
+    shared = nn.Linear(4, 4)
+    return nn.Sequential(first, second, shared, nn.Sequential(shared))
+
+
+def test_a_tied_weight_is_masked_and_counted_once(generator):
+    network = tied()
+    masks = sparsify(network, sparsity=0.5, distribution="uniform", generator=generator)
+    assert masks.names == ("0.weight", "2.weight")
+    assert (masks.weights, masks.zeros) == (32, 16)
+    assert int(torch.count_nonzero(network[1].weight)) == 8
+    assert macs_per_weight(network, (torch.zeros(1, 4),)) == {"0.weight": 2, "2.weight": 2}
+    assert Masks.of(network).names == masks.names
+    masks.detach()
+    assert not any("mask" in name for name in network.state_dict())

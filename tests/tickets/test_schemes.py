@@ -16,9 +16,8 @@ from growsearch.tickets import (
     draw,
 )
 from growsearch.tickets.learnable import LearnedMask
-from growsearch.tickets.on_target import start_of
-from growsearch.training import Recipe, TrainingOptions
-from growsearch.training.loop import TrainingState, make_optimizer
+from growsearch.tickets.retargeting import retarget
+from growsearch.training import Recipe, TrainingOptions, TrainingState, make_optimizer
 from growsearch.transforms import MacProfile
 
 RECIPE = Recipe(epochs=1, batch_size=40)
@@ -143,10 +142,10 @@ def test_a_learned_mask_leaves_the_weights_and_differs_from_magnitude(pretrained
 def test_a_score_moves_by_the_straight_through_gradient_and_the_weight_does_not(
     pretrained, task
 ) -> None:
-    start = start_of(pretrained, task, 0)
-    model = start.model
-    assert start.new == ("classifier.weight", "classifier.bias")
-    profile = MacProfile.of(model, start.space.example_inputs())
+    target = retarget(pretrained, task, 0)
+    model = target.model
+    assert target.new == ("classifier.weight", "classifier.bias")
+    profile = MacProfile.of(model, target.space.example_inputs())
     theta = model.stem.conv.weight.detach().clone()
     hook = LearnedMask(
         model,

@@ -12,8 +12,8 @@ from growsearch.tickets import DrawSettings, TransferSettings, draw, pretrain, t
 from growsearch.training import Recipe
 from growsearch.transforms import MacProfile
 from search_spaces import search_space
-from search_spaces.deeplab import DeepLabSpace
-from search_spaces.resnet_imagenet import ResNetImageNetSpace
+from search_spaces.families.deeplab import DeepLabSpace
+from search_spaces.families.resnet_imagenet import ResNetImageNetSpace
 
 SIZE = 32
 BACKBONE = ResNetImageNetSpace(

@@ -19,8 +19,8 @@ from growsearch.training import (
     mean_loss,
     train,
 )
-from search_spaces.gpt import GPTSpace
-from search_spaces.recurrent import RecurrentSpace
+from search_spaces.families.gpt import GPTSpace
+from search_spaces.families.recurrent import RecurrentSpace
 
 CONSTANT = Steps(milestones=(), factor=1.0)
 PLAIN = Recipe(

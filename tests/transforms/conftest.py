@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from growsearch.transforms import Transformed, transform
-from search_spaces.gpt import GPT
-from search_spaces.mlp import MLP
-from search_spaces.resnet_cifar import ResNetCifar
+from search_spaces.families.gpt import GPT
+from search_spaces.families.mlp import MLP
+from search_spaces.families.resnet_cifar import ResNetCifar
 
 SPARSITY = 0.6
 

@@ -14,10 +14,9 @@ from growsearch.sparsity import Batch
 from growsearch.sparsity.layers import first_and_last, macs_per_weight, prunable_layers
 from growsearch.sparsity.sparsify import layer_zero_counts
 from growsearch.transforms import MacMatch, MacProfile, expand, match_macs
-from growsearch.transforms.fine_tuning import tune_zeros
-from growsearch.transforms.iso_macs import solve_zeros
+from growsearch.transforms.iso_macs import solve_zeros, tune_zeros
 from search_spaces import SEARCH_SPACES
-from search_spaces.gpt import GPT
+from search_spaces.families.gpt import GPT
 
 
 def profile_on_meta(module: nn.Module, inputs) -> MacProfile:

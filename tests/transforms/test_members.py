@@ -15,7 +15,7 @@ from growsearch.transforms import apply, expand, transform
 from growsearch.transforms.applying import fitting
 from growsearch.transforms.expansion import ExpansionRequest
 from growsearch.transforms.sparse_wide import sparse_wide
-from search_spaces.mlp import MLP
+from search_spaces.families.mlp import MLP
 from search_spaces.trace_groups import declare_traced_groups
 
 

@@ -27,8 +27,9 @@ from growsearch.transforms import (
     expand,
     sparse_plan,
 )
-from search_spaces.mlp import MLP
-from search_spaces.resnet_cifar import ResNetCifar
+from search_spaces.families.mlp import MLP
+from search_spaces.families.resnet_cifar import ResNetCifar
+from search_spaces.trace_groups import declare_traced_groups
 
 BATCH = 8
 EPOCHS = 5
@@ -337,3 +338,126 @@ def test_distributions_that_look_at_data_ask_for_it(residual):
             timetable=RUN,
             generator=torch.Generator(),
         )
+
+
+class Frozen(nn.Module):
+    """Four layers, the second of which must keep its values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.kept = nn.Linear(8, 16), nn.Linear(16, 16)
+        self.inner, self.last = nn.Linear(16, 16), nn.Linear(16, 4)
+        self.kept.requires_grad_(False)
+
+    def forward(self, x):
+        return self.last(self.inner(self.kept(self.first(x))))
+
+
+def plan_frozen(**settings):
+    network = Frozen()
+    plan = sparse_plan(
+        network,
+        SparseSettings(sparsity=0.5, **settings),
+        (torch.zeros(1, 8),),
+        timetable=Timetable(steps=20, interval=4),
+        generator=torch.Generator().manual_seed(0),
+        batch=Batch(inputs=torch.randn(6, 8), labels=torch.arange(6) % 4),
+    )
+    return network, plan
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"updater": "rigl"},
+        {"updater": "granet"},
+        {"pattern": NOfM(2, 4)},
+        {"distribution": "snip", "positions": "saliency"},
+        {"transform": "sparse_parallel"},
+        {"transform": "sparse_factorized"},
+        {"transform": "sparse_doped"},
+    ],
+)
+def test_frozen_weights_are_neither_masked_nor_replaced(settings):
+    network, plan = plan_frozen(**settings)
+    assert torch.equal(plan.module.kept.weight, network.kept.weight)
+    assert not plan.module.kept.weight.requires_grad
+    names = Masks.of(plan.module).names
+    assert names
+    assert not any(name.startswith("kept") for name in names)
+
+
+def test_the_sparsity_is_that_of_the_layers_that_are_not_frozen():
+    _, plan = plan_frozen()
+    assert Masks.of(plan.module).zeros == (128 + 256 + 64) // 2
+    _, plan = plan_frozen(updater="gmp")
+    assert Masks.of(plan.module).zeros == 0
+    scores = {"first": torch.rand(128), "inner": torch.rand(256), "last": torch.rand(64)}
+    assert sum(plan.updater.schedule.kept(scores, 1.0).values()) == 224
+
+
+def test_a_wider_network_keeps_what_is_frozen():
+    network = Frozen()
+    declare_traced_groups(network, (torch.zeros(1, 8),))
+    kept = {name: value.clone() for name, value in network.kept.state_dict().items()}
+    widened = expand(network, "sparse_wide", 0.5)
+    assert widened.inner.out_features > 16
+    assert all(torch.equal(value, kept[name]) for name, value in widened.kept.state_dict().items())
+
+
+def test_a_network_that_is_frozen_whole_has_nothing_to_mask():
+    network = Frozen().requires_grad_(False)
+    with pytest.raises(UsageError, match=r"every convolution .* is frozen .*first\.weight"):
+        sparse_plan(
+            network,
+            SparseSettings(sparsity=0.5),
+            (torch.zeros(1, 8),),
+            timetable=Timetable(steps=20, interval=4),
+            generator=torch.Generator(),
+        )
+
+
+def test_layers_that_share_a_weight_are_not_torn_apart():
+    network = Frozen()
+    network.kept.weight = network.inner.weight
+    extra = nn.Sequential(network, nn.Linear(4, 8), nn.Linear(8, 4))
+    plan = sparse_plan(
+        extra,
+        SparseSettings(sparsity=0.5, transform="sparse_parallel"),
+        (torch.zeros(1, 8),),
+        timetable=Timetable(steps=20, interval=4),
+        generator=torch.Generator().manual_seed(0),
+    )
+    assert plan.module[0].kept.weight is plan.module[0].inner.weight
+    assert plan.match.within_tolerance
+    assert {name.partition(".")[0] for name in Masks.of(plan.module)} == {"0", "1"}
+    assert not any(name.startswith(("0.kept", "0.inner")) for name in Masks.of(plan.module))
+
+
+class Decoder(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Linear(6, 5)
+
+    def forward(self, x):
+        return nn.functional.linear(self.encoder(x), self.encoder.weight.t())
+
+
+@pytest.mark.parametrize("name", ["sparse_parallel", "sparse_factorized", "sparse_doped"])
+def test_a_layer_whose_weight_a_function_reads_is_not_replaced(name):
+    network = nn.Sequential(nn.Linear(6, 6), Decoder(), nn.Linear(6, 2))
+    with pytest.raises(UsageError, match=r"^1\.encoder\.weight is read by a function"):
+        sparse_plan(
+            network,
+            SparseSettings(sparsity=0.5, transform=name),
+            (torch.zeros(1, 6),),
+            timetable=Timetable(steps=20, interval=4),
+            generator=torch.Generator(),
+        )
+
+
+def test_a_profile_counts_what_a_function_does_with_a_layers_weight():
+    profile = MacProfile.of(Decoder(), (torch.zeros(1, 6),))
+    assert (profile.per_weight, profile.other) == ({"encoder.weight": 2}, 0)
+    assert profile.macs({"encoder.weight": 10}) == 2 * 20

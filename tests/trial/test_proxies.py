@@ -8,10 +8,9 @@ import pytest
 import torch
 from torch import nn
 
+from growsearch.kinds import DataChoice, GrowthBound, GrowthCandidate, RecipeChoice, SparseCandidate
 from growsearch.sparsity import Batch, Masks
-from growsearch.trial.config import GrowthTrial, SparseTrial
 from growsearch.trial.proxies import PROXIES, ProxyInput, can_score, score_candidate
-from growsearch.trial.recipe_choice import RecipeChoice
 from growsearch.trial.task import TrialTask
 
 
@@ -91,8 +90,8 @@ RECIPE = RecipeChoice(epochs=2)
 
 
 @pytest.fixture
-def sparse() -> SparseTrial:
-    return SparseTrial(
+def sparse() -> SparseCandidate:
+    return SparseCandidate(
         space="mlp-digits",
         transform="none",
         sparsity=0.8,
@@ -107,9 +106,9 @@ def sparse() -> SparseTrial:
 
 @pytest.mark.parametrize("proxy", PROXIES)
 def test_a_candidate_is_scored_the_same_again_and_knows_its_macs(
-    proxy: str, sparse: SparseTrial, tmp_path: Path
+    proxy: str, sparse: SparseCandidate, tmp_path: Path
 ) -> None:
-    task = TrialTask(dataset="digits", data_dir=None, devices=(), folder=tmp_path)
+    task = TrialTask(data=DataChoice(name="digits", folder=None), devices=(), folder=tmp_path)
     first, again = (score_candidate(sparse, task, 3, proxy) for _ in range(2))
     denser = score_candidate(dataclasses.replace(sparse, sparsity=0.4), task, 3, proxy)
     assert first == again
@@ -121,7 +120,9 @@ def test_a_candidate_is_scored_the_same_again_and_knows_its_macs(
 
 
 def test_what_grows_has_no_score(tmp_path: Path) -> None:
-    grown = GrowthTrial(space="mlp-digits", budget_metric="parameters", budget=0.2, training=RECIPE)
-    task = TrialTask(dataset="digits", data_dir=None, devices=(), folder=tmp_path)
+    grown = GrowthCandidate(
+        space="mlp-digits", budget=GrowthBound("parameters", 0.2), training=RECIPE
+    )
+    task = TrialTask(data=DataChoice(name="digits", folder=None), devices=(), folder=tmp_path)
     assert not can_score(grown)
     assert score_candidate(grown, task, 0, "synflow").score is None

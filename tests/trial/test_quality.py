@@ -8,6 +8,7 @@ from growsearch.datasets import Dataset, Normalisation, Split, load_dataset
 from growsearch.datasets import outside as outside_module
 from growsearch.datasets.outside import outside_inputs, renormalised
 from growsearch.errors import DivergedError, UsageError
+from growsearch.kinds import Learning
 from growsearch.metrics import MetricSettings, evaluate
 from growsearch.trial.quality import Quality
 from growsearch.trial.run import check_metrics
@@ -65,7 +66,7 @@ def test_against_another_data_set_differs_from_noise(digits, stripes):
     noise = Quality(names=("ood_auroc",))
     other = Quality(names=("ood_auroc",), against="stripes")
     values = [
-        quality.take(model, digits.validation, digits, None)["ood_auroc"]
+        quality.take(model, Learning(dataset=digits), None)["ood_auroc"]
         for quality in (noise, other)
     ]
     assert values[0] != values[1]

@@ -9,26 +9,29 @@ import torch
 from safetensors.torch import load_file
 
 from growsearch.errors import UsageError
-from growsearch.sparsity import Masks, NOfM
-from growsearch.transforms import TOLERANCE, sparse_plan
-from growsearch.trial.config import (
+from growsearch.kinds import (
+    DataChoice,
     GrowFirst,
-    GrowthTrial,
+    GrowthBound,
+    GrowthCandidate,
+    Network,
     RecipeChoice,
-    SparseTrial,
-    config_from_json,
+    SparseCandidate,
+    candidate_from_json,
     trial_id,
     trial_seed,
 )
-from growsearch.trial.network import AppliedTransform, Network
-from growsearch.trial.recipe_choice import recipe_values
+from growsearch.kinds.network import AppliedTransform
+from growsearch.kinds.recipe_choice import recipe_values
+from growsearch.sparsity import Masks, NOfM
+from growsearch.transforms import TOLERANCE, sparse_plan
 from growsearch.trial.record import Trial
 from growsearch.trial.run import run_trial
 from growsearch.trial.task import TrialTask
 from search_spaces import SEARCH_SPACES
 
 ONE_EPOCH = RecipeChoice(epochs=1)
-SPARSE = SparseTrial(
+SPARSE = SparseCandidate(
     space="mlp-digits",
     transform="none",
     sparsity=0.75,
@@ -36,35 +39,37 @@ SPARSE = SparseTrial(
     updater="rigl",
     training=ONE_EPOCH,
 )
-GROWTH = GrowthTrial(
-    space="mlp-digits", budget_metric="macs", budget=9000, training=RecipeChoice(epochs=2)
+GROWTH = GrowthCandidate(
+    space="mlp-digits", budget=GrowthBound("macs", 9000), training=RecipeChoice(epochs=2)
 )
 
 
 def _task(folder: Path) -> TrialTask:
-    return TrialTask(dataset="digits", data_dir=None, devices=("wafer-cs2",), folder=folder)
+    return TrialTask(
+        data=DataChoice(name="digits", folder=None), devices=("wafer-cs2",), folder=folder
+    )
 
 
-def _run(config: SparseTrial | GrowthTrial, folder: Path):
+def _run(config: SparseCandidate | GrowthCandidate, folder: Path):
     return run_trial(config, _task(folder), number=7, study_seed=0, report=lambda _: None)
 
 
 GROWN_SPARSE = dataclasses.replace(
-    SPARSE, grow=GrowFirst(budget_metric="macs", budget=0.4, epochs=2)
+    SPARSE, grow=GrowFirst(budget=GrowthBound("macs", 0.4), epochs=2)
 )
 
 
 @pytest.mark.parametrize("config", [SPARSE, GROWTH, GROWN_SPARSE])
 def test_a_config_survives_json_and_its_id_and_seed_follow_from_it(config) -> None:
-    assert config_from_json(config.to_json()) == config
-    assert trial_id(config, 0) == trial_id(config_from_json(config.to_json()), 0)
+    assert candidate_from_json(config.to_json()) == config
+    assert trial_id(config, 0) == trial_id(candidate_from_json(config.to_json()), 0)
     assert trial_id(config, 0) != trial_id(config, 1)
     assert trial_seed(config, 0) != trial_seed(config, 1)
 
 
 def test_a_config_of_an_unknown_kind_is_refused() -> None:
     with pytest.raises(UsageError, match="valid: growth, sparse"):
-        config_from_json({**SPARSE.to_json(), "kind": "pruned"})
+        candidate_from_json({**SPARSE.to_json(), "kind": "pruned"})
 
 
 def test_layers_have_their_shares_of_each_latency_that_knows_them(tmp_path: Path) -> None:
@@ -93,7 +98,7 @@ def test_a_sparse_trial_has_exactly_the_zeros_that_were_asked_for(tmp_path: Path
 def test_a_transformed_trial_keeps_the_dense_macs_and_its_network_is_rebuilt(
     tmp_path: Path,
 ) -> None:
-    config = SparseTrial(
+    config = SparseCandidate(
         space="mlp-digits",
         transform="sparse_parallel",
         sparsity=0.5,
@@ -142,7 +147,7 @@ def test_a_trial_is_the_same_twice(tmp_path: Path) -> None:
 def test_a_candidate_that_cannot_be_trained_is_a_failed_trial_with_the_reason(
     tmp_path: Path,
 ) -> None:
-    diverging = SparseTrial(
+    diverging = SparseCandidate(
         space="mlp-digits",
         transform="none",
         sparsity=0.5,
@@ -168,7 +173,7 @@ def test_a_network_file_of_another_format_or_space_is_refused() -> None:
         Network.from_json({**data, "space": "mlp-planets"})
 
 
-FULL = SparseTrial(
+FULL = SparseCandidate(
     space="mlp-digits",
     transform="sparse_factorized",
     sparsity=0.5,
@@ -201,8 +206,8 @@ def test_recording_changes_neither_id_nor_seed_and_survives_json() -> None:
     silent = dataclasses.replace(FULL, record=())
     assert trial_id(FULL, 0) == trial_id(silent, 0)
     assert trial_seed(FULL, 0) == trial_seed(silent, 0)
-    assert config_from_json(FULL.to_json()) == FULL
-    assert config_from_json(silent.to_json()) == silent
+    assert candidate_from_json(FULL.to_json()) == FULL
+    assert candidate_from_json(silent.to_json()) == silent
 
 
 @pytest.mark.parametrize(
@@ -217,7 +222,7 @@ def test_recording_changes_neither_id_nor_seed_and_survives_json() -> None:
 )
 def test_a_config_with_settings_that_cannot_be_is_refused(change, message) -> None:
     with pytest.raises(UsageError, match=message):
-        config_from_json({**FULL.to_json(), **change})
+        candidate_from_json({**FULL.to_json(), **change})
 
 
 def test_a_trial_with_everything_keeps_the_dense_macs_and_writes_its_records(
@@ -267,7 +272,7 @@ def test_a_pattern_is_in_the_weights_of_the_finished_network(
     transform, pattern, sparsity, tmp_path
 ) -> None:
     config = dataclasses.replace(SPARSE, transform=transform, pattern=pattern, sparsity=sparsity)
-    assert config_from_json(config.to_json()) == config
+    assert candidate_from_json(config.to_json()) == config
     trial = _run(config, tmp_path)
     assert trial.status == "finished", trial.error
     weights = load_file(tmp_path / "trials" / trial.id / "weights.safetensors")
@@ -331,7 +336,7 @@ def test_the_weights_that_were_grown_are_the_ones_that_are_masked(monkeypatch, t
         started.append((copy.deepcopy(module.state_dict()), copy.deepcopy(plan.module)))
         return plan
 
-    monkeypatch.setattr("growsearch.trial.candidates.sparse_plan", note)
+    monkeypatch.setattr("growsearch.kinds.sparse.training.sparse_plan", note)
     assert _run(GROWN_SPARSE, tmp_path).status == "finished"
     ((grown, masked),) = started
     masks = Masks.of(masked)
@@ -356,4 +361,4 @@ def test_a_transform_applies_to_the_grown_network_at_its_macs(tmp_path: Path) ->
 
 def test_growing_first_takes_two_epochs() -> None:
     with pytest.raises(UsageError, match=r"grow\.epochs: 1"):
-        GrowFirst(budget_metric="macs", budget=0.4, epochs=1)
+        GrowFirst(budget=GrowthBound("macs", 0.4), epochs=1)

@@ -1,4 +1,4 @@
-"""Where else can a search be followed? One file a tracker and one line in TRACKERS."""
+"""Trackers: where else a search can be followed; one file a tracker and one line in TRACKERS."""
 
 from growsearch.search.trackers.following import followed
 from growsearch.search.trackers.registry import TRACKERS, check_trackers

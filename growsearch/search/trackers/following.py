@@ -1,4 +1,4 @@
-"""How do trackers follow a search? They hear of every ledger line, and can never stop it."""
+"""Following: trackers hear of every ledger line, and can never stop a search."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from growsearch.report.run_data import Run, read_history
-from growsearch.search.recorder import Recorder
+from growsearch.search.ledger.recorder import Recorder
 from growsearch.search.trackers.registry import TRACKERS, check_trackers
 from growsearch.search.trackers.tracker import Tracked, Tracker
 from growsearch.trial.record import Trial

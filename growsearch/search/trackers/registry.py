@@ -1,4 +1,4 @@
-"""Which trackers are there? One line a tracker."""
+"""Trackers by name, one line each."""
 
 from __future__ import annotations
 

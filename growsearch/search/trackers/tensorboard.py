@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from growsearch.errors import UsageError
+from growsearch.files import folder_inside
 from growsearch.search.trackers.tracker import Tracked
 
 
@@ -18,18 +19,18 @@ class TensorBoardTracker:
             raise UsageError(
                 "trackers: tensorboard needs tensorboardX: pip install 'growsearch[tensorboard]'"
             ) from error
-        self._folder = run / "tensorboard"
+        self._run = run
 
     def has(self, trial_id: str) -> bool:
         """Tell whether the trial has a folder that was written to its end."""
-        return (self._folder / trial_id / "written").exists()
+        return (self._place(trial_id) / "written").exists()
 
     def log(self, tracked: Tracked) -> None:
         """Write the trial's folder."""
         from tensorboardX import SummaryWriter
         from tensorboardX.summary import hparams
 
-        place = self._folder / tracked.trial.id
+        place = self._place(tracked.trial.id)
         final = {f"final/{name}": value for name, value in tracked.metrics().items()}
         with SummaryWriter(str(place)) as writer:
             # add_hparams would open a second file, of the same name within the same second.
@@ -41,3 +42,6 @@ class TensorBoardTracker:
                 for name, value in figures.items():
                     writer.add_scalar(name, value, epoch)
         (place / "written").touch()
+
+    def _place(self, trial_id: str) -> Path:
+        return folder_inside(self._run, "tensorboard", trial_id)

@@ -1,4 +1,4 @@
-"""What is a tracker told, and what must it do? A trial once it is in the ledger."""
+"""Tracker: what it is told, and what it must do."""
 
 from __future__ import annotations
 

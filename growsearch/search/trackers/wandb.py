@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from growsearch.errors import UsageError
+from growsearch.files import folder_inside
 from growsearch.search.trackers.tracker import Tracked
 
 
@@ -47,4 +48,4 @@ class WandbTracker:
         self._marker(trial.id).touch()
 
     def _marker(self, trial_id: str) -> Path:
-        return self._run / "wandb" / "written" / trial_id
+        return folder_inside(self._run, "wandb", "written", trial_id)

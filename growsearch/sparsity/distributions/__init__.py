@@ -1,19 +1,21 @@
-"""Which layer-wise sparsity distributions are there? One file and one line here for each."""
+"""Registry of layer-wise sparsity distributions, SPARSITY_DISTRIBUTIONS: one line each."""
 
 from __future__ import annotations
 
 from growsearch.errors import UsageError
 from growsearch.sparsity.distributions.distribution import Batch, Distribution, SparsityRequest
-from growsearch.sparsity.distributions.er import er
-from growsearch.sparsity.distributions.erk import erk
-from growsearch.sparsity.distributions.erk_plus import erk_plus
 from growsearch.sparsity.distributions.force import force, force_masks, force_scores
 from growsearch.sparsity.distributions.grasp import grasp, grasp_masks, grasp_scores
-from growsearch.sparsity.distributions.saliency import Saliency, Scores
+from growsearch.sparsity.distributions.ratios import (
+    er,
+    erk,
+    erk_plus,
+    uniform,
+    uniform_plus,
+)
+from growsearch.sparsity.distributions.saliency import Saliency, SaliencyScores
 from growsearch.sparsity.distributions.snip import snip, snip_masks, snip_scores
 from growsearch.sparsity.distributions.synflow import synflow, synflow_masks, synflow_scores
-from growsearch.sparsity.distributions.uniform import uniform
-from growsearch.sparsity.distributions.uniform_plus import uniform_plus
 
 SPARSITY_DISTRIBUTIONS: dict[str, Distribution] = {
     "uniform": uniform,
@@ -37,7 +39,7 @@ SALIENCIES: dict[str, Saliency] = {
 
 
 # What those rank the weights by.
-SALIENCY_SCORES: dict[str, Scores] = {
+SALIENCY_SCORES: dict[str, SaliencyScores] = {
     "snip": snip_scores,
     "grasp": grasp_scores,
     "force": force_scores,
@@ -75,7 +77,7 @@ __all__ = [
     "Batch",
     "Distribution",
     "Saliency",
-    "Scores",
+    "SaliencyScores",
     "SparsityRequest",
     "saliency",
     "sparsity_distribution",

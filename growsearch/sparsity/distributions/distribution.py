@@ -1,4 +1,4 @@
-"""What does a layer-wise sparsity distribution get, and what does it give?"""
+"""Contract of a layer-wise sparsity distribution: the request, the data and the answer."""
 
 from __future__ import annotations
 
@@ -18,6 +18,15 @@ class Batch:
     """Data for the distributions that look at it: inputs (N, ...) and integer labels (N,).
 
     ``loss`` maps (outputs, labels) to a scalar. SynFlow reads only the shape of one input.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from growsearch.sparsity import Batch, layer_zero_counts
+        >>> module = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
+        >>> batch = Batch(inputs=torch.ones(3, 8), labels=torch.tensor([0, 1, 0]))
+        >>> sum(layer_zero_counts(module, 0.5, "snip", batch=batch).values())
+        20
     """
 
     inputs: Tensor

@@ -1,4 +1,4 @@
-"""How do data-driven methods choose weights: scores, one ranking over all layers, exact counts?"""
+"""Saliency pruning: scores, one ranking of weights over all layers, exact counts."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from growsearch.sparsity.patterns import highest
 Saliency = Callable[[SparsityRequest], dict[str, Tensor]]
 """Returns the mask of every prunable layer; excluded layers are dense, the sum is as asked."""
 
-Scores = Callable[[SparsityRequest], dict[str, Tensor]]
+SaliencyScores = Callable[[SparsityRequest], dict[str, Tensor]]
 """Returns every prunable weight's score; the highest over all layers together are kept."""
 
 
-def masks_of(scores: Scores, method: str) -> Saliency:
+def masks_of(scores: SaliencyScores, method: str) -> Saliency:
     """Return the saliency that keeps the highest of ``scores``."""
 
     def masks(request: SparsityRequest) -> dict[str, Tensor]:

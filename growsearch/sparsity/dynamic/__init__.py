@@ -1,4 +1,4 @@
-"""Which dynamic sparse training methods are there? One file and one line here for each."""
+"""Registry of dynamic sparse training methods, MASK_UPDATERS: one line each."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from growsearch.errors import UsageError
+from growsearch.sparsity.dynamic.drop_and_grow import rigl_updater, set_updater
 from growsearch.sparsity.dynamic.gmp import GradualMagnitudePruning
 from growsearch.sparsity.dynamic.granet import GraNet
 from growsearch.sparsity.dynamic.mac_schedule import MacSchedule
-from growsearch.sparsity.dynamic.rigl import rigl_updater
 from growsearch.sparsity.dynamic.schedule import CubicSchedule, PruningSchedule
-from growsearch.sparsity.dynamic.set import set_updater
 from growsearch.sparsity.dynamic.static import StaticMasks
 from growsearch.sparsity.dynamic.timetable import Timetable
 from growsearch.sparsity.dynamic.updater import Connections, MaskUpdater
@@ -47,6 +46,15 @@ def make_updater(
 
     Raises:
         UsageError: for an unknown name, an option that the method does not have, or one missing.
+
+    Example:
+        >>> from growsearch.sparsity import MASK_UPDATERS, CubicSchedule, make_updater
+        >>> list(MASK_UPDATERS)
+        ['static', 'set', 'rigl', 'granet', 'gmp']
+        >>> make_updater("rigl", alpha=0.2).alpha
+        0.2
+        >>> make_updater("granet", schedule=CubicSchedule(final=0.9)).needs_gradients
+        True
     """
     if name not in MASK_UPDATERS:
         raise UsageError(f"updater: unknown {name!r}; valid: {', '.join(MASK_UPDATERS)}")

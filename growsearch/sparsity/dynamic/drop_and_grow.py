@@ -1,4 +1,7 @@
-"""Which updaters drop weak connections and grow others? Their grow score tells them apart."""
+"""SET and RigL: mask updaters that drop weak connections and grow others.
+
+They differ in their grow score: chance for SET, the gradient of masked weights for RigL.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,15 @@ from torch import Tensor
 from growsearch.errors import UsageError
 from growsearch.sparsity.dynamic.redistribution import cosine_fraction, redistribute
 from growsearch.sparsity.dynamic.timetable import Timetable
-from growsearch.sparsity.dynamic.updater import Connections, magnitude
+from growsearch.sparsity.dynamic.updater import (
+    Connections,
+    gradient_magnitude,
+    magnitude,
+    random_score,
+)
 from growsearch.sparsity.patterns import Pattern, Unstructured
 
-Score = Callable[[Connections, torch.Generator], Tensor]
+ConnectionScore = Callable[[Connections, torch.Generator], Tensor]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +38,7 @@ class DropAndGrow:
         pattern: which sets of weights may be active together.
     """
 
-    grow: Score
+    grow: ConnectionScore
     needs_gradients: bool
     replaces_update: bool
     alpha: float = 0.3
@@ -61,6 +69,37 @@ class DropAndGrow:
             )
             for name, layer in layers.items()
         }
+
+
+def set_updater(
+    *, alpha: float = 0.3, until: float = 0.75, pattern: Pattern | None = None
+) -> DropAndGrow:
+    """Return SET (arXiv 1707.04780): connections are regrown at random after the weights' step."""
+    return DropAndGrow(
+        grow=random_score,
+        needs_gradients=False,
+        replaces_update=False,
+        alpha=alpha,
+        until=until,
+        pattern=pattern or Unstructured(),
+    )
+
+
+def rigl_updater(
+    *, alpha: float = 0.3, until: float = 0.75, pattern: Pattern | None = None
+) -> DropAndGrow:
+    """Return RigL (arXiv 1911.11134, algorithm 1): connections are regrown by their gradient.
+
+    A mask update takes the place of that step's weight update.
+    """
+    return DropAndGrow(
+        grow=gradient_magnitude,
+        needs_gradients=True,
+        replaces_update=True,
+        alpha=alpha,
+        until=until,
+        pattern=pattern or Unstructured(),
+    )
 
 
 def check_share(name: str, value: float) -> None:

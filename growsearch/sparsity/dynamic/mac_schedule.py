@@ -1,4 +1,4 @@
-"""How many MACs may the masked layers do after each mask update, so that a run has its mean?"""
+"""MAC schedule of dense-to-sparse training: MACs after each mask update, for a given mean."""
 
 from __future__ import annotations
 
@@ -27,6 +27,22 @@ class MacSchedule:
         timetable: of the run.
         macs: whole numbers, falling: of the initial masks, then after each update.
         macs_per_weight: output positions by layer.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from growsearch.sparsity import Timetable
+        >>> from growsearch.transforms import SparseSettings, sparse_plan
+        >>> module = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 16), nn.Linear(16, 2))
+        >>> plan = sparse_plan(
+        ...     module,
+        ...     SparseSettings(sparsity=0.5, transform="sparse_parallel", updater="gmp"),
+        ...     (torch.zeros(1, 8),),
+        ...     timetable=Timetable(steps=40, interval=10),
+        ...     generator=torch.Generator().manual_seed(0),
+        ... )
+        >>> plan.updater.schedule.macs
+        (512, 201, 156, 155)
     """
 
     timetable: Timetable

@@ -1,4 +1,4 @@
-"""How are weak connections swapped for promising ones without changing how many there are?"""
+"""Redistribution of connections: weak ones are swapped for promising ones, their number stays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How sparse should the masked layers be at a moment of dense-to-sparse training?"""
+"""Pruning schedules: how sparse are the masked layers at a moment of dense-to-sparse training?"""
 
 from __future__ import annotations
 
@@ -37,6 +37,12 @@ class CubicSchedule:
 
     s(t) = final + (initial - final) (1 - (t - begin) / (end - begin))^3 between ``begin`` and
     ``end``, which are shares of training (Zhu & Gupta 2018, arXiv 1710.01878, eq. 1).
+
+    Example:
+        >>> from growsearch.sparsity import CubicSchedule
+        >>> schedule = CubicSchedule(final=0.8, end=0.5)
+        >>> [round(schedule.sparsity_at(progress), 3) for progress in (0.0, 0.25, 0.5, 1.0)]
+        [0.0, 0.7, 0.8, 0.8]
     """
 
     final: float

@@ -1,4 +1,4 @@
-"""At which steps of a run may the masks change?"""
+"""Timetable of mask updates: at which steps of a run may the masks change?"""
 
 from __future__ import annotations
 
@@ -15,6 +15,12 @@ class Timetable:
 
     Raises:
         UsageError: for fewer than one step or interval.
+
+    Example:
+        >>> from growsearch.sparsity import Timetable
+        >>> timetable = Timetable(steps=1000, interval=100)
+        >>> timetable.is_due(300, until=0.75), timetable.is_due(800, until=0.75)
+        (True, False)
     """
 
     steps: int

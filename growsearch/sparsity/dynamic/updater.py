@@ -1,4 +1,4 @@
-"""What is a mask updater? Weights, gradients and masks in, new masks out."""
+"""Contract of a mask updater: weights, gradients and masks in, new masks out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from growsearch.errors import GrowsearchError
+from growsearch.errors import UsageError
 from growsearch.sparsity.dynamic.timetable import Timetable
 
 
@@ -19,6 +19,18 @@ class Connections:
 
     ``gradient`` is the loss's gradient of the step, masked weights included (dense); it is None
     where the layer took no part in the loss. Updaters change none of the three.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.sparsity import Connections, make_updater
+        >>> layer = Connections(
+        ...     weight=torch.tensor([[3.0, 1.0, 0.0, 0.0]]),
+        ...     gradient=torch.tensor([[0.0, 0.0, 0.5, 2.0]]),
+        ...     mask=torch.tensor([[True, True, False, False]]),
+        ... )
+        >>> rigl = make_updater("rigl", alpha=0.5)
+        >>> rigl.update({"fc": layer}, progress=0.0, generator=torch.Generator())["fc"]
+        tensor([[ True, False, False,  True]])
     """
 
     weight: Tensor
@@ -74,10 +86,10 @@ def gradient_magnitude(layer: Connections, generator: torch.Generator) -> Tensor
     """Score connections by |gradient|: what RigL grows is highest here.
 
     Raises:
-        GrowsearchError: if there is no gradient.
+        UsageError: if there is no gradient.
     """
     if layer.gradient is None:
-        raise GrowsearchError(
+        raise UsageError(
             "sparse training: a masked layer has no gradient at a mask update; "
             "remove layers that the loss does not reach, or use the updater set"
         )

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from cost_models import CostModelError
-from cost_models.operator_call import Operator
+from cost_models.counting.operator_call import Operator
 from cost_models.profiling.calibration import calibrate, network_parts, nonnegative_fit
 
 PARTS = np.array(

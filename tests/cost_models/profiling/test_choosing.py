@@ -1,6 +1,6 @@
 import pytest
 
-from cost_models.operator_call import Operator, TensorArgument
+from cost_models.counting.operator_call import Operator, TensorArgument
 from cost_models.profiling.choosing import choose_operators
 from cost_models.profiling.features import kind_of
 

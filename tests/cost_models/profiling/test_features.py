@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from cost_models import trace
-from cost_models.operator_call import Operator, TensorArgument
+from cost_models.counting.operator_call import Operator, TensorArgument
 from cost_models.profiling.features import (
     bytes_moved,
     features,

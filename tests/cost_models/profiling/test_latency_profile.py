@@ -12,8 +12,8 @@ from cost_models import (
     trace,
     transformer_workload,
 )
+from cost_models.counting.transformer import TransformerShape
 from cost_models.profiling.features import bytes_moved, padded_macs
-from cost_models.transformer import TransformerShape
 
 
 def truth_s(operators) -> float:

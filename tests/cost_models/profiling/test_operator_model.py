@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from cost_models import Operator, UnsupportedLayerError, trace
-from cost_models.operator_call import TensorArgument
+from cost_models.counting.operator_call import TensorArgument
 from cost_models.profiling.features import bytes_moved, padded_macs
 from cost_models.profiling.operator_model import OperatorModel
 

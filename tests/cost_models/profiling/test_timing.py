@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from cost_models import Operator
-from cost_models.operator_call import TensorArgument
+from cost_models.counting.operator_call import TensorArgument
 from cost_models.profiling import timing
 from cost_models.profiling.timing import Timer
 

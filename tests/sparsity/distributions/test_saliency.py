@@ -17,7 +17,7 @@ from growsearch.sparsity import (
     sparsify,
 )
 from growsearch.sparsity.distributions import saliency as by_name
-from search_spaces.gpt import GPTSpace
+from search_spaces.families.gpt import GPTSpace
 
 
 def linear_with(rows):

@@ -1,0 +1,1 @@
+"""Analytic cost models: wafer-scale machines, calibrated on published measurements."""

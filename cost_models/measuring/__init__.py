@@ -1,0 +1,1 @@
+"""Latency measurement: one network timed alone on this machine, with its noise."""

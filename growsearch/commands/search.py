@@ -1,0 +1,169 @@
+"""Search command: a study, live, resumed where it stopped, with a report at its end."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from growsearch.commands.examples import examples
+from growsearch.errors import GrowsearchError
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from rich.console import Console
+
+    from growsearch.pareto import Front
+    from growsearch.search.config.study import StudyConfig
+    from growsearch.search.ledger.recorder import Recorder
+    from growsearch.search.study.study import Study, StudyOptions
+
+INTERRUPTED = 130
+EPILOG = examples(
+    "growsearch search examples/digits.yaml",
+    "growsearch search study.yaml --backend serial --out runs/mine",
+)
+
+
+def search(
+    study: Annotated[Path, typer.Argument(help="The study, a YAML file.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="The run's folder [default: runs/NAME].")] = None,
+    backend: Annotated[str | None, typer.Option(help="ray or serial; overrides the study.")] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Overrides the study.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start anew in a new folder.")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Run failed trials again.")
+    ] = False,
+    address: Annotated[
+        str | None,
+        typer.Option(help="A running Ray cluster: auto on one of its nodes, or HOST:PORT."),
+    ] = None,
+) -> None:
+    """Search for the best networks; an existing run resumes. Ends with a Pareto report."""
+    from growsearch.commands.terminal import Terminal
+    from growsearch.search.config.file import load_study
+    from growsearch.search.ledger.run_folder import fresh_folder
+    from growsearch.search.study.study import Study, StudyOptions
+
+    config = _override(load_study(study), backend, trials)
+    folder = out or Path("runs") / config.name
+    console = Terminal()
+    run = Study(config, fresh_folder(folder) if fresh else folder)
+    options = StudyOptions(
+        retry_failed=retry_failed,
+        address=address,
+        around=lambda recorder: _progress(console, run, recorder),
+    )
+    front = run_study(run, options)
+    _show_end(console, run, front)
+
+
+def _override(config: StudyConfig, backend: str | None, trials: int | None) -> StudyConfig:
+    from growsearch.search.config.file import parse_study
+
+    data = config.to_plain()
+    data["search"] |= {k: v for k, v in (("backend", backend), ("trials", trials)) if v}
+    return parse_study(data, source="command line")
+
+
+def _progress(console: Console, run: Study, recorder: Recorder) -> AbstractContextManager[None]:
+    from growsearch.search.study.progress import ProgressLine, live_progress
+
+    config = run.config
+    for line in run.data_lines:
+        console.print(line, soft_wrap=True, markup=False, emoji=False)
+    if recorder.resumed:
+        left = config.search.trials - recorder.resumed
+        console.print(
+            f"Resuming {recorder.folder.path.name}: {recorder.resumed} trials are finished, "
+            f"{max(0, left)} to run."
+        )
+    for note in run.notes:
+        console.print(f"Note: {note}", soft_wrap=True, markup=False)
+    return live_progress(console, ProgressLine(config, recorder), recorder)
+
+
+def run_study(run: Study, options: StudyOptions) -> Front:
+    """Run a study; Ctrl-C and what stops a job end it with what was kept."""
+    # What stops a job on a cluster ends like Ctrl-C: with what was kept.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return run.run(options)
+    except KeyboardInterrupt:
+        _interrupted(run)
+
+
+def _interrupted(run: Study) -> NoReturn:
+    print(
+        f"\nStopped. {len(run.trials)} finished trials are kept in {run.folder.path}; "
+        "run the same command again to go on: what was under way continues after its last epoch.",
+        file=sys.stderr,
+    )
+    raise typer.Exit(INTERRUPTED)
+
+
+def _show_end(console: Console, run: Study, front: Front) -> None:
+    from growsearch.pareto import select
+    from growsearch.report import choice_lines, front_table, table_legend, write_report
+
+    failed = [trial for trial in run.trials if trial.failed]
+    for incident in run.incidents:
+        console.print(f"Note: {incident}", soft_wrap=True, markup=False)
+    missing = run.config.search.trials - len(run.trials)
+    if missing > 0:
+        console.print(
+            f"{missing} of {run.config.search.trials} trials did not finish; "
+            "run the same command again to go on."
+        )
+    if failed:
+        console.print(f"{len(failed)} trials failed; the first: {failed[0].error}", soft_wrap=True)
+    if not front.points:
+        raise GrowsearchError(
+            f"no trial of {run.folder.path} finished inside the constraints; "
+            "loosen them, or see the reasons in trials.jsonl"
+        )
+    console.print(front_table(front, run.trials))
+    console.print(table_legend(front, run.trials), soft_wrap=True, markup=False)
+    for note in run.check_notes:
+        console.print(f"Note: {note}", soft_wrap=True, markup=False)
+    _show_devices(console, run, front)
+    console.print()
+    bounds = run.config.select.bounds()
+    wishes = run.config.select
+    choice = select(
+        front, bounds, wishes.prefer, weights=wishes.weights, confidence=wishes.confidence
+    )
+    for line in choice_lines(choice, front, run.trials):
+        console.print(line, soft_wrap=True, markup=False)
+    written = write_report(run.folder.path)
+    console.print(f"\nReport: {written['html']}", soft_wrap=True)
+
+
+def _show_devices(console: Console, run: Study, front: Front) -> None:
+    """Say how many networks of each kind the front holds, overall and on each device."""
+    from growsearch.pareto.quantities import format_quantity
+
+    kinds = {trial.id: trial.kind for trial in run.trials}
+    words = [(kind.name, kind.title) for kind, _ in run.config.trials.items()]
+    fronts = {"all objectives": front}
+    if "accuracy" in front.directions:
+        for device in run.config.devices:
+            name = f"latency[{device}]"
+            if name in front.directions:
+                fronts[f"accuracy and {name}"] = front.only(["accuracy", name])
+    console.print()
+    for title, part in fronts.items():
+        counts = [f"{sum(kinds[m.id] == k for m in part.members)} {word}" for k, word in words]
+        console.print(f"Front over {title}: {', '.join(counts)}", markup=False)
+    reference = ", ".join(
+        f"{name} {format_quantity(value, name)}" for name, value in front.nadir().items()
+    )
+    console.print(
+        f"Hypervolume {front.hypervolume():.4g} up to the worst of each: {reference}",
+        markup=False,
+        soft_wrap=True,
+    )

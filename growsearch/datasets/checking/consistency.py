@@ -1,0 +1,95 @@
+"""Consistency of a data set that somebody else put together: do its parts fit each other?"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from growsearch.datasets.checking.labels import MOST_CLASSES
+from growsearch.datasets.dataset import UNLABELLED, Dataset, Split
+from growsearch.errors import UsageError
+
+_IMAGE_AXES = 4
+_LONGEST_SHIFT = 1024
+
+
+def check_dataset(dataset: Dataset, place: str) -> None:
+    """Refuse what training would stumble over, or silently do something else with.
+
+    Raises:
+        UsageError: beginning with ``place``, naming the part and what it has to be.
+    """
+    try:
+        _check(dataset)
+    except UsageError as error:
+        raise UsageError(f"{place}: {error}") from error
+    except Exception as error:
+        raise UsageError(
+            f"{place}: a data set whose parts do not fit ({error or type(error).__name__}); "
+            "make it with growsearch.from_tensors"
+        ) from error
+
+
+def _check(dataset: Dataset) -> None:
+    classes = dataset.num_classes
+    if type(classes) is not int or not 2 <= classes <= MOST_CLASSES:
+        raise UsageError(
+            f"num_classes is {classes!r}; give a whole number from 2 to {MOST_CLASSES:,}"
+        )
+    parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
+    for key, split in parts.items():
+        _check_split(key, split, dataset.train, classes)
+    _check_changes(dataset)
+
+
+def _check_split(key: str, split: Split, train: Split, classes: int) -> None:
+    x, y = split.inputs, split.labels
+    if not isinstance(x, Tensor) or not isinstance(y, Tensor):
+        raise UsageError(f"{key} holds no tensors; give torch tensors")
+    if x.ndim < 2 or not len(x) == len(y) > 0 or not x.numel():
+        raise UsageError(f"{key} has inputs {tuple(x.shape)} and labels {tuple(y.shape)}; one each")
+    if x.shape[1:] != train.inputs.shape[1:] or x.dtype != train.inputs.dtype:
+        raise UsageError(f"{key} has inputs of another shape or type than train; give all one")
+    if y.ndim != train.labels.ndim or y.dtype != torch.int64:
+        raise UsageError(f"{key} has labels {y.dtype} {tuple(y.shape)}; give int64, as train has")
+    _check_inputs(key, x, classes)
+    _check_labels(key, x, y, classes)
+
+
+def _check_inputs(key: str, x: Tensor, classes: int) -> None:
+    if x.is_floating_point():
+        if not bool(torch.isfinite(x).all()):
+            raise UsageError(f"{key} has inputs that are not finite; remove or fill them")
+        return
+    if x.dtype != torch.int64:
+        raise UsageError(f"{key} has inputs of {x.dtype}; give float32, or words as int64")
+    if not 0 <= int(x.min()) <= int(x.max()) < classes:
+        raise UsageError(f"{key} has words that are not from 0 to {classes - 1}; number them anew")
+
+
+def _check_labels(key: str, x: Tensor, y: Tensor, classes: int) -> None:
+    fits = {1: True, 2: x.shape == y.shape, 3: x.ndim == _IMAGE_AXES and x.shape[2:] == y.shape[1:]}
+    if not fits.get(y.ndim, False):
+        raise UsageError(
+            f"{key} has labels {tuple(y.shape)} for inputs {tuple(x.shape)}; give one an example, "
+            "a word or a pixel"
+        )
+    told = y[y != UNLABELLED] if y.ndim == 3 else y
+    if not told.numel() or not 0 <= int(told.min()) <= int(told.max()) < classes:
+        raise UsageError(f"{key} has labels that are not from 0 to {classes - 1}; number them anew")
+
+
+def _check_changes(dataset: Dataset) -> None:
+    scale, shift = dataset.normalisation, dataset.augmentation
+    channels = dataset.train.inputs.shape[1]
+    if len(scale.mean) not in (1, channels) or len(scale.deviation) != len(scale.mean):
+        raise UsageError(f"the normalisation is not of {channels} channels; give one value each")
+    if not all(map(math.isfinite, (*scale.mean, *scale.deviation))) or min(scale.deviation) <= 0:
+        raise UsageError("the normalisation has a deviation that is not above 0, or no number")
+    pixels = getattr(shift, "shift_pixels", 0)
+    if type(pixels) is not int or not 0 <= pixels <= _LONGEST_SHIFT:
+        raise UsageError(
+            f"the augmentation shifts by {pixels!r} pixels; give 0 to {_LONGEST_SHIFT}"
+        )

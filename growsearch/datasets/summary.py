@@ -1,0 +1,83 @@
+"""Summary of a data set: what was read, for a person who wonders whether it is what they meant."""
+
+from __future__ import annotations
+
+import torch
+
+from growsearch.datasets.dataset import UNLABELLED, Dataset, Split
+from growsearch.datasets.reading.boundary import shown
+
+# So many classes are told one by one.
+_LISTED = 6
+_IMAGE_AXES = 3
+
+
+def summary_lines(dataset: Dataset) -> tuple[str, ...]:
+    """Return lines on splits, classes, files, what was changed and what was left out."""
+    parts = (dataset.train, dataset.validation, dataset.test)
+    train, validation, test = (f"{len(part):,}" for part in parts)
+    report = dataset.report
+    lines = [
+        f"Data {shown(dataset.name)}: {train} training, {validation} validation and {test} test "
+        f"{_what(dataset)}",
+        _classes(dataset),
+    ]
+    if report.sizes:
+        sizes = " to ".join(f"{width:,} x {height:,}" for width, height in report.sizes)
+        lines.append(f"  files: images of {sizes} pixels (width x height)")
+    if report.changes:
+        lines.append(f"  changed: {'; '.join(report.changes)}")
+    lines.extend(f"  not read: {skipped}" for skipped in report.skipped)
+    lines.extend(f"  note: {shown(note)}" for note in report.notes)
+    return tuple(lines)
+
+
+def _what(dataset: Dataset) -> str:
+    shape = " x ".join(f"{side:,}" for side in dataset.input_shape)
+    if not dataset.train.inputs.is_floating_point():
+        return f"texts of {shape} words"
+    kind = "images" if len(dataset.input_shape) == _IMAGE_AXES else "inputs"
+    return f"{kind} of {shape}"
+
+
+def _classes(dataset: Dataset) -> str:
+    if dataset.train.labels.ndim == 2:
+        return f"  words: {dataset.num_classes:,}"
+    if dataset.train.labels.ndim == 3:
+        return f"  classes: {dataset.num_classes}; training pixels: {_pixel_shares(dataset)}"
+    counts = [
+        _counts(part, dataset.num_classes)
+        for part in (dataset.train, dataset.validation, dataset.test)
+    ]
+    named = [_name(dataset, number) for number in range(dataset.num_classes)]
+    if len(named) <= _LISTED:
+        each = [
+            f"{name} {' + '.join(f'{count[number]:,}' for count in counts)}"
+            for number, name in enumerate(named)
+        ]
+        return f"  classes: {len(named)} (training + validation + test): {', '.join(each)}"
+    fewest, most = counts[0].index(min(counts[0])), counts[0].index(max(counts[0]))
+    return (
+        f"  classes: {len(named):,}, of {counts[0][fewest]:,} ({named[fewest]}) to "
+        f"{counts[0][most]:,} ({named[most]}) training examples"
+    )
+
+
+def _name(dataset: Dataset, number: int) -> str:
+    names = dataset.report.class_names
+    return shown(names[number]) if names else f"class {number}"
+
+
+def _counts(part: Split, classes: int) -> list[int]:
+    """Return how many labels of each class there are."""
+    told = part.labels[part.labels != UNLABELLED]
+    return [int(count) for count in torch.bincount(told.flatten(), minlength=classes)]
+
+
+def _pixel_shares(dataset: Dataset) -> str:
+    counts = _counts(dataset.train, dataset.num_classes)
+    pixels = dataset.train.labels.numel()
+    shares = [f"class {number} {count / pixels:.1%}" for number, count in enumerate(counts)]
+    left = f"without a class {1 - sum(counts) / pixels:.1%}"
+    more = [] if len(shares) <= _LISTED else ["..."]
+    return ", ".join([*shares[:_LISTED], *more, left])

@@ -1,0 +1,1 @@
+"""Growth budgets: bounds, what each structure costs, and the projection onto a bound."""

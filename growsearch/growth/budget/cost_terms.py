@@ -1,0 +1,163 @@
+"""Cost terms: exact parameters and MACs of any widths and units, without building the network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from search_spaces import ChannelGroup, Unit
+from search_spaces.channel_groups import axes_by_tensor
+
+CostName = Literal["parameters", "macs", "latency"]
+ForwardHook = Callable[[nn.Module, tuple[Tensor, ...], Any], None]
+
+
+class CostFunction(Protocol):
+    """What a network of given sizes costs: a count, or a time in seconds."""
+
+    def exact(self, sizes: Sequence[int]) -> float:
+        """Return the cost of the network with these sizes."""
+        ...
+
+    def expected(self, sizes: Sequence[float]) -> float:
+        """Return the cost at mean sizes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostTerms:
+    """A cost as a sum of products of group sizes: sum over terms of coefficient x sizes.
+
+    ``terms`` holds (coefficient, groups), groups being positions in ``names``; a constant has none.
+    A unit is one more group, of size 1 where it runs and 0 where it is detached.
+    """
+
+    names: tuple[str, ...]
+    terms: tuple[tuple[int, tuple[int, ...]], ...]
+    # The same as arrays (terms,) and (terms, most groups), places without a group pointing behind
+    # the last one: a policy asks at every step, and a large network has a thousand terms.
+    _coefficients: npt.NDArray[np.int64] = field(init=False, repr=False, compare=False)
+    _factors: npt.NDArray[np.int64] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        most = max((len(groups) for _, groups in self.terms), default=0)
+        padded = [groups + (len(self.names),) * (most - len(groups)) for _, groups in self.terms]
+        factors = np.array(padded, dtype=np.int64).reshape(len(self.terms), most)
+        coefficients = np.array([c for c, _ in self.terms], dtype=np.int64)
+        object.__setattr__(self, "_factors", factors)
+        object.__setattr__(self, "_coefficients", coefficients)
+
+    def exact(self, sizes: Sequence[int]) -> int:
+        """Return the cost of the network with these widths, in the order of ``names``."""
+        values = np.array([*sizes, 1], dtype=np.int64)
+        return int(self._coefficients @ values[self._factors].prod(axis=1))
+
+    def expected(self, sizes: Sequence[float]) -> float:
+        """Return the cost at mean widths.
+
+        This is the expectation for independent structures, except for terms that hold a group twice
+        (a variance that shrinks with the width is left out).
+        """
+        values = np.array([*sizes, 1.0])
+        return float(self._coefficients @ values[self._factors].prod(axis=1))
+
+
+def parameter_terms(
+    module: nn.Module, groups: tuple[ChannelGroup, ...], units: tuple[Unit, ...] = ()
+) -> CostTerms:
+    """Return the number of trained parameters as a function of the widths, then of ``units``."""
+    repeats = {name: 1 for name, _ in module.named_parameters()}
+    return product_terms(dict(module.named_parameters()), groups, units, repeats)
+
+
+def mac_terms(
+    module: nn.Module,
+    groups: tuple[ChannelGroup, ...],
+    example_inputs: tuple[Tensor, ...],
+    units: tuple[Unit, ...] = (),
+) -> CostTerms:
+    """Return the MACs of one example in convolutions, linear and recurrent layers.
+
+    They are a function of the widths and, behind them, of which ``units`` run. Products outside
+    such layers (attention) are not among them: see `traced_macs.traced_mac_terms`.
+    Each weight counts once an output position and example; those of a recurrent layer, input to
+    hidden and hidden to hidden, once a token. BatchNorm, activations, pooling and embeddings hold
+    no MACs here (as in fvcore). ``example_inputs`` must hold one example.
+    """
+    positions = output_positions(module, example_inputs)
+    return product_terms(dict(module.named_parameters()), groups, units, positions)
+
+
+def product_terms(
+    tensors: Mapping[str, Tensor],
+    groups: tuple[ChannelGroup, ...],
+    units: tuple[Unit, ...],
+    repeats: Mapping[str, int],
+) -> CostTerms:
+    """Return the entries of the tensors that ``repeats`` names, each as often as it says."""
+    names = (*(group.name for group in groups), *(unit.name for unit in units))
+    axes = axes_by_tensor(groups)
+    merged: dict[tuple[int, ...], int] = {}
+    for name, times in repeats.items():
+        shape = list(tensors[name].shape)
+        found = []
+        for axis, group, member in axes.get(name, ()):
+            shape[axis] = member.entries_per_channel
+            found.append(names.index(group.name))
+        found += [names.index(u.name) for u in units if name.startswith(f"{u.module}.")]
+        key = tuple(sorted(found))
+        merged[key] = merged.get(key, 0) + times * math.prod(shape)
+    return CostTerms(names=names, terms=tuple((c, key) for key, c in merged.items()))
+
+
+@torch.no_grad()
+def output_positions(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> dict[str, int]:
+    """Return, by weight name, at how many positions a forward pass of one example applies it."""
+    counted: dict[str, int] = {}
+    # By identity: a weight that two layers share is listed under its first name only.
+    names: dict[Tensor, str] = {p: name for name, p in module.named_parameters()}
+    handles = [
+        layer.register_forward_hook(_counter([names[weight] for weight in weights], counted))
+        for layer in module.modules()
+        if (weights := _counted_weights(layer))
+    ]
+    was_training = module.training
+    module.eval()
+    try:
+        module(*example_inputs)
+    finally:
+        module.train(was_training)
+        for handle in handles:
+            handle.remove()
+    return counted
+
+
+def _counted_weights(layer: nn.Module) -> list[Tensor]:
+    """Return the weights of one layer that do MACs."""
+    if isinstance(layer, (nn.modules.conv._ConvNd, nn.Linear)):
+        return [layer.weight]
+    if isinstance(layer, nn.RNNBase):
+        return [weight for weight in layer.parameters(recurse=False) if weight.ndim > 1]
+    return []
+
+
+def _counter(weights: Sequence[str], counted: dict[str, int]) -> ForwardHook:
+    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> None:
+        # A recurrent layer returns (output, state).
+        values = output[0] if isinstance(layer, nn.RNNBase) else output
+        if isinstance(layer, nn.modules.conv._ConvTransposeNd):
+            # It applies its whole weight at every place of its input.
+            (values,) = inputs[:1]
+        last = isinstance(layer, (nn.Linear, nn.RNNBase))
+        channels = values.shape[-1] if last else values.shape[1]
+        for weight in weights:
+            counted[weight] = counted.get(weight, 0) + values.numel() // channels
+
+    return count

@@ -1,0 +1,1 @@
+"""Gates: indicators that switch channels, units and recurrent states on and off."""

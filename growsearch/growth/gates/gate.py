@@ -1,0 +1,116 @@
+"""Gate of a channel: an indicator scales what BatchNorm or the layer itself puts out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from search_spaces import Member
+from search_spaces.channel_groups import BatchNorm
+
+
+class Gate:
+    """The gates of one group's live channels, shared by every BatchNorm of the group.
+
+    ``value`` (channels,) is a leaf, or a view of one: backward leaves the task gradient of the
+    gates in the leaf's grad, summed over all layers of the group. It is no parameter, so optimizers
+    never see it.
+    """
+
+    def __init__(self, value: Tensor) -> None:
+        self.value = value.detach().clone().requires_grad_()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Gate:
+        """Return a gate of the same value with a leaf of its own: views cannot be copied."""
+        twin = memo[id(self)] = Gate(self.value)
+        return twin
+
+    def set(self, value: Tensor) -> None:
+        """Put in new gates (channels,), without a gradient."""
+        self.value = value.detach().clone().requires_grad_()
+
+
+class GatedBatchNorm(BatchNorm):
+    """BatchNorm whose output is multiplied by its group's gate; the last of a unit by its as well.
+
+    Eq. 6 of arXiv 2007.15353 puts sigma(beta s) on the filter; a BatchNorm behind the filter would
+    divide it out again, and its gradient with it. Scaling gamma and beta instead acts on the
+    output, and folds into them exactly (see `surgery.fold_gates`). ``member`` says which features
+    belong to which channel; None is one each.
+    """
+
+    def __init__(self, norm: BatchNorm, gate: Gate, member: Member | None = None) -> None:
+        super().__init__(
+            norm.num_features,
+            eps=norm.eps,
+            momentum=norm.momentum,
+            affine=norm.affine,
+            track_running_stats=norm.track_running_stats,
+            device="meta",
+        )
+        self.load_state_dict(_copies(norm), assign=True)
+        self.plain_type = type(norm)
+        self.gate = gate
+        self.unit_gate: Gate | None = None
+        # Several features may belong to one channel (a gated linear unit).
+        self._member = member
+
+    def factor(self) -> Tensor:
+        """Return what the output is multiplied by (features,)."""
+        gate = self.gate.value
+        if self._member is not None:
+            gate = spread(gate, self._member)
+        return gate if self.unit_gate is None else gate * self.unit_gate.value
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return gate * BatchNorm(x), x being (N, channels, ...)."""
+        factor = self.momentum
+        if self.training and self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+            if factor is None:
+                # A cumulative average, as in torch's BatchNorm: used while recalibrating.
+                factor = 1.0 / float(self.num_batches_tracked)
+        gate = self.factor()
+        return F.batch_norm(
+            x,
+            self.running_mean,
+            self.running_var,
+            self.weight * gate,
+            self.bias * gate,
+            # Without running statistics those of the batch are used, as in torch's BatchNorm.
+            self.training or self.running_mean is None,
+            0.0 if factor is None else factor,
+            self.eps,
+        )
+
+    def folded(self) -> BatchNorm:
+        """Return a plain BatchNorm of the original type that computes the same, bit for bit."""
+        plain = self.plain_type(
+            self.num_features,
+            eps=self.eps,
+            momentum=self.momentum,
+            affine=self.affine,
+            track_running_stats=self.track_running_stats,
+            device="meta",
+        )
+        plain.load_state_dict(_copies(self), assign=True)
+        with torch.no_grad():
+            plain.weight.mul_(self.factor())
+            plain.bias.mul_(self.factor())
+        plain.train(self.training)
+        return plain
+
+
+def spread(gate: Tensor, member: Member) -> Tensor:
+    """Return the gate of each entry of ``member``'s axis: (blocks * channels * repeat,)."""
+    if member.entries_per_channel == 1:
+        return gate
+    return gate.repeat_interleave(member.repeat).repeat(member.blocks)
+
+
+def _copies(layer: nn.Module) -> dict[str, Tensor]:
+    """Return copies of what a layer holds, of its own type and on its own device."""
+    return {name: tensor.clone() for name, tensor in layer.state_dict().items()}

@@ -1,0 +1,1 @@
+"""Latency of growing networks: a device's model of widths, profiled and fitted."""

@@ -1,0 +1,198 @@
+"""Latency model of the device that a network is grown for: a fit that the device corrects.
+
+The fit makes a time of any sizes at once, so that every step can penalise indicators with what they
+cost on the device. What it misses is taken out by one factor, from the device's own time of the
+network that a run has come to.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from cost_models import MachineLock
+from growsearch.growth.budget.budget import Budget
+from growsearch.growth.budget.structures import Structures
+from growsearch.growth.growing_groups import growing_groups
+from growsearch.growth.latency.clock import DeviceClock
+from growsearch.growth.latency.features import latency_features
+from growsearch.growth.latency.networks import architecture_at
+from growsearch.growth.latency.width_latency_fit import WidthLatencyFit
+from search_spaces import Architecture, SearchSpace, Unit
+
+# How often the device is asked about the network of one restructuring until both agree.
+_ROUNDS = 4
+# Seconds for which a network is run on the way, and where the structure is final.
+_READING_S, _LONG_READING_S = 0.4, 1.5
+# A network that spends so much of the budget is not worth another try.
+_ENOUGH = 0.99
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latencies:
+    """How a latency budget asks its device, and where the answers are kept.
+
+    ``lock`` is held while a device is timed. ``file`` receives the fit, or, if it is ``known``,
+    gives it back: a run that goes on keeps its measure of the device.
+    """
+
+    lock: MachineLock | None = None
+    file: Path | None = None
+    known: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencyReport:
+    """What a latency budget came to, in seconds for a batch of ``batch_size`` on ``device``.
+
+    ``predicted_s`` is the corrected fit's, ``checked_s`` the device's own for the finished network,
+    with a repeat ``noise``. A measured device is checked beside a reference network, so that a
+    machine that is faster or slower now (``drift`` is 1.1 where it takes 10 % longer) does not pass
+    for another network: shares are of its speed at the start, seconds of the fastest that was seen.
+    ``fit_error`` is the uncorrected fit's mean relative miss of networks that it was not fitted to.
+    """
+
+    device: str
+    batch_size: int
+    method: str
+    predicted_s: float
+    checked_s: float
+    noise: float
+    drift: float
+    fit_error: float
+
+
+class LatencyModel:
+    """The cost function of a latency budget, in seconds; `agreed` corrects its ``factor``."""
+
+    def __init__(
+        self,
+        clock: DeviceClock,
+        fitted: WidthLatencyFit,
+        structures: Structures,
+        units: tuple[Unit, ...],
+        budget: Budget,
+    ) -> None:
+        self.fitted = fitted
+        self.factor = 1.0
+        self.limit = budget.limit(full=fitted.full_s, least=fitted.least_s)
+        self._clock, self._structures, self._units = clock, structures, units
+        self._relative = budget.latency_s is None
+        # Timed beside every network that is checked; of about the size that the run ends with.
+        self._reference = fitted.nearest(self.limit)
+        self._reference_s = fitted.seconds[self._reference]
+
+    def exact(self, sizes: Sequence[int]) -> float:
+        """Return the predicted seconds of the network with these sizes."""
+        return self.factor * self.fitted.terms.seconds(sizes)
+
+    def expected(self, sizes: Sequence[float]) -> float:
+        """Return the predicted seconds at mean sizes."""
+        return self.factor * self.fitted.terms.seconds(sizes)
+
+    def marginals(self, sizes: Sequence[float]) -> npt.NDArray[np.float64]:
+        """Return the seconds that one more structure of each name costs; sizes are above 0."""
+        return self.factor * self.fitted.terms.marginals(sizes)
+
+    def state(self) -> Tensor:
+        """Return what changes over a run, for a checkpoint."""
+        return torch.tensor([self.factor, self._reference_s], dtype=torch.float64)
+
+    def load_state(self, state: Tensor) -> None:
+        """Take back what `state` returned."""
+        self.factor, self._reference_s = state.tolist()
+
+    def agreed(self, propose: Callable[[], Tensor], *, fill: bool) -> Tensor:
+        """Return a network (total,) that keeps the limit, with the fit corrected at that network.
+
+        ``propose`` makes a network of the present factor. The device is asked about it and the
+        factor set right, and so again, until the network is within the limit and, with ``fill``,
+        spends nearly all of it.
+        """
+        factors: list[float] = []
+        before: Tensor | None = None
+        for _ in range(_ROUNDS):
+            live = propose()
+            sizes = self._structures.counts(live)
+            reading_s = _LONG_READING_S if fill else _READING_S
+            seconds, _, _ = self._ask(self._architecture(sizes), reading_s)
+            factors.append(seconds / self.fitted.terms.seconds(sizes))
+            # The proposals are almost the same: what their factors differ by is noise, if any.
+            self.factor = factors[-1] if self._clock.analytic else statistics.median(factors)
+            share = self.exact(sizes) / self.limit
+            settled = before is not None and bool((live == before).all())
+            if share <= 1 and (not fill or share >= _ENOUGH or settled):
+                return live
+            before = live
+        if self._clock.analytic:
+            self.factor = max(factors)
+        return propose()
+
+    def report(self, architecture: Architecture, live: Tensor) -> LatencyReport:
+        """Ask the device about the finished network."""
+        seconds, noise, drift = self._ask(architecture, _LONG_READING_S)
+        return LatencyReport(
+            device=self.fitted.device,
+            batch_size=self.fitted.batch_size,
+            method="analytic" if self._clock.analytic else "measured",
+            predicted_s=self.exact(self._structures.counts(live)),
+            checked_s=seconds,
+            noise=noise,
+            drift=drift,
+            fit_error=self.fitted.error,
+        )
+
+    def _ask(self, architecture: Architecture, reading_s: float) -> tuple[float, float, float]:
+        """Return comparable seconds, their noise, and how much slower the device is just now."""
+        if self._clock.analytic:
+            (reading,) = self._clock.read([architecture], reading_s)
+            return reading.seconds, 0.0, 1.0
+        reference = self._architecture(self.fitted.sizes[self._reference])
+        reading, beside = self._clock.read([architecture, reference], reading_s)
+        if not self._relative:
+            self._reference_s = min(self._reference_s, beside.seconds)
+        drift = beside.seconds / self._reference_s
+        return reading.seconds / drift, max(reading.noise, beside.noise), drift
+
+    def _architecture(self, sizes: Sequence[int]) -> Architecture:
+        named = dict(zip(self._structures.names, sizes, strict=True))
+        return architecture_at(self._clock.space, self._units, named)
+
+
+def latency_model(
+    space: SearchSpace,
+    model: nn.Module,
+    structures: Structures,
+    units: tuple[Unit, ...],
+    budget: Budget,
+    latencies: Latencies,
+) -> LatencyModel:
+    """Profile the budget's device for ``space``, whose full configuration is ``model``.
+
+    ``units`` are all that ``model`` declares; those among ``structures`` may be detached.
+
+    Raises:
+        UsageError: if the budget is below the least network's time.
+        GrowsearchError: if the device cannot be asked, or the kept fit cannot be read.
+    """
+    assert budget.device is not None
+    clock = DeviceClock(
+        space=space, device=budget.device, batch_size=budget.batch_size, lock=latencies.lock
+    )
+    if latencies.known and latencies.file is not None:
+        fitted = WidthLatencyFit.load(latencies.file)
+    else:
+        growing = tuple(unit for unit in units if unit.name in structures.inside)
+        groups = growing_groups(space, model).groups
+        features = latency_features(model, groups, space.example_inputs(), growing)
+        fitted = WidthLatencyFit.measure(clock, features, structures, units)
+        if latencies.file is not None:
+            fitted.save(latencies.file)
+    return LatencyModel(clock, fitted, structures, units, budget)

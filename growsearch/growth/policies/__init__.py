@@ -1,0 +1,1 @@
+"""Growth policies: who decides which structures live, learned or a baseline."""

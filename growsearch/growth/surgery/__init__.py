@@ -1,0 +1,1 @@
+"""Surgery: weights, statistics and optimizer state of a network whose widths change."""

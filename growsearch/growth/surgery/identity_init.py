@@ -1,0 +1,46 @@
+"""Identity initialisation: a unit without a shortcut joins a network that must go on as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from growsearch.growth.gates.gate import GatedBatchNorm
+from search_spaces import Unit
+
+
+@torch.no_grad()
+def become_identities(module: nn.Module, units: Sequence[Unit], inputs: Tensor) -> None:
+    """Set the BatchNorms of new plain ``units`` so that on ``inputs`` (N, ...) they change nothing.
+
+    Their convolutions pass on every channel (`Surgeon.restructure`). A BatchNorm behind one would
+    still normalise; with the scale and shift of the very channels that come in it does not, and a
+    ReLU leaves their outputs, none of them negative, as they are (Chen et al. 2016, "Net2Net",
+    section 2.4). Gates that are half open are made up for. The network runs forward once, in
+    training mode; on other batches it is kept as far as their statistics are the same.
+    """
+    handles = [
+        layer.register_forward_pre_hook(_match)
+        for unit in units
+        for layer in module.get_submodule(unit.module).modules()
+        if isinstance(layer, GatedBatchNorm)
+    ]
+    was_training = module.training
+    try:
+        module.train()(inputs)
+    finally:
+        module.train(was_training)
+        for handle in handles:
+            handle.remove()
+
+
+def _match(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    assert isinstance(norm, GatedBatchNorm)
+    (x,) = inputs
+    axes = [axis for axis in range(x.ndim) if axis != 1]
+    variance, mean = torch.var_mean(x, dim=axes, correction=0)
+    factor = norm.factor()
+    norm.weight.copy_((variance + norm.eps).sqrt() / factor)
+    norm.bias.copy_(mean / factor)

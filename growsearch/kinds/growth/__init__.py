@@ -1,0 +1,1 @@
+"""Growth trials: networks that grow channels and layers under a budget."""

@@ -1,0 +1,74 @@
+"""Growth candidate: a network that grows from one channel a group to a budget, and how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from growsearch.growth import GrowthConfig, IndicatorConfig
+from growsearch.kinds.candidate import CandidateConfig
+from growsearch.kinds.codec import added, inline
+from growsearch.kinds.growth.bound import WrittenBound
+from growsearch.kinds.recipe_choice import RecipeChoice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrowthCandidate(CandidateConfig):
+    """Grow channels and layers of ``space`` up to a budget.
+
+    What is not named below is of `GrowthConfig` and `IndicatorConfig`.
+
+    Attributes:
+        space: a key of SEARCH_SPACES, or own code.
+        budget: the bound.
+        training: the recipe of the whole run.
+        device_batch: examples at once where a latency is bounded.
+        layers: whether layers grow, too, where the space has a choice of them.
+        control_gain: how hard the budget pulls on the indicators of channels and of layers.
+
+    Raises:
+        UsageError: for a value out of range.
+    """
+
+    kind: ClassVar[str] = "growth"
+
+    space: str
+    budget: WrittenBound
+    training: RecipeChoice = inline()
+    device_batch: int = added(1)
+    policy: str = added("learned")
+    layers: bool = added(True)
+    freeze_at: float = added(0.5)
+    birth: str = added("chance")
+    width_multiple: int = added(1)
+    direct_design: bool = added(False)
+    steering: str = added("task")
+    steering_strength: float = added(0.3)
+    relaxation: str = added("sigmoid")
+    temperature: str = added("structure")
+    temperature_decay: bool = added(False)
+    control_gain: float = added(160.0)
+
+    def __post_init__(self) -> None:
+        self.config()
+
+    def config(self) -> GrowthConfig:
+        """Return how the network is to grow."""
+        return GrowthConfig(
+            recipe=self.training.recipe(),
+            policy=self.policy,
+            freeze_at=self.freeze_at,
+            birth=self.birth,
+            grow_layers=self.layers,
+            width_multiple=self.width_multiple,
+            direct_design=self.direct_design,
+            indicators=IndicatorConfig(
+                control_gain=self.control_gain,
+                layer_gain=self.control_gain,
+                relaxation=self.relaxation,
+                temperature=self.temperature,
+                temperature_decay=self.temperature_decay,
+                steering=self.steering,
+                steering_strength=self.steering_strength,
+            ),
+        )

@@ -1,0 +1,167 @@
+"""Growth as a kind of trial."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from growsearch.errors import UsageError
+from growsearch.growth.fits import check_fits
+from growsearch.growth.gates.insertion import insert_gates
+from growsearch.growth.growing_groups import growing_groups
+from growsearch.kinds.checking.context import CheckContext, space_for
+from growsearch.kinds.domain import Domain, Range, nearest, single, values_of
+from growsearch.kinds.forecasts import Forecast
+from growsearch.kinds.growth.bound import GrowthBound, GrowthBudget
+from growsearch.kinds.growth.candidate import GrowthCandidate
+from growsearch.kinds.growth.space import LEARNED, ORDERED, GrowthSpace
+from growsearch.kinds.growth.training import check_budget, forecast_growth, train_growth
+from growsearch.kinds.growth.words import WORDS
+from growsearch.kinds.kind import Axis, ForecastContext, TrialKind
+from growsearch.kinds.questions import Questions
+from growsearch.kinds.recipe_choice import RecipeChoice
+from growsearch.kinds.trained import TrainedCandidate, TrainingContext
+from growsearch.training import TrainingOptions
+from search_spaces import search_space, units
+from search_spaces.user_code import is_own
+
+# Growth (Yuan et al., arXiv 2007.15353): a network of 36 % of the parameters.
+_PAPERS_SHARE = 0.36
+_UNASKED = {
+    field.name: field.default
+    for field in dataclasses.fields(GrowthCandidate)
+    if field.default is not dataclasses.MISSING
+}
+
+
+class GrowthKind(TrialKind[GrowthSpace, GrowthCandidate]):
+    """Networks that grow channels and layers under a budget while they train."""
+
+    name: ClassVar[str] = "growth"
+    title: ClassVar[str] = WORDS.title
+    space = GrowthSpace
+    candidate = GrowthCandidate
+
+    def suggest(self, questions: Questions, space: GrowthSpace) -> GrowthCandidate:
+        """Ask in an order in which every answer says which questions are left."""
+        name = str(questions.ask("space", space.space))
+        budget = ask_budget(questions, "budget", space.budget)
+        training = questions.recipe(space)
+        policy = str(questions.ask("policy", space.policy))
+        asked = ["layers", "freeze_at", "width_multiple", "direct_design"]
+        if space.budget.device is not None:
+            asked.append("device_batch")
+        if policy in ORDERED:
+            asked.append("birth")
+        if policy == LEARNED:
+            asked += ["steering", "relaxation", "temperature", "temperature_decay", "control_gain"]
+        found = {key: questions.ask(key, getattr(space, key)) for key in asked}
+        if found.get("steering", "task") != "task":
+            found["steering_strength"] = questions.ask("steering_strength", space.steering_strength)
+        return GrowthCandidate(space=name, budget=budget, training=training, policy=policy, **found)
+
+    def train(
+        self, candidate: GrowthCandidate, context: TrainingContext, options: TrainingOptions
+    ) -> TrainedCandidate:
+        """Grow the network; see `train_growth`."""
+        return train_growth(candidate, context, options)
+
+    def check(self, space: GrowthSpace, context: CheckContext) -> None:
+        """Refuse networks that cannot be made, fed, grown or brought within the budget."""
+        check_growing(space.space, space.budget, context)
+
+    def initial_points(self, space: GrowthSpace, wanted: str) -> Iterator[dict[str, Any]]:
+        """Yield the paper's budget, with first values elsewhere."""
+        if wanted != "papers":
+            return
+        found: dict[str, Any] = {
+            name: nearest(domain, _UNASKED.get(name))
+            for name, domain in space.written_domains.items()
+        }
+        share = _PAPERS_SHARE if space.budget.is_share else None
+        found["budget"] = {space.budget.metric: nearest(space.budget.domain, share)}
+        yield found
+
+    def written(self, space: GrowthSpace) -> dict[str, Any]:
+        """Return the candidate of a space with one value a key, its budget included."""
+        return {**super().written(space), "budget": written_budget(space.budget)}
+
+    def axis(self, space: GrowthSpace, candidate: GrowthCandidate) -> Axis[GrowthCandidate] | None:
+        """Return the budget, where it is a range."""
+        domain = space.budget.domain
+        if not isinstance(domain, Range):
+            return None
+        bound = candidate.budget
+        return Axis(
+            domain=domain,
+            value=float(bound.value),
+            at=lambda value: dataclasses.replace(candidate, budget=bound.at(value)),
+        )
+
+    def same_network(self, candidate: GrowthCandidate) -> GrowthCandidate:
+        """Return the candidate that grows as usual: how it grows, its budget does not know."""
+        return GrowthCandidate(
+            space=candidate.space, budget=candidate.budget, training=RecipeChoice(epochs=10)
+        )
+
+    def forecast(self, candidate: GrowthCandidate, context: ForecastContext) -> Forecast:
+        """Tell the budgeted count."""
+        dataset = context.dataset
+        space = search_space(candidate.space).for_data(dataset.input_shape, dataset.num_classes)
+        return forecast_growth(candidate, space)
+
+    def describe(self, config: Mapping[str, Any]) -> str:
+        """Return such as "grown 31 %"."""
+        return WORDS.describe(config)
+
+
+def ask_budget(questions: Questions, key: str, budget: GrowthBudget) -> GrowthBound:
+    """Ask for a bound on the metric that the study has chosen."""
+    value = questions.ask(f"{key}.{budget.metric}", budget.domain)
+    return GrowthBound(budget.metric, value)
+
+
+def written_budget(budget: GrowthBudget) -> dict[str, Any]:
+    """Return the one bound as a ledger has it.
+
+    Raises:
+        UsageError: if there are several.
+    """
+    return {budget.metric: single("budget", budget.domain)}
+
+
+def check_growing(
+    spaces: Domain,
+    budget: GrowthBudget,
+    context: CheckContext,
+    key: str = "",
+    updaters: tuple[str, ...] | None = None,
+) -> None:
+    """Refuse networks that cannot be fed, gated or brought within a budget.
+
+    ``key`` is where in the kind's keys the budget stands, such as "grow."; ``updaters`` are those
+    of the masks that the grown network gets, if any.
+
+    Raises:
+        UsageError: naming the key and the remedy.
+    """
+    masked, updaters = updaters is not None, updaters or ()
+    for name in map(str, values_of(spaces)):
+        with context.naming("space"):
+            space = space_for(name, context.dataset)
+            module = check_fits(space, context.dataset)
+            if is_own(name):
+                growing = growing_groups(space, module)
+                growing.check(module)
+                growing.tell(space.name)
+                insert_gates(module, growing.groups, growing.of_units(units(module)))
+            context.look_at(space, "space", masked=masked, updaters=updaters)
+        for value in values_of(budget.domain):
+            try:
+                check_budget(space, GrowthBound(budget.metric, value))  # type: ignore[arg-type]
+            except UsageError as error:
+                raise UsageError(f"trials.{context.key}.{key}{error} (space {name})") from error
+
+
+KIND = GrowthKind()

@@ -1,0 +1,101 @@
+"""Growth trials in a study: the budget, and how networks grow up to it."""
+
+from __future__ import annotations
+
+from pydantic import Field, field_validator, model_validator
+
+from growsearch.kinds.domain import Domain, Range, is_only, offers, values_of
+from growsearch.kinds.growth.bound import GrowthBudget
+from growsearch.kinds.space import KindSpace, Strict
+from growsearch.kinds.values import (
+    BirthName,
+    Count,
+    PolicyName,
+    Rate,
+    RelaxationName,
+    ShareOfEpochs,
+    SteeringName,
+    TemperatureName,
+    Truth,
+)
+
+LEARNED = "learned"
+# Policies that order channels, so that birth has a say.
+ORDERED = (LEARNED, "random-order")
+
+
+class GrowthSpace(KindSpace):
+    """Trials that grow channels and layers under a budget; see `GrowthCandidate`.
+
+    Steering, relaxation, temperatures and the gain are the learned policy's; ``birth`` goes with
+    policies that order channels, ``steering_strength`` with steerings other than the task's.
+    """
+
+    budget: GrowthBudget
+    device_batch: Count = Field(default=1, validate_default=True)
+    policy: PolicyName = Field(default=LEARNED, validate_default=True)
+    layers: Truth = Field(default=True, validate_default=True)
+    freeze_at: ShareOfEpochs = Field(default=0.5, validate_default=True)
+    birth: BirthName = Field(default="chance", validate_default=True)
+    width_multiple: Count = Field(default=1, validate_default=True)
+    direct_design: Truth = Field(default=False, validate_default=True)
+    steering: SteeringName = Field(default="task", validate_default=True)
+    steering_strength: Rate = Field(default=0.3, validate_default=True)
+    relaxation: RelaxationName = Field(default="sigmoid", validate_default=True)
+    temperature: TemperatureName = Field(default="structure", validate_default=True)
+    temperature_decay: Truth = Field(default=False, validate_default=True)
+    control_gain: Rate = Field(default=160.0, validate_default=True)
+
+    @field_validator("epochs")
+    @classmethod
+    def _time_to_grow(cls, value: Domain) -> Domain:
+        return _time_to_grow(value)
+
+    @model_validator(mode="after")
+    def _options_that_do_something(self) -> GrowthSpace:
+        if self.budget.device is None and not is_only(self.device_batch, 1):
+            raise ValueError(
+                "device_batch: a bound on parameters or macs knows no batch; remove the key"
+            )
+        learned = ("steering", "relaxation", "temperature", "temperature_decay", "control_gain")
+        fields = GrowthSpace.model_fields
+        for name in learned if not offers(self.policy, LEARNED) else ():
+            if not is_only(getattr(self, name), fields[name].default):
+                raise ValueError(f"{name}: goes with policy: learned; add it, or remove the key")
+        if not set(ORDERED) & set(values_of(self.policy)) and not is_only(self.birth, "chance"):
+            raise ValueError(
+                f"birth: goes with the policies {' and '.join(ORDERED)}; add one, or remove the key"
+            )
+        steered = set(values_of(self.steering)) - {"task"}
+        if not steered and not is_only(self.steering_strength, 0.3):
+            raise ValueError(
+                "steering_strength: goes with steering: normalised or taylor; add one, or remove "
+                "the key"
+            )
+        return self
+
+
+class GrowFirstSpace(Strict):
+    """What sparse trials grow before they go on with it."""
+
+    budget: GrowthBudget
+    epochs: Count = Field(default=10, validate_default=True)
+
+    @field_validator("epochs")
+    @classmethod
+    def _time_to_grow(cls, value: Domain) -> Domain:
+        return _time_to_grow(value)
+
+    @field_validator("budget")
+    @classmethod
+    def _a_count(cls, value: GrowthBudget) -> GrowthBudget:
+        if value.device is not None:
+            raise ValueError("give exactly one of parameters and macs")
+        return value
+
+
+def _time_to_grow(value: Domain) -> Domain:
+    low = value.low if isinstance(value, Range) else min(value.values, key=float)
+    if float(low) < 2:
+        raise ValueError("growth needs at least 2 epochs: to grow, then to train")
+    return value

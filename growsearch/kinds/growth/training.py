@@ -1,0 +1,211 @@
+"""Training of growth candidates, and what a network that is to grow will cost."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cost_models import MachineLock, trace
+from growsearch.growth import (
+    STRUCTURES,
+    GrowthOptions,
+    GrowthRecord,
+    GrowthResult,
+    build_full,
+    grow,
+    structure_line,
+)
+from growsearch.growth.costs import Costs
+from growsearch.growth.latency.model import Latencies
+from growsearch.kinds.artifact_cache import cached, shared_file
+from growsearch.kinds.forecasts import Forecast, live_numbers
+from growsearch.kinds.growth.bound import GrowthBound
+from growsearch.kinds.growth.candidate import GrowthCandidate
+from growsearch.kinds.network import Network
+from growsearch.kinds.trained import Line, TrainedCandidate, TrainingContext
+from growsearch.training import EpochRecord, TrainingOptions
+from search_spaces import SearchSpace, search_space
+
+
+def train_growth(
+    config: GrowthCandidate, context: TrainingContext, options: TrainingOptions
+) -> TrainedCandidate:
+    """Grow the candidate's network; see `growsearch.growth.grow`."""
+    dataset = context.dataset
+    space = search_space(config.space).for_data(dataset.input_shape, dataset.num_classes)
+    result = grow(
+        space,
+        context.data_for(space),
+        budget=config.budget.budget(config.device_batch),
+        config=config.config(),
+        seed=context.seed,
+        options=_growing(options, context.lock, _shared_profile(config, space, context)),
+    )
+    return TrainedCandidate(
+        model=result.model,
+        network=Network(
+            architecture=result.architecture,
+            input_shape=dataset.input_shape,
+            num_classes=dataset.num_classes,
+        ),
+        history=plain_history(result),
+        training_macs=result.training_macs,
+        dense_training_macs=result.dense_training_macs,
+        widths=tuple(record.widths for record in result.history),
+        records=structure_lines(result),
+        metrics=_budget_figures(result),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrowthEpoch(EpochRecord):
+    """An epoch of growth: what every epoch has, and where the structure stands.
+
+    ``cost`` is in the budget's unit and bounded by ``limit``; ``live_share`` the share of the full
+    network's channels that run, ``training_saving`` the full network's training MACs so far divided
+    by those spent.
+    """
+
+    cost: float
+    limit: float
+    live_share: float
+    training_saving: float
+
+
+class _Listener:
+    """Tells whoever follows a trial of every epoch, with what growth says of it."""
+
+    def __init__(self, options: TrainingOptions) -> None:
+        self._options = options
+
+    def epoch(self, record: GrowthRecord) -> None:
+        if self._options.on_epoch is not None:
+            self._options.on_epoch(_epoch(record))
+
+    def resumed(self, records: Sequence[GrowthRecord]) -> None:
+        if self._options.on_resume is not None:
+            self._options.on_resume([_epoch(record) for record in records])
+
+
+def _shared_profile(
+    config: GrowthCandidate, space: SearchSpace, context: TrainingContext
+) -> Path | None:
+    """Return the file with a latency budget's device profile, measured once a run and space."""
+    budget = config.budget.budget(config.device_batch)
+    if budget.device is None:
+        return None
+    key = {
+        "space": config.space,
+        "shape": list(space.input_shape),
+        "classes": space.num_classes,
+        "device": budget.device,
+        "batch": config.device_batch,
+        "layers": config.layers,
+    }
+    path = shared_file(context.run, "latency", key, ".json")
+
+    def measure(_: Path) -> None:
+        latencies = Latencies(lock=context.lock, file=path)
+        model = build_full(space, seed=0)
+        Costs.of(space, model, budget, grow_layers=config.layers, latencies=latencies)
+
+    return cached(path, measure, lambda found: found)
+
+
+def _growing(
+    options: TrainingOptions, lock: MachineLock | None, profile: Path | None
+) -> GrowthOptions:
+    """Let growth measure its device alone, and whoever follows the trial hear of its structure."""
+    silent = dataclasses.replace(options, on_epoch=None, on_resume=None)
+    fields = {f.name: getattr(silent, f.name) for f in dataclasses.fields(silent)}
+    return GrowthOptions(**fields, lock=lock, listener=_Listener(options), latency_file=profile)
+
+
+def _epoch(record: GrowthRecord) -> GrowthEpoch:
+    return GrowthEpoch(
+        epoch=record.epoch,
+        loss=record.loss,
+        accuracy=record.accuracy,
+        training_macs=record.training_macs,
+        forward_macs=record.forward_macs,
+        perplexity=record.perplexity,
+        cost=record.cost,
+        limit=record.limit,
+        live_share=record.live_share,
+        training_saving=record.training_saving,
+    )
+
+
+def _budget_figures(result: GrowthResult) -> dict[str, float]:
+    """Return what the budget came to, in its unit, and what the full network would be."""
+    figures: dict[str, float] = {
+        "full_parameters": result.full_parameters,
+        "full_macs": result.full_macs,
+        "budget_cost": result.cost,
+        "budget_limit": result.limit,
+    }
+    found = result.latency
+    if found is None:
+        return figures
+    return {
+        **figures,
+        "budget_latency_s": found.checked_s,
+        "budget_noise": found.noise,
+        "budget_fit_error": found.fit_error,
+    }
+
+
+def forecast_growth(config: GrowthCandidate, space: SearchSpace) -> Forecast:
+    """Tell what growth spends: of a count that is bounded, all but the dearest structure."""
+    module = build_full(space, seed=0)
+    work = trace(module, space.example_inputs())
+    if not config.budget.is_count:
+        # A device says what a network costs there once it is asked.
+        share = config.budget.value if config.budget.metric.startswith("latency[") else 1.0
+        return Forecast(live=live_numbers(work, work.dense_macs * share))
+    costs = Costs.of(space, module, config.budget.budget())
+    terms = costs.parameters if config.budget.metric == "parameters" else costs.macs
+    sizes, limit = list(costs.structures.sizes), costs.projection.limit
+    full = terms.exact(sizes)
+    # What one structure costs at most: in the full network, where all that it meets is there.
+    dearest = max(
+        full - terms.exact([*sizes[:place], size - 1, *sizes[place + 1 :]])
+        for place, size in enumerate(sizes)
+    )
+    return Forecast(
+        metrics={config.budget.metric: float(limit)},
+        least={config.budget.metric: float(limit - dearest)},
+        live=live_numbers(work, work.dense_macs * min(1.0, limit / full)),
+    )
+
+
+def check_budget(space: SearchSpace, bound: GrowthBound) -> None:
+    """Refuse a count that no network of the space can meet.
+
+    Raises:
+        UsageError: naming the value and the least budget.
+    """
+    if bound.is_count:
+        Costs.of(space, build_full(space, seed=0), bound.budget())
+
+
+def structure_lines(result: GrowthResult) -> dict[str, Sequence[Line]]:
+    """Return what a trial keeps of its structures, epoch by epoch, by the name of its file."""
+    return {STRUCTURES: [structure_line(record) for record in result.history]}
+
+
+def plain_history(result: GrowthResult) -> tuple[EpochRecord, ...]:
+    """Return what every training run says of its epochs."""
+    return tuple(
+        EpochRecord(
+            epoch=record.epoch,
+            loss=record.loss,
+            accuracy=record.accuracy,
+            training_macs=record.training_macs,
+            forward_macs=record.forward_macs,
+            perplexity=record.perplexity,
+        )
+        for record in result.history
+    )

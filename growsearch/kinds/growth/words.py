@@ -1,0 +1,16 @@
+"""Words for grown candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from growsearch.kinds.words import KindWords, budget_words
+
+
+def _describe(config: Mapping[str, Any]) -> str:
+    """Return such as "grown 31 %"."""
+    return f"grown {budget_words(config.get('budget'))}".rstrip()
+
+
+WORDS = KindWords(title="grown", describe=_describe)

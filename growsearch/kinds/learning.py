@@ -1,0 +1,131 @@
+"""Learning task of a study: its data, and how a network learns and is judged on it."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from torch import nn
+
+from growsearch.datasets import (
+    Dataset,
+    load_dataset,
+    load_token_dataset,
+    subset,
+    summary_lines,
+    text_windows,
+)
+from growsearch.datasets.text_windows import WINDOW_WORDS
+from growsearch.datasets.tokens import TokenDataset
+from growsearch.errors import UsageError
+from growsearch.training import CarriesState, Examples, LanguageModelling, Scores, task_of
+
+SplitName = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextReading:
+    """How a text is read: from window to window with the state carried on, or each alone.
+
+    A window has ``window`` tokens. ``epoch_tokens`` makes an epoch a stretch of so many tokens;
+    see `LanguageModelling`.
+    """
+
+    carried: bool = True
+    window: int = WINDOW_WORDS
+    epoch_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataChoice:
+    """The data of a study: a name, its folder, and how much of it is read in which way.
+
+    ``subset`` is a number of training examples (tokens of a text); None is all. With a ``text``
+    reading, the data is a text that is read as a whole and not in windows alone.
+    """
+
+    name: str
+    folder: Path | None = None
+    subset: int | None = None
+    text: TextReading | None = None
+
+    def load(self) -> Learning:
+        """Load the data.
+
+        Raises:
+            UsageError: for an unknown name, missing files or a subset that is larger than the data.
+        """
+        if self.text is not None:
+            text = load_token_dataset(self.name, self.folder)
+            if self.subset is not None:
+                text = _first_tokens(text, self.subset)
+            windows = text_windows(text, self.text.window)
+            return Learning(dataset=windows, text=text, reading=self.text)
+        return self.of(load_dataset(self.name, self.folder))
+
+    def of(self, dataset: Dataset) -> Learning:
+        """Return the choice's part of data that is loaded already.
+
+        Raises:
+            UsageError: for a subset that is larger than the data.
+        """
+        if self.subset is not None:
+            if self.subset > len(dataset.train):
+                raise UsageError(
+                    f"subset: {self.subset} is more than the {len(dataset.train)} training "
+                    f"examples of {self.name}"
+                )
+            sizes = {"validation": len(dataset.validation), "test": len(dataset.test)}
+            dataset = subset(dataset, train=self.subset, **sizes)
+        return Learning(dataset=dataset)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learning:
+    """What networks learn: examples of ``dataset``, or a ``text`` that is read on and on.
+
+    ``dataset`` always has the shapes; of a text it is the windows.
+    """
+
+    dataset: Dataset
+    text: TokenDataset | None = None
+    reading: TextReading | None = None
+
+    @property
+    def summary(self) -> tuple[str, ...]:
+        """Lines for people on what was read: counts, sizes, what was left out and why."""
+        text = self.text
+        if text is None:
+            return summary_lines(self.dataset)
+        parts = (text.train, text.validation, text.test)
+        train, validation, test = (f"{len(part):,}" for part in parts)
+        return (
+            f"Data {text.name}: {train} training, {validation} validation and {test} test words, "
+            f"{len(text.vocabulary):,} of them different",
+        )
+
+    def task(self, model: nn.Module) -> Examples | LanguageModelling:
+        """Return how ``model`` learns: only a network that can carry its state on does so."""
+        if self.text is None or self.reading is None:
+            return task_of(self.dataset)
+        return LanguageModelling(
+            data=self.text,
+            window=self.dataset.input_shape[0],
+            carried=self.reading.carried and isinstance(model, CarriesState),
+            epoch_tokens=self.reading.epoch_tokens,
+        )
+
+    def scores(self, model: nn.Module, split: SplitName) -> Scores:
+        """Return how ``model`` does on one split."""
+        task = self.task(model)
+        if isinstance(task, LanguageModelling):
+            return task.scores(model, getattr(task.data, split))
+        return task.scores(model, self.dataset.split(split))
+
+
+def _first_tokens(text: TokenDataset, count: int) -> TokenDataset:
+    if count > len(text.train):
+        raise UsageError(f"subset: {count} is more than the {len(text.train)} tokens there")
+    return dataclasses.replace(text, train=text.train[:count])

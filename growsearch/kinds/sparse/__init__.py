@@ -1,0 +1,1 @@
+"""Sparse trials: networks that are masked, transformed or grown before."""

@@ -1,0 +1,150 @@
+"""Training of sparse candidates, and what a network that is to be masked will cost."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from torch import Tensor, nn
+
+from cost_models import DEVICES, estimate, trace
+from growsearch.growth import build_full
+from growsearch.kinds.forecasts import Forecast, live_numbers
+from growsearch.kinds.kind import ForecastContext
+from growsearch.kinds.latency import LATENCY_BATCH, fitted_profile, latency_metric
+from growsearch.kinds.network import AppliedTransform, Network
+from growsearch.kinds.sparse.candidate import SparseCandidate
+from growsearch.kinds.sparse.diagnostics import Recording
+from growsearch.kinds.sparse.grow_first import base_of
+from growsearch.kinds.trained import TrainedCandidate, TrainingContext
+from growsearch.sparsity import Batch, Masks, Timetable
+from growsearch.training import (
+    TRAINING_PASSES,
+    Task,
+    TrainingOptions,
+    mean_loss,
+    task_of,
+    train,
+)
+from growsearch.transforms import NO_TRANSFORM, SCHEDULED, MacProfile, SparsePlan, sparse_plan
+from search_spaces import SearchSpace, search_space
+
+# A mask update every 100 steps (RigL's default), but in short runs once an epoch and ten times at
+# least.
+_MAX_STEPS_BETWEEN_UPDATES = 100
+_MIN_UPDATES = 10
+
+
+def train_sparse(
+    config: SparseCandidate, context: TrainingContext, options: TrainingOptions
+) -> TrainedCandidate:
+    """Mask the network, transformed or grown before, and train it."""
+    dataset, seed = context.dataset, context.seed
+    space = search_space(config.space).for_data(dataset.input_shape, dataset.num_classes)
+    recipe, example = config.training.recipe(), space.example_inputs()
+    base = base_of(config, space, context, options)
+    task = context.learning.task(base.model)
+    with options.guard():
+        dense_macs = MacProfile.of(base.model, example).dense_macs
+        plan = plan_sparse(config, base.model, example, task, seed)
+        profile = MacProfile.of(plan.module, example)
+    masks = Masks.of(plan.module)
+    hook = plan.hook(profile.per_weight)
+    sample = task.sample(recipe.batch_size, torch.Generator().manual_seed(seed))
+    recording = Recording(masks, config.record, sample)
+    hooks = (hook, recording) if config.record else (hook,)
+    history, state = train(
+        plan.module,
+        task,
+        recipe,
+        seed=seed,
+        forward_macs=profile.macs(_zeros(masks)),
+        options=dataclasses.replace(base.options(options), hooks=(*hooks, *options.hooks)),
+    )
+    masks.check()
+    masks.detach()
+    examples = state.total_steps * task.batch_examples(recipe.batch_size)
+    forward_part = state.training_macs - hook.dense_gradient_macs
+    return TrainedCandidate(
+        model=plan.module,
+        network=Network(
+            architecture=base.architecture,
+            input_shape=dataset.input_shape,
+            num_classes=dataset.num_classes,
+            transform=_applied(config, plan),
+        ),
+        history=base.behind(history),
+        widths=base.all_widths(len(history)),
+        training_macs=base.training_macs + state.training_macs,
+        dense_training_macs=base.dense_macs_with(examples),
+        dense_gradient_macs=hook.dense_gradient_macs,
+        mac_error=(
+            None
+            if plan.match is None
+            else forward_part / (TRAINING_PASSES * dense_macs * examples) - 1
+        ),
+        records={**base.records, **recording.records},
+    )
+
+
+def plan_sparse(
+    config: SparseCandidate, dense: nn.Module, example: tuple[Tensor, ...], task: Task, seed: int
+) -> SparsePlan:
+    """Return the masked network and its updater for this trial's run."""
+    recipe, settings = config.training.recipe(), config.settings()
+    steps_per_epoch = task.steps_per_epoch(recipe.batch_size)
+    steps = steps_per_epoch * recipe.epochs
+    longest = min(_MAX_STEPS_BETWEEN_UPDATES, steps_per_epoch, steps // _MIN_UPDATES)
+    batch = None
+    if settings.needs_data:
+        # One batch of the training data, as in SNIP; another stream than the masks'.
+        inputs, targets = task.sample(recipe.batch_size, torch.Generator().manual_seed(seed))
+        batch = Batch(inputs=inputs, labels=targets, loss=mean_loss)
+    return sparse_plan(
+        dense,
+        settings,
+        example,
+        timetable=Timetable(steps=steps, interval=max(1, longest)),
+        generator=torch.Generator().manual_seed(seed),
+        batch=batch,
+    )
+
+
+def forecast_sparse(
+    config: SparseCandidate, space: SearchSpace, context: ForecastContext
+) -> Forecast:
+    """Tell all costs where masks keep their sparsity, else the dense MACs alone."""
+    example, task = space.example_inputs(), task_of(context.dataset)
+    plan = plan_sparse(config, build_full(space, context.seed), example, task, context.seed)
+    work = trace(plan.module, example)
+    metrics: dict[str, float] = {"dense_macs": work.dense_macs}
+    if config.updater in SCHEDULED:
+        # Which weights of which layer are left is what training decides.
+        left = 1 - config.sparsity if config.transform == NO_TRANSFORM else 1.0
+        return Forecast(metrics=metrics, live=live_numbers(work, left * work.dense_macs))
+    # Biases start at 0 and leave it: only what is masked stays away.
+    masks = Masks.of(plan.module)
+    masked = sum(masks[name].numel() - kept for name, kept in masks.nonzeros().items())
+    metrics |= {"macs": work.effective_macs, "parameters": work.parameters - masked}
+    for device, profile in context.devices.items():
+        if profile is not None or DEVICES[device].kind != "measured":
+            source = device if profile is None else fitted_profile(profile)
+            cost = estimate(work, source, LATENCY_BATCH, "inference")
+            metrics[latency_metric(device)] = cost.latency_s
+    return Forecast(metrics=metrics, least=metrics, live=live_numbers(work, work.effective_macs))
+
+
+def _applied(config: SparseCandidate, plan: SparsePlan) -> AppliedTransform | None:
+    """Return the transform that the network's description must name."""
+    if config.transform == NO_TRANSFORM:
+        return None
+    return AppliedTransform(
+        name=config.transform,
+        sparsity=config.sparsity,
+        activation=config.activation,
+        sizes=plan.sizes,
+    )
+
+
+def _zeros(masks: Masks) -> dict[str, int]:
+    return {name: masks[name].numel() - kept for name, kept in masks.nonzeros().items()}

@@ -1,0 +1,1 @@
+"""Ticket trials: pretrained networks, drawn sparse and transferred."""

@@ -1,0 +1,1 @@
+"""Backends: where trials run, in this process or on Ray."""

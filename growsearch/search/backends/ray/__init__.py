@@ -1,0 +1,1 @@
+"""Ray backend: trials as Tune trainables, with early stopping and prescreening."""

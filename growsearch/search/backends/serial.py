@@ -1,0 +1,86 @@
+"""Serial backend of a search: one trial after the other, in this process."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+import optuna
+
+from growsearch.kinds import suggest_candidate
+from growsearch.search.config.study import StudyConfig
+from growsearch.search.fidelity.early_stopping import EarlyStopping, early_stopping, epoch_values
+from growsearch.search.fidelity.prescreening import Asked, FirstFidelity, score_here
+from growsearch.search.ledger.recorder import Recorder
+from growsearch.search.samplers.constraint_filter import Gate
+from growsearch.search.samplers.history import create_study, prepare, tell
+from growsearch.search.samplers.known_costs import StudyForesight
+from growsearch.search.samplers.registry import make_sampler
+from growsearch.training import EpochRecord
+from growsearch.trial.retries import Run, run_to_its_end
+from growsearch.trial.run import Listener, Report, StopTrialError
+from growsearch.trial.task import TrialTask
+from growsearch.trial.time_limit import interrupted_after
+
+# A small space can run dry: then the sampler repeats itself, and the search ends.
+SUGGESTIONS_A_TRIAL = 5
+
+
+def run_serial(
+    config: StudyConfig, task: TrialTask, recorder: Recorder, report: Report, run: Run
+) -> None:
+    """Run trials until the ledger holds as many as the study asks for."""
+    foresight = StudyForesight(config, task)
+    study = create_study(config, make_sampler(config, foresight))
+    gate = Gate(config, foresight, task.folder)
+    prepare(study, config, recorder, gate)
+    rung_zero = None
+    if config.search.first_fidelity is not None:
+        score = functools.partial(score_here, config=config, task=task)
+        rung_zero = FirstFidelity(config, study, recorder, gate, score)
+    stopping = early_stopping(config, recorder.trials.values())
+    repeats = (SUGGESTIONS_A_TRIAL - 1) * config.search.trials
+    while len(recorder.trials) < config.search.trials and repeats >= 0:
+        chosen = _asked(study, config) if rung_zero is None else rung_zero.next()
+        if chosen is None:
+            break
+        asked, candidate = chosen
+        trial = recorder.known(candidate)
+        if trial is not None:
+            repeats -= 1
+        elif rung_zero is None and gate.refuses(study, asked, candidate):
+            continue
+        else:
+            start = recorder.begin(candidate, asked.params)
+            listen = report if stopping is None else _judged(stopping, start.id, report)
+            with interrupted_after(task.time_limit_s):
+                trial = run_to_its_end(
+                    candidate, task, study_seed=config.search.seed, report=listen, run=run
+                )
+            trial = recorder.finish(trial if stopping is None else stopping.labelled(trial))
+        tell(study, asked, trial, config)
+
+
+def _asked(study: optuna.study.Study, config: StudyConfig) -> Asked:
+    asked = study.ask()
+    return asked, suggest_candidate(asked, config.trials)
+
+
+def _judged(stopping: EarlyStopping, name: str, report: Report) -> Listener:
+    """Return a report that ends the trial where a rung says so."""
+
+    def judge(record: EpochRecord) -> None:
+        if not stopping.goes_on(name, record.epoch, epoch_values(record)):
+            raise StopTrialError
+
+    def listen(record: EpochRecord) -> None:
+        report(record)
+        judge(record)
+
+    def resumed(records: Sequence[EpochRecord]) -> None:
+        for record in records[:-1]:
+            stopping.passed(name, record.epoch, epoch_values(record))
+        # The crash may have come before this one's rung was asked.
+        judge(records[-1])
+
+    return Listener(listen, resumed, report.step if isinstance(report, Listener) else None)

@@ -1,0 +1,1 @@
+"""Ray clusters: sessions, addresses, measuring nodes and submitted jobs."""

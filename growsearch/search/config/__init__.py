@@ -1,0 +1,1 @@
+"""Study configuration: what a person writes, read, checked and written out again."""

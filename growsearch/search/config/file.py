@@ -1,0 +1,135 @@
+"""Study file: read from strict YAML, checked, its paths resolved; mistakes are told by line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from growsearch.errors import UsageError
+from growsearch.reading import (
+    Document,
+    PlainValueError,
+    check_finite,
+    check_plain,
+    parse_yaml,
+    read_limited,
+    reading,
+)
+from growsearch.reading.strict_yaml import MOST_BYTES
+from growsearch.search.config.messages import Messages, short
+from growsearch.search.config.study import StudyConfig
+from growsearch.search.config.units import with_units
+from growsearch.shown_text import shown
+from search_spaces.user_code import add_code_folder, is_own
+
+# What a run adds to its resolved study; it is no setting.
+PROVENANCE = "provenance"
+
+
+def load_study(path: Path, *, run: bool = False) -> StudyConfig:
+    """Read and check a study.
+
+    Own code is imported from where the study says; never with ``run``, for the study.yaml of a run
+    that may be somebody else's: there a person has to name the folder of its code.
+
+    Raises:
+        UsageError: with the file, the line, the key, its value, the rule and the remedy.
+    """
+    document = _read(path, stream=not run)
+    data = document.data
+    settings = {k: v for k, v in data.items() if k != PROVENANCE}
+    if run:
+        settings.pop("code_dir", None)
+        settings = with_units(settings)
+    elif names_own_code(settings):
+        # Own modules lie beside the study file, or where it says.
+        settings["code_dir"] = str((path.parent / str(data.get("code_dir") or ".")).resolve())
+    config = parse_study(settings, source=str(path), document=document)
+    if config.data_dir is not None and not config.data_dir.is_absolute():
+        # A relative path is meant from the study file, wherever the command is run.
+        resolved = (path.parent / config.data_dir).resolve()
+        config = config.model_copy(update={"data_dir": resolved})
+    config = config.model_copy(update={"trials": config.trials.resolved(path.parent)})
+    if config.search.warm_start:
+        folders = tuple((path.parent / folder).resolve() for folder in config.search.warm_start)
+        search = config.search.model_copy(update={"warm_start": folders})
+        config = config.model_copy(update={"search": search})
+    return config
+
+
+def _read(path: Path, *, stream: bool) -> Document:
+    try:
+        text = read_limited(path, MOST_BYTES, stream=stream).decode()
+    except OSError as error:
+        raise UsageError(
+            f"cannot read {shown(str(path))}: {error.strerror}; give a study file"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{shown(str(path))}: not a text file in UTF-8 ({error.reason}); give a study file"
+        ) from error
+    except ValueError as error:
+        raise UsageError(f"cannot read {shown(str(path))}: {error}; give a study file") from error
+    document = parse_yaml(text, shown(str(path)))
+    if not isinstance(document.data, Mapping):
+        raise UsageError(
+            f"{shown(str(path))}: a study is a mapping of keys; see examples/digits.yaml"
+        )
+    return document
+
+
+def parse_study(
+    data: Mapping[str, Any], *, source: str = "study", document: Document | None = None
+) -> StudyConfig:
+    """Check a study that is a mapping already.
+
+    Args:
+        data: a study's keys and values.
+        source: begins every message, such as the file's name.
+        document: what ``data`` was read from, for the lines of its values.
+
+    Raises:
+        UsageError: naming the first wrong key, its value, the rule and the remedy.
+    """
+    if not isinstance(data, Mapping):
+        raise UsageError(f"{source}: a study is a mapping of keys, not {short(data)}")
+    messages = Messages(source=source, document=document)
+    with reading(source, "write it as in examples/digits.yaml"):
+        try:
+            check_plain(data)
+            if isinstance(data.get("code_dir"), str | Path):
+                add_code_folder(Path(data["code_dir"]))
+            return _validated(data)
+        except PlainValueError as problem:
+            raise UsageError(messages.at(problem.place, str(problem))) from problem
+        except ValidationError as error:
+            raise UsageError(messages.first(error)) from error
+
+
+def _validated(data: Mapping[str, Any]) -> StudyConfig:
+    try:
+        config = StudyConfig.model_validate(dict(data))
+    except ArithmeticError:
+        # A number that is none, met before its rule was: it is named here.
+        check_finite(data)
+        raise
+    # A rule such as "above 0" does not keep NaN out by itself.
+    check_finite(data)
+    return config
+
+
+def names_own_code(data: Any) -> bool:
+    """Tell whether a study's data set, space or transform is own code, "module:attribute"."""
+    if not isinstance(data, Mapping):
+        return False
+    trials = data.get("trials")
+    kinds = trials.values() if isinstance(trials, Mapping) else ()
+    named = [data.get("dataset")]
+    for kind in kinds:
+        if isinstance(kind, Mapping):
+            for value in (kind.get("space"), kind.get("transform")):
+                named += value if isinstance(value, list | tuple) else [value]
+    return any(isinstance(name, str) and is_own(name) for name in named)

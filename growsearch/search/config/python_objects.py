@@ -1,0 +1,81 @@
+"""Python objects in a study, by the names under which workers import them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from growsearch.datasets import Dataset, as_dataset, pinned_dataset
+from growsearch.errors import UsageError
+from search_spaces import SearchSpaceError
+from search_spaces.user_code import reference_to
+
+_IN_MEMORY = "arrays"
+# The keys of a trial kind that take own code.
+_KEYS = ("space", "transform")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedStudy:
+    """A study with names in the place of objects, and the data that it was given in memory."""
+
+    settings: dict[str, Any]
+    dataset: Dataset | None
+
+
+def name_objects(data: Mapping[str, Any]) -> NamedStudy:
+    """Replace classes and functions by "module:attribute", and data in memory by its hash.
+
+    Raises:
+        UsageError: for an object that workers cannot import, with the remedy.
+    """
+    folders: list[Path] = []
+    if not isinstance(data, Mapping):
+        raise UsageError(
+            f"study: a {type(data).__name__} is none; give a mapping of its keys, or a file's path"
+        )
+    settings = dict(data)
+    dataset = None
+    given = settings.get("dataset")
+    if callable(given) and not isinstance(given, Dataset):
+        settings["dataset"] = _name(given, "dataset", folders)
+    elif given is not None and not isinstance(given, str):
+        dataset = as_dataset(given, "dataset")
+        settings["dataset"] = pinned_dataset(_IN_MEMORY, dataset)
+        if settings.get("data_dir") is not None:
+            raise UsageError("data_dir: the data is in memory already; remove data_dir")
+    if isinstance(settings.get("trials"), Mapping):
+        settings["trials"] = {
+            kind: _named_kind(f"trials.{kind}", values, folders)
+            for kind, values in settings["trials"].items()
+        }
+    if folders and settings.get("code_dir") is None:
+        settings["code_dir"] = str(folders[0])
+    return NamedStudy(settings=settings, dataset=dataset)
+
+
+def _named_kind(key: str, values: Any, folders: list[Path]) -> Any:
+    if not isinstance(values, Mapping):
+        return values
+    return {
+        name: _named_value(f"{key}.{name}", value, folders) if name in _KEYS else value
+        for name, value in values.items()
+    }
+
+
+def _named_value(key: str, value: Any, folders: list[Path]) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_named_value(key, each, folders) for each in value]
+    return value if isinstance(value, (str, Mapping)) else _name(value, key, folders)
+
+
+def _name(thing: Any, key: str, folders: list[Path]) -> str:
+    try:
+        name, folder = reference_to(thing)
+    except SearchSpaceError as error:
+        raise UsageError(f"{key}: {error}") from error
+    if folder is not None:
+        folders.append(folder)
+    return name

@@ -1,0 +1,1 @@
+"""Fidelities: early stopping at rungs, and prescreening before training."""

@@ -1,0 +1,1 @@
+"""Run folder on disk: ledger, recorder, mirror and Optuna storage."""

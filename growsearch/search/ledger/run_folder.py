@@ -1,0 +1,343 @@
+"""Run folder: where a run lives, and who may write to it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Container, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TextIO
+
+from growsearch import __version__
+from growsearch.errors import GrowsearchError, UsageError
+from growsearch.fault_origin import run_is_gone
+from growsearch.files import (
+    append_line,
+    folder_inside,
+    refuse_link,
+    storage_error,
+    write_text,
+)
+from growsearch.kinds import KINDS, CandidateConfig, candidate_from_json
+from growsearch.reading import parse_json, read_limited, reading, write_yaml
+from growsearch.report.run_data import REJECTED_FILE
+from growsearch.search.config.file import PROVENANCE, load_study
+from growsearch.search.config.study import StudyConfig
+from growsearch.shown_text import shown
+from growsearch.trial.retries import is_complete
+from growsearch.trial.trial_folder import TRIALS, is_trial_id, trial_folder
+
+_VERSIONS_OF = ("torch", "ray", "optuna", "numpy", "fvcore", "moocore")
+# A search needs room for weights and ledger; below this it would fail in the middle.
+_MOST_BYTES = 2**30
+_LEAST_FREE_BYTES = 64 * 2**20
+# What a search makes in its folder; a link in the place of one would lead it elsewhere.
+_FOLDERS = (TRIALS, "profiles", "data", "shared", "tensorboard", "wandb")
+# What may differ between a run and the study that resumes it.
+_MAY_CHANGE = (
+    "search.trials",
+    "search.parallel",
+    "search.backend",
+    "search.time_limit",
+    "search.gpus_per_trial",
+    "select",
+    "data_dir",
+    "code_dir",
+    "trackers",
+    "mirror",
+    # Where files of a kind of trial lie.
+    *(f"trials.{kind.name}.{key}" for kind in KINDS.values() for key in kind.space.whereabouts),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """A trial that was started: its id, its place, what it trains and what the sampler chose."""
+
+    id: str
+    number: int
+    candidate: CandidateConfig
+    params: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """The paths of one run."""
+
+    path: Path
+
+    @property
+    def study(self) -> Path:
+        """The resolved study with its provenance."""
+        return self.path / "study.yaml"
+
+    @property
+    def ledger(self) -> Path:
+        """One line a finished trial, append-only."""
+        return self.path / "trials.jsonl"
+
+    @property
+    def starts(self) -> Path:
+        """One line a started trial, append-only."""
+        return self.path / "started.jsonl"
+
+    @property
+    def front(self) -> Path:
+        """The front of the finished trials."""
+        return self.path / "front.json"
+
+    def open(self, study: StudyConfig) -> bool:
+        """Create the folder, or check that it holds the same study; tell whether it is a resume.
+
+        Raises:
+            UsageError: if another study lives here.
+            GrowsearchError: if the folder cannot be written or its disk is all but full.
+        """
+        resumed = self.study.exists()
+        if resumed:
+            _check_same(self.path, load_study(self.study, run=True), study)
+        elif self.path.exists() and {file.name for file in self.path.iterdir()} - {"run.lock"}:
+            raise UsageError(
+                f"{self.path} holds other files and no study.yaml; choose another --out"
+            )
+        self.check_space()
+        if not resumed:
+            content = {**study.to_plain(), PROVENANCE: provenance()}
+            write_text(self.study, write_yaml(content))
+        return resumed
+
+    def trial(self, name: str) -> Path:
+        """Return the folder of a trial's files; see `trial_folder`."""
+        return trial_folder(self.path, name)
+
+    def identity(self) -> tuple[int, int]:
+        """Return what tells this folder from another one of its name.
+
+        Raises:
+            MachineError: if it is there no longer.
+        """
+        try:
+            found = self.path.stat()
+        except OSError as error:
+            raise run_is_gone(self.path) from error
+        return found.st_dev, found.st_ino
+
+    def complete_trials(self, without: Container[str]) -> list[str]:
+        """Return the trials, ``without`` some, whose files say that a ledger had them.
+
+        What finished and reached no ledger still has its checkpoint or its outcome beside it.
+        """
+        try:
+            folders = sorted((self.path / TRIALS).iterdir())
+        except OSError:
+            return []
+        others = (folder for folder in folders if folder.name not in without)
+        return [f.name for f in others if is_trial_id(f.name) and is_complete(f)]
+
+    def check_space(self) -> None:
+        """Refuse to start something on a disk that is all but full.
+
+        Raises:
+            GrowsearchError: with what is free and what to do; what was finished is kept.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            found = os.statvfs(self.path)
+        except OSError as error:
+            raise storage_error(self.path, error) from error
+        free = found.f_bavail * found.f_frsize
+        if free < _LEAST_FREE_BYTES:
+            raise GrowsearchError(
+                f"{self.path}: only {free / 2**20:.0f} MiB are free on this disk, "
+                f"{_LEAST_FREE_BYTES // 2**20} are needed. What was finished is kept; free some "
+                "space and run the same command again: it resumes; or choose another --out"
+            )
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep a second search out of this folder; the lock goes with the process.
+
+        Raises:
+            UsageError: if a search runs here already.
+            MachineError: if the folder cannot be written, or what a search writes to in it is a
+                link or a pipe.
+        """
+        self._check_links()
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            file = _opened_lock(self.path / "run.lock")
+        except OSError as error:
+            raise storage_error(self.path, error) from error
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UsageError(
+                    f"{self.path}: another run is at work in this folder{_holder(file)}; "
+                    "wait for it, or choose another --out"
+                ) from error
+            file.seek(0)
+            file.truncate()
+            file.write(f"process {os.getpid()} on {platform.node()}")
+            file.flush()
+            yield
+
+    def _check_links(self) -> None:
+        for name in _FOLDERS:
+            folder_inside(self.path, name)
+        for file in (self.study, self.starts, self.ledger, self.path / REJECTED_FILE):
+            refuse_link(file)
+
+    def record_start(self, start: Start) -> None:
+        """Append a start; what has a start and no ledger line is unfinished."""
+        data = {
+            "id": start.id,
+            "number": start.number,
+            "candidate": start.candidate.to_json(),
+            "params": dict(start.params),
+        }
+        append_line(self.starts, json.dumps(data, allow_nan=False, separators=(",", ":")))
+
+    def read_starts(self) -> dict[str, Start]:
+        """Return the started trials by id; a line cut short by a crash is passed over.
+
+        Raises:
+            UsageError: for an id that would lead out of the run's folder.
+        """
+        found: dict[str, Start] = {}
+        if not self.starts.exists():
+            return found
+        with reading(self.starts, "restore it, or remove it to sample these trials anew"):
+            lines = read_limited(self.starts, _MOST_BYTES).split(b"\n")
+        for number, line in enumerate(lines, start=1):
+            try:
+                # A power cut leaves NUL bytes where a file had grown.
+                data = parse_json(line.strip(b"\0"))
+                start = Start(
+                    id=str(data["id"]),
+                    number=int(data["number"]),
+                    candidate=candidate_from_json(data["candidate"]),
+                    params=dict(data["params"]),
+                )
+            except (ValueError, KeyError, TypeError, OverflowError, UsageError):
+                # The start was never acted upon: its trial begins after this line is on disk.
+                continue
+            if not is_trial_id(start.id):
+                raise UsageError(
+                    f"{self.starts}:{number}: id {start.id[:80]!r} is no trial's; remove the line"
+                )
+            found.setdefault(start.id, start)
+        return found
+
+
+def _opened_lock(path: Path) -> TextIO:
+    """Open the lock for reading and writing, through no link: what it holds is written anew."""
+    refuse_link(path)
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, 0o666), "r+")
+
+
+def _holder(file: TextIO) -> str:
+    file.seek(0)
+    who = file.read(200).strip()
+    return f" ({who})" if who else ""
+
+
+def check_local(path: Path) -> None:
+    """Refuse an address such as s3://bucket/run where a folder is needed.
+
+    Raises:
+        UsageError: with the reason and the remedy.
+    """
+    if "\0" in str(path):
+        raise UsageError(f"{shown(str(path))}: a folder's name has no NUL in it; give another")
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):
+        raise UsageError(
+            f"{path}: a run lives in a folder, on this machine or shared by a cluster's nodes. The "
+            "ledger is appended to and flushed, trial by trial, which an object store cannot do; "
+            f"give a folder, and mirror: {path} in the study for a copy there"
+        )
+
+
+def fresh_folder(wanted: Path) -> Path:
+    """Return the first of ``wanted``, ``wanted-2``, ``wanted-3`` ... that does not exist."""
+    candidate, index = wanted, 2
+    try:
+        while candidate.exists():
+            candidate, index = wanted.with_name(f"{wanted.name}-{index}"), index + 1
+    except OSError as error:
+        raise storage_error(wanted, error) from error
+    return candidate
+
+
+def provenance() -> dict[str, Any]:
+    """Return what a result depends on beside its study: versions, host, revision, date."""
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "git_revision": _git_revision(),
+        "versions": {
+            "python": platform.python_version(),
+            # Our own number: on a cluster we may have been sent along, not installed.
+            "growsearch": __version__,
+            **{name: version(name) for name in _VERSIONS_OF},
+        },
+        "host": {
+            "platform": platform.platform(),
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+        },
+    }
+
+
+def _git_revision() -> str | None:
+    """Return the revision of the checkout that growsearch runs from, if it is one."""
+    try:
+        found = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() or None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())
+
+
+def _check_same(folder: Path, before: StudyConfig, now: StudyConfig) -> None:
+    for key, old, new in _differences(before.to_plain(), now.to_plain()):
+        raise UsageError(
+            f"{folder} holds a run of another study: {key} was {old!r} and is {new!r} now. "
+            "Use --fresh for a new folder, or --out for one of your own"
+        )
+
+
+def _differences(before: Any, now: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yield (dotted key, old, new) for the innermost settings that differ and may not."""
+    if key in _MAY_CHANGE or before == now:
+        return
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        yield key, before, now
+        return
+    for part in dict.fromkeys([*before, *now]):
+        yield from _differences(
+            before.get(part), now.get(part), f"{key}.{part}" if key else str(part)
+        )

@@ -1,0 +1,1 @@
+"""Samplers: which candidate comes next, with known costs, points and history."""

@@ -1,0 +1,1 @@
+"""GP-EHVI: expected hypervolume improvement over Gaussian-process surrogates."""

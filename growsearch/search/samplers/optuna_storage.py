@@ -1,0 +1,80 @@
+"""Optuna storage of a run, made from the ledger, for optuna-dashboard."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from pathlib import Path
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FixedTrial, TrialState, create_trial
+
+from growsearch.files import write_bytes
+from growsearch.kinds import suggest_candidate
+from growsearch.reading import reading
+from growsearch.report.run_data import read_run
+from growsearch.search.config.file import load_study
+from growsearch.search.config.study import StudyConfig
+from growsearch.search.ledger.run_folder import RunFolder
+from growsearch.search.samplers.replay import params_of
+from growsearch.trial.record import Trial
+
+OPTUNA_FILE = "optuna.log"
+
+
+def write_optuna_storage(folder: Path) -> Path:
+    """Write RUN/optuna.log, Optuna's journal of the run's trials, again if it is there.
+
+    `optuna-dashboard RUN/optuna.log` shows it. Finished trials are COMPLETE, those that were
+    stopped early PRUNED, failed ones FAIL; id, kind and all metrics are user attributes.
+
+    Raises:
+        UsageError: if the folder is no run.
+        GrowsearchError: if the file cannot be written.
+    """
+    run, config = read_run(folder), load_study(folder / "study.yaml", run=True)
+    starts = RunFolder(folder).read_starts()
+    with tempfile.TemporaryDirectory(prefix="growsearch-optuna-") as place:
+        journal = Path(place) / OPTUNA_FILE
+        with (
+            reading(folder, "restore its started.jsonl, or remove it"),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study = _empty_study(config, journal)
+            for trial in sorted(run.trials, key=lambda each: each.number):
+                start = starts.get(trial.id)
+                params = params_of(trial.config, config.trials) if start is None else start.params
+                study.add_trial(_frozen(trial, dict(params), config))
+        write_bytes(folder / OPTUNA_FILE, journal.read_bytes())
+    return folder / OPTUNA_FILE
+
+
+def _empty_study(config: StudyConfig, journal: Path) -> optuna.Study:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(
+        study_name=config.name,
+        directions=list(config.objectives.values()),
+        storage=JournalStorage(JournalFileBackend(str(journal))),
+    )
+    study.set_metric_names(list(config.objectives))
+    return study
+
+
+def _frozen(
+    trial: Trial, params: dict[str, object], config: StudyConfig
+) -> optuna.trial.FrozenTrial:
+    fixed = FixedTrial(params)
+    suggest_candidate(fixed, config.trials)
+    finished = trial.finished and all(name in trial.metrics for name in config.objectives)
+    unfinished = TrialState.PRUNED if trial.stopped else TrialState.FAIL
+    attributes = {"id": trial.id, "kind": trial.kind, **trial.metrics}
+    return create_trial(
+        state=TrialState.COMPLETE if finished else unfinished,
+        params=fixed.params,
+        distributions=fixed.distributions,
+        values=[trial.metrics[name] for name in config.objectives] if finished else None,
+        user_attrs=attributes if trial.error is None else {**attributes, "error": trial.error},
+    )

@@ -1,0 +1,270 @@
+"""Study: a search from its first line to its front; it owns the trials and the front."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from growsearch.datasets import Dataset, load_dataset, pinned_dataset
+from growsearch.datasets.arrays import write_dataset
+from growsearch.errors import UsageError
+from growsearch.export import ExportResult
+from growsearch.files import write_json
+from growsearch.kinds import Learning
+from growsearch.pareto import Front, Point
+from growsearch.reading import reading
+from growsearch.report import front_of_trials
+from growsearch.search.backends.serial import run_serial
+from growsearch.search.config.file import load_study, parse_study
+from growsearch.search.config.python_objects import name_objects
+from growsearch.search.config.study import StudyConfig
+from growsearch.search.ledger.mirror import mirror_of, mirrored
+from growsearch.search.ledger.recorder import Recorder
+from growsearch.search.ledger.run_folder import RunFolder, check_local
+from growsearch.search.samplers.initial_points import points_to_evaluate
+from growsearch.search.samplers.warm_start import earlier_trials
+from growsearch.search.study.checks import check_kinds
+from growsearch.search.study.front_measurement import measure_front
+from growsearch.search.study.latency_profiles import (
+    check_devices,
+    check_profiles,
+    keep_profiles,
+    measured_devices,
+)
+from growsearch.search.study.trial_export import export_trial, load_trial
+from growsearch.search.trackers import followed
+from growsearch.trial.record import Trial
+from growsearch.trial.retries import Run, train_and_score
+from growsearch.trial.run import Report
+from growsearch.trial.task import TrialTask
+
+# In a run's folder: the data that a study was given in memory.
+_DATA = "data"
+
+Around = Callable[[Recorder], AbstractContextManager[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyOptions:
+    """How a study runs, beside what it searches.
+
+    ``around`` is entered for the time of the search (live progress). ``report`` receives every
+    epoch of the serial backend, and as a `Listener` its steps and what a resumed trial has behind
+    it. ``retry_failed`` runs failed trials of an earlier session again. ``address`` is of a running
+    Ray cluster, "auto" or HOST:PORT. ``run`` is what runs a candidate.
+    """
+
+    retry_failed: bool = False
+    address: str | None = None
+    run: Run = train_and_score
+    around: Around = field(default=lambda _: nullcontext())
+    report: Report = field(default=lambda _: None)
+
+
+class Study:
+    """A search: its configuration, its run folder and, once run, its trials and front.
+
+    Args:
+        config: a `StudyConfig`, a mapping of a study's keys, or the path of a YAML file. In a
+            mapping ``dataset`` may be a `Dataset`, a pair (inputs, labels) or a function that
+            returns one of them, ``space`` a class of your own networks and ``transform`` a function
+            of your own: at the top level of a module, so that workers can import them.
+        folder: where the run lives; default ``runs/<name>``. An existing run resumes. On a cluster
+            all nodes must see it.
+
+    Raises:
+        UsageError: naming the key of the study that is wrong, its value, the rule and the remedy.
+    """
+
+    def __init__(
+        self, config: StudyConfig | Mapping[str, Any] | Path | str, folder: Path | str | None = None
+    ) -> None:
+        self._dataset: Dataset | None = None
+        if isinstance(config, Path | str):
+            config = load_study(Path(config))
+        elif not isinstance(config, StudyConfig):
+            with reading("study", "write it as in examples/digits.yaml"):
+                named = name_objects(config)
+            config, self._dataset = parse_study(named.settings), named.dataset
+        self.config = config
+        folder = Path("runs") / config.name if folder is None else Path(folder)
+        check_local(folder)
+        self.folder = RunFolder(folder.absolute())
+        if self._dataset is not None:
+            data_dir = self.folder.path / _DATA
+            self.config = config.model_copy(update={"data_dir": data_dir})
+        self.trials: tuple[Trial, ...] = ()
+        self.resumed_trials = 0
+        self.data_lines: tuple[str, ...] = ()
+        self.notes: tuple[str, ...] = ()
+        self.incidents: tuple[str, ...] = ()
+        self.check_notes: tuple[str, ...] = ()
+
+    def run(self, options: StudyOptions | None = None) -> Front:
+        """Search until the ledger holds the study's number of trials; return the front.
+
+        Trials that an earlier session finished are kept and not run again; those that it started
+        and did not finish run first.
+
+        Raises:
+            UsageError: for wrong input, before anything is trained.
+            GrowsearchError: for storage or Ray trouble; what was finished is kept.
+        """
+        options = options or StudyOptions()
+        if options.address is not None and self.config.search.backend == "serial":
+            raise UsageError("--address: the serial backend uses no cluster; use --backend ray")
+        learning = self._learning()
+        dataset = learning.dataset
+        self.data_lines = learning.summary
+        notes = check_kinds(self.config, dataset)
+        quality = self.config.metrics.quality(self.config.quality_names)
+        quality.check(dataset, self.config.data_dir)
+        check_profiles(self.config, self.folder)
+        points_to_evaluate(self.config.trials, self.config.search.points_to_evaluate)
+        earlier_trials(self.config)
+        mirror = mirror_of(self.config.mirror, self.folder)
+        with self.folder.locked():
+            if mirror is not None:
+                mirror.fetch()
+            self.folder.open(self.config)
+            if self._dataset is not None:
+                write_dataset(self._dataset, self.folder.path / _DATA)
+            profiles = keep_profiles(self.config, self.folder)
+            recorder = Recorder(
+                self.folder, self.config.search.seed, retry_failed=options.retry_failed
+            )
+            self.notes, self.resumed_trials = (*notes, *recorder.notes), recorder.resumed
+            try:
+                with (
+                    mirrored(mirror, recorder),
+                    options.around(recorder),
+                    followed(recorder, self.config.trackers, self.config.name),
+                ):
+                    self._search(recorder, options, profiles)
+                    self._check_front(recorder, profiles)
+                    self.trials = _in_order(recorder)
+                    recorder.check_there()
+                    front = self._write_front()
+            finally:
+                self.trials = _in_order(recorder)
+                self.incidents = tuple(recorder.incidents)
+            return front
+
+    def load(self, which: Point | str) -> nn.Module:
+        """Return the trained network of a trial, its zeros in place, in evaluation mode.
+
+        Args:
+            which: a point of the front, or a trial's id or its unique beginning.
+
+        Raises:
+            UsageError: if there is no such trial, or its files are missing or of another network.
+        """
+        return load_trial(self.folder.path, which)
+
+    def export(
+        self, which: Point | str, folder: Path | str | None = None, *, onnx: bool = False
+    ) -> ExportResult:
+        """Write a trial's network to ``folder``, ready to use and proven equal.
+
+        Args:
+            which: a point of the front, or a trial's id or its unique beginning.
+            folder: by default export/ID in the run's folder.
+            onnx: write model.onnx, too.
+
+        Raises:
+            UsageError: if there is no such trial.
+            GrowsearchError: if what was written is not equal, or cannot be written.
+        """
+        place = None if folder is None else Path(folder)
+        return export_trial(self.folder.path, which, place, onnx=onnx)
+
+    def _learning(self) -> Learning:
+        """Load the data; own data gets the hash of its content into its name."""
+        config = self.config
+        if config.text is not None:
+            return config.data.load()
+        whole = self._dataset or load_dataset(config.dataset, config.data_dir)
+        pinned = pinned_dataset(config.dataset, whole)
+        self.config = config.model_copy(update={"dataset": pinned})
+        return self.config.data.of(whole)
+
+    def _check_front(self, recorder: Recorder, profiles: Mapping[str, Path]) -> None:
+        self.trials = _in_order(recorder)
+        members = [member.id for member in self.front.members]
+        self.check_notes = measure_front(recorder, members, profiles)
+
+    def _search(
+        self, recorder: Recorder, options: StudyOptions, profiles: Mapping[str, Path]
+    ) -> None:
+        task = TrialTask(
+            data=self.config.data,
+            devices=self.config.devices,
+            folder=self.folder.path,
+            profiles=profiles,
+            time_limit_s=self.config.search.time_limit,
+            code_dir=self.config.code_dir,
+            kinds=self.config.trials,
+            threads=self.config.training.threads,
+            quality=self.config.metrics.quality(self.config.quality_names),
+        )
+        if len(recorder.trials) >= self.config.search.trials:
+            return
+        if options.address is None:
+            # A cluster may have a device that this machine has not.
+            check_devices(measured_devices(self.config))
+        if self.config.search.backend == "serial":
+            run_serial(self.config, task, recorder, options.report, options.run)
+            return
+        # Ray takes seconds to import: only a search that uses it waits.
+        from growsearch.search.backends.ray.backend import RayOptions, run_ray
+
+        run_ray(self.config, task, recorder, RayOptions(address=options.address, run=options.run))
+
+    @property
+    def front(self) -> Front:
+        """The front of the finished trials that meet every hard constraint."""
+        return front_of_trials(self.trials, self.config.objectives, self.config.bounds())
+
+    def _write_front(self) -> Front:
+        front = self.front
+        write_json(self.folder.front, front_json(front, self.trials), make_folder=False)
+        return front
+
+
+def _in_order(recorder: Recorder) -> tuple[Trial, ...]:
+    return tuple(sorted(recorder.trials.values(), key=lambda trial: trial.number))
+
+
+def front_json(front: Front, trials: tuple[Trial, ...]) -> dict[str, Any]:
+    """Return front.json: no dates and no durations, so that equal searches give equal files."""
+    known = {trial.id: trial for trial in trials}
+    return {
+        "directions": dict(front.directions),
+        "reference": front.nadir() if front.points else None,
+        "hypervolume": front.hypervolume(),
+        "members": [
+            {
+                "id": member.id,
+                "kind": known[member.id].kind,
+                "network_hash": known[member.id].network_hash,
+                "values": {name: member.values[name] for name in front.directions},
+                **_measured_beside(known[member.id]),
+            }
+            for member in front.members
+        ],
+    }
+
+
+def _measured_beside(trial: Trial) -> dict[str, Any]:
+    """Return the predicted latencies that were measured afterwards, both figures by device."""
+    beside = {
+        device: {"predicted_s": entry.value_s, "measured_s": entry.measured.compared_s}
+        for device, entry in trial.latency.items()
+        if entry.measured is not None
+    }
+    return {"measured": beside} if beside else {}

@@ -1,0 +1,104 @@
+"""Model card of a trial: facts from its study and its ledger line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from growsearch.export import CardFacts, DeviceCost
+from growsearch.pareto import format_quantity
+from growsearch.report.describe import describe_interval, describe_method, describe_trial, title
+from growsearch.report.run_data import Run
+from growsearch.trial.record import Trial
+
+_FIRST = ("accuracy", "test_accuracy", "macs", "dense_macs", "parameters", "dense_parameters")
+_NOT_SETTINGS = ("kind", "space")
+
+
+def trial_card(run: Run, trial: Trial, outputs: Sequence[int], *, words: bool) -> CardFacts:
+    """Return the facts of a finished trial.
+
+    Args:
+        run: where it is from.
+        trial: has a network.
+        outputs: the shape of what the network gives for one example.
+        words: whether its inputs are words of a vocabulary.
+    """
+    network = trial.network or {}
+    shape = [int(size) for size in network.get("input_shape", ())]
+    return CardFacts(
+        title=f"{run.name} {trial.id}",
+        summary=(
+            f"A network of the space {trial.config.get('space')}, {describe_trial(trial)}, found "
+            f"by growsearch among {len(run.finished)} finished trials of the study {run.name}."
+        ),
+        data=_data(run, shape, outputs, words=words),
+        results=_results(trial),
+        devices=tuple(
+            DeviceCost(
+                device=device,
+                latency=format_quantity(found.value_s, "latency"),
+                interval=describe_interval(found),
+                method=describe_method(found),
+            )
+            for device, found in trial.latency.items()
+        ),
+        training={
+            **{k: _said(v) for k, v in trial.config.items() if k not in _NOT_SETTINGS},
+            "seed": str(trial.seed),
+        },
+        provenance=provenance_rows(run.study.get("provenance") or {})
+        | {"network hash": str(trial.network_hash), "trial": f"{trial.id} of {run.name}"},
+        limits=limits(tuple(found.method for found in trial.latency.values())),
+    )
+
+
+def _data(run: Run, shape: Sequence[int], outputs: Sequence[int], *, words: bool) -> dict[str, str]:
+    kind, given = ("int64 words", "numbered") if words else ("float32", "normalised")
+    return {
+        "data set": str(run.study.get("dataset")),
+        "inputs": f"{kind} of shape (N, {', '.join(map(str, shape))}), {given} as growsearch's "
+        "data set of that name gives them",
+        "outputs": f"logits of shape (N, {', '.join(map(str, outputs))})",
+    }
+
+
+def _results(trial: Trial) -> dict[str, str]:
+    metrics = {n: v for n, v in trial.metrics.items() if not n.startswith("latency[")}
+    ordered = [*(n for n in _FIRST if n in metrics), *(n for n in metrics if n not in _FIRST)]
+    names = {"accuracy": "Accuracy (validation, which the search chose by)"}
+    return {names.get(n, title(n)): format_quantity(metrics[n], n) for n in ordered}
+
+
+def _said(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def provenance_rows(provenance: Mapping[str, Any]) -> dict[str, str]:
+    """Return when, where and with what a run was started, a row each."""
+    rows = {}
+    for key, value in provenance.items():
+        if isinstance(value, Mapping):
+            rows[key] = ", ".join(f"{k} {v}" for k, v in value.items())
+        elif value is not None:
+            rows[key.replace("_", " ")] = str(value)
+    return rows
+
+
+def limits(methods: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what the figures of a card do not say."""
+    said = [
+        "It was trained and judged on this data set alone; other inputs, shifts and attacks were "
+        "not looked at.",
+        "Accuracies are of one training run with one seed.",
+        "MACs count convolutions and linear layers; zeros that are skipped in the count save time "
+        "only where the device says so.",
+    ]
+    if "analytic" in methods:
+        said.append("Analytic latencies are a model's, calibrated on published ratios.")
+    if "fitted" in methods:
+        said.append("Fitted latencies are predicted from timings of other networks.")
+    if "measured" in methods:
+        said.append("Measured latencies hold for that machine and number of threads.")
+    return tuple(said)

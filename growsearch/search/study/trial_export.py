@@ -1,0 +1,74 @@
+"""Export of a run's trial: the network by id, proven equal, with its model card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import nn
+
+from growsearch.errors import UsageError
+from growsearch.export import ExportResult, export_network, load_network, write_card
+from growsearch.kinds import Network
+from growsearch.pareto import Point
+from growsearch.report import Run, read_run
+from growsearch.search.study.trial_card import trial_card
+from growsearch.trial.record import Trial
+
+
+def export_trial(
+    run: Path, which: str | Point | Trial, folder: Path | None = None, *, onnx: bool = False
+) -> ExportResult:
+    """Write the network of a finished trial to ``folder``, by default RUN/export/ID.
+
+    Args:
+        run: the run's folder.
+        which: a trial or a point of its front, or an id or its unique beginning.
+        folder: is made if it is not there.
+        onnx: write model.onnx, too.
+
+    Raises:
+        UsageError: if there is no such trial, or it has no network.
+        GrowsearchError: if what was written is not equal, or cannot be written.
+    """
+    found = read_run(run)
+    trial = find_trial(found, which)
+    assert trial.network is not None
+    network = Network.from_json(trial.network)
+    result = export_network(
+        network,
+        run / "trials" / trial.id / "weights.safetensors",
+        folder or run / "export" / trial.id,
+        onnx=onnx,
+    )
+    card = trial_card(found, trial, result.output_shape, words=network.reads_words)
+    write_card(card, result)
+    return result
+
+
+def find_trial(run: Run, which: str | Point | Trial) -> Trial:
+    """Return the finished trial that is meant.
+
+    Raises:
+        UsageError: if there is none, or several ids begin like this.
+    """
+    name = which if isinstance(which, str) else which.id
+    known = {trial.id: trial for trial in run.trials}
+    found = [known[name]] if name in known else [t for i, t in known.items() if i.startswith(name)]
+    if not name or not found:
+        raise UsageError(f"trial {name!r}: not in this run, which has {len(known)} trials")
+    if len(found) > 1:
+        ids = ", ".join(trial.id for trial in found[:5])
+        raise UsageError(f"trial {name!r}: begins {len(found)} ids ({ids}); write more of it")
+    (trial,) = found
+    if not trial.finished or trial.network is None:
+        raise UsageError(f"trial {trial.id}: {trial.status}, and has no network to take")
+    return trial
+
+
+def load_trial(run: Path, which: str | Point | Trial) -> nn.Module:
+    """Return the trained network of a finished trial, zeros in place, in evaluation mode.
+
+    Raises:
+        UsageError: if there is no such trial, or its files are missing or of another network.
+    """
+    return load_network(run / "trials" / find_trial(read_run(run), which).id)

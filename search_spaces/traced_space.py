@@ -1,0 +1,242 @@
+"""Search space of a person's own network, whose channel groups are found by tracing it."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from search_spaces.channel_groups import (
+    ChannelGroup,
+    DeclaresChannelGroups,
+    Member,
+    axes_by_tensor,
+    channel_groups,
+    frozen_member,
+    frozen_tensors,
+    named_tensors,
+    reinitialise,
+    resize,
+)
+from search_spaces.errors import SearchSpaceError
+from search_spaces.plain_weights import check_plain_weights
+from search_spaces.randomness import random_state_kept
+from search_spaces.space import Architecture
+from search_spaces.trace_groups import (
+    TracedGroups,
+    declare_groups,
+    prove_groups,
+    told,
+    trace_groups,
+)
+from search_spaces.tracing.channel_discovery import OUTPUTS
+from search_spaces.user_code import arguments_for, find, pinned
+from search_spaces.whole_networks import give_shapes, without_wrappers
+from search_spaces.width_space import WidthSpace
+
+# BatchNorm wants more than one example where it trains; what is traced is not trained.
+_TRACED_BATCH = 2
+_TRACES = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnSpace(WidthSpace):
+    """All widths of a network that ``name``, "module:attribute@hash", makes.
+
+    The attribute is a class or function; it may take ``num_classes`` and ``input_shape`` (without
+    the batch axis) by name. Groups are what the network declares, or what `trace_groups` finds; the
+    first layer's name is the group's. At its full widths the network is as it comes, its own
+    initialisation included. At others every layer draws its weights with ``reset_parameters``, and
+    the network's own method of that name, if it has one, comes last. Parameters that nothing draws
+    have the values that the network gave their first channels. Frozen layers keep their
+    values and shapes at any widths of the others.
+    """
+
+    def full_widths(self) -> dict[str, int]:
+        """Return the channels by group of the network as it comes.
+
+        Groups with frozen weights (``requires_grad`` is False) have one width only and are left
+        out.
+        """
+        held = self.frozen_groups()
+        return {g.name: g.size for g in _traced(self).groups if g.name not in held}
+
+    def frozen_groups(self) -> Mapping[str, int]:
+        """Return the channels of the groups that frozen weights hold at their width, by name."""
+        return dict(_frozen(self))
+
+    def fixed_layers(self) -> Mapping[str, str]:
+        """Return the layers whose width cannot be chosen, by path, and why; not the outputs."""
+        reasons = _traced(self).reasons.items()
+        return {name: reason for name, reason in reasons if reason != OUTPUTS}
+
+    def with_widths(self, architecture: Architecture, widths: Mapping[str, int]) -> Architecture:
+        """Return the architecture with these channels a group; frozen ones have all of theirs.
+
+        Raises:
+            SearchSpaceError: for another width of a frozen group.
+        """
+        held = self.frozen_groups()
+        for name, width in widths.items():
+            if held.get(name, width) != width:
+                raise SearchSpaceError(
+                    f"{self.name}: {name} has frozen weights and keeps its {held[name]} channels"
+                )
+        return architecture.replace({n: w for n, w in widths.items() if n not in held})
+
+    def network(self, widths: Mapping[str, int]) -> nn.Module:
+        """Build the network with fresh weights from torch's default generator.
+
+        Raises:
+            SearchSpaceError: if it cannot be made.
+        """
+        module = self.fresh()
+        # Also where it declares them itself: what has been proven of them goes with the module.
+        declare_groups(module, _traced(self).groups)
+        if any(widths[name] != size for name, size in self.full_widths().items()):
+            _resized(module, widths)
+        return module
+
+    def fresh(self) -> nn.Module:
+        """Return the network as it comes, without wrappers and with every lazy tensor's shape.
+
+        Raises:
+            SearchSpaceError: if it cannot be made.
+        """
+        make = find(self.name)
+        offered = {"num_classes": self.num_classes, "input_shape": self.input_shape}
+        given = arguments_for(make, offered)
+        try:
+            module = make(**given)
+        except Exception as error:
+            raise SearchSpaceError(
+                f"{self.name}: making it fails: {type(error).__name__}: {error}"
+            ) from error
+        if not isinstance(module, nn.Module):
+            raise SearchSpaceError(f"{self.name} makes a {type(module).__name__}, no nn.Module")
+        module = without_wrappers(module)
+        give_shapes(module, self.example_inputs(_TRACED_BATCH))
+        return module
+
+
+def own_space(name: str) -> Any:
+    """Return the space of own code: a `SearchSpace` object, or the widths of a network.
+
+    Raises:
+        SearchSpaceError: if it is not found, has changed, or is something else.
+    """
+    name, found = pinned(name), find(name)
+    if all(hasattr(found, part) for part in ("build", "for_data", "with_widths", "largest")):
+        if not dataclasses.is_dataclass(found) or isinstance(found, type):
+            raise SearchSpaceError(f"{name}: make the space an object of a dataclass, as ours are")
+        # Architectures are found again by this name.
+        return dataclasses.replace(found, name=name)
+    if isinstance(found, nn.Module):
+        raise SearchSpaceError(
+            f"{name} is a network that exists; name the class or function that makes it, so that "
+            "every trial starts from fresh weights"
+        )
+    if not callable(found):
+        raise SearchSpaceError(f"{name} is a {type(found).__name__}; name a class or function")
+    return OwnSpace(name=name, description="your own network", input_shape=())
+
+
+def _frozen(space: OwnSpace) -> tuple[tuple[str, int], ...]:
+    frozen = _traced_and_frozen(space)[1]
+    groups = _traced(space).groups
+    return tuple((g.name, g.size) for g in groups if frozen_member(g, frozen) is not None)
+
+
+def _traced(space: OwnSpace) -> TracedGroups:
+    return _traced_and_frozen(space)[0]
+
+
+@functools.lru_cache(maxsize=_TRACES)
+def _traced_and_frozen(space: OwnSpace) -> tuple[TracedGroups, frozenset[str]]:
+    """Trace the network once for a data set, and check that it fits the data."""
+    # A trace must not move the seed of the trial that asks for it.
+    with random_state_kept():
+        module = space.fresh()
+        check_plain_weights(module)
+        inputs = space.example_inputs(_TRACED_BATCH)
+        _check_output(space, module, inputs)
+        if isinstance(module, DeclaresChannelGroups):
+            found = prove_groups(module, inputs)
+        else:
+            found = trace_groups(module, inputs)
+    if not found.groups:
+        raise SearchSpaceError(
+            f"{space.name} has no channels that can be resized; all layers are fixed: "
+            f"{', '.join(found.fixed)}. Give it a method channel_groups(). {told(found.reasons)}"
+        )
+    return found, frozen_tensors(module)
+
+
+def _check_output(space: OwnSpace, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    shape = tuple(space.input_shape)
+    try:
+        with torch.no_grad():
+            out = module.eval()(*inputs)
+    except Exception as error:
+        raise SearchSpaceError(
+            f"{space.name} does not take inputs of shape {shape}: {type(error).__name__}: {error}"
+        ) from error
+    wanted = (_TRACED_BATCH, space.num_classes)
+    got = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
+    # Between the two there may be a score a pixel.
+    if not isinstance(got, tuple) or len(got) < len(wanted) or (got[0], got[-1]) != wanted:
+        raise SearchSpaceError(
+            f"{space.name} gives {got} for a batch of {_TRACED_BATCH}, but the data has "
+            f"{space.num_classes} classes, so that {wanted} is expected; "
+            "let it take num_classes by name"
+        )
+
+
+@torch.no_grad()
+def _resized(module: nn.Module, widths: Mapping[str, int]) -> None:
+    frozen, groups = _frozen_values(module), channel_groups(module)
+    before = {name: tensor.detach().clone() for name, tensor in named_tensors(module).items()}
+    resize(module, widths)
+    tensors = named_tensors(module)
+    changed = [name for name, tensor in tensors.items() if tensor.shape != before[name].shape]
+    for name in changed:
+        tensors[name].detach().fill_(float("nan"))
+    reinitialise(module)
+    own = getattr(module, "reset_parameters", None)
+    if callable(own):
+        own()
+    axes = axes_by_tensor(groups)
+    for name in changed:
+        if bool(tensors[name].isnan().any()):
+            tensors[name].copy_(_first_channels(before[name], axes[name], widths))
+    for name, value in frozen.items():
+        tensors[name].copy_(value)
+
+
+def _first_channels(
+    value: Tensor, axes: Iterable[tuple[int, ChannelGroup, Member]], widths: Mapping[str, int]
+) -> Tensor:
+    """Return what the network itself gave the first channels; behind the last, they repeat."""
+    for axis, group, member in axes:
+        channels = torch.arange(widths.get(group.name, group.size)) % group.size
+        value = value.index_select(axis, member.entries(channels, group.size))
+    return value
+
+
+def _frozen_values(module: nn.Module) -> dict[str, Tensor]:
+    """Return copies of frozen parameters, and of the buffers of layers that have no others."""
+    frozen = frozen_tensors(module)
+    found: dict[str, Tensor] = {}
+    for path, layer in module.named_modules():
+        prefix = f"{path}." if path else ""
+        own = [f"{prefix}{name}" for name, _ in layer.named_parameters(recurse=False)]
+        held = [name for name in own if name in frozen]
+        if held and held == own:
+            held += [f"{prefix}{name}" for name, _ in layer.named_buffers(recurse=False)]
+        found |= {name: named_tensors(module)[name].detach().clone() for name in held}
+    return found

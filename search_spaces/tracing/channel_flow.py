@@ -1,0 +1,354 @@
+"""Flow of channels through a network, seen by perturbation: what moves when a channel moves?
+
+One channel of one layer's output is perturbed at a time, and it is seen which inputs of which
+layers move. Channels are told apart by the binary code of their number: a network of a thousand
+channels a layer takes twenty runs a layer, and each runs only what lies between two layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from search_spaces.tracing.channel_sources import ChannelSources, Source
+from search_spaces.tracing.contractions import Contraction, WeightAxis
+from search_spaces.tracing.operator_record import Operator, OperatorRecord
+from search_spaces.tracing.soft_operators import (
+    frozen_statistics,
+    is_random_or_empty,
+    normalised_axes,
+    soft,
+)
+
+# Entries that no channel moves, and those that more than one does.
+UNMOVED, MIXED = -1, -2
+# Perturbations in standard deviations of what is perturbed.
+_STRENGTH = 3.0
+# Of a parameter: neither a power of two nor 1, and a variance stays positive.
+_FACTOR = 6.1
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Where channels are taken in: an operator, and which of its factors (0 left, 1 right)."""
+
+    place: int
+    side: int
+
+
+# By where channels are read, the source's channel that moves each entry, `UNMOVED` or `MIXED`.
+Readings = dict[Reading, Tensor]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reached:
+    """What a source's channels reach before the next layer, and whether they leave the network.
+
+    ``numbers`` (entries,) says which channel each entry of the source's axis is a part of. With
+    ``statistics``, a mean or a norm is taken over them on their way, so that each depends on all.
+    """
+
+    readings: Readings
+    outputs: bool
+    numbers: Tensor
+    statistics: bool
+
+
+@dataclass(slots=True)
+class ChannelFlow:
+    """Perturbs the channels of a recorded network and sees what they reach.
+
+    Args:
+        record: of the network in evaluation mode.
+        generator: draws the perturbations.
+    """
+
+    record: OperatorRecord
+    generator: torch.Generator
+    sources: ChannelSources = field(init=False)
+    _soft: OperatorRecord = field(init=False)
+    _seen: dict[Reading, Tensor] = field(init=False, default_factory=dict)
+    _noise: dict[int, Tensor] = field(init=False, default_factory=dict)
+    _shifts: dict[int, tuple[float, Tensor]] = field(init=False, default_factory=dict)
+    _kicks: dict[int, Tensor] = field(init=False, default_factory=dict)
+    _left: bool = field(init=False, default=False)
+    _statistics: bool = field(init=False, default=False)
+    _ends: dict[Reading, bool] = field(init=False, default_factory=dict)
+    _taken_to_end: set[tuple[Reading, bool]] = field(init=False, default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.sources = ChannelSources(self.record)
+        self._soft = self._softened()
+
+    def reached(self, source: Source) -> Reached:
+        """Perturb the channels of ``source`` by the bits of their numbers; see what moves.
+
+        Where single entries cannot be told apart at a reader of fewer entries, they are tried as
+        the parts of its channels: entries one after another, or one block of channels after another
+        (a gated linear unit, a pixel shuffle).
+        """
+        plain = self._reached(source, torch.arange(source.size))
+        counts = {len(d) for d in plain.readings.values() if bool((d == MIXED).any())}
+        for count in sorted(counts):
+            if 0 < count < source.size and source.size % count == 0:
+                for numbers in (
+                    torch.arange(source.size) % count,
+                    torch.arange(source.size) // (source.size // count),
+                ):
+                    parts = self._reached(source, numbers)
+                    told = not any(bool((d == MIXED).any()) for d in parts.readings.values())
+                    # Parts that move together may pass a reader unseen.
+                    if told and parts.readings.keys() == plain.readings.keys():
+                        return parts
+        return plain
+
+    def _reached(self, source: Source, numbers: Tensor) -> Reached:
+        self._ends = {}
+        while True:
+            # A part of the channels may move all of a factor, or whole heads of it, which says
+            # nothing of the axis that they lie on; what another part has shown holds for all.
+            self._taken_to_end = set()
+            bits = self._bits(source, numbers)
+            if all(
+                self._ends.get(reading, ended) == ended for reading, ended in self._taken_to_end
+            ):
+                break
+        every = dict.fromkeys(reading for pair in bits for side in pair for reading in side)
+        readings = {}
+        for reading in every:
+            none = torch.zeros_like(next(s[reading] for p in bits for s in p if reading in s))
+            readings[reading] = _decoded(
+                [(ones.get(reading, none), zeros.get(reading, none)) for ones, zeros in bits]
+            )
+        return Reached(
+            readings=readings,
+            outputs=self._left,
+            numbers=numbers,
+            statistics=self._statistics,
+        )
+
+    def _bits(
+        self, source: Source, numbers: Tensor
+    ) -> list[tuple[dict[Reading, Tensor], dict[Reading, Tensor]]]:
+        """Return, bit by bit, what moves with the channels of that bit, and with the others."""
+        self._left = self._statistics = False
+        found = []
+        for bit in range(max(1, int(numbers.max()).bit_length())):
+            chosen = ((numbers >> bit) & 1).bool()
+            found.append((self._moved(source, chosen), self._moved(source, ~chosen)))
+        return found
+
+    def weight_axis(self, reading: Reading) -> WeightAxis | None:
+        """Return the axis of the weight that reads these entries; None if none does."""
+        product = self.sources.contractions[reading.place]
+        if product.groups > 1:
+            return None
+        data, weight = (product.left, product.right)[:: 1 if reading.side == 0 else -1]
+        if self.sources.depends(weight.place) or not self.sources.depends(data.place):
+            return None
+        return self.sources.axes.axis(weight.place, weight.kept)
+
+    def weight_names(self, reading: Reading) -> tuple[str, ...]:
+        """Return the parameters behind the other factor where it does not depend on inputs."""
+        product = self.sources.contractions[reading.place]
+        other = product.right if reading.side == 0 else product.left
+        return (
+            ()
+            if self.sources.depends(other.place)
+            else self.sources.axes.computed_from(other.place)
+        )
+
+    def is_product_of_data(self, reading: Reading) -> bool:
+        """Tell whether both factors depend on the network's inputs, as in attention."""
+        product = self.sources.contractions[reading.place]
+        return self.sources.depends(product.left.place) and self.sources.depends(
+            product.right.place
+        )
+
+    def _softened(self) -> OperatorRecord:
+        """Return the record with values under which everything that depends is seen to move."""
+        record = self.record
+        values = list(record.values)
+        for name, place in record.leaves.items():
+            leaf = values[place]
+            if leaf.is_floating_point() and self.sources.acts(name):
+                drawn = torch.rand(leaf.shape, generator=self.generator)
+                values[place] = (0.5 + drawn).to(leaf)
+        drawn_leaves = {p: values[p] for p in record.leaves.values()}
+
+        def rule(operator: Operator, changed: Mapping[int, Tensor]) -> tuple[Tensor, ...]:
+            if self._is_choice(operator):
+                return record.recorded(operator)
+            out = soft(operator, lambda place: changed.get(place, values[place]))
+            if operator.place in self.sources.contractions:
+                out = (self._lively(operator.place, out[0]), *out[1:])
+            return out
+
+        return record.with_values(rule, drawn_leaves)
+
+    def _lively(self, place: int, out: Tensor) -> Tensor:
+        """Scale a product to about 1 and shift it at random: none is 0 everywhere, or huge."""
+        out = out.nan_to_num(0.0, 0.0, 0.0)
+        if place not in self._shifts:
+            drawn = torch.randn(out.shape, generator=self.generator).to(out)
+            self._shifts[place] = (1 / (1 + _deviation(out)), 0.3 * drawn)
+        scale, shift = self._shifts[place]
+        return scale * out + shift
+
+    def _moved(self, source: Source, chosen: Tensor) -> dict[Reading, Tensor]:
+        """Perturb the ``chosen`` channels up and down; return which entries move where."""
+        self._seen = {}
+        if bool(chosen.any()):
+            # What a layer puts out may be one of those of which the largest goes on.
+            for sign in (1.0, -1.0) if source.makers else (1.0,):
+                changed = self._perturbed(source, chosen, sign)
+                result = self._soft.run_again(changed, self._rule, tuple(self._noise))
+                self._left |= any(place in result for place in self.record.outputs)
+        return self._seen
+
+    def _perturbed(self, source: Source, chosen: Tensor, sign: float) -> dict[int, Tensor]:
+        self._noise = {}
+        for place, dims, entries in source.makers:
+            kick = self._kick(place)
+            self._noise[place] = sign * kick * _spread(chosen[entries], dims, kick)
+        if source.makers:
+            return {}
+        changed = {}
+        for name in (source.tensor, *source.also):
+            place = self.record.leaves[name]
+            leaf = self._soft.values[place]
+            mask = _spread(chosen, (source.axis,), leaf).bool()
+            changed[place] = torch.where(mask, leaf * _FACTOR, leaf)
+        return changed
+
+    def _kick(self, place: int) -> Tensor:
+        """Return a perturbation of all that an operator puts out, another for every entry."""
+        if place not in self._kicks:
+            out = self._soft.values[self.record.operators[place].outputs[0]]
+            drawn = torch.rand(out.shape, generator=self.generator).to(out)
+            self._kicks[place] = (_STRENGTH * _deviation(out) + 1) * (1 + drawn)
+        return self._kicks[place]
+
+    def _rule(self, operator: Operator, changed: Mapping[int, Tensor]) -> tuple[Tensor, ...]:
+        recorded = self._soft.recorded(operator)
+        if operator.place in self.sources.contractions:
+            out = self._product(self.sources.contractions[operator.place], changed)
+        elif is_random_or_empty(operator) or self._is_choice(operator):
+            return recorded
+        else:
+            out = self._elsewhere(operator, changed)
+        noise = self._noise.get(operator.place)
+        return out if noise is None else (out[0] + noise, *out[1:])
+
+    def _is_choice(self, operator: Operator) -> bool:
+        """Tell whether only whole numbers or truth values come out: positions and masks stay."""
+        return all(
+            not self.record.values[place].dtype.is_floating_point for place in operator.outputs
+        )
+
+    def _elsewhere(self, operator: Operator, changed: Mapping[int, Tensor]) -> tuple[Tensor, ...]:
+        """Run what sums over no channels; statistics over channels stay as recorded.
+
+        A norm over channels then moves where its input does, so that channels can be told apart.
+        """
+        recorded = self._soft.recorded(operator)
+        axes = frozen_statistics(operator)
+        if axes is not None and self._varies(operator, axes, changed):
+            self._statistics = True
+            return recorded
+        normalised = normalised_axes(operator)
+        if normalised is not None and self._varies(operator, normalised, changed):
+            self._statistics = True
+            data = operator.inputs[0]
+            others = {place: value for place, value in changed.items() if place != data}
+            out = operator(lambda place: self._soft.value(place, others))
+            step = (changed[data] - self._soft.values[data]).view(out[0].shape)
+            return (out[0] + step, *recorded[1:])
+        return soft(operator, lambda place: self._soft.value(place, changed))
+
+    def _varies(
+        self, operator: Operator, axes: tuple[int, ...], changed: Mapping[int, Tensor]
+    ) -> bool:
+        data = operator.inputs[0]
+        if data not in changed:
+            return False
+        where = self._soft.moved(data, changed[data])
+        if operator.name == "native_group_norm":
+            where = where.reshape(where.shape[0], operator.arguments["group"], -1)
+            axes = (2,)
+        return _varies(where, axes)
+
+    def _product(self, product: Contraction, changed: Mapping[int, Tensor]) -> tuple[Tensor, ...]:
+        """Note which channels it reads; what it sums over ends here, the rest passes through."""
+        passed = {}
+        for side, factor in enumerate((product.left, product.right)):
+            if factor.place not in changed or not self.sources.depends(factor.place):
+                continue
+            where = self._soft.moved(factor.place, changed[factor.place])
+            reading = Reading(product.operator.place, side)
+            if self._ends_at(reading, where, factor.summed):
+                others = [dim for dim in range(where.ndim) if dim not in factor.kept]
+                entries = _any(where, others).flatten()
+                seen = self._seen.get(reading)
+                self._seen[reading] = entries if seen is None else seen | entries
+            else:
+                passed[factor.place] = changed[factor.place]
+        if not passed:
+            return self._soft.recorded(product.operator)
+        out = product.operator(lambda place: self._soft.value(place, passed))
+        return (self._lively(product.operator.place, out[0]), *out[1:])
+
+    def _ends_at(self, reading: Reading, where: Tensor, summed: int) -> bool:
+        """Tell whether the source's channels lie on the axis that is summed over, and end there."""
+        if _varies(where, (summed,)):
+            self._ends[reading] = True
+        elif not bool(where.all()):
+            self._ends.setdefault(reading, False)
+        ended = self._ends.get(reading, True)
+        self._taken_to_end.add((reading, ended))
+        return ended
+
+
+def _decoded(bits: list[tuple[Tensor, Tensor]]) -> Tensor:
+    """Return the number of the channel that moves each entry, from its bits."""
+    number = torch.zeros(bits[0][0].shape, dtype=torch.long)
+    mixed = torch.zeros_like(bits[0][0])
+    touched = torch.zeros_like(mixed)
+    for bit, (one, zero) in enumerate(bits):
+        number += (one.long()) << bit
+        touched |= one | zero
+    for one, zero in bits:
+        mixed |= touched & (one == zero)
+    number[mixed] = MIXED
+    number[~touched] = UNMOVED
+    return number
+
+
+def _varies(where: Tensor, axes: tuple[int, ...]) -> bool:
+    """Tell whether a mask differs anywhere along ``axes``."""
+    every = where
+    for axis in axes:
+        every = every.all(dim=axis, keepdim=True)
+    return bool((_any(where, axes, keepdim=True) != every).any())
+
+
+def _any(where: Tensor, axes: list[int] | tuple[int, ...], *, keepdim: bool = False) -> Tensor:
+    for axis in sorted((axis % where.ndim for axis in axes), reverse=True):
+        where = where.any(dim=axis, keepdim=keepdim)
+    return where
+
+
+def _spread(mask: Tensor, dims: tuple[int, ...], out: Tensor) -> Tensor:
+    """Return ``mask`` (sizes of ``dims``) in the shape of ``out`` with 1 for the other axes."""
+    shape = [1] * out.ndim
+    for dim, size in zip(dims, mask.shape, strict=True):
+        shape[dim] = size
+    return mask.view(shape).to(out.dtype)
+
+
+def _deviation(value: Tensor) -> float:
+    finite = value[value.isfinite()]
+    return float(finite.detach().float().std(correction=0)) if finite.numel() else 0.0

@@ -1,0 +1,260 @@
+"""Removal of channels, and the proof that it is what it should be: the same as not hearing them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from search_spaces.channel_groups import (
+    ChannelGroup,
+    axes_by_tensor,
+    is_consumed,
+    is_plain_norm,
+    named_tensors,
+    set_tensors,
+    sync_attributes,
+)
+from search_spaces.tracing.operator_record import tensors_of
+
+_BOTH = frozenset({0, 1})
+# Of the largest output, in double and in single precision.
+_TOLERANCES = {torch.float64: 1e-8, torch.float32: 1e-4}
+
+
+@torch.no_grad()
+def keep_channels(
+    module: nn.Module, groups: tuple[ChannelGroup, ...], live: Mapping[str, Tensor]
+) -> None:
+    """Remove from ``module`` all channels but ``live``, positions by the names of groups.
+
+    Groups that are not named keep all of theirs.
+    """
+    tensors, kept = named_tensors(module), {}
+    for name, axes in axes_by_tensor(groups).items():
+        value = tensors[name].detach()
+        for axis, group, member in axes:
+            if group.name in live:
+                entries = member.entries(live[group.name], group.size).to(value.device)
+                value = value.index_select(axis, entries)
+        kept[name] = value
+    set_tensors(module, kept)
+    sync_attributes(module)
+
+
+@torch.no_grad()
+def silence_channels(
+    module: nn.Module, groups: tuple[ChannelGroup, ...], dead: Mapping[str, Tensor]
+) -> None:
+    """Set to zero what reads the channels ``dead``, positions by the names of groups."""
+    tensors = named_tensors(module)
+    for name, axes in axes_by_tensor(groups).items():
+        for axis, group, member in axes:
+            if group.name in dead and is_consumed(module, member):
+                entries = member.entries(dead[group.name], group.size).to(tensors[name].device)
+                tensors[name].index_fill_(axis, entries, 0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """What came of removing every other channel of some groups, and then the others.
+
+    ``proven`` are the halves (0, 1) whose removal the outputs would have heard and was right, by
+    the names of groups; ``refuted`` the groups where it was not. A group that the outputs do not
+    depend on is in neither.
+    """
+
+    proven: Mapping[str, frozenset[int]]
+    refuted: frozenset[str]
+
+
+def try_removal(
+    module: nn.Module, groups: Sequence[ChannelGroup], inputs: tuple[Tensor, ...]
+) -> Removal:
+    """Remove one half of the channels of all ``groups``, then the other.
+
+    Each time the small network must put out what the full one does when all that reads these
+    channels is zero there.
+
+    Args:
+        module: in evaluation mode, with weights under which channels matter. It stays as it is.
+        groups: of ``module``; all are tried together, and in parts where that fails.
+        inputs: batch first, with values that differ.
+    """
+    whole = {group.name: _BOTH for group in groups if group.size == 1}
+    heard = {n: halves for n, halves in _heard(module, groups, inputs).items() if n not in whole}
+    tried = [group for group in groups if group.name in heard]
+    agreed = _agreeing(module, groups, tried, inputs)
+    if not _agrees(module, groups, agreed, inputs):
+        agreed = []
+    found = {group.name: heard[group.name] for group in agreed}
+    return Removal(proven=whole | found, refuted=frozenset(heard) - frozenset(found))
+
+
+def _agreeing(
+    module: nn.Module,
+    groups: Sequence[ChannelGroup],
+    tried: Sequence[ChannelGroup],
+    inputs: tuple[Tensor, ...],
+) -> list[ChannelGroup]:
+    """Return those of ``tried`` that can go; as a rule few cannot, so halves are tried first."""
+    if _agrees(module, groups, tried, inputs):
+        return list(tried)
+    if len(tried) == 1:
+        return []
+    middle = len(tried) // 2
+    halves = (tried[:middle], tried[middle:])
+    return [group for part in halves for group in _agreeing(module, groups, part, inputs)]
+
+
+def _heard(
+    module: nn.Module, groups: Sequence[ChannelGroup], inputs: tuple[Tensor, ...]
+) -> dict[str, frozenset[int]]:
+    """Return the halves of each group whose readers have a gradient, where one has.
+
+    A removal that changes nothing is no proof; single channels may be silent on a few examples.
+    """
+    probe = copy.deepcopy(module).requires_grad_(True)
+    generator = torch.Generator().manual_seed(0)
+    with torch.enable_grad():
+        total = torch.zeros(())
+        for out in _outputs(probe, inputs):
+            if out.requires_grad:
+                drawn = torch.randn(out.shape, generator=generator)
+                total = total + (out * drawn.to(out)).sum()
+        if not total.requires_grad:
+            return {}
+        total.backward()  # type: ignore[no-untyped-call]
+    parameters = dict(probe.named_parameters())
+    found: dict[str, frozenset[int]] = {}
+    for group in groups:
+        heard = torch.zeros(group.size, dtype=torch.bool)
+        for member in group.members:
+            gradient = getattr(parameters.get(member.tensor), "grad", None)
+            if gradient is not None and is_consumed(probe, member):
+                rows = gradient.transpose(0, member.axis).reshape(gradient.shape[member.axis], -1)
+                by_entry = rows.ne(0).any(dim=1).cpu()
+                every = member.entries(torch.arange(group.size), group.size)
+                channels = torch.arange(group.size).repeat_interleave(member.repeat)
+                heard[channels.repeat(member.blocks)[by_entry[every]]] = True
+        halves = frozenset(first for first in _BOTH if bool(heard[first::2].any()))
+        if halves:
+            found[group.name] = halves
+    return found
+
+
+def _agrees(
+    module: nn.Module,
+    groups: Sequence[ChannelGroup],
+    chosen: Sequence[ChannelGroup],
+    inputs: tuple[Tensor, ...],
+) -> bool:
+    try:
+        return all(
+            _same_without(module, tuple(groups), _half(chosen, first), inputs) for first in (0, 1)
+        )
+    except (RuntimeError, ValueError, IndexError, TypeError, AssertionError):
+        return False  # a width that the code relies on
+
+
+def _half(groups: Iterable[ChannelGroup], first: int) -> dict[str, Tensor]:
+    return {group.name: _every_other(group, first) for group in groups}
+
+
+def _every_other(group: ChannelGroup, first: int) -> Tensor:
+    """Return every other channel, as many as leave a multiple of the group's own."""
+    chosen = torch.arange(first, group.size, 2)
+    return chosen[: len(chosen) // group.multiple * group.multiple]
+
+
+def closed_by_norms(
+    module: nn.Module, groups: Sequence[ChannelGroup], inputs: tuple[Tensor, ...]
+) -> set[str]:
+    """Return the names of groups that zeros behind their BatchNorms close, and recurrent ones.
+
+    The arguments are those of `try_removal`. A recurrent layer is gated at its own output.
+    """
+    found = set()
+    for group in groups:
+        layers = {
+            path: module.get_submodule(path)
+            for path in (member.tensor.rpartition(".")[0] for member in group.members)
+        }
+        recurrent = any(isinstance(e, (nn.RNNBase, nn.Embedding)) for e in layers.values())
+        gated = any(is_plain_norm(layer) for layer in layers.values())
+        halves = (_every_other(group, first) for first in (0, 1))
+        if recurrent or (gated and all(_closes(module, group, h, inputs) for h in halves)):
+            found.add(group.name)
+    return found
+
+
+@torch.no_grad()
+def _closes(
+    module: nn.Module, group: ChannelGroup, dead: Tensor, inputs: tuple[Tensor, ...]
+) -> bool:
+    """Tell whether zeros behind the norms silence ``dead``, whatever else puts them out.
+
+    What is no norm is pushed far up and far down: behind a ReLU that happens to be closed nothing
+    would be heard of it.
+    """
+    silenced = copy.deepcopy(module)
+    silence_channels(silenced, (group,), {group.name: dead})
+    expected = _outputs(silenced, inputs)
+    for push in (0.0, 10.0, -10.0):
+        closed = copy.deepcopy(module)
+        tensors = named_tensors(closed)
+        for member in group.members:
+            path, _, leaf = member.tensor.rpartition(".")
+            entries = member.entries(dead, group.size)
+            if is_plain_norm(closed.get_submodule(path)) and leaf in ("weight", "bias"):
+                tensors[member.tensor].index_fill_(0, entries, 0.0)
+            elif not is_consumed(closed, member) and leaf != "running_var":
+                tensors[member.tensor].index_add_(
+                    member.axis,
+                    entries,
+                    torch.full_like(
+                        tensors[member.tensor].index_select(member.axis, entries), push
+                    ),
+                )
+        if not all(map(_close, expected, _outputs(closed, inputs))):
+            return False
+    return True
+
+
+@torch.no_grad()
+def _same_without(
+    module: nn.Module,
+    groups: tuple[ChannelGroup, ...],
+    dead: Mapping[str, Tensor],
+    inputs: tuple[Tensor, ...],
+) -> bool:
+    silenced, smaller = copy.deepcopy(module), copy.deepcopy(module)
+    silence_channels(silenced, groups, dead)
+    sizes = {group.name: group.size for group in groups}
+    live = {
+        name: torch.tensor([c for c in range(sizes[name]) if c not in set(gone.tolist())])
+        for name, gone in dead.items()
+    }
+    keep_channels(smaller, groups, live)
+    return all(
+        _close(one, other)
+        for one, other in zip(_outputs(silenced, inputs), _outputs(smaller, inputs), strict=True)
+    )
+
+
+def _outputs(module: nn.Module, inputs: tuple[Tensor, ...]) -> list[Tensor]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        out = module(*inputs)
+    return list(tensors_of(out))
+
+
+def _close(one: Tensor, other: Tensor) -> bool:
+    if one.shape != other.shape:
+        return False
+    tolerance = _TOLERANCES.get(one.dtype, _TOLERANCES[torch.float32])
+    largest = float(one.detach().nan_to_num(0, 0, 0).abs().max()) if one.numel() else 0.0
+    return torch.allclose(one, other, rtol=tolerance, atol=tolerance * largest, equal_nan=True)

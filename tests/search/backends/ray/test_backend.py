@@ -1,0 +1,95 @@
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from growsearch.kinds import DataChoice
+from growsearch.search.study.study import Study
+
+pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_search_on_ray_records_each_trial_once_and_resumes(
+    tiny: dict[str, Any], run_folder: Path
+) -> None:
+    tiny["search"] |= {"backend": "ray", "parallel": 2, "trials": 3}
+    tiny["objectives"]["latency[cpu]"] = "minimize"
+    Study(tiny, run_folder).run()
+    tiny["search"]["trials"] = 5
+    study = Study(tiny, run_folder)
+    front = study.run()
+    lines = (run_folder / "trials.jsonl").read_text().splitlines()
+    assert study.resumed_trials == 3
+    assert len({json.loads(line)["id"] for line in lines}) == len(lines) == 5
+    assert sorted(trial.number for trial in study.trials) == [0, 1, 2, 3, 4]
+    for trial in study.trials:
+        if trial.finished:
+            assert trial.latency["cpu"].method == "measured"
+            assert trial.latency["cpu"].threads == 1
+            assert trial.latency["wafer-cs2"].method == "analytic"
+    assert len(front) >= 1
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_run_folder_stops_the_search_with_a_message(
+    tiny: dict[str, Any], run_folder: Path
+) -> None:
+    from growsearch.errors import GrowsearchError
+
+    tiny["search"] |= {"backend": "ray", "parallel": 1, "trials": 1}
+    run_folder.mkdir(mode=0o500)
+    with pytest.raises(GrowsearchError, match="writable"):
+        Study(tiny, run_folder).run()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_node_that_dies_before_it_answers_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    from growsearch.errors import GrowsearchError
+    from growsearch.search.cluster.session import check_nodes, ray_session
+    from growsearch.trial.task import TrialTask
+
+    task = TrialTask(data=DataChoice(name="digits", folder=None), devices=(), folder=tmp_path)
+    (tmp_path / "study.yaml").write_text("")
+    with ray_session(1, 0, None):
+        there = ray.nodes()
+        gone = {**there[0], "NodeID": "0" * 56}
+        monkeypatch.setattr(ray, "nodes", lambda: [*there, gone])
+        assert len(check_nodes(task)) == len(there)
+        monkeypatch.setattr(ray, "nodes", lambda: [gone])
+        with pytest.raises(GrowsearchError, match="lost its nodes with a CPU; add one"):
+            check_nodes(task)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_on_ray_gp_ehvi_searches_rungs_stop_trials_and_budgets_reject_candidates(
+    tiny: dict[str, Any], run_folder: Path
+) -> None:
+    tiny["trials"]["growth"]["epochs"] = tiny["trials"]["sparse"]["epochs"] = 3
+    tiny["constraints"] = {"dense_macs": {"max": "1M"}, "macs": {"max": 30_000}}
+    tiny["search"] |= {
+        "backend": "ray",
+        "parallel": 2,
+        "trials": 8,
+        "sampler": "gp-ehvi",
+        "stop_early": {"first": 1, "eta": 2},
+        "points_to_evaluate": ["dense", "papers"],
+    }
+    study = Study(tiny, run_folder)
+    front = study.run()
+    assert len({trial.id for trial in study.trials}) == len(study.trials) == 8
+    stopped = [trial for trial in study.trials if trial.stopped]
+    assert stopped
+    assert all(trial.rungs and trial.metrics["epochs"] < 3 for trial in stopped)
+    assert not {trial.id for trial in stopped} & {point.id for point in front.points}
+    # Sparse Wide, a paper's setting, keeps the dense network's MACs and breaks the budget.
+    rejected = [json.loads(line) for line in (run_folder / "rejected.jsonl").open()]
+    assert any(entry["candidate"].get("transform") == "sparse_wide" for entry in rejected)
+    assert not {entry["id"] for entry in rejected} & {trial.id for trial in study.trials}
