@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from cost_models.errors import UnsupportedLayerError
 
 Shape = tuple[int, ...]
-_Sizes = dict[str, int]  # an axis of size 1 broadcasts, and is left out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,12 +30,16 @@ def contraction(equation: str, shapes: Sequence[Shape], path: Sequence[int] | No
     positions, where the result goes last, or from left to right. An axis that one of the two alone
     has, and neither the output nor another operand, is summed over beforehand, without a product. A
     pair without an axis to sum over is multiplied elementwise, which is no MACs, as ``a * b`` is.
+    A sum over one entry is a sum as well: a product of (n, 1) and (1, m) is n m MACs, as of a
+    matrix product or a layer of width 1, though torch then multiplies.
 
     Raises:
         UnsupportedLayerError: if the equation does not fit the shapes.
     """
     axes, output = _axes(equation.replace(" ", ""), shapes)
-    operands = [{label: size for label, size in each if size != 1} for each in axes]
+    # An axis of size 1 that meets another size broadcasts, and is left out.
+    others = {label for each in axes for label, size in each if size != 1}
+    operands = [{x: size for x, size in each if size != 1 or x not in others} for each in axes]
     whole = [len(operands) == 2 and len({x for x, _ in each}) == len(each) for each in axes]
     holders = Counter(label for sizes in operands for label in sizes if label not in output)
     steps, macs = list(path or ()), 0
@@ -46,7 +49,7 @@ def contraction(equation: str, shapes: Sequence[Shape], path: Sequence[int] | No
         second, first = operands.pop(high), operands.pop(low)
         for place, one, other in ((0, first, second), (1, second, first)):
             alone = [x for x in one if x not in other and holders[x] == 1]
-            whole[place] &= not alone
+            whole[place] &= all(one[label] == 1 for label in alone)
             for label in alone:
                 del one[label]
         together = first | second

@@ -15,7 +15,10 @@ from search_spaces.tracing.channel_sources import Source
 from search_spaces.tracing.operator_record import OperatorRecord
 
 # Why channels may be of any number, but none of them can go.
-MIXING = "without some of its channels the others change (a norm or a scale over channels)"
+MIXING = (
+    "without some of its channels the others change (a norm or a scale over channels, or code "
+    "that relies on their number)"
+)
 # Why a classifier keeps its width.
 OUTPUTS = "its channels are outputs of the network"
 

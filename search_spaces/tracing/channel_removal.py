@@ -60,7 +60,7 @@ def silence_channels(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removal:
-    """What came of removing every other channel of some groups, and then the others.
+    """What came of removing every other channel of some groups, then the others, then all but one.
 
     ``proven`` are the halves (0, 1) whose removal the outputs would have heard and was right, by
     the names of groups; ``refuted`` the groups where it was not. A group that the outputs do not
@@ -74,7 +74,7 @@ class Removal:
 def try_removal(
     module: nn.Module, groups: Sequence[ChannelGroup], inputs: tuple[Tensor, ...]
 ) -> Removal:
-    """Remove one half of the channels of all ``groups``, then the other.
+    """Remove one half of the channels of all ``groups``, then the other, then all but one.
 
     Each time the small network must put out what the full one does when all that reads these
     channels is zero there.
@@ -152,16 +152,20 @@ def _agrees(
     chosen: Sequence[ChannelGroup],
     inputs: tuple[Tensor, ...],
 ) -> bool:
+    removals = (_half(chosen, 0), _half(chosen, 1), _all_but_one(chosen))
     try:
-        return all(
-            _same_without(module, tuple(groups), _half(chosen, first), inputs) for first in (0, 1)
-        )
+        return all(_same_without(module, tuple(groups), dead, inputs) for dead in removals)
     except (RuntimeError, ValueError, IndexError, TypeError, AssertionError):
         return False  # a width that the code relies on
 
 
 def _half(groups: Iterable[ChannelGroup], first: int) -> dict[str, Tensor]:
     return {group.name: _every_other(group, first) for group in groups}
+
+
+def _all_but_one(chosen: Iterable[ChannelGroup]) -> dict[str, Tensor]:
+    """Return what the least network is without: at a width of 1, code may squeeze an axis away."""
+    return {group.name: torch.arange(group.multiple, group.size) for group in chosen}
 
 
 def _every_other(group: ChannelGroup, first: int) -> Tensor:

@@ -93,13 +93,14 @@ class _Sketcher:
         self._narrowed_networks: dict[tuple[int, ...], _Traced] = {}
 
     def samples(self) -> Iterator[tuple[int, ...]]:
-        """Yield sizes: the full ones, two smaller ones, and the full ones without units."""
+        """Yield sizes: the full, two smaller, the least, and the full ones without units."""
         groups, running = self._groups, self._full[len(self._groups) :]
         yield self._full
         for low, high in _SHARES:
             step = (high - low) / max(1, len(groups))
             shares = [low + step * place for place in range(len(groups))]
             yield (*map(_narrower, groups, shares), *running)
+        yield (*(group.multiple for group in groups), *running)
         if self._units:
             inside = {name for unit in self._units for name in unit.groups}
             yield (

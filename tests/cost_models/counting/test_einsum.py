@@ -70,12 +70,39 @@ def test_an_equation_that_does_not_fit_is_refused(shapes):
         contraction("ab,bc->ac", shapes, None)
 
 
+@pytest.mark.parametrize("inner", [1, 2, 6])
+def test_a_product_counts_alike_at_every_inner_width_however_it_is_written(inner):
+    class Products(nn.Module):
+        def __init__(self, kind):
+            super().__init__()
+            self.kind = kind
+
+        def forward(self, x, y):
+            if self.kind == "matmul":
+                return x @ y.transpose(1, 2)
+            return torch.einsum("bqd,bkd->bqk", x, y)
+
+    inputs = (torch.zeros(2, 4, inner), torch.zeros(2, 5, inner))
+    counts = {kind: trace(Products(kind), inputs).dense_macs for kind in ("matmul", "einsum")}
+    assert counts == {"matmul": 4 * 5 * inner, "einsum": 4 * 5 * inner}
+
+
+def test_an_axis_of_one_entry_that_meets_more_is_summed_over_beforehand():
+    assert contraction("ab,b->a", [(3, 1), (4,)], None).macs == 0
+    assert contraction("ab,b->a", [(3, 1), (1,)], None) == contraction(
+        "ab,bc->ac", [(3, 1), (1, 1)], None
+    )
+    assert contraction("ab,b->a", [(3, 1), (0,)], None).macs == 0
+
+
 @st.composite
 def equations(draw):
     """An equation of two to four operands with the shapes, which torch accepts."""
     count = draw(st.integers(2, 4))
     terms = [draw(st.lists(st.sampled_from("abcd"), min_size=1, max_size=3)) for _ in range(count)]
     hidden = [draw(st.sampled_from([None, (), (7,), (2, 7), (1, 7)])) for _ in terms]
+    if (2, 7) not in hidden:  # a sum over one entry is none for torch's counter
+        hidden = [(7,) if each == (1, 7) else each for each in hidden]
     labels = sorted({label for term in terms for label in term})
     output = draw(st.lists(st.sampled_from(labels), unique=True))
     shapes = [
@@ -102,3 +129,17 @@ def test_any_equation_agrees_with_torchs_own_counter(drawn):
     except RuntimeError:
         assume(False)
     assert contraction(equation, shapes, None).macs == counter.get_total_flops() // 2
+
+
+@settings(max_examples=100, deadline=None)
+@given(equations(), st.sampled_from("abcd"))
+def test_the_macs_of_any_equation_are_linear_in_each_size_from_one_on(drawn, label):
+    equation, _ = drawn
+    terms = equation.replace("...", "").partition("->")[0].split(",")
+    assume(any(label in term for term in terms))
+    counts = []
+    for size in (1, 2, 3):
+        sizes = SIZES | {label: size}
+        shapes = [tuple(sizes[each] for each in term) for term in terms]
+        counts.append(contraction(equation.replace("...", ""), shapes, None).macs)
+    assert counts[2] - counts[1] == counts[1] - counts[0]

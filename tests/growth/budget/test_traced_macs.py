@@ -59,8 +59,10 @@ def test_products_outside_layers_are_counted_at_every_width(kind):
     terms = traced_mac_terms(module, groups, x)
     assert mac_terms(module, groups, x).exact(full) < terms.exact(full)
     generator = torch.Generator().manual_seed(0)
-    for _ in range(6):
-        sizes = [int(torch.randint(1, n + 1, (1,), generator=generator)) for n in full]
+    drawn = [
+        [int(torch.randint(1, n + 1, (1,), generator=generator)) for n in full] for _ in range(6)
+    ]
+    for sizes in (*drawn, [group.multiple for group in groups]):
         small = copy.deepcopy(module)
         resize(small, {group.name: size for group, size in zip(groups, sizes, strict=True)})
         assert terms.exact(sizes) == cost_models.trace(small, x).dense_macs
@@ -98,6 +100,25 @@ def test_a_network_that_cannot_be_counted_is_refused_by_its_operator():
     declare_groups(module, ())
     with pytest.raises(UsageError, match=r"Fourier cannot be grown: .*fft_fft may do MACs"):
         traced_mac_terms(module, (), (torch.zeros(1, 4),))
+
+
+def test_a_count_that_is_another_one_at_a_width_of_one_is_refused():
+    class Meeting(nn.Module):
+        """Products of a width with one fixed channel: at a width of 1 there is another sum."""
+
+        def __init__(self):
+            super().__init__()
+            self.inner, self.head = nn.Linear(4, 6), nn.Linear(6, 2)
+
+        def forward(self, x):
+            x = self.inner(x)
+            total = torch.einsum("nc,nc->n", x, x.new_ones(len(x), 1))
+            return self.head(x) + total[:, None]
+
+    module, x = Meeting(), (torch.zeros(1, 4),)
+    declare_traced_groups(module, x)
+    with pytest.raises(UsageError, match=r"Meeting cannot be grown: the MACs of .* widths only"):
+        traced_mac_terms(module, channel_groups(module), x)
 
 
 def test_a_layer_whose_macs_follow_no_product_of_widths_is_refused_by_its_name():

@@ -60,6 +60,14 @@ def test_a_wrong_declaration_cannot_be_removed():
     assert tried(two_layers(Flipped)) == ({}, {"inner"})
 
 
+def test_a_width_of_one_that_the_code_does_not_survive_is_seen():
+    class Squeezed(nn.Module):
+        def forward(self, x):
+            return x.squeeze(1)
+
+    assert tried(two_layers(Squeezed)) == ({}, {"inner"})
+
+
 def test_what_the_outputs_do_not_hear_proves_nothing():
     deaf = two_layers()
     with torch.no_grad():
