@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -87,27 +87,25 @@ def try_removal(
     whole = {group.name: _BOTH for group in groups if group.size == 1}
     heard = {n: halves for n, halves in _heard(module, groups, inputs).items() if n not in whole}
     tried = [group for group in groups if group.name in heard]
-    agreed = _agreeing(module, groups, tried, inputs)
+    agreed = _passing(tried, lambda part: _agrees(module, groups, part, inputs))
     if not _agrees(module, groups, agreed, inputs):
         agreed = []
     found = {group.name: heard[group.name] for group in agreed}
     return Removal(proven=whole | found, refuted=frozenset(heard) - frozenset(found))
 
 
-def _agreeing(
-    module: nn.Module,
-    groups: Sequence[ChannelGroup],
-    tried: Sequence[ChannelGroup],
-    inputs: tuple[Tensor, ...],
+def _passing(
+    groups: Sequence[ChannelGroup], passes: Callable[[Sequence[ChannelGroup]], bool]
 ) -> list[ChannelGroup]:
-    """Return those of ``tried`` that can go; as a rule few cannot, so halves are tried first."""
-    if _agrees(module, groups, tried, inputs):
-        return list(tried)
-    if len(tried) == 1:
+    """Return those of ``groups`` that pass; as a rule few do not, so halves are tried first."""
+    if not groups or passes(groups):
+        return list(groups)
+    if len(groups) == 1:
         return []
-    middle = len(tried) // 2
-    halves = (tried[:middle], tried[middle:])
-    return [group for part in halves for group in _agreeing(module, groups, part, inputs)]
+    middle = len(groups) // 2
+    return [
+        group for part in (groups[:middle], groups[middle:]) for group in _passing(part, passes)
+    ]
 
 
 def _heard(
@@ -181,51 +179,63 @@ def closed_by_norms(
 
     The arguments are those of `try_removal`. A recurrent layer is gated at its own output.
     """
-    found = set()
-    for group in groups:
-        layers = {
-            path: module.get_submodule(path)
-            for path in (member.tensor.rpartition(".")[0] for member in group.members)
-        }
-        recurrent = any(isinstance(e, (nn.RNNBase, nn.Embedding)) for e in layers.values())
-        gated = any(is_plain_norm(layer) for layer in layers.values())
-        halves = (_every_other(group, first) for first in (0, 1))
-        if recurrent or (gated and all(_closes(module, group, h, inputs) for h in halves)):
-            found.add(group.name)
-    return found
+    owners = {
+        group.name: [
+            module.get_submodule(path)
+            for path in {member.tensor.rpartition(".")[0] for member in group.members}
+        ]
+        for group in groups
+    }
+    recurrent = {
+        name
+        for name, layers in owners.items()
+        if any(isinstance(layer, (nn.RNNBase, nn.Embedding)) for layer in layers)
+    }
+    normed = [
+        group
+        for group in groups
+        if group.name not in recurrent and any(map(is_plain_norm, owners[group.name]))
+    ]
+
+    def close(part: Sequence[ChannelGroup]) -> bool:
+        return all(_closes(module, part, first, inputs) for first in (0, 1))
+
+    return recurrent | {group.name for group in _passing(normed, close)}
 
 
 @torch.no_grad()
 def _closes(
-    module: nn.Module, group: ChannelGroup, dead: Tensor, inputs: tuple[Tensor, ...]
+    module: nn.Module, groups: Sequence[ChannelGroup], first: int, inputs: tuple[Tensor, ...]
 ) -> bool:
-    """Tell whether zeros behind the norms silence ``dead``, whatever else puts them out.
+    """Tell whether zeros behind the norms silence every other channel, whatever else makes them.
 
     What is no norm is pushed far up and far down: behind a ReLU that happens to be closed nothing
     would be heard of it.
     """
+    dead = _half(groups, first)
     silenced = copy.deepcopy(module)
-    silence_channels(silenced, (group,), {group.name: dead})
+    silence_channels(silenced, tuple(groups), dead)
     expected = _outputs(silenced, inputs)
     for push in (0.0, 10.0, -10.0):
         closed = copy.deepcopy(module)
-        tensors = named_tensors(closed)
-        for member in group.members:
-            path, _, leaf = member.tensor.rpartition(".")
-            entries = member.entries(dead, group.size)
-            if is_plain_norm(closed.get_submodule(path)) and leaf in ("weight", "bias"):
-                tensors[member.tensor].index_fill_(0, entries, 0.0)
-            elif not is_consumed(closed, member) and leaf != "running_var":
-                tensors[member.tensor].index_add_(
-                    member.axis,
-                    entries,
-                    torch.full_like(
-                        tensors[member.tensor].index_select(member.axis, entries), push
-                    ),
-                )
+        for group in groups:
+            _close_norms(closed, group, dead[group.name], push)
         if not all(map(_close, expected, _outputs(closed, inputs))):
             return False
     return True
+
+
+def _close_norms(module: nn.Module, group: ChannelGroup, dead: Tensor, push: float) -> None:
+    """Set norms of the channels ``dead`` to zero, and add ``push`` to all else that makes them."""
+    tensors = named_tensors(module)
+    for member in group.members:
+        path, _, leaf = member.tensor.rpartition(".")
+        value, entries = tensors[member.tensor], member.entries(dead, group.size)
+        if is_plain_norm(module.get_submodule(path)) and leaf in ("weight", "bias"):
+            value.index_fill_(0, entries, 0.0)
+        elif not is_consumed(module, member) and leaf != "running_var":
+            pushed = torch.full_like(value.index_select(member.axis, entries), push)
+            value.index_add_(member.axis, entries, pushed)
 
 
 @torch.no_grad()
