@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, StrictBool, field_validator, model_validator
 
 from growsearch.datasets import TOKEN_DATASETS
-from growsearch.datasets.text_windows import WINDOW_WORDS
+from growsearch.datasets.texts.text_windows import WINDOW_WORDS
 from growsearch.errors import UsageError
 from growsearch.kinds import DataChoice, Strict, TextReading, TrialKinds
 from growsearch.kinds.values import Duration, Share
