@@ -39,7 +39,7 @@ from tabular.nasbench201 import load_nasbench201
 from tabular.simulation import Outcome, simulate
 from tabular.table import ResultTable
 
-from growsearch.search.samplers.gp_ehvi.sampler import Foresight, GPEHVISampler, GPEHVISettings
+from growsearch.search.samplers.gp_ehvi.sampler import GPEHVISampler, GPEHVISettings, KnownCosts
 
 RESULTS = Path(__file__).parent / "results" / "search_nasbench201.json"
 SHARES = (0.90, 0.95, 0.99)
@@ -105,7 +105,7 @@ def ours(problem: Problem, seed: int, *, described: bool) -> optuna.samplers.Bas
 
     return GPEHVISampler(
         seed=seed,
-        foresight=Foresight(costs=costs, descriptors=descriptors if described else None),
+        foresight=KnownCosts(costs=costs, descriptors=descriptors if described else None),
         space=table.suggest,
         settings=GPEHVISettings(reference=problem.reference),
     )

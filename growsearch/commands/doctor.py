@@ -32,7 +32,7 @@ _EXTRAS = {
     "wandb": (("wandb",), "trackers: [wandb]"),
 }
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-_LEAST_FREE_GIB = 1.0
+_MIN_FREE_GIB = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +156,7 @@ def _ray() -> Finding:
     shared = Path("/dev/shm")
     if shared.is_dir():
         free = shutil.disk_usage(shared).free / 2**30
-        if free < _LEAST_FREE_GIB:
+        if free < _MIN_FREE_GIB:
             return Finding(
                 name="ray",
                 state="note",
@@ -179,7 +179,7 @@ def _ray_task() -> Finding:
 
 def _disk() -> Finding:
     free = shutil.disk_usage(Path.cwd()).free / 2**30
-    good = free >= _LEAST_FREE_GIB
+    good = free >= _MIN_FREE_GIB
     return Finding(
         name="disk",
         state="ok" if good else "problem",

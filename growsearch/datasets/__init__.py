@@ -5,29 +5,23 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from growsearch.datasets import (
-    arrays,
-    cifar10,
-    cifar100,
-    digits,
-    fashion_mnist,
-    image_folder,
-    mask_folder,
-    ptb,
-)
+from growsearch.datasets import arrays
 from growsearch.datasets.augmentation import AUGMENTATIONS, Augmentation
 from growsearch.datasets.checking.arrays import Images
-from growsearch.datasets.cifar100 import load_cifar100_test
 from growsearch.datasets.dataset import UNLABELLED, Dataset, Loader, Split
 from growsearch.datasets.from_tensors import content_hash, from_tensors
+from growsearch.datasets.images import image_folder, mask_folder
+from growsearch.datasets.known import cifar10, cifar100, digits, fashion_mnist
+from growsearch.datasets.known.cifar100 import load_cifar100_test
 from growsearch.datasets.normalisation import Normalisation
 from growsearch.datasets.own import as_dataset, load_own
 from growsearch.datasets.reading.boundary import reading, shown
 from growsearch.datasets.report import DataReport
 from growsearch.datasets.stratified import subset
 from growsearch.datasets.summary import summary_lines
-from growsearch.datasets.text_windows import load_ptb, text_windows
-from growsearch.datasets.tokens import TokenDataset, TokenLoader, streams, windows
+from growsearch.datasets.texts import ptb
+from growsearch.datasets.texts.text_windows import load_ptb, text_windows
+from growsearch.datasets.texts.tokens import TokenDataset, TokenLoader, streams, windows
 from growsearch.errors import UsageError
 from search_spaces.user_code import is_own
 

@@ -4,7 +4,7 @@ A tensor with many zeros is kept as two: ``NAME.values``, its non-zero entries i
 ``NAME.mask``, one bit an entry (first entry in the highest bit of the first byte), or
 ``NAME.indices``, int32 places in the flattened tensor. The smallest of the three forms is taken.
 The file's metadata, under "growsearch.sparse", gives shape and form by name, as JSON. A tensor with
-several names is written once, see `growsearch.training.weights_file`.
+several names is written once, see `growsearch.training.checkpoints.weights_file`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,11 @@ from torch import Tensor
 
 from growsearch.errors import UsageError
 from growsearch.reading import parse_json, reason
-from growsearch.training.weights_file import shared_names, stored_once, with_shared_names
+from growsearch.training.checkpoints.weights_file import (
+    shared_names,
+    stored_once,
+    with_shared_names,
+)
 
 KEY = "growsearch.sparse"
 VALUES, MASK, INDICES = ".values", ".mask", ".indices"

@@ -17,8 +17,8 @@ from growsearch.datasets import (
     summary_lines,
     text_windows,
 )
-from growsearch.datasets.text_windows import WINDOW_WORDS
-from growsearch.datasets.tokens import TokenDataset
+from growsearch.datasets.texts.text_windows import WINDOW_WORDS
+from growsearch.datasets.texts.tokens import TokenDataset
 from growsearch.errors import UsageError
 from growsearch.training import CarriesState, Examples, LanguageModelling, Scores, task_of
 

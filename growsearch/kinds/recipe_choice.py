@@ -11,7 +11,7 @@ from pydantic import Field
 from growsearch.errors import UsageError
 from growsearch.kinds.codec import added
 from growsearch.training import RECIPES, SGD, AdamW, OptimizerRule, Recipe, published_recipe
-from growsearch.training.recipe import Precision
+from growsearch.training.recipes.recipe import Precision
 
 # Nesterov's momentum and a cosine; see `Recipe`.
 DEFAULT_RECIPE = "default"

@@ -23,7 +23,7 @@ from growsearch.sparsity import (
     pattern_name,
 )
 from growsearch.tickets import GRANULARITIES, MODES, ROBUSTNESS, TICKET_SCHEMES
-from growsearch.training.recipe import PRECISIONS
+from growsearch.training.recipes.recipe import PRECISIONS
 from growsearch.transforms import NO_TRANSFORM, POSITIONS, TRANSFORMS
 from search_spaces import SEARCH_SPACES, SearchSpaceError
 from search_spaces.user_code import is_own, pinned

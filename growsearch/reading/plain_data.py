@@ -17,10 +17,10 @@ from growsearch.shown_text import shown
 Place = tuple[str | int, ...]
 
 # No study needs more; each is far above what one can mean.
-MOST_DEPTH = 32
-MOST_TEXT = 4096
-MOST_WHOLE = 2**63
-MOST_VALUES = 1_000_000
+MAX_DEPTH = 32
+MAX_TEXT = 4096
+MAX_WHOLE = 2**63
+MAX_VALUES = 1_000_000
 # Of a norm, infinity is a name.
 _INFINITE = ("norm",)
 
@@ -60,17 +60,15 @@ def check_finite(data: Any) -> None:
 
 
 def _walk(data: Any, check: Callable[[Any, Place], None]) -> None:
-    left = MOST_VALUES
+    left = MAX_VALUES
 
     def visit(value: Any, place: Place) -> None:
         nonlocal left
         left -= 1
         if left < 0:
-            raise PlainValueError((), f"more than {MOST_VALUES:,} values; write less")
-        if len(place) > MOST_DEPTH:
-            raise PlainValueError(
-                place[:2], f"nested more than {MOST_DEPTH} deep; write it flatter"
-            )
+            raise PlainValueError((), f"more than {MAX_VALUES:,} values; write less")
+        if len(place) > MAX_DEPTH:
+            raise PlainValueError(place[:2], f"nested more than {MAX_DEPTH} deep; write it flatter")
         check(value, place)
         if isinstance(value, Mapping):
             for key, inner in value.items():
@@ -91,14 +89,14 @@ def _check_shape(value: Any, place: Place, *, hidden: bool) -> None:
             _check_text(key, place, hidden=hidden)
     elif isinstance(value, str | PurePath):
         _check_text(str(value), place, hidden=hidden)
-    elif isinstance(value, int) and not -MOST_WHOLE < value < MOST_WHOLE:
+    elif isinstance(value, int) and not -MAX_WHOLE < value < MAX_WHOLE:
         raise PlainValueError(place, "a whole number beyond 2^63; write a smaller one")
 
 
 def _check_text(text: str, place: Place, *, hidden: bool) -> None:
-    if len(text) > MOST_TEXT:
+    if len(text) > MAX_TEXT:
         raise PlainValueError(
-            place, f"a text of {len(text):,} characters; at most {MOST_TEXT:,} are read"
+            place, f"a text of {len(text):,} characters; at most {MAX_TEXT:,} are read"
         )
     safe = shown(text)
     if safe != text and not hidden:

@@ -10,11 +10,11 @@ from typing import Any
 from growsearch.errors import GrowsearchError, UsageError
 from growsearch.reading.boundary import read_limited, reading
 
-MOST_BYTES = 64 * 2**20
-MOST_DEPTH = 32
+MAX_BYTES = 64 * 2**20
+MAX_DEPTH = 32
 # Above this a float loses whole numbers by the billion, and sums of products leave its range.
-_MOST_DIGITS = 40
-_MOST_WHOLE = 10**_MOST_DIGITS
+_MAX_DIGITS = 40
+_MAX_WHOLE = 10**_MAX_DIGITS
 
 
 def parse_json(content: bytes | str) -> Any:
@@ -37,7 +37,7 @@ def read_json(
     path: Path,
     remedy: str,
     *,
-    most_bytes: int = MOST_BYTES,
+    most_bytes: int = MAX_BYTES,
     error: type[GrowsearchError] = UsageError,
 ) -> Any:
     """Return the data of a JSON file.
@@ -55,8 +55,8 @@ def check_json(data: Any, depth: int = 0) -> None:
     Raises:
         ValueError: for the first such value.
     """
-    if depth > MOST_DEPTH:
-        raise ValueError(f"it is nested more than {MOST_DEPTH} deep")
+    if depth > MAX_DEPTH:
+        raise ValueError(f"it is nested more than {MAX_DEPTH} deep")
     if isinstance(data, str):
         check_text(data)
     elif isinstance(data, dict):
@@ -68,8 +68,8 @@ def check_json(data: Any, depth: int = 0) -> None:
             check_json(inner, depth + 1)
     elif isinstance(data, float) and not math.isfinite(data):
         raise ValueError(f"{data} is too large a number")
-    elif isinstance(data, int) and not -_MOST_WHOLE < data < _MOST_WHOLE:
-        raise ValueError(f"a number of more than {_MOST_DIGITS} digits is too large")
+    elif isinstance(data, int) and not -_MAX_WHOLE < data < _MAX_WHOLE:
+        raise ValueError(f"a number of more than {_MAX_DIGITS} digits is too large")
 
 
 def check_text(text: str) -> None:
@@ -95,7 +95,7 @@ def _float(text: str) -> float:
 
 
 def _int(text: str) -> int:
-    if len(text) > _MOST_DIGITS:
+    if len(text) > _MAX_DIGITS:
         raise ValueError(f"a number of {len(text)} digits is too large")
     return int(text)
 

@@ -17,10 +17,10 @@ from growsearch.errors import UsageError
 from growsearch.reading.boundary import reading
 from growsearch.shown_text import shown
 
-MOST_BYTES = 4 * 2**20
-MOST_DEPTH = 32
+MAX_BYTES = 4 * 2**20
+MAX_DEPTH = 32
 # What aliases may add to the values that are written.
-MOST_REPEATED = 10_000
+MAX_REPEATED = 10_000
 
 Place = tuple[str | int, ...]
 _REMEDY = "correct it there, or put text in quotes"
@@ -33,7 +33,7 @@ _OCTAL, _HEXADECIMAL = re.compile(r"0o[0-7]+"), re.compile(r"0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _INFINITY = re.compile(r"[-+]?\.(inf|Inf|INF)")
 _NAN = re.compile(r"\.(nan|NaN|NAN)")
-_MOST_DIGITS = 400
+_MAX_DIGITS = 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +62,8 @@ def parse_yaml(text: str, source: str) -> Document:
             or is no text, a tag, merge key or alias that would build something, or a number that
             cannot be kept.
     """
-    if len(text) > MOST_BYTES:
-        raise UsageError(f"{source}: larger than {MOST_BYTES // 2**20} MiB; write a shorter one")
+    if len(text) > MAX_BYTES:
+        raise UsageError(f"{source}: larger than {MAX_BYTES // 2**20} MiB; write a shorter one")
     with reading(source, _REMEDY):
         try:
             return _Reader(text, source).document()
@@ -120,8 +120,8 @@ class _Reader:
         self._lines.setdefault(place, _line(event))
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event, place)
-        if len(place) > MOST_DEPTH:
-            raise self._wrong(event, f"nested more than {MOST_DEPTH} deep; write it flatter")
+        if len(place) > MAX_DEPTH:
+            raise self._wrong(event, f"nested more than {MAX_DEPTH} deep; write it flatter")
         before, anchor = self._values, getattr(event, "anchor", None)
         self._values += 1
         if anchor is not None:
@@ -146,12 +146,12 @@ class _Reader:
         found = self._anchors[event.anchor]
         self._values += found.size
         self._repeated += found.size
-        if self._repeated > MOST_REPEATED:
+        if self._repeated > MAX_REPEATED:
             raise self._wrong(
-                event, f"aliases make more than {MOST_REPEATED:,} values of it; write them out"
+                event, f"aliases make more than {MAX_REPEATED:,} values of it; write them out"
             )
-        if len(place) + found.depth > MOST_DEPTH:
-            raise self._wrong(event, f"nested more than {MOST_DEPTH} deep; write it flatter")
+        if len(place) + found.depth > MAX_DEPTH:
+            raise self._wrong(event, f"nested more than {MAX_DEPTH} deep; write it flatter")
         return found.value
 
     def _sequence(self, event: yaml.SequenceStartEvent, place: Place) -> list[Any]:
@@ -243,7 +243,7 @@ class _Reader:
         text = event.value
         for pattern, base in ((_INT, 10), (_OCTAL, 8), (_HEXADECIMAL, 16)):
             if pattern.fullmatch(text):
-                if len(text) > _MOST_DIGITS:
+                if len(text) > _MAX_DIGITS:
                     raise self._wrong(
                         event, f"a number of {len(text):,} digits; write a smaller one"
                     )

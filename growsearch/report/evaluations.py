@@ -13,7 +13,7 @@ from growsearch.reading import read_json
 from growsearch.trial.record import MAX_VALUE
 
 EVALUATION_FILE = "evaluation.json"
-_MOST_BYTES = 2**20
+_MAX_BYTES = 2**20
 _KINDS: tuple[tuple[str, type | UnionType], ...] = (
     ("metrics", dict),
     ("data", str | None),
@@ -34,7 +34,7 @@ def read_evaluation(folder: str | Path) -> dict[str, Any] | None:
     if not os.path.exists(f"{folder}/{EVALUATION_FILE}"):  # noqa: PTH110
         return None
     path = Path(folder) / EVALUATION_FILE
-    data: Any = read_json(path, "remove it to go without", most_bytes=_MOST_BYTES)
+    data: Any = read_json(path, "remove it to go without", most_bytes=_MAX_BYTES)
     whole = isinstance(data, dict) and all(isinstance(data.get(k), kind) for k, kind in _KINDS)
     if not whole or not _all_measures(data["metrics"]):
         raise UsageError(f"{path} holds no evaluation; remove it to go without")

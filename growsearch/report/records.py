@@ -8,7 +8,7 @@ from typing import Any
 from growsearch.reading import parse_json, read_limited, reading
 
 # In a line of each record, where the figures over all layers are: one mapping, or single keys.
-_MOST_BYTES = 64 * 2**20
+_MAX_BYTES = 64 * 2**20
 _PLACES: dict[str, tuple[str, ...]] = {"spectra": ("mean",), "gradient_flow": ("all", "mean")}
 
 
@@ -27,7 +27,7 @@ def read_records(folder: Path, names: list[str]) -> dict[str, dict[str, list[flo
         if name not in _PLACES or not path.is_file():
             continue
         with reading(path, "remove it to go without"):
-            lines = read_limited(path, _MOST_BYTES).decode().split("\n")
+            lines = read_limited(path, _MAX_BYTES).decode().split("\n")
             while lines and not lines[-1].strip():
                 lines.pop()
         found[name] = _columns([_figures(line, _PLACES[name]) for line in lines])

@@ -17,7 +17,7 @@ from growsearch.reading import (
     read_limited,
     reading,
 )
-from growsearch.reading.strict_yaml import MOST_BYTES
+from growsearch.reading.strict_yaml import MAX_BYTES
 from growsearch.shown_text import shown
 
 _REMEDY = "restore it from its study"
@@ -36,7 +36,7 @@ def read_resolved_study(path: Path) -> dict[str, Any]:
     file = shown(str(path))
     try:
         with reading(path, _REMEDY):
-            text = read_limited(path, MOST_BYTES).decode()
+            text = read_limited(path, MAX_BYTES).decode()
     except UsageError as error:
         if isinstance(error.__cause__, FileNotFoundError):
             folder = shown(str(path.parent))

@@ -23,8 +23,8 @@ from growsearch.trial.record import Trial
 
 _T = TypeVar("_T")
 STUDY_FILE, LEDGER_FILE, REJECTED_FILE = "study.yaml", "trials.jsonl", "rejected.jsonl"
-_MOST_BYTES = 2**30
-_MOST_HISTORY = 64 * 2**20
+_MAX_BYTES = 2**30
+_MAX_HISTORY = 64 * 2**20
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -166,7 +166,7 @@ def _whole_lines(path: Path) -> int:
     """Count the lines of a file that were written to their end; none where there is no file."""
     try:
         with reading(path, "remove it to go without"):
-            content = read_limited(path, _MOST_BYTES)
+            content = read_limited(path, _MAX_BYTES)
     except UsageError as error:
         if isinstance(error.__cause__, FileNotFoundError):
             return 0
@@ -187,7 +187,7 @@ def read_history(run: Run, trial: Trial) -> dict[str, list[float]]:
     if not os.path.lexists(path):
         return {}
     with reading(path, "remove it to go without"):
-        text = read_limited(path, _MOST_HISTORY).decode()
+        text = read_limited(path, _MAX_HISTORY).decode()
         header, *rows = list(csv.reader(io.StringIO(text, newline=""))) or [[]]
         if len(set(header)) < len(header):
             raise ValueError("a column stands twice")

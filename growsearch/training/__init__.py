@@ -1,14 +1,11 @@
 """Training: a seeded loop, its tasks, recipes and hooks."""
 
-from growsearch.training.checkpoint import (
+from growsearch.training.checkpoints.checkpoint import (
     Checkpoint,
     read_checkpoint,
     tensors_under,
     write_checkpoint,
 )
-from growsearch.training.classification import Classification
-from growsearch.training.examples import Examples
-from growsearch.training.language_modelling import CarriesState, LanguageModelling
 from growsearch.training.loop import (
     TRAINING_PASSES,
     TrainingOptions,
@@ -16,16 +13,19 @@ from growsearch.training.loop import (
     parameter_groups,
     train,
 )
-from growsearch.training.next_words import NextWords
-from growsearch.training.optimizers import SGD, AdamW, OptimizerRule
-from growsearch.training.recipe import Recipe
-from growsearch.training.recipes import RECIPES, published_recipe
-from growsearch.training.schedule import Cosine, Schedule, Steps
-from growsearch.training.segmentation import Segmentation
+from growsearch.training.recipes.optimizers import SGD, AdamW, OptimizerRule
+from growsearch.training.recipes.presets import RECIPES, published_recipe
+from growsearch.training.recipes.recipe import Recipe
+from growsearch.training.recipes.schedule import Cosine, Schedule, Steps
 from growsearch.training.settings import differences, plain
 from growsearch.training.state import EpochRecord, Hook, TrainingState
-from growsearch.training.task import Scores, Task, mean_loss
-from growsearch.training.task_of import task_of
+from growsearch.training.tasks.classification import Classification
+from growsearch.training.tasks.examples import Examples
+from growsearch.training.tasks.language_modelling import CarriesState, LanguageModelling
+from growsearch.training.tasks.next_words import NextWords
+from growsearch.training.tasks.segmentation import Segmentation
+from growsearch.training.tasks.task import Scores, Task, mean_loss
+from growsearch.training.tasks.task_of import task_of
 
 __all__ = [
     "RECIPES",

@@ -14,16 +14,16 @@ from torch import nn
 from growsearch.datasets.dataset import Dataset
 from growsearch.errors import DivergedError
 from growsearch.files import make_folder
+from growsearch.training.checkpoints.resume import Keeper
 from growsearch.training.layout import (
     check_channels_last,
     lay_channels_last,
     with_channels_last,
 )
-from growsearch.training.recipe import Recipe
-from growsearch.training.resume import Keeper
+from growsearch.training.recipes.recipe import Recipe
 from growsearch.training.state import EpochRecord, Hook, TrainingState
-from growsearch.training.task import Forward, InputsAndTargets, Task, mean_loss
-from growsearch.training.task_of import task_of
+from growsearch.training.tasks.task import Forward, InputsAndTargets, Task, mean_loss
+from growsearch.training.tasks.task_of import task_of
 
 # Forward once, backward twice: gradients of the inputs and of the weights (spec/cost_models.md).
 TRAINING_PASSES = 3

@@ -12,7 +12,7 @@ from growsearch.datasets.normalisation import PIXELS, Normalisation
 from growsearch.errors import UsageError
 from growsearch.metrics.adversarial import Attack, pgd
 from growsearch.training.state import Hook, TrainingState
-from growsearch.training.task import InputsAndTargets
+from growsearch.training.tasks.task import InputsAndTargets
 
 # A step of an attack runs forward and then backward to the inputs; the weights get no gradient.
 ATTACK_PASSES = 2

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from growsearch.errors import UsageError
-from growsearch.training.recipe import Recipe
-from growsearch.training.task import InputsAndTargets
+from growsearch.training.recipes.recipe import Recipe
+from growsearch.training.tasks.task import InputsAndTargets
 
 
 @dataclass(slots=True, kw_only=True)

@@ -28,8 +28,8 @@ from growsearch.kinds import (
 )
 from growsearch.tickets import write_ticket
 from growsearch.training import EpochRecord, Hook, TrainingOptions, TrainingState
-from growsearch.training.checkpoint import read_checkpoint
-from growsearch.training.weights_file import weights_bytes
+from growsearch.training.checkpoints.checkpoint import read_checkpoint
+from growsearch.training.checkpoints.weights_file import weights_bytes
 from growsearch.trial.record import Trial
 from growsearch.trial.score import score
 from growsearch.trial.task import TrialTask, machine_lock

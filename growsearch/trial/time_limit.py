@@ -16,7 +16,7 @@ from growsearch.errors import TimeLimitError, UsageError
 
 # A trial that still takes steps ends by itself; the watchdog acts on one that does not.
 _GRACE_SHARE = 0.25
-_MOST_GRACE_S = 10.0
+_MAX_GRACE_S = 10.0
 
 Guard = Callable[[], AbstractContextManager[object]]
 
@@ -53,7 +53,7 @@ def watchdog(limit_s: float | None, bark: Callable[[str], None]) -> Iterator[Non
         yield
         return
     over, hanging = threading.Event(), threading.get_ident()
-    patience = limit_s + min(_MOST_GRACE_S, _GRACE_SHARE * limit_s)
+    patience = limit_s + min(_MAX_GRACE_S, _GRACE_SHARE * limit_s)
 
     def watch() -> None:
         if not over.wait(patience):

@@ -14,7 +14,7 @@ from growsearch.errors import GrowsearchError, UsageError
 from growsearch.export import ExportError, export_network, load_network, read_weights
 from growsearch.kinds import Network
 from growsearch.kinds.checking.program import program_bytes
-from growsearch.training.weights_file import weights_bytes
+from growsearch.training.checkpoints.weights_file import weights_bytes
 from search_spaces import SEARCH_SPACES, Architecture
 
 torch.set_num_threads(1)

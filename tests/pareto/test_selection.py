@@ -133,6 +133,9 @@ def test_a_confidence_leaves_out_what_only_probably_fits():
 def test_values_without_spread_are_certain():
     assert FRONT.select({"latency": 2.0}, confidence=0.999).chosen == MIDDLE
     assert FRONT.select({"latency": 2.0}).likelihood == 1.0
+    # What equals a bound is inside it, from above and from below.
+    at = [at_most("latency", 2.0), Bound(objective="latency", sense="min", value=2.0)]
+    assert FRONT.select(at).likelihood == 1.0
 
 
 def test_nothing_fits_names_the_nearest_miss_and_by_how_much():
@@ -159,6 +162,8 @@ def test_equal_points_are_chosen_by_id_and_not_by_order():
         (lambda: FRONT.select(prefer="weights", weights={"energy": 1.0}), "no objective"),
         (lambda: FRONT.select(prefer="weights", weights={"latency": -1.0}), "at least 0"),
         (lambda: FRONT.select(confidence=1.0), "between 0 and 1"),
+        (lambda: FRONT.select(confidence=0.0), "between 0 and 1"),
+        (lambda: FRONT.select(confidence=-0.1), "between 0 and 1"),
         (lambda: Front.of([], DIRECTIONS).select(), "no finished trial"),
     ],
 )

@@ -53,7 +53,7 @@ def test_a_safetensors_file_of_somebody_else_is_refused(tmp_path):
 
 def test_another_version_of_the_format_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "c.safetensors"
-    monkeypatch.setattr("growsearch.training.checkpoint.FORMAT", 99)
+    monkeypatch.setattr("growsearch.training.checkpoints.checkpoint.FORMAT", 99)
     write_checkpoint(path, Checkpoint(tensors={}, facts={}))
     monkeypatch.undo()
     with pytest.raises(GrowsearchError, match="written by another version"):

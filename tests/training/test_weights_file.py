@@ -5,7 +5,7 @@ from torch import nn
 
 from growsearch.errors import UsageError
 from growsearch.export import read_weights
-from growsearch.training.weights_file import shared_names, stored_once, weights_bytes
+from growsearch.training.checkpoints.weights_file import shared_names, stored_once, weights_bytes
 
 
 def network() -> nn.Sequential:

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from growsearch.datasets.checking.labels import MOST_CLASSES
+from growsearch.datasets.checking.labels import MAX_CLASSES
 from growsearch.datasets.dataset import UNLABELLED, Dataset, Split
 from growsearch.errors import UsageError
 
@@ -34,9 +34,9 @@ def check_dataset(dataset: Dataset, place: str) -> None:
 
 def _check(dataset: Dataset) -> None:
     classes = dataset.num_classes
-    if type(classes) is not int or not 2 <= classes <= MOST_CLASSES:
+    if type(classes) is not int or not 2 <= classes <= MAX_CLASSES:
         raise UsageError(
-            f"num_classes is {classes!r}; give a whole number from 2 to {MOST_CLASSES:,}"
+            f"num_classes is {classes!r}; give a whole number from 2 to {MAX_CLASSES:,}"
         )
     parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     for key, split in parts.items():

@@ -10,7 +10,7 @@ from growsearch.datasets.dataset import UNLABELLED
 from growsearch.errors import UsageError
 
 # More than any data set has, and few enough for one output a class.
-MOST_CLASSES = 1_000_000
+MAX_CLASSES = 1_000_000
 _NAMED = 5
 # What masks write for pixels without a class, as Pascal VOC does.
 _VOID = 255
@@ -95,16 +95,15 @@ def check_num_classes(num_classes: object, largest: int) -> None:
         UsageError: naming both.
     """
     if num_classes is None:
-        if largest >= MOST_CLASSES:
+        if largest >= MAX_CLASSES:
             raise UsageError(
                 f"dataset: label {largest} would make {largest + 1} classes, and at most "
-                f"{MOST_CLASSES:,} are taken; {_RENUMBER}"
+                f"{MAX_CLASSES:,} are taken; {_RENUMBER}"
             )
         return
-    if type(num_classes) is not int or not 2 <= num_classes <= MOST_CLASSES:
+    if type(num_classes) is not int or not 2 <= num_classes <= MAX_CLASSES:
         raise UsageError(
-            f"dataset: num_classes = {num_classes!r}; give a whole number from 2 to "
-            f"{MOST_CLASSES:,}"
+            f"dataset: num_classes = {num_classes!r}; give a whole number from 2 to {MAX_CLASSES:,}"
         )
     if largest >= num_classes:
         raise UsageError(f"dataset: label {largest} is not below num_classes = {num_classes}")

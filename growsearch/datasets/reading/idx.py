@@ -15,7 +15,7 @@ from growsearch.errors import UsageError
 
 _UNSIGNED_BYTE = 8
 # Five times the largest official file.
-_MOST_BYTES = 2**28
+_MAX_BYTES = 2**28
 _AT_ONCE = 2**20
 
 
@@ -50,9 +50,9 @@ def _unpacked(path: Path) -> bytes:
     with open_regular(path) as packed, gzip.GzipFile(fileobj=packed) as file:
         while piece := file.read(_AT_ONCE):
             content += piece
-            if len(content) > _MOST_BYTES:
+            if len(content) > _MAX_BYTES:
                 raise UsageError(
-                    f"{shown(path)}: more than {_MOST_BYTES:,} bytes after unpacking, which no "
+                    f"{shown(path)}: more than {_MAX_BYTES:,} bytes after unpacking, which no "
                     "official file has; download it again"
                 )
     return bytes(content)

@@ -114,12 +114,12 @@ def _why_not(path: Path) -> str | None:
 
 
 # Enough to say how many; a tree may be endless.
-_MOST_LOOKED_AT = 10_000
+_MAX_LOOKED_AT = 10_000
 
 
 def _images_below(folder: Path) -> list[Path]:
     """Return the images among the first 10,000 files below ``folder``; links are not followed."""
-    return [path for path in islice(_files_below(folder), _MOST_LOOKED_AT) if is_image(path)]
+    return [path for path in islice(_files_below(folder), _MAX_LOOKED_AT) if is_image(path)]
 
 
 def _files_below(folder: Path) -> Iterator[Path]:

@@ -16,7 +16,7 @@ from growsearch.datasets.reading.regular_file import open_regular
 from growsearch.errors import UsageError
 
 # As in Pillow: what a quarter of a GB holds, 3 bytes a pixel.
-MOST_PIXELS = 89_478_485
+MAX_PIXELS = 89_478_485
 # The middle square of a longer one says nothing about it.
 LONGEST_SIDES = 100
 
@@ -77,15 +77,15 @@ def opened(path: Path, formats: tuple[str, ...] = _FORMATS) -> Iterator[Image.Im
                 yield image
         except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
             raise UsageError(
-                f"{shown(path)}: more than {MOST_PIXELS:,} pixels; make it smaller"
+                f"{shown(path)}: more than {MAX_PIXELS:,} pixels; make it smaller"
             ) from error
 
 
 def _check_size(path: Path, image: Image.Image) -> None:
     width, height = image.size
-    if width * height > MOST_PIXELS:
+    if width * height > MAX_PIXELS:
         raise UsageError(
-            f"{shown(path)}: {width:,} x {height:,} pixels; at most {MOST_PIXELS:,} are read. "
+            f"{shown(path)}: {width:,} x {height:,} pixels; at most {MAX_PIXELS:,} are read. "
             "Make it smaller"
         )
     if max(width, height) > LONGEST_SIDES * min(width, height):

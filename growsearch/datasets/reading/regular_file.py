@@ -10,7 +10,7 @@ from typing import BinaryIO
 from growsearch.datasets.reading.boundary import shown
 from growsearch.errors import UsageError
 
-MOST_BYTES = 2**30
+MAX_BYTES = 2**30
 
 _KINDS = {
     stat.S_IFIFO: "a named pipe",
@@ -21,7 +21,7 @@ _KINDS = {
 }
 
 
-def open_regular(path: Path, *, most_bytes: int = MOST_BYTES) -> BinaryIO:
+def open_regular(path: Path, *, most_bytes: int = MAX_BYTES) -> BinaryIO:
     """Open a regular file of at most ``most_bytes`` for reading; a link to one is followed.
 
     Raises:
@@ -39,7 +39,7 @@ def open_regular(path: Path, *, most_bytes: int = MOST_BYTES) -> BinaryIO:
         raise
 
 
-def read_regular(path: Path, *, most_bytes: int = MOST_BYTES) -> bytes:
+def read_regular(path: Path, *, most_bytes: int = MAX_BYTES) -> bytes:
     """Return the content of a regular file of at most ``most_bytes``.
 
     Raises:

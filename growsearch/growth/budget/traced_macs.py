@@ -30,9 +30,9 @@ from search_spaces.channel_groups import named_tensors
 from search_spaces.units import detach
 
 # A width is a factor of one operator's MACs this often at most (a Gram matrix has it twice).
-_MOST_OFTEN = 3
+_MAX_OFTEN = 3
 # How many widths the MACs of one operator may be a sum of products of.
-_MOST_TOGETHER = 4
+_MAX_TOGETHER = 4
 # Shares of the full widths at which a network is traced beside its full widths.
 _SHARES = ((0.35, 0.65), (0.55, 0.9))
 
@@ -181,7 +181,7 @@ class _Sketcher:
             factors = tuple(n for n, power in powers.items() for _ in range(power[0]))
             return [(macs // math.prod(self._full[f] for f in factors), factors)]
         followed = [number for number, power in powers.items() if 0 not in power]
-        if len(followed) > _MOST_TOGETHER:
+        if len(followed) > _MAX_TOGETHER:
             raise self.refused(full.layers[place].name or "its own products")
         corners = {
             chosen: self._narrowed(chosen).layers[place].dense_macs
@@ -218,7 +218,7 @@ class _Sketcher:
         """Return how often a group's width may be a factor of one operator's MACs."""
         size, there = self._narrow(number), self._narrowed((number,)).layers[place].dense_macs
         full = self._groups[number].size
-        return [p for p in range(_MOST_OFTEN + 1) if macs * size**p == there * full**p]
+        return [p for p in range(_MAX_OFTEN + 1) if macs * size**p == there * full**p]
 
     def _narrow(self, number: int) -> int:
         return _narrower(self._groups[number], 0.5)

@@ -20,7 +20,7 @@ from growsearch.reading import parse_json, read_limited, reading
 from search_spaces import Unit
 
 _MIN_NETWORKS = 16
-_MOST_BYTES = 64 * 2**20
+_MAX_BYTES = 64 * 2**20
 _REMEDY = "delete the checkpoint beside it to start the run again from its first epoch"
 _FULL, _SMALLEST = 0, 1
 # Seconds for which each network is run.
@@ -121,7 +121,7 @@ class WidthLatencyFit:
             GrowsearchError: if the file is missing or damaged.
         """
         with reading(f"{path}, which holds the device's times,", _REMEDY, GrowsearchError):
-            data: dict[str, Any] = parse_json(read_limited(path, _MOST_BYTES))
+            data: dict[str, Any] = parse_json(read_limited(path, _MAX_BYTES))
             return cls(
                 device=data["device"],
                 batch_size=data["batch_size"],

@@ -11,7 +11,7 @@ from cost_models import CostModelError, trace
 from cost_models.counting.module_state import untouched
 from growsearch.errors import UsageError
 from growsearch.sparsity.lasting_zeros import check_network_keeps_zeros
-from growsearch.training.weights_file import stored_once
+from growsearch.training.checkpoints.weights_file import stored_once
 from search_spaces import SearchSpaceError
 from search_spaces.plain_weights import check_plain_weights
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 _PLACE = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
 _CODES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _TORCH = str(Path(torch.__file__).parent)
-_MOST_LETTERS = 160
+_MAX_LETTERS = 160
 
 
 class NoProgramError(Exception):
@@ -50,7 +50,7 @@ def in_one_line(error: Exception) -> str:
     """Return an error's kind and the first line that it says, without codes for terminals."""
     lines = [" ".join(line.split()) for line in _CODES.sub("", str(error)).splitlines()]
     first = next((line for line in lines if line), "no reason given")
-    return f"{type(error).__name__}: {first[:_MOST_LETTERS]}"
+    return f"{type(error).__name__}: {first[:_MAX_LETTERS]}"
 
 
 def _place(error: Exception) -> str:

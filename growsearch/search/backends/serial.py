@@ -12,9 +12,9 @@ from growsearch.search.config.study import StudyConfig
 from growsearch.search.fidelity.early_stopping import EarlyStopping, early_stopping, epoch_values
 from growsearch.search.fidelity.prescreening import Asked, FirstFidelity, score_here
 from growsearch.search.ledger.recorder import Recorder
-from growsearch.search.samplers.constraint_filter import Gate
+from growsearch.search.samplers.constraint_filter import ConstraintFilter
 from growsearch.search.samplers.history import create_study, prepare, tell
-from growsearch.search.samplers.known_costs import StudyForesight
+from growsearch.search.samplers.known_costs import StudyCosts
 from growsearch.search.samplers.registry import make_sampler
 from growsearch.training import EpochRecord
 from growsearch.trial.retries import Run, run_to_its_end
@@ -30,14 +30,14 @@ def run_serial(
     config: StudyConfig, task: TrialTask, recorder: Recorder, report: Report, run: Run
 ) -> None:
     """Run trials until the ledger holds as many as the study asks for."""
-    foresight = StudyForesight(config, task)
+    foresight = StudyCosts(config, task)
     study = create_study(config, make_sampler(config, foresight))
-    gate = Gate(config, foresight, task.folder)
-    prepare(study, config, recorder, gate)
+    constraint_filter = ConstraintFilter(config, foresight, task.folder)
+    prepare(study, config, recorder, constraint_filter)
     rung_zero = None
     if config.search.first_fidelity is not None:
         score = functools.partial(score_here, config=config, task=task)
-        rung_zero = FirstFidelity(config, study, recorder, gate, score)
+        rung_zero = FirstFidelity(config, study, recorder, constraint_filter, score)
     stopping = early_stopping(config, recorder.trials.values())
     repeats = (SUGGESTIONS_A_TRIAL - 1) * config.search.trials
     while len(recorder.trials) < config.search.trials and repeats >= 0:
@@ -48,7 +48,7 @@ def run_serial(
         trial = recorder.known(candidate)
         if trial is not None:
             repeats -= 1
-        elif rung_zero is None and gate.refuses(study, asked, candidate):
+        elif rung_zero is None and constraint_filter.refuses(study, asked, candidate):
             continue
         else:
             start = recorder.begin(candidate, asked.params)

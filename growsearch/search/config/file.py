@@ -18,7 +18,7 @@ from growsearch.reading import (
     read_limited,
     reading,
 )
-from growsearch.reading.strict_yaml import MOST_BYTES
+from growsearch.reading.strict_yaml import MAX_BYTES
 from growsearch.search.config.messages import Messages, short
 from growsearch.search.config.study import StudyConfig
 from growsearch.search.config.units import with_units
@@ -62,7 +62,7 @@ def load_study(path: Path, *, run: bool = False) -> StudyConfig:
 
 def _read(path: Path, *, stream: bool) -> Document:
     try:
-        text = read_limited(path, MOST_BYTES, stream=stream).decode()
+        text = read_limited(path, MAX_BYTES, stream=stream).decode()
     except OSError as error:
         raise UsageError(
             f"cannot read {shown(str(path))}: {error.strerror}; give a study file"

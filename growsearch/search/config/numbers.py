@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 
 # Generators of numpy take no larger seed.
-MOST_SEED = 2**32 - 1
+MAX_SEED = 2**32 - 1
 # Up to here a float holds every whole number.
 _EXACT = 2**53
 

@@ -10,14 +10,14 @@ from typing import Any, Literal
 from pydantic import Field, StrictBool, field_validator, model_validator
 
 from growsearch.datasets import TOKEN_DATASETS
-from growsearch.datasets.text_windows import WINDOW_WORDS
+from growsearch.datasets.texts.text_windows import WINDOW_WORDS
 from growsearch.errors import UsageError
 from growsearch.kinds import DataChoice, Strict, TextReading, TrialKinds
 from growsearch.kinds.values import Duration, Share
 from growsearch.pareto import MEASURES, Bound, Direction, Preference
 from growsearch.search.config.bounds import check_agreement, parse_limits, parse_quantities
 from growsearch.search.config.metric_options import MetricOptions
-from growsearch.search.config.numbers import MOST_SEED, Number, Whole
+from growsearch.search.config.numbers import MAX_SEED, Number, Whole
 from growsearch.search.config.units import with_units
 
 __all__ = [
@@ -79,7 +79,7 @@ class SearchSettings(Strict):
     sampler: Sampler = "auto"
     trials: Whole = Field(default=32, ge=1)
     parallel: Whole = Field(default=1, ge=1)
-    seed: Whole = Field(default=0, ge=0, le=MOST_SEED)
+    seed: Whole = Field(default=0, ge=0, le=MAX_SEED)
     backend: Backend = "ray"
     stop_early: StopEarly | None = None
     first_fidelity: FirstFidelitySettings | None = None

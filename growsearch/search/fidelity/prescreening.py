@@ -25,7 +25,7 @@ from growsearch.reading import parse_json, read_limited, reading
 from growsearch.search.config.study import StudyConfig
 from growsearch.search.fidelity.proxy_ranking import better_share
 from growsearch.search.ledger.recorder import Recorder
-from growsearch.search.samplers.constraint_filter import MOST_BYTES, Gate, Rejected
+from growsearch.search.samplers.constraint_filter import MAX_BYTES, ConstraintFilter, Rejected
 from growsearch.search.samplers.history import QUEUED, tell
 from growsearch.search.samplers.replay import kept_candidate
 from growsearch.trial.proxies import Scored, can_score, score_candidate
@@ -77,7 +77,7 @@ class FirstFidelity:
         config: a study with ``search.first_fidelity``.
         study: the Optuna study, with all that is known already in it.
         recorder: the run's record.
-        gate: rejects what breaks constraints, and writes down what a pool rejects.
+        constraint_filter: rejects what breaks constraints, and writes down what a pool rejects.
         score: scores a pool.
     """
 
@@ -86,13 +86,13 @@ class FirstFidelity:
         config: StudyConfig,
         study: optuna.study.Study,
         recorder: Recorder,
-        gate: Gate,
+        constraint_filter: ConstraintFilter,
         score: Score,
     ) -> None:
         settings = config.search.first_fidelity
         assert settings is not None
         self._config, self._settings = config, settings
-        self._study, self._recorder, self._gate = study, recorder, gate
+        self._study, self._recorder, self._constraint_filter = study, recorder, constraint_filter
         self._score = score
         self._file = recorder.folder.path / POOLS_FILE
         self._ready: deque[Asked] = deque()
@@ -112,14 +112,14 @@ class FirstFidelity:
         """Return new candidates, a full pool of them unless something is to run at once."""
         pool: dict[str, Asked] = {}
         repeats = 0
-        most = _REPEATS + 2 * (len(self._recorder.trials) + len(self._gate.rejected))
+        most = _REPEATS + 2 * (len(self._recorder.trials) + len(self._constraint_filter.rejected))
         while len(pool) < self._settings.pool and repeats <= most:
             asked = self._study.ask()
             candidate = suggest_candidate(asked, self._config.trials)
             name = trial_id(candidate, self._config.search.seed)
             if self._repeated(name, asked, candidate, pool):
                 repeats += 1
-            elif self._gate.refuses(self._study, asked, candidate):
+            elif self._constraint_filter.refuses(self._study, asked, candidate):
                 continue
             elif asked.user_attrs == QUEUED or not can_score(candidate):
                 self._ready.append((asked, candidate))
@@ -138,7 +138,7 @@ class FirstFidelity:
         if known is not None:
             tell(self._study, asked, known, self._config)
             return True
-        rejected = self._gate.rejected.get(name)
+        rejected = self._constraint_filter.rejected.get(name)
         let_go = rejected is not None and not rejected.excess
         if let_go or name in pool or name in self._recorder.running:
             self._study.tell(asked, state=TrialState.PRUNED)
@@ -182,7 +182,9 @@ class FirstFidelity:
     def _reject(self, entry: PoolEntry, candidate: CandidateConfig) -> None:
         assert entry.score is not None
         proxy: dict[str, float] = {self._settings.proxy: entry.score}
-        self._gate.reject(Rejected(id=entry.id, candidate=candidate.to_json(), proxy=proxy))
+        self._constraint_filter.reject(
+            Rejected(id=entry.id, candidate=candidate.to_json(), proxy=proxy)
+        )
 
     def _restore(self) -> int:
         """Queue what earlier pools kept and nobody started; return the number of these pools.
@@ -205,7 +207,7 @@ def read_pools(path: Path) -> Iterator[list[PoolEntry]]:
     if not path.exists():
         return
     with reading(path, "remove it to draw these pools anew"):
-        lines = read_limited(path, MOST_BYTES).split(b"\n")
+        lines = read_limited(path, MAX_BYTES).split(b"\n")
     for line in lines:
         try:
             yield [_entry(data) for data in parse_json(line)["pool"]]

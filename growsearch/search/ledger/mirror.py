@@ -23,7 +23,7 @@ from growsearch.search.ledger.run_folder import RunFolder
 from growsearch.trial.trial_folder import TRIALS, is_trial_id
 
 # At least so many seconds between two copies, and so many times as long as the last one took.
-_LEAST_WAIT_S, _WAIT_TIMES = 10.0, 10.0
+_MIN_WAIT_S, _WAIT_TIMES = 10.0, 10.0
 # What a run begins with; a trial's folder and the ledgers come as the search goes on.
 _FIRST, _FRONT = ("study.yaml", "profiles", "data"), "front.json"
 # A whole object appears at once there; elsewhere a file is written beside and moved into place.
@@ -224,7 +224,7 @@ def _keep_up(
         started = time.monotonic()
         _try(mirror, recorder, last=False)
         took = time.monotonic() - started
-        over.wait(max(_LEAST_WAIT_S, _WAIT_TIMES * took))
+        over.wait(max(_MIN_WAIT_S, _WAIT_TIMES * took))
 
 
 def _try(mirror: Mirror, recorder: Recorder, *, last: bool) -> None:

@@ -37,8 +37,8 @@ from growsearch.trial.trial_folder import TRIALS, is_trial_id, trial_folder
 
 _VERSIONS_OF = ("torch", "ray", "optuna", "numpy", "fvcore", "moocore")
 # A search needs room for weights and ledger; below this it would fail in the middle.
-_MOST_BYTES = 2**30
-_LEAST_FREE_BYTES = 64 * 2**20
+_MAX_BYTES = 2**30
+_MIN_FREE_BYTES = 64 * 2**20
 # What a search makes in its folder; a link in the place of one would lead it elsewhere.
 _FOLDERS = (TRIALS, "profiles", "data", "shared", "tensorboard", "wandb")
 # What may differ between a run and the study that resumes it.
@@ -154,10 +154,10 @@ class RunFolder:
         except OSError as error:
             raise storage_error(self.path, error) from error
         free = found.f_bavail * found.f_frsize
-        if free < _LEAST_FREE_BYTES:
+        if free < _MIN_FREE_BYTES:
             raise GrowsearchError(
                 f"{self.path}: only {free / 2**20:.0f} MiB are free on this disk, "
-                f"{_LEAST_FREE_BYTES // 2**20} are needed. What was finished is kept; free some "
+                f"{_MIN_FREE_BYTES // 2**20} are needed. What was finished is kept; free some "
                 "space and run the same command again: it resumes; or choose another --out"
             )
 
@@ -216,7 +216,7 @@ class RunFolder:
         if not self.starts.exists():
             return found
         with reading(self.starts, "restore it, or remove it to sample these trials anew"):
-            lines = read_limited(self.starts, _MOST_BYTES).split(b"\n")
+            lines = read_limited(self.starts, _MAX_BYTES).split(b"\n")
         for number, line in enumerate(lines, start=1):
             try:
                 # A power cut leaves NUL bytes where a file had grown.

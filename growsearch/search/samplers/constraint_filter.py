@@ -22,14 +22,14 @@ from growsearch.pareto import Bound
 from growsearch.reading import parse_json, read_limited, reading
 from growsearch.report.run_data import REJECTED_FILE
 from growsearch.search.config.study import StudyConfig
-from growsearch.search.samplers.known_costs import StudyForesight
+from growsearch.search.samplers.known_costs import StudyCosts
 from growsearch.search.samplers.replay import params_of
 
 # Optuna keeps a constraint under this prefix of a trial's system attributes.
 CONSTRAINT_KEY = "constraints"
-MOST_BYTES = 2**30
+MAX_BYTES = 2**30
 # So many rejections in a row, and a person had better look at the constraints.
-_MOST_IN_A_ROW = 500
+_MAX_IN_A_ROW = 500
 
 
 def constraint_name(bound: Bound) -> str:
@@ -58,7 +58,7 @@ class Rejected:
         return json.dumps(data, allow_nan=False, separators=(",", ":"))
 
 
-class Gate:
+class ConstraintFilter:
     """Lets candidates through to training, writes down those that it rejects, and tells Optuna.
 
     A rejected candidate is no trial: it has no place in the ledger and takes none of the study's
@@ -70,7 +70,7 @@ class Gate:
         folder: the run's folder; the file `REJECTED_FILE` in it is append-only.
     """
 
-    def __init__(self, config: StudyConfig, foresight: StudyForesight, folder: Path) -> None:
+    def __init__(self, config: StudyConfig, foresight: StudyCosts, folder: Path) -> None:
         self._config, self._foresight = config, foresight
         self._file = folder / REJECTED_FILE
         self.rejected = read_rejected(folder)
@@ -92,9 +92,9 @@ class Gate:
             self._in_a_row = 0
             return False
         self._in_a_row += 1
-        if self._in_a_row > _MOST_IN_A_ROW:
+        if self._in_a_row > _MAX_IN_A_ROW:
             raise UsageError(
-                f"constraints: {_MOST_IN_A_ROW} candidates in a row miss "
+                f"constraints: {_MAX_IN_A_ROW} candidates in a row miss "
                 f"{', '.join(found.excess)} before training; loosen the constraints"
             )
         for constraint, excess in found.excess.items():
@@ -133,7 +133,7 @@ def read_rejected(folder: Path) -> dict[str, Rejected]:
     if not path.exists():
         return found
     with reading(path, "remove it to judge these candidates anew"):
-        lines = read_limited(path, MOST_BYTES).split(b"\n")
+        lines = read_limited(path, MAX_BYTES).split(b"\n")
     for line in lines:
         try:
             data = parse_json(line)

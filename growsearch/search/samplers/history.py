@@ -13,7 +13,11 @@ from growsearch.reading import reading
 from growsearch.search.config.study import StudyConfig
 from growsearch.search.ledger.recorder import Recorder
 from growsearch.search.ledger.run_folder import Start
-from growsearch.search.samplers.constraint_filter import Gate, add_trial, constraint_name
+from growsearch.search.samplers.constraint_filter import (
+    ConstraintFilter,
+    add_trial,
+    constraint_name,
+)
 from growsearch.search.samplers.initial_points import points_to_evaluate
 from growsearch.search.samplers.replay import candidate_of, kept_candidate, params_of
 from growsearch.search.samplers.warm_start import earlier_trials
@@ -53,7 +57,12 @@ def tell(
     study.tell(asked, [trial.metrics[name] for name in config.objectives])
 
 
-def prepare(study: optuna.study.Study, config: StudyConfig, recorder: Recorder, gate: Gate) -> None:
+def prepare(
+    study: optuna.study.Study,
+    config: StudyConfig,
+    recorder: Recorder,
+    constraint_filter: ConstraintFilter,
+) -> None:
     """Let a fresh Optuna study know all that is known, and queue what is to run first.
 
     Known are earlier runs (`search.warm_start`), this run's ledger and what was rejected. What was
@@ -66,7 +75,7 @@ def prepare(study: optuna.study.Study, config: StudyConfig, recorder: Recorder, 
         _add(study, trial, params_of(trial.config, config.trials), config)
     with reading(recorder.folder.path, _REMEDY):
         warm_start(study, recorder.trials.values(), recorder.starts, config)
-        gate.restore(study)
+        constraint_filter.restore(study)
         for start in recorder.unfinished():
             # An answer that is none would be asked again, and the trial be another one.
             kept_candidate(start.params, config.trials)

@@ -20,7 +20,7 @@ from growsearch.kinds import (
 from growsearch.kinds.forecasts import LIVE_NUMBERS
 from growsearch.pareto import Bound
 from growsearch.search.config.study import StudyConfig
-from growsearch.search.samplers.gp_ehvi.candidates import Foresight
+from growsearch.search.samplers.gp_ehvi.candidates import KnownCosts
 from growsearch.search.samplers.replay import candidate_of
 from growsearch.trial.task import TrialTask
 
@@ -32,7 +32,7 @@ _MAX_NETWORKS = 200
 _UNKNOWN = Forecast()
 
 
-class StudyForesight:
+class StudyCosts:
     """Forecasts of one study's candidates: exact for one that is asked about, quick for many.
 
     Args:
@@ -86,9 +86,9 @@ class StudyForesight:
         low, high = (self._built(axis.at(low_end + k * step)) for k in (below, below + 1))
         return _between(low, high, place - below)
 
-    def for_sampler(self) -> Foresight:
+    def for_sampler(self) -> KnownCosts:
         """Return what GP-EHVI asks: costs in the objectives' order, descriptors, constraints."""
-        return Foresight(
+        return KnownCosts(
             costs=self._costs, descriptors=self._descriptors, feasible=self._feasible, choices=True
         )
 

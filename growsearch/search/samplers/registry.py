@@ -14,40 +14,40 @@ from growsearch.kinds import suggest_candidate
 from growsearch.kinds.latency import latency_metric
 from growsearch.search.config.study import StudyConfig
 from growsearch.search.samplers.gp_ehvi.sampler import GPEHVISampler, GPEHVISettings
-from growsearch.search.samplers.known_costs import StudyForesight
+from growsearch.search.samplers.known_costs import StudyCosts
 
-Make = Callable[[StudyConfig, StudyForesight], optuna.samplers.BaseSampler]
+Make = Callable[[StudyConfig, StudyCosts], optuna.samplers.BaseSampler]
 
 # The metric that only training tells, and its best value.
 _LEARNED, _CEILING = "accuracy", 1.0
 # A model of all results is worth its time up to so many trials; see `chosen_sampler`.
-_MOST_FOR_GP_EHVI, _MOST_FOR_TPE = 200, 1000
+_MAX_FOR_GP_EHVI, _MAX_FOR_TPE = 200, 1000
 # A study's candidates are described in Python: fewer of them keep a suggestion quick.
 _RANDOM_CANDIDATES, _MUTANTS = 200, 10
 
 
-def _tpe(config: StudyConfig, _: StudyForesight) -> optuna.samplers.BaseSampler:
+def _tpe(config: StudyConfig, _: StudyCosts) -> optuna.samplers.BaseSampler:
     with warnings.catch_warnings():
         # Optuna calls ``group`` experimental; without it a conditional space is sampled at random.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return optuna.samplers.TPESampler(seed=config.search.seed, multivariate=True, group=True)
 
 
-def _nsga2(config: StudyConfig, _: StudyForesight) -> optuna.samplers.BaseSampler:
+def _nsga2(config: StudyConfig, _: StudyCosts) -> optuna.samplers.BaseSampler:
     return optuna.samplers.NSGAIISampler(seed=config.search.seed, population_size=20)
 
 
-def _gp(config: StudyConfig, _: StudyForesight) -> optuna.samplers.BaseSampler:
+def _gp(config: StudyConfig, _: StudyCosts) -> optuna.samplers.BaseSampler:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return optuna.samplers.GPSampler(seed=config.search.seed, deterministic_objective=False)
 
 
-def _random(config: StudyConfig, _: StudyForesight) -> optuna.samplers.BaseSampler:
+def _random(config: StudyConfig, _: StudyCosts) -> optuna.samplers.BaseSampler:
     return optuna.samplers.RandomSampler(seed=config.search.seed)
 
 
-def _gp_ehvi(config: StudyConfig, foresight: StudyForesight) -> optuna.samplers.BaseSampler:
+def _gp_ehvi(config: StudyConfig, foresight: StudyCosts) -> optuna.samplers.BaseSampler:
     objectives = list(config.objectives)
     if _LEARNED not in objectives or config.objectives[_LEARNED] != "maximize":
         raise UsageError(
@@ -94,9 +94,9 @@ def chosen_sampler(config: StudyConfig) -> str:
             )
         return name
     trials = config.search.trials
-    if trials <= _MOST_FOR_GP_EHVI and costs_are_known(config):
+    if trials <= _MAX_FOR_GP_EHVI and costs_are_known(config):
         return "gp-ehvi"
-    return "tpe" if trials <= _MOST_FOR_TPE else "nsga2"
+    return "tpe" if trials <= _MAX_FOR_TPE else "nsga2"
 
 
 def costs_are_known(config: StudyConfig) -> bool:
@@ -117,7 +117,7 @@ def costs_are_known(config: StudyConfig) -> bool:
     return bool(costs) and costs <= {"macs", "dense_macs", "parameters"} | estimated
 
 
-def make_sampler(config: StudyConfig, foresight: StudyForesight) -> optuna.samplers.BaseSampler:
+def make_sampler(config: StudyConfig, foresight: StudyCosts) -> optuna.samplers.BaseSampler:
     """Build a study's sampler.
 
     Raises:

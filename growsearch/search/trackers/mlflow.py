@@ -22,7 +22,7 @@ _VARIABLE = "MLFLOW_TRACKING_URI"
 _TAG = "growsearch.trial"
 _TIMEOUT_S = 10.0
 # What one request may hold.
-_MOST_METRICS, _MOST_PARAMS, _PAGE = 1000, 100, 1000
+_MAX_METRICS, _MAX_PARAMS, _PAGE = 1000, 100, 1000
 
 
 class MLflowTracker:
@@ -55,15 +55,15 @@ class MLflowTracker:
             start_time=now - round(1000 * trial.duration_s),
             tags=_pairs(tags),
         )["run"]["info"]["run_id"]
-        params = _pairs(tracked.params())[:_MOST_PARAMS]
+        params = _pairs(tracked.params())[:_MAX_PARAMS]
         self._post("runs/log-batch", run_id=run, params=params)
         metrics = [
             {"key": name, "value": value, "timestamp": now, "step": step}
             for step, figures in [*tracked.epochs(), (0, tracked.metrics())]
             for name, value in figures.items()
         ]
-        for start in range(0, len(metrics), _MOST_METRICS):
-            batch = metrics[start : start + _MOST_METRICS]
+        for start in range(0, len(metrics), _MAX_METRICS):
+            batch = metrics[start : start + _MAX_METRICS]
             self._post("runs/log-batch", run_id=run, metrics=batch)
         # Last: a run that is not finished is written again by the next session.
         status = "FAILED" if trial.failed else "FINISHED"

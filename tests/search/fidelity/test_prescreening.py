@@ -19,9 +19,9 @@ from growsearch.search.fidelity.prescreening import POOLS_FILE, FirstFidelity, r
 from growsearch.search.fidelity.proxy_ranking import better_share, costs_to_compare
 from growsearch.search.ledger.recorder import Recorder
 from growsearch.search.ledger.run_folder import RunFolder
-from growsearch.search.samplers.constraint_filter import Gate, read_rejected
+from growsearch.search.samplers.constraint_filter import ConstraintFilter, read_rejected
 from growsearch.search.samplers.history import create_study, prepare
-from growsearch.search.samplers.known_costs import StudyForesight
+from growsearch.search.samplers.known_costs import StudyCosts
 from growsearch.search.study.study import Study
 from growsearch.trial.proxies import PROXIES, Scored
 from growsearch.trial.task import TrialTask
@@ -138,14 +138,14 @@ def _rung_zero(pools: dict[str, Any], folder: Path) -> tuple[FirstFidelity, optu
     run.open(config)
     task = TrialTask(data=DataChoice(name="digits", folder=None), devices=(), folder=folder)
     study = create_study(config, optuna.samplers.RandomSampler(seed=1))
-    gate = Gate(config, StudyForesight(config, task), folder)
+    constraint_filter = ConstraintFilter(config, StudyCosts(config, task), folder)
     recorder = Recorder(run, config.search.seed)
-    prepare(study, config, recorder, gate)
+    prepare(study, config, recorder, constraint_filter)
 
     def score(candidates: Sequence[CandidateConfig]) -> list[Scored]:
         return [Scored(score=c.to_json()["sparsity"], costs={"macs": 1.0}) for c in candidates]
 
-    return FirstFidelity(config, study, recorder, gate, score), study
+    return FirstFidelity(config, study, recorder, constraint_filter, score), study
 
 
 def test_the_sampler_hears_of_what_is_let_go_as_pruned(

@@ -68,7 +68,7 @@ def test_a_copy_never_names_a_trial_that_it_lacks(
         original(self, name, content)
 
     monkeypatch.setattr(Mirror, "_write", write)
-    monkeypatch.setattr(mirror_module, "_LEAST_WAIT_S", 0.0)
+    monkeypatch.setattr(mirror_module, "_MIN_WAIT_S", 0.0)
     monkeypatch.setattr(mirror_module, "_WAIT_TIMES", 0.0)
     Study(study, run_folder).run()
     assert written.count("trials.jsonl") >= 1

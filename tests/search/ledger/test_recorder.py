@@ -63,7 +63,7 @@ def test_a_full_disk_refuses_the_next_trial_before_it_starts_and_keeps_what_is_t
     first, second = _candidates(study, 2)
     recorder.begin(*first)
     starts = study.folder.starts.read_bytes()
-    monkeypatch.setattr(run_folder_module, "_LEAST_FREE_BYTES", 2**62)
+    monkeypatch.setattr(run_folder_module, "_MIN_FREE_BYTES", 2**62)
     with pytest.raises(GrowsearchError, match=r"MiB are free.*kept; free some space and run"):
         recorder.begin(*second)
     assert study.folder.starts.read_bytes() == starts

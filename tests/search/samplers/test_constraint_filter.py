@@ -8,9 +8,9 @@ import optuna
 from growsearch.kinds import DataChoice, suggest_candidate, trial_id
 from growsearch.report import read_run
 from growsearch.report.json_export import render_json
-from growsearch.search.samplers.constraint_filter import Gate, read_rejected
+from growsearch.search.samplers.constraint_filter import ConstraintFilter, read_rejected
 from growsearch.search.samplers.history import create_study
-from growsearch.search.samplers.known_costs import StudyForesight
+from growsearch.search.samplers.known_costs import StudyCosts
 from growsearch.search.study.study import Study
 from growsearch.trial.task import TrialTask
 
@@ -45,10 +45,10 @@ def test_what_breaks_a_budget_is_rejected_before_training_and_never_counts(
     assert f'"rejected": {len(rejected)}' in render_json(run)
 
     # A later session knows them, and the sampler hears of them as infeasible.
-    foresight = StudyForesight(study.config, _task(study))
-    gate = Gate(study.config, foresight, run_folder)
+    foresight = StudyCosts(study.config, _task(study))
+    constraint_filter = ConstraintFilter(study.config, foresight, run_folder)
     fresh = create_study(study.config, optuna.samplers.RandomSampler(seed=0))
-    gate.restore(fresh)
+    constraint_filter.restore(fresh)
     assert len(fresh.trials) == len(rejected)
     for trial in fresh.trials:
         assert trial.state == optuna.trial.TrialState.PRUNED
@@ -62,11 +62,15 @@ def test_a_measured_constraint_rejects_nothing_beforehand(
 ) -> None:
     tiny["constraints"] = {"latency[cpu]": {"max": "1 ns"}, "accuracy": {"min": 0.999}}
     study = Study(tiny, run_folder)
-    gate = Gate(study.config, StudyForesight(study.config, _task(study)), run_folder)
+    constraint_filter = ConstraintFilter(
+        study.config, StudyCosts(study.config, _task(study)), run_folder
+    )
     fresh = create_study(study.config, optuna.samplers.RandomSampler(seed=0))
     for _ in range(4):
         asked = fresh.ask()
-        assert not gate.refuses(fresh, asked, suggest_candidate(asked, study.config.trials))
+        assert not constraint_filter.refuses(
+            fresh, asked, suggest_candidate(asked, study.config.trials)
+        )
     assert not (run_folder / "rejected.jsonl").exists()
 
 

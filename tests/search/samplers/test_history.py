@@ -9,7 +9,7 @@ from growsearch.report import front_of_trials
 from growsearch.search.config.study import StudyConfig
 from growsearch.search.ledger.recorder import Recorder
 from growsearch.search.samplers.history import create_study, enqueue_unfinished, tell, warm_start
-from growsearch.search.samplers.known_costs import StudyForesight
+from growsearch.search.samplers.known_costs import StudyCosts
 from growsearch.search.samplers.registry import SAMPLERS, make_sampler
 from growsearch.search.study.progress import ProgressLine
 from growsearch.search.study.study import Study
@@ -24,7 +24,7 @@ def _config(tiny: dict[str, Any], run_folder: Path) -> Study:
 
 def _sampler(config: StudyConfig, folder: Path) -> optuna.samplers.BaseSampler:
     task = TrialTask(data=config.data, devices=config.devices, folder=folder, profiles={})
-    return make_sampler(config, StudyForesight(config, task))
+    return make_sampler(config, StudyCosts(config, task))
 
 
 def _trial(name: str, macs: float) -> Trial:

@@ -14,15 +14,15 @@ from growsearch.search.config.file import parse_study
 from growsearch.search.config.study import Sampler, StudyConfig
 from growsearch.search.samplers.gp_ehvi.sampler import GPEHVISampler
 from growsearch.search.samplers.history import create_study
-from growsearch.search.samplers.known_costs import StudyForesight
+from growsearch.search.samplers.known_costs import StudyCosts
 from growsearch.search.samplers.registry import AUTO, SAMPLERS, chosen_sampler, make_sampler
 from growsearch.search.study.study import Study
 from growsearch.trial.task import TrialTask
 
 
-def _foresight(config: StudyConfig, folder: Path) -> StudyForesight:
+def _foresight(config: StudyConfig, folder: Path) -> StudyCosts:
     task = TrialTask(data=config.data, devices=config.devices, folder=folder, profiles={})
-    return StudyForesight(config, task)
+    return StudyCosts(config, task)
 
 
 def _named(tiny: dict[str, Any], **search: Any) -> StudyConfig:

@@ -11,9 +11,9 @@ from growsearch.errors import UsageError
 from growsearch.kinds import DataChoice
 from growsearch.search.config.file import load_study, parse_study
 from growsearch.search.ledger.recorder import Recorder
-from growsearch.search.samplers.constraint_filter import Gate
+from growsearch.search.samplers.constraint_filter import ConstraintFilter
 from growsearch.search.samplers.history import create_study, prepare
-from growsearch.search.samplers.known_costs import StudyForesight
+from growsearch.search.samplers.known_costs import StudyCosts
 from growsearch.search.samplers.registry import make_sampler
 from growsearch.search.samplers.warm_start import earlier_trials
 from growsearch.search.study.study import Study
@@ -40,9 +40,11 @@ def test_a_sampler_starts_with_every_metric_of_an_earlier_run(
     config = owner.config
     owner.folder.open(config)
     task = TrialTask(data=DataChoice(name="digits", folder=None), devices=(), folder=run_folder)
-    foresight = StudyForesight(config, task)
+    foresight = StudyCosts(config, task)
     study = create_study(config, make_sampler(config, foresight))
-    prepare(study, config, Recorder(owner.folder, 9), Gate(config, foresight, run_folder))
+    prepare(
+        study, config, Recorder(owner.folder, 9), ConstraintFilter(config, foresight, run_folder)
+    )
     assert [trial.values for trial in study.trials] == [
         [trial.metrics["parameters"], trial.metrics["accuracy"]] for trial in earlier.trials
     ]

@@ -36,9 +36,9 @@ from growsearch.search.fidelity.early_stopping import (
     stopped_at_rung,
 )
 from growsearch.search.ledger.recorder import Recorder
-from growsearch.search.samplers.constraint_filter import Gate
+from growsearch.search.samplers.constraint_filter import ConstraintFilter
 from growsearch.search.samplers.history import prepare, tell
-from growsearch.search.samplers.known_costs import StudyForesight
+from growsearch.search.samplers.known_costs import StudyCosts
 from growsearch.search.samplers.registry import make_sampler
 from growsearch.search.samplers.replay import candidate_of
 from growsearch.trial.record import Trial
@@ -157,7 +157,7 @@ class LedgerSearch(OptunaSearch):  # type: ignore[misc]
         trouble: Trouble,
         stopping: EarlyStopping | None = None,
     ) -> None:
-        foresight = StudyForesight(config, task)
+        foresight = StudyCosts(config, task)
         super().__init__(
             functools.partial(suggest_for_ray, kinds=config.trials.model_dump(mode="json")),
             metric=list(config.objectives),
@@ -168,9 +168,9 @@ class LedgerSearch(OptunaSearch):  # type: ignore[misc]
         self._recorder = recorder
         self._trouble = trouble
         self._stopping = stopping
-        self._gate = Gate(config, foresight, task.folder)
-        prepare(self._ot_study, config, recorder, self._gate)
-        self._rung_zero = rung_zero(config, task, self._ot_study, recorder, self._gate)
+        self._constraint_filter = ConstraintFilter(config, foresight, task.folder)
+        prepare(self._ot_study, config, recorder, self._constraint_filter)
+        self._rung_zero = rung_zero(config, task, self._ot_study, recorder, self._constraint_filter)
         self._fresh_left = config.search.trials - len(recorder.trials)
 
     def suggest(self, trial_id: str) -> Any:
@@ -208,7 +208,7 @@ class LedgerSearch(OptunaSearch):  # type: ignore[misc]
             suggestion = super().suggest(trial_id)
             candidate = candidate_from_json(suggestion["candidate"])
             asked = self._ot_trials[trial_id]
-            if self._recorder.known(candidate) is not None or not self._gate.refuses(
+            if self._recorder.known(candidate) is not None or not self._constraint_filter.refuses(
                 self._ot_study, asked, candidate
             ):
                 return candidate

@@ -13,7 +13,7 @@ from growsearch.search.backends.ray.map_batches import in_batches
 from growsearch.search.config.study import StudyConfig
 from growsearch.search.fidelity.prescreening import FirstFidelity, scoring
 from growsearch.search.ledger.recorder import Recorder
-from growsearch.search.samplers.constraint_filter import Gate
+from growsearch.search.samplers.constraint_filter import ConstraintFilter
 from growsearch.trial.proxies import Scored
 from growsearch.trial.task import TrialTask
 
@@ -23,13 +23,13 @@ def rung_zero(
     task: TrialTask,
     study: optuna.study.Study,
     recorder: Recorder,
-    gate: Gate,
+    constraint_filter: ConstraintFilter,
 ) -> FirstFidelity | None:
     """Return a study's first fidelity, if it has one; its pools are scored in Ray's workers."""
     if config.search.first_fidelity is None:
         return None
     score = functools.partial(score_on_ray, config=config, task=task)
-    return FirstFidelity(config, study, recorder, gate, score)
+    return FirstFidelity(config, study, recorder, constraint_filter, score)
 
 
 def score_on_ray(

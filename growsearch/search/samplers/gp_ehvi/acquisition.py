@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
-from growsearch.search.samplers.gp_ehvi.candidates import Candidate, CandidateBook
+from growsearch.search.samplers.gp_ehvi.candidates import CandidateCache, DescribedCandidate
 from growsearch.search.samplers.gp_ehvi.expected_improvement import Reached, expected_gain
-from growsearch.search.samplers.gp_ehvi.gaussian_process import SmoothModel
-from growsearch.search.samplers.gp_ehvi.observations import History
+from growsearch.search.samplers.gp_ehvi.gaussian_process import GaussianProcess
+from growsearch.search.samplers.gp_ehvi.observations import Observations
 
 Array = npt.NDArray[np.float64]
 
@@ -26,7 +26,7 @@ _MARGIN = 0.01
 _WORST_ERROR = 1.5
 
 
-def front_of(history: History) -> list[int]:
+def front_of(history: Observations) -> list[int]:
     """Return the places of the results that nothing dominates, among those that are feasible."""
     places = np.flatnonzero(history.meets)
     if not len(places):
@@ -37,7 +37,7 @@ def front_of(history: History) -> list[int]:
     return [int(place) for place in places[moocore.is_nondominated(values)]]
 
 
-class Chooser:
+class Acquisition:
     """The models of the error and of unknown costs, and the choice by expected hypervolume.
 
     Args:
@@ -45,17 +45,17 @@ class Chooser:
         reference: error first, then costs, all minimised; None to find it out as results come.
     """
 
-    def __init__(self, book: CandidateBook, reference: Sequence[float] | None) -> None:
+    def __init__(self, book: CandidateCache, reference: Sequence[float] | None) -> None:
         self._book, self._reference = book, reference
-        self._error_model = SmoothModel()
-        self._cost_models: dict[int, SmoothModel] = {}
+        self._error_model = GaussianProcess()
+        self._cost_models: dict[int, GaussianProcess] = {}
 
     @property
     def given_costs(self) -> Sequence[float] | None:
         """The given limits of the costs, minimised; None if they are to be found out."""
         return None if self._reference is None else self._reference[1:]
 
-    def gains(self, history: History, candidates: Sequence[Candidate]) -> Array:
+    def gains(self, history: Observations, candidates: Sequence[DescribedCandidate]) -> Array:
         """Return the expected hypervolume improvement of each candidate, shape (candidates,)."""
         reference = self._reference_for(history)
         self._fit(history, reference[0])
@@ -65,7 +65,7 @@ class Chooser:
         gains = [expected_gain(reached, costs, mean, deviation) for costs in scenarios]
         return np.asarray(np.mean(gains, axis=0))
 
-    def _reference_for(self, history: History) -> Array:
+    def _reference_for(self, history: Observations) -> Array:
         if self._reference is not None:
             return np.array(self._reference, dtype=np.float64)
         front = front_of(history) or range(len(history.results))
@@ -75,11 +75,11 @@ class Chooser:
         most, least = np.nanmax(costs, axis=0), np.nanmin(costs, axis=0)
         return np.array([error, *(most + _MARGIN * (most - least))])
 
-    def _fit(self, history: History, reference_error: float) -> None:
+    def _fit(self, history: Observations, reference_error: float) -> None:
         errors = np.minimum(history.errors, _WORST_ERROR * reference_error)
         self._error_model.fit(self._book.features(history.results), np.log(errors))
 
-    def _reached(self, history: History, reference: Array) -> Reached:
+    def _reached(self, history: Observations, reference: Array) -> Reached:
         """Return the front so far; a running trial counts with what is predicted of it."""
         costs, errors = history.costs[history.meets], history.errors[history.meets]
         if history.running:
@@ -90,7 +90,9 @@ class Chooser:
             costs=costs, errors=errors, reference=reference[1:], reference_error=reference[0]
         )
 
-    def _cost_scenarios(self, history: History, candidates: Sequence[Candidate]) -> Array:
+    def _cost_scenarios(
+        self, history: Observations, candidates: Sequence[DescribedCandidate]
+    ) -> Array:
         """Return equally likely costs, shape (scenarios, candidates, costs): one if all are known.
 
         An unknown cost takes the middles of its quantile ranges, in an order of its own.
@@ -110,8 +112,8 @@ class Chooser:
             scenarios[:, missing, column] = drawn[:, missing]
         return scenarios
 
-    def _cost_model(self, history: History, column: int) -> SmoothModel:
-        model = self._cost_models.setdefault(column, SmoothModel())
+    def _cost_model(self, history: Observations, column: int) -> GaussianProcess:
+        model = self._cost_models.setdefault(column, GaussianProcess())
         model.fit(self._book.choices(history.results), _to_log(history.costs[:, column]))
         return model
 

@@ -20,13 +20,13 @@ Feasible = Callable[[Mapping[str, Any]], bool]
 Key = frozenset[tuple[str, Any]]
 
 # Candidates that are remembered; beyond it memory would grow with the length of a search.
-_MOST_REMEMBERED = 20_000
+_MAX_REMEMBERED = 20_000
 # Costs spread over factors; their logarithm is what a smooth model can follow.
-_LEAST_COST = 1e-300
+_MIN_COST = 1e-300
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class DescribedCandidate:
     """A candidate and what is known of it; costs are minimised, NaN where not known."""
 
     params: Params
@@ -41,7 +41,7 @@ def key_of(params: Mapping[str, Any]) -> Key:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Foresight:
+class KnownCosts:
     """The functions that tell what is known beforehand; None where nothing is.
 
     Attributes:
@@ -58,7 +58,7 @@ class Foresight:
     choices: bool = False
 
 
-class CandidateBook:
+class CandidateCache:
     """Describes candidates once, remembers them, and turns them into features.
 
     Without descriptors a candidate's features are its choices and the logarithms of its known
@@ -75,14 +75,14 @@ class CandidateBook:
     def __init__(
         self,
         space: CandidateSpace,
-        foresight: Foresight,
+        foresight: KnownCosts,
         signs: Sequence[int],
         *,
         seed: int,
         count: int,
     ) -> None:
         self.space, self._foresight, self._signs = space, foresight, tuple(signs)
-        self._known: dict[Key, Candidate] = {}
+        self._known: dict[Key, DescribedCandidate] = {}
         uniforms = uniform_numbers([seed])
         drawn = self.describe_all(space.draw(uniforms) for _ in range(count))
         self.drawn = [candidate for candidate in drawn.values() if candidate.feasible]
@@ -94,30 +94,30 @@ class CandidateBook:
         self._center, spread = rows.mean(axis=0), rows.std(axis=0)
         self._spread = np.where(spread > 1e-12, spread, 1.0)
 
-    def describe(self, params: Params) -> Candidate:
+    def describe(self, params: Params) -> DescribedCandidate:
         """Return what is known of one candidate."""
         key = key_of(params)
         found = self._known.get(key)
         if found is None:
-            if len(self._known) >= _MOST_REMEMBERED:
+            if len(self._known) >= _MAX_REMEMBERED:
                 self._known.clear()
             found = self._known[key] = self._look(params)
         return found
 
-    def describe_all(self, many: Iterable[Params]) -> dict[Key, Candidate]:
+    def describe_all(self, many: Iterable[Params]) -> dict[Key, DescribedCandidate]:
         """Return different candidates by key, in order."""
         return {key_of(params): self.describe(params) for params in many}
 
-    def features(self, candidates: Sequence[Candidate]) -> Array:
+    def features(self, candidates: Sequence[DescribedCandidate]) -> Array:
         """Return the standardised features, shape (candidates, features)."""
         rows = np.array([candidate.features for candidate in candidates])
         return np.asarray((rows - self._center) / self._spread)
 
-    def choices(self, candidates: Sequence[Candidate]) -> Array:
+    def choices(self, candidates: Sequence[DescribedCandidate]) -> Array:
         """Return the raw choices as numbers, shape (candidates, columns)."""
         return np.array([self.space.encode(candidate.params) for candidate in candidates])
 
-    def _look(self, params: Params) -> Candidate:
+    def _look(self, params: Params) -> DescribedCandidate:
         see = self._foresight
         feasible = see.feasible is None or see.feasible(params)
         costs = tuple(math.nan for _ in self._signs)
@@ -135,8 +135,8 @@ class CandidateBook:
                 features = (*features, *self.space.encode(params))
         else:
             features = (*self.space.encode(params), *map(_log_if_known, costs))
-        return Candidate(params, costs, features, feasible)
+        return DescribedCandidate(params, costs, features, feasible)
 
 
 def _log_if_known(cost: float) -> float:
-    return 0.0 if math.isnan(cost) else math.log(max(abs(cost), _LEAST_COST))
+    return 0.0 if math.isnan(cost) else math.log(max(abs(cost), _MIN_COST))

@@ -17,10 +17,10 @@ Array = npt.NDArray[np.float64]
 
 # Hyper-parameters are fitted again when results have grown by this share.
 _REFIT_SHARE = 0.1
-_MOST_STEPS = 60
+_MAX_STEPS = 60
 # Keeps a matrix of equal features invertible.
 _JITTER = 1e-10
-_LEAST_DEVIATION = 1e-6
+_MIN_DEVIATION = 1e-6
 # What is not positive definite is no candidate for the likelihood's maximum.
 _IMPOSSIBLE = 1e10
 
@@ -48,7 +48,7 @@ _DEVIATIONS = np.array([prior.deviation for prior in _PRIORS])
 _BOUNDS = [(np.log(prior.least), np.log(prior.most)) for prior in _PRIORS]
 
 
-class SmoothModel:
+class GaussianProcess:
     """A Gaussian process, Matern 5/2, on standardised features.
 
     Hyper-parameters (variance, one length scale, noise) maximise the marginal likelihood times a
@@ -91,7 +91,7 @@ class SmoothModel:
         left = variance + noise - (known**2).sum(axis=0)
         deviation = self._spread * np.sqrt(np.maximum(left, 0.0))
         mean = self._center + self._spread * (across @ self._weights)
-        return mean, np.maximum(deviation, _LEAST_DEVIATION)
+        return mean, np.maximum(deviation, _MIN_DEVIATION)
 
 
 def _distances(one: Array, other: Array) -> Array:
@@ -115,7 +115,7 @@ def _fitted(start: Array, distances: Array, targets: Array) -> Array:
         jac=True,
         method="L-BFGS-B",
         bounds=_BOUNDS,
-        options={"maxiter": _MOST_STEPS},
+        options={"maxiter": _MAX_STEPS},
     )
     return np.asarray(found.x)
 

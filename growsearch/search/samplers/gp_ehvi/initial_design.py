@@ -9,13 +9,13 @@ import numpy.typing as npt
 from scipy.spatial.distance import cdist
 from scipy.stats import rankdata
 
-from growsearch.search.samplers.gp_ehvi.candidates import Candidate, CandidateBook, key_of
-from growsearch.search.samplers.gp_ehvi.observations import History
+from growsearch.search.samplers.gp_ehvi.candidates import CandidateCache, DescribedCandidate, key_of
+from growsearch.search.samplers.gp_ehvi.observations import Observations
 from growsearch.search.samplers.gp_ehvi.search_space import Params
 
 
 def start_point(
-    book: CandidateBook, limits: Sequence[float] | None, history: History, turns: int
+    book: CandidateCache, limits: Sequence[float] | None, history: Observations, turns: int
 ) -> Params:
     """Return the start point that comes next: each has a range of the known costs to itself.
 
@@ -40,7 +40,7 @@ def start_point(
     return own[int(np.argmax(_distances(book, own, before)))].params
 
 
-def _by_cost(candidates: Sequence[Candidate]) -> list[Candidate]:
+def _by_cost(candidates: Sequence[DescribedCandidate]) -> list[DescribedCandidate]:
     costs = np.array([candidate.costs for candidate in candidates])
     if not costs.size:
         return list(candidates)
@@ -48,12 +48,16 @@ def _by_cost(candidates: Sequence[Candidate]) -> list[Candidate]:
     return [candidates[int(place)] for place in np.argsort(ranks, kind="stable")]
 
 
-def _untried(candidates: Sequence[Candidate], history: History) -> list[Candidate]:
+def _untried(
+    candidates: Sequence[DescribedCandidate], history: Observations
+) -> list[DescribedCandidate]:
     return [c for c in candidates if key_of(c.params) not in history.tried]
 
 
 def _distances(
-    book: CandidateBook, candidates: Sequence[Candidate], before: Sequence[Candidate]
+    book: CandidateCache,
+    candidates: Sequence[DescribedCandidate],
+    before: Sequence[DescribedCandidate],
 ) -> npt.NDArray[np.float64]:
     """Return how far each candidate's features are from the nearest of those before."""
     apart = cdist(book.features(candidates), book.features(before))

@@ -12,12 +12,17 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from growsearch.errors import UsageError
-from growsearch.search.samplers.gp_ehvi.candidates import Candidate, CandidateBook, Key, key_of
+from growsearch.search.samplers.gp_ehvi.candidates import (
+    CandidateCache,
+    DescribedCandidate,
+    Key,
+    key_of,
+)
 
 Array = npt.NDArray[np.float64]
 
 # The logarithm of an error is modelled: one of 0 counts as this.
-_LEAST_ERROR = 1e-6
+_MIN_ERROR = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +72,7 @@ class ObjectiveView:
                 f"metric = {value}: an error is not below 0; "
                 "set ceiling to the best value that a maximised metric can have"
             )
-        return max(error, _LEAST_ERROR)
+        return max(error, _MIN_ERROR)
 
     def minimised(self, values: Sequence[float]) -> list[float]:
         """Return the error and then the costs.
@@ -87,7 +92,7 @@ class ObjectiveView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class History:
+class Observations:
     """The trials of one study before a suggestion.
 
     Attributes:
@@ -99,16 +104,16 @@ class History:
         tried: the keys of all that were ever started, failed ones too.
     """
 
-    results: tuple[Candidate, ...]
+    results: tuple[DescribedCandidate, ...]
     errors: Array
     costs: Array
     meets: npt.NDArray[np.bool_]
-    running: tuple[Candidate, ...]
+    running: tuple[DescribedCandidate, ...]
     tried: frozenset[Key]
 
     @classmethod
     def of(
-        cls, study: Study, asking: FrozenTrial, book: CandidateBook, view: ObjectiveView
+        cls, study: Study, asking: FrozenTrial, book: CandidateCache, view: ObjectiveView
     ) -> Self:
         """Read the trials beside the asking one; those that fit the space only."""
         trials = [

@@ -14,15 +14,15 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from growsearch.errors import UsageError
-from growsearch.search.samplers.gp_ehvi.acquisition import Chooser, front_of
+from growsearch.search.samplers.gp_ehvi.acquisition import Acquisition, front_of
 from growsearch.search.samplers.gp_ehvi.candidates import (
-    Candidate,
-    CandidateBook,
-    Foresight,
+    CandidateCache,
+    DescribedCandidate,
+    KnownCosts,
     key_of,
 )
 from growsearch.search.samplers.gp_ehvi.initial_design import start_point
-from growsearch.search.samplers.gp_ehvi.observations import History, ObjectiveView
+from growsearch.search.samplers.gp_ehvi.observations import ObjectiveView, Observations
 from growsearch.search.samplers.gp_ehvi.search_space import (
     CandidateSpace,
     Params,
@@ -33,7 +33,7 @@ from growsearch.search.samplers.gp_ehvi.search_space import (
 # A mutant of the front has so many of its decisions drawn anew.
 _EDITS = 2
 # What a smooth model needs at the least.
-_LEAST_RESULTS = 2
+_MIN_RESULTS = 2
 # Where a small space has all but run dry, so many draws look for an untried candidate.
 _LAST_DRAWS = 200
 
@@ -89,19 +89,19 @@ class GPEHVISampler(BaseSampler):
         self,
         *,
         seed: int,
-        foresight: Foresight | None = None,
+        foresight: KnownCosts | None = None,
         space: SpaceFunction | None = None,
         settings: GPEHVISettings | None = None,
     ) -> None:
         self._seed = seed
-        self._foresight = foresight or Foresight()
+        self._foresight = foresight or KnownCosts()
         self._settings = settings or GPEHVISettings()
         self._space_function = space
         self._independent = RandomSampler(seed=seed)
         self._intersection = IntersectionSearchSpace()
         self._space: CandidateSpace | None = None
-        self._book: CandidateBook | None = None
-        self._chooser: Chooser | None = None
+        self._book: CandidateCache | None = None
+        self._acquisition: Acquisition | None = None
 
     def reseed_rng(self) -> None:
         """Give the independent draws of another process another seed."""
@@ -138,22 +138,22 @@ class GPEHVISampler(BaseSampler):
         if not search_space:
             return {}
         view = ObjectiveView.of(study.directions, self._settings.metric, self._settings.ceiling)
-        book, chooser = self._prepared(view)
-        history = History.of(study, trial, book, view)
+        book, acquisition = self._prepared(view)
+        history = Observations.of(study, trial, book, view)
         uniforms = uniform_numbers([self._seed, 1, trial.number])
         if len(history.tried) < self._settings.start_points:
-            return start_point(book, chooser.given_costs, history, self._settings.start_points)
-        if len(history.results) < _LEAST_RESULTS:
+            return start_point(book, acquisition.given_costs, history, self._settings.start_points)
+        if len(history.results) < _MIN_RESULTS:
             return _untried(book, history, uniforms)
         pool = [c for c in self._pool(book, history, uniforms) if c.feasible]
         if not pool:
             return _untried(book, history, uniforms)
-        return pool[int(np.argmax(chooser.gains(history, pool)))].params
+        return pool[int(np.argmax(acquisition.gains(history, pool)))].params
 
-    def _prepared(self, view: ObjectiveView) -> tuple[CandidateBook, Chooser]:
-        if self._book is None or self._chooser is None:
+    def _prepared(self, view: ObjectiveView) -> tuple[CandidateCache, Acquisition]:
+        if self._book is None or self._acquisition is None:
             assert self._space is not None
-            self._book = CandidateBook(
+            self._book = CandidateCache(
                 self._space,
                 self._foresight,
                 view.signs,
@@ -161,14 +161,14 @@ class GPEHVISampler(BaseSampler):
                 count=self._settings.random_candidates,
             )
             reference = self._settings.reference
-            self._chooser = Chooser(
+            self._acquisition = Acquisition(
                 self._book, None if reference is None else view.minimised(reference)
             )
-        return self._book, self._chooser
+        return self._book, self._acquisition
 
     def _pool(
-        self, book: CandidateBook, history: History, uniforms: Iterator[float]
-    ) -> list[Candidate]:
+        self, book: CandidateCache, history: Observations, uniforms: Iterator[float]
+    ) -> list[DescribedCandidate]:
         """Return random candidates, the front's neighbours and its mutants, all untried."""
         many = [book.space.draw(uniforms) for _ in range(self._settings.random_candidates)]
         for place in front_of(history):
@@ -181,7 +181,7 @@ class GPEHVISampler(BaseSampler):
         return [book.describe(p) for key, p in different.items() if key not in history.tried]
 
 
-def _untried(book: CandidateBook, history: History, uniforms: Iterator[float]) -> Params:
+def _untried(book: CandidateCache, history: Observations, uniforms: Iterator[float]) -> Params:
     """Return a random candidate, untried if there still is one that is easily found."""
     for _ in range(_LAST_DRAWS):
         candidate = book.describe(book.space.draw(uniforms))

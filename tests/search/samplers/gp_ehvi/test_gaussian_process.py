@@ -7,7 +7,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from growsearch.search.samplers.gp_ehvi.gaussian_process import (
-    SmoothModel,
+    GaussianProcess,
     _distances,
     _unlikelihood,
 )
@@ -21,7 +21,7 @@ def _results(count: int, features: int = 3, noise: float = 0.0) -> tuple[np.ndar
 
 def test_mean_and_deviation_are_those_of_scikit_learn_at_the_same_hyper_parameters() -> None:
     rows, targets = _results(25)
-    model = SmoothModel()
+    model = GaussianProcess()
     model.fit(rows, targets)
     assert model._logs is not None
     variance, scale, noise = np.exp(model._logs)
@@ -46,18 +46,18 @@ def test_the_gradient_is_that_of_finite_differences(logs: tuple[float, ...]) -> 
 
 
 def test_a_smooth_function_is_learned_and_noise_is_told_from_it() -> None:
-    model = SmoothModel()
+    model = GaussianProcess()
     model.fit(*_results(60))
     rows, truth = _results(30)
     mean, deviation = model.predict(rows)
     assert float(np.abs(mean - truth).mean()) < 0.1
-    noisy = SmoothModel()
+    noisy = GaussianProcess()
     noisy.fit(*_results(200, noise=0.5))
     assert float(noisy.predict(rows)[1].mean()) > 0.4 > float(deviation.mean())
 
 
 def test_equal_targets_and_equal_features_do_no_harm() -> None:
-    model = SmoothModel()
+    model = GaussianProcess()
     model.fit(np.zeros((4, 2)), np.array([1.0, 1.0, 1.0, 1.0]))
     mean, deviation = model.predict(np.array([[0.0, 0.0], [5.0, 5.0]]))
     np.testing.assert_allclose(mean, 1.0)

@@ -12,7 +12,7 @@ from tabular.simulation import Outcome, simulate
 from tabular.table import ResultTable
 
 from growsearch.errors import UsageError
-from growsearch.search.samplers.gp_ehvi.sampler import Foresight, GPEHVISampler, GPEHVISettings
+from growsearch.search.samplers.gp_ehvi.sampler import GPEHVISampler, GPEHVISettings, KnownCosts
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -50,7 +50,7 @@ def _sampler(seed: int = 0, **changes: Any) -> GPEHVISampler:
     settings = GPEHVISettings(
         reference=REFERENCE, start_points=4, random_candidates=60, mutants=5, **changes
     )
-    foresight = Foresight(costs=_cost, descriptors=_described)
+    foresight = KnownCosts(costs=_cost, descriptors=_described)
     return GPEHVISampler(seed=seed, foresight=foresight, space=TABLE.suggest, settings=settings)
 
 
@@ -142,12 +142,12 @@ def test_running_trials_count_with_what_is_expected_of_them() -> None:
 
 
 def test_a_candidate_that_breaks_a_constraint_for_certain_is_never_proposed() -> None:
-    foresight = Foresight(
+    foresight = KnownCosts(
         costs=_cost, descriptors=_described, feasible=lambda params: _cost(params)[0] <= 12
     )
     sampler = GPEHVISampler(seed=0, foresight=foresight, space=TABLE.suggest)
     assert max(cost for _, cost in _run(sampler, 15)) <= 12
-    nothing = Foresight(feasible=lambda _: False)
+    nothing = KnownCosts(feasible=lambda _: False)
     with pytest.raises(UsageError, match="none of 500 random candidates"):
         _run(GPEHVISampler(seed=0, foresight=nothing, space=TABLE.suggest), 1)
 
@@ -165,7 +165,7 @@ def test_a_result_that_breaks_a_measured_constraint_is_not_on_the_front() -> Non
 def test_an_unknown_cost_is_learned() -> None:
     sampler = GPEHVISampler(
         seed=0,
-        foresight=Foresight(descriptors=_described),
+        foresight=KnownCosts(descriptors=_described),
         space=TABLE.suggest,
         settings=GPEHVISettings(reference=REFERENCE, start_points=5, random_candidates=60),
     )
@@ -180,7 +180,7 @@ def test_three_objectives_work_with_known_and_unknown_costs(known: bool) -> None
 
     sampler = GPEHVISampler(
         seed=1,
-        foresight=Foresight(costs=costs),
+        foresight=KnownCosts(costs=costs),
         space=TABLE.suggest,
         settings=GPEHVISettings(start_points=3, random_candidates=30, mutants=3),
     )
@@ -225,7 +225,7 @@ def test_a_maximised_metric_is_its_distance_from_the_ceiling() -> None:
             directions=["maximize", "minimize"],
             sampler=GPEHVISampler(
                 seed=0,
-                foresight=Foresight(costs=_cost, descriptors=_described),
+                foresight=KnownCosts(costs=_cost, descriptors=_described),
                 space=TABLE.suggest,
                 settings=GPEHVISettings(
                     start_points=4, random_candidates=40, ceiling=ceiling, reference=(60, 30)
@@ -245,7 +245,7 @@ def test_a_maximised_metric_is_its_distance_from_the_ceiling() -> None:
 
 
 def test_costs_for_another_number_of_objectives_are_refused() -> None:
-    two = Foresight(costs=lambda _: (1.0, 2.0))
+    two = KnownCosts(costs=lambda _: (1.0, 2.0))
     with pytest.raises(UsageError, match="costs: 2 values for 1 objectives"):
         _run(GPEHVISampler(seed=0, foresight=two, space=TABLE.suggest), 1)
     settings = GPEHVISettings(reference=(1.0, 2.0, 3.0))

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from growsearch.datasets.tokens import TokenDataset, streams, windows
+from growsearch.datasets.texts.tokens import TokenDataset, streams, windows
 from growsearch.errors import UsageError
 from growsearch.metrics import evaluating, perplexity
-from growsearch.training.examples import call
-from growsearch.training.task import Forward, InputsAndTargets, Scores
+from growsearch.training.tasks.examples import call
+from growsearch.training.tasks.task import Forward, InputsAndTargets, Scores
 
 # Of every layer, the tensors that it hands on to the next token.
 State = tuple[tuple[Tensor, ...], ...]

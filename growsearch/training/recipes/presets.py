@@ -8,9 +8,9 @@ float32 here, and none decays biases and BatchNorm.
 from __future__ import annotations
 
 from growsearch.errors import UsageError
-from growsearch.training.optimizers import SGD, AdamW
-from growsearch.training.recipe import Recipe
-from growsearch.training.schedule import Cosine, Steps
+from growsearch.training.recipes.optimizers import SGD, AdamW
+from growsearch.training.recipes.recipe import Recipe
+from growsearch.training.recipes.schedule import Cosine, Steps
 
 _PLAIN_MOMENTUM = SGD(momentum=0.9, nesterov=False)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from growsearch.datasets.dataset import Dataset
 from growsearch.errors import UsageError
-from growsearch.training.classification import Classification
-from growsearch.training.examples import Examples
-from growsearch.training.next_words import NextWords
-from growsearch.training.segmentation import Segmentation
+from growsearch.training.tasks.classification import Classification
+from growsearch.training.tasks.examples import Examples
+from growsearch.training.tasks.next_words import NextWords
+from growsearch.training.tasks.segmentation import Segmentation
 
 # By the number of axes that labels have.
 _TASKS: dict[int, type[Examples]] = {1: Classification, 2: NextWords, 3: Segmentation}

@@ -10,8 +10,8 @@ from growsearch.datasets.augmentation import NO_AUGMENTATION
 from growsearch.datasets.dataset import Split
 from growsearch.errors import UsageError
 from growsearch.metrics import confusion, mean_iou, pixel_accuracy
-from growsearch.training.examples import Examples
-from growsearch.training.task import Scores
+from growsearch.training.tasks.examples import Examples
+from growsearch.training.tasks.task import Scores
 
 
 @dataclass(frozen=True, slots=True)

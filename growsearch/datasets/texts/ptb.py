@@ -6,7 +6,7 @@ from pathlib import Path
 
 from growsearch.datasets.reading.boundary import shown
 from growsearch.datasets.reading.official import Download, Layout, Official
-from growsearch.datasets.tokens import TokenDataset, encode, read_lines
+from growsearch.datasets.texts.tokens import TokenDataset, encode, read_lines
 from growsearch.errors import UsageError
 
 _DOWNLOADS = (

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from growsearch.datasets.dataset import Dataset, Split
-from growsearch.training.task import Forward, InputsAndTargets, Scores
-from growsearch.training.whole_batches import random_batch, whole_batches, whole_steps
+from growsearch.training.tasks.task import Forward, InputsAndTargets, Scores
+from growsearch.training.tasks.whole_batches import random_batch, whole_batches, whole_steps
 
 
 @dataclass(frozen=True, slots=True)

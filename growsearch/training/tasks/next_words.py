@@ -8,8 +8,8 @@ from torch import nn
 
 from growsearch.datasets.dataset import Split
 from growsearch.metrics import next_word_scores
-from growsearch.training.examples import Examples
-from growsearch.training.task import Scores
+from growsearch.training.tasks.examples import Examples
+from growsearch.training.tasks.task import Scores
 
 
 @dataclass(frozen=True, slots=True)

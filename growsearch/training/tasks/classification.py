@@ -10,9 +10,9 @@ from torch import nn
 
 from growsearch.datasets.dataset import Split
 from growsearch.metrics import accuracy, predict
-from growsearch.training.examples import Examples
-from growsearch.training.task import InputsAndTargets, Scores
-from growsearch.training.whole_batches import whole_batches
+from growsearch.training.tasks.examples import Examples
+from growsearch.training.tasks.task import InputsAndTargets, Scores
+from growsearch.training.tasks.whole_batches import whole_batches
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 
 from growsearch.datasets.dataset import Split
-from growsearch.training.task import InputsAndTargets
+from growsearch.training.tasks.task import InputsAndTargets
 
 
 def whole_steps(split: Split, batch_size: int) -> int:

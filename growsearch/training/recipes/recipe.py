@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from growsearch.errors import UsageError
-from growsearch.training.optimizers import SGD, OptimizerRule
-from growsearch.training.schedule import Cosine, Schedule
+from growsearch.training.recipes.optimizers import SGD, OptimizerRule
+from growsearch.training.recipes.schedule import Cosine, Schedule
 
 Precision = Literal["float32", "bfloat16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)

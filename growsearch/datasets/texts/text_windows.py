@@ -6,9 +6,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from growsearch.datasets import ptb
 from growsearch.datasets.dataset import Dataset, Split
-from growsearch.datasets.tokens import TokenDataset, windows
+from growsearch.datasets.texts import ptb
+from growsearch.datasets.texts.tokens import TokenDataset, windows
 
 # As Zaremba et al. 2014 unroll their networks.
 WINDOW_WORDS = 35

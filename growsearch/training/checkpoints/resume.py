@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from growsearch.errors import GrowsearchError, UsageError
 from growsearch.reading import reading
-from growsearch.training.checkpoint import (
+from growsearch.training.checkpoints.checkpoint import (
     Checkpoint,
     read_checkpoint,
     tensors_under,

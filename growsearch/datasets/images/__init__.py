@@ -1,0 +1,1 @@
+"""Images: folders and raw files of them, normalised and augmented."""

@@ -1,0 +1,1 @@
+"""Known data sets: digits, CIFAR, Fashion-MNIST, from their official files."""

@@ -1,0 +1,1 @@
+"""Texts: tokens, their windows, and the Penn Treebank."""

@@ -1,0 +1,1 @@
+"""Checkpoints: files from which a training goes on, bit for bit."""

@@ -1,0 +1,1 @@
+"""Recipes: optimizer, schedule, batch and epochs; published ones by name."""
