@@ -1,6 +1,7 @@
 """Any network: what a trace finds can be removed, gated and counted exactly."""
 
 import copy
+import functools
 import random
 
 import pytest
@@ -299,6 +300,11 @@ class Network(nn.Module):
 
 def traced(seed):
     """A random network in double precision that declares what a trace finds, and inputs."""
+    return copy.deepcopy(traced_once(seed))
+
+
+@functools.cache
+def traced_once(seed):
     network = Network(seed)
     found = trace_groups(network, (torch.zeros(2, 1, SIZE, SIZE),))
     declare_groups(network, found.groups)
