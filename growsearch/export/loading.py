@@ -11,7 +11,7 @@ from growsearch.errors import UsageError
 from growsearch.export.sparse_weights import read_weights
 from growsearch.kinds import Network
 from growsearch.reading import read_json, reading
-from search_spaces.user_code import add_code_folder
+from search_spaces.code_origin import FOUND_HERE, CodeNames, CodeOfRun
 
 ARCHITECTURE_FILE, WEIGHTS_FILE = "architecture.json", "weights.safetensors"
 _MAX_BYTES = 16 * 2**20
@@ -19,15 +19,18 @@ _MAX_BYTES = 16 * 2**20
 _SLACK, _TIMES = 100_000, 2
 
 
-def load_network(folder: Path | str, code: Path | str | None = None) -> nn.Module:
+def load_network(folder: Path | str, code: Path | str | CodeNames | None = None) -> nn.Module:
     """Return the module of an export's or a trial's folder, in eval mode, its zeros in place.
 
     Args:
         folder: holds architecture.json and weights.safetensors.
-        code: where the modules of a network of your own are; they are imported.
+        code: the folder of a network of your own code, which is imported from there if it is what
+            it was, or what decides about its names; by default only code that this process has
+            named before is imported.
 
     Raises:
-        UsageError: if a file is missing, cannot be read or is of another network.
+        UsageError: if a file is missing, cannot be read or is of another network, or names code
+            that may not be imported.
 
     Example:
         >>> import json
@@ -53,8 +56,10 @@ def load_network(folder: Path | str, code: Path | str | None = None) -> nn.Modul
     """
     folder = Path(folder)
     path, weights = folder / ARCHITECTURE_FILE, folder / WEIGHTS_FILE
-    if code is not None:
-        add_code_folder(Path(code))
+    if code is None:
+        names = FOUND_HERE
+    else:
+        names = CodeOfRun(Path(code)) if isinstance(code, str | Path) else code
     try:
         data = read_json(path, "run the trial again", most_bytes=_MAX_BYTES)
     except UsageError as error:
@@ -65,7 +70,7 @@ def load_network(folder: Path | str, code: Path | str | None = None) -> nn.Modul
         raise
     if not isinstance(data, dict):
         raise UsageError(f"{path} holds no network; run the trial again")
-    network, state = Network.from_json(data), read_weights(weights)
+    network, state = Network.from_json(data, names), read_weights(weights)
     check_size(network, state, weights)
     return load_weights(network.build(), state, weights)
 

@@ -17,6 +17,7 @@ from growsearch.reading import reading
 from growsearch.shown_text import shown
 from growsearch.transforms import Sizes, expand
 from search_spaces import Architecture, SearchSpace, search_space
+from search_spaces.code_origin import FOUND_HERE, CodeNames
 from search_spaces.user_code import is_own
 
 FORMAT = 1
@@ -115,11 +116,17 @@ class Network:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
+    def from_json(cls, data: Mapping[str, Any], names: CodeNames = FOUND_HERE) -> Self:
         """Read what ``to_json`` wrote.
 
+        Args:
+            data: plain JSON data, as files hold it.
+            names: decides which own code it may name; by default what this process has found
+                before.
+
         Raises:
-            UsageError: for another format, an unknown space or a value that does not fit.
+            UsageError: for another format, an unknown space, a value that does not fit, or code
+                that may not be imported.
         """
         if not isinstance(data, Mapping):
             raise UsageError(f"network: {str(data)[:60]!r} is no description; {_REMEDY}")
@@ -128,8 +135,12 @@ class Network:
             raise UsageError(f"network: format = {found}, this version reads {FORMAT}; {_REMEDY}")
         with reading(f"network {shown(str(dict(data))[:120])}", _REMEDY):
             transform = data["transform"]
+            architecture = Architecture.from_json(data)
+            names.check(architecture.space)
+            if transform is not None:
+                names.check(_name(transform["name"]))
             network = cls(
-                architecture=Architecture.from_json(data),
+                architecture=architecture,
                 input_shape=_sizes(data["input_shape"]),
                 num_classes=_count(data, "num_classes", _MAX_CLASSES),
                 transform=None if transform is None else _applied(transform),

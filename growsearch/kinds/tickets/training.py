@@ -87,10 +87,11 @@ def _pretrained(
     config: TicketCandidate, options: TrainingOptions, context: TrainingContext
 ) -> Pretrained:
     path = shared_file(context.run, "pretrained", config.pretraining_key())
+    space = search_space(config.space)
 
     def make(checkpoint: Path) -> None:
         made = pretrain(
-            search_space(config.space),
+            space,
             _source(config, context),
             config.recipe(config.pretrain_epochs).recipe(),
             robustness=config.pretraining(),

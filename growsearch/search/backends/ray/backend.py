@@ -134,7 +134,7 @@ def _last_words(candidate: CandidateConfig, task: TrialTask, seed: int) -> Calla
         folder = trial_folder(task.folder, trial.id)
         try:
             # One that came to its end at this very moment has its own.
-            if kept_outcome(folder) is None:
+            if folder.is_dir() and kept_outcome(folder) is None:
                 keep_outcome(folder, trial)
         finally:
             os._exit(1)
