@@ -18,6 +18,8 @@ from growsearch.files import write_bytes
 from growsearch.reading import parse_json, reason
 
 FORMAT = 1
+# A part of a larger tensor keeps its layout; nothing that we write is laid out wider.
+_MAX_SPREAD = 16
 _FACTS = "growsearch"
 
 
@@ -121,4 +123,21 @@ def _own_memory(value: Tensor, stride: list[int] | None) -> Tensor:
     """Copy into memory of torch's own: aligned as ever, and laid out as before."""
     if stride is None:
         return value.clone()
+    _check_stride(value, stride)
     return torch.empty_strided(value.shape, stride, dtype=value.dtype).copy_(value)
+
+
+def _check_stride(value: Tensor, stride: list[int]) -> None:
+    """Refuse a layout that spreads a tensor over far more memory than it fills.
+
+    Raises:
+        ValueError: naming shape and strides.
+    """
+    sizes = zip(value.shape, stride, strict=True)
+    reach = 1 + sum((size - 1) * step for size, step in sizes if size and _is_step(step))
+    if not all(map(_is_step, stride)) or reach > _MAX_SPREAD * max(1, value.numel()):
+        raise ValueError(f"strides {stride} for a tensor of {tuple(value.shape)}")
+
+
+def _is_step(step: object) -> bool:
+    return type(step) is int and step >= 0
