@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +15,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from growsearch.errors import GrowsearchError
+from growsearch.errors import GrowsearchError, MachineError
 from growsearch.files import write_bytes
 from growsearch.reading import parse_json, reason
 
@@ -70,6 +72,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
     Raises:
         GrowsearchError: if the file is damaged or of another version.
+        MachineError: if it cannot be opened; it may well be whole.
 
     Example:
         >>> from pathlib import Path
@@ -81,6 +84,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         >>> read_checkpoint(path).facts, read_checkpoint(path).tensors
         ({'epoch': 3}, {'weight': tensor([1., 1.])})
     """
+    _check_opens(path)
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             facts = parse_json(file.metadata()[_FACTS])
@@ -99,6 +103,23 @@ def read_checkpoint(path: Path) -> Checkpoint:
             "first epoch"
         ) from error
     return Checkpoint(tensors=tensors, facts=facts)
+
+
+def _check_opens(path: Path) -> None:
+    # safetensors says that a file is not there whatever the reason, and waits for a pipe's writer.
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise MachineError(
+            f"cannot open {path}: {error.strerror or error}; put that right and run the same "
+            "command again"
+        ) from error
+    if not is_file:
+        raise GrowsearchError(f"{path} is no file but a folder, a pipe or a device; remove it")
 
 
 def tensors_under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

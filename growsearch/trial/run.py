@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from growsearch.errors import DivergedError, GrowsearchError
+from growsearch.errors import DivergedError, GrowsearchError, MachineError
 from growsearch.fault_origin import machine_error, of_the_machine, origin_of
 from growsearch.files import write_bytes, write_json, write_text
 from growsearch.kinds import (
@@ -211,6 +211,8 @@ def _usable(folder: Path) -> Path:
     for file in checkpoints(folder):
         try:
             read_checkpoint(file)
+        except MachineError:
+            raise
         except GrowsearchError:
             file.unlink()
     return folder / CHECKPOINT

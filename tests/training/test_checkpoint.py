@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 import torch
@@ -83,4 +84,12 @@ def test_a_layout_that_would_spread_a_tensor_over_all_memory_is_refused(strides,
     changed += b" " * (-len(changed) % 8)
     path.write_bytes(len(changed).to_bytes(8, "little") + changed + data)
     with pytest.raises(GrowsearchError, match="is damaged"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize("made", ["pipe", "folder"])
+def test_what_is_no_file_is_named_and_nobody_is_waited_for(made, tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    os.mkfifo(path) if made == "pipe" else path.mkdir()
+    with pytest.raises(GrowsearchError, match=r"is no file but a folder, a pipe or a device"):
         read_checkpoint(path)

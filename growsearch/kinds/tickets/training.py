@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from growsearch.datasets import Dataset, load_beside
-from growsearch.errors import GrowsearchError
+from growsearch.errors import GrowsearchError, MachineError
 from growsearch.fault_origin import of_the_machine
 from growsearch.growth import build_full
 from growsearch.kinds.artifact_cache import cached, shared_file
@@ -141,6 +141,8 @@ def _quiet(options: TrainingOptions, checkpoint: Path) -> TrainingOptions:
     for file in checkpoint.parent.glob(f"{checkpoint.stem}*{checkpoint.suffix}"):
         try:
             read_checkpoint(file)
+        except MachineError:
+            raise
         except GrowsearchError:
             file.unlink()
     return TrainingOptions(

@@ -29,7 +29,6 @@ from growsearch.files import (
 )
 from growsearch.kinds import KINDS, CandidateConfig, candidate_from_json
 from growsearch.reading import parse_json, read_limited, reading, write_yaml
-from growsearch.report.run_data import REJECTED_FILE
 from growsearch.search.config.file import PROVENANCE, load_study
 from growsearch.search.config.study import StudyConfig
 from growsearch.shown_text import shown
@@ -195,7 +194,7 @@ class RunFolder:
     def _check_links(self) -> None:
         for name in _FOLDERS:
             folder_inside(self.path, name)
-        for file in (self.study, self.starts, self.ledger, self.path / REJECTED_FILE):
+        for file in (self.study, *self.path.glob("*.jsonl")):
             refuse_link(file)
 
     def record_start(self, start: Start) -> None:

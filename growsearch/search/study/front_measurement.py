@@ -11,6 +11,7 @@ from cost_models import DEVICES, CostModelError, load_profile
 from cost_models.profiling.host import host_facts, machine_name
 from growsearch.errors import UsageError
 from growsearch.export.loading import load_built
+from growsearch.fault_origin import of_the_machine
 from growsearch.kinds.latency import LATENCY_BATCH
 from growsearch.kinds.network import Network as TrialNetwork
 from growsearch.search.ledger.recorder import Recorder
@@ -53,7 +54,8 @@ def measure_front(
 
 def _other_machine(device: str, path: Path) -> str | None:
     """Say why a profile cannot be checked on this machine; None if it can."""
-    profiled = machine_name(load_profile(path).record.conditions.host)
+    with of_the_machine():
+        profiled = machine_name(load_profile(path).record.conditions.host)
     here = machine_name(host_facts(DEVICES[device].needs.accelerator))
     if profiled == here:
         return None
