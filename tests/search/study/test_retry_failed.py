@@ -133,3 +133,15 @@ def test_a_run_whose_trials_all_failed_ends_with_a_message_and_can_be_retried(st
     file.write_text(yaml.safe_dump(study))
     again = CliRunner().invoke(app, [*command, "--retry-failed"])
     assert again.exit_code == 0, again.output
+
+
+@pytest.mark.parametrize("limit", [0.0001, 0.001, 0.01, 0.05])
+def test_a_limit_that_passes_at_any_moment_of_a_trial_ends_that_trial_and_no_search(
+    limit, study, run_folder
+):
+    study["search"] |= {"time_limit": limit, "trials": 4}
+    run = Study(study, run_folder)
+    run.run()
+    assert len(run.trials) == 4
+    for trial in run.trials:
+        assert trial.finished or trial.error.startswith("TimeLimitError: ")
