@@ -115,7 +115,8 @@ def test_rejections_without_an_end_stop_the_search_with_the_constraint_and_the_r
 def test_on_ray_rejections_without_an_end_are_the_same_message(
     tiny: dict[str, Any], run_folder: Path
 ) -> None:
-    from growsearch.search.backends.ray.backend import LedgerSearch, Trouble
+    from growsearch.search.backends.ray.backend import LedgerSearch
+    from growsearch.search.backends.ray.trouble import Trouble
 
     study = Study(_hopeless(tiny), run_folder)
     study.folder.open(study.config)

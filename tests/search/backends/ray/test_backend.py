@@ -116,7 +116,7 @@ def test_a_worker_that_dies_fails_its_trial_and_one_that_cannot_start_it_stops_t
 
     from growsearch.errors import MachineError
     from growsearch.kinds import suggest_candidate
-    from growsearch.search.backends.ray.backend import Trouble, _Watch
+    from growsearch.search.backends.ray.trouble import TrialWatch, Trouble
     from growsearch.search.ledger.recorder import Recorder
     from growsearch.search.samplers.history import create_study
 
@@ -128,7 +128,7 @@ def test_a_worker_that_dies_fails_its_trial_and_one_that_cannot_start_it_stops_t
     cause = ModuleNotFoundError("No module named 'fvcore'")
     missing = RayTaskError("train", f"Traceback\n{cause!r}", cause)
     error = ActorDiedError() if starts else missing
-    _Watch(recorder, 3, trouble).on_trial_error(trial=_Dead(start.candidate, error))
+    TrialWatch(recorder, 3, trouble).on_trial_error(trial=_Dead(start.candidate, error))
     if starts:
         assert trouble.error is None
         assert "WorkerDied: its worker died 4 times" in str(recorder.trials[start.id].error)
