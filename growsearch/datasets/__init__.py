@@ -5,12 +5,11 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from growsearch.datasets import arrays
+from growsearch.datasets import arrays, image_folder, mask_folder
 from growsearch.datasets.augmentation import AUGMENTATIONS, Augmentation
 from growsearch.datasets.checking.arrays import Images
 from growsearch.datasets.dataset import UNLABELLED, Dataset, Loader, Split
 from growsearch.datasets.from_tensors import content_hash, from_tensors
-from growsearch.datasets.images import image_folder, mask_folder
 from growsearch.datasets.known import cifar10, cifar100, digits, fashion_mnist
 from growsearch.datasets.known.cifar100 import load_cifar100_test
 from growsearch.datasets.normalisation import Normalisation

@@ -10,7 +10,7 @@ import torch
 
 from growsearch.datasets.augmentation import SHIFT_MIRROR
 from growsearch.datasets.dataset import Dataset
-from growsearch.datasets.images.raw_images import check_counts, make_dataset
+from growsearch.datasets.raw_images import check_counts, make_dataset
 from growsearch.datasets.reading.boundary import reading, shown
 from growsearch.datasets.reading.image_file import ReadImages, check_memory, read_images
 from growsearch.datasets.reading.image_files import (
