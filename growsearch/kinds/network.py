@@ -25,7 +25,7 @@ from growsearch.kinds.network_bounds import (
 from growsearch.reading import reading
 from growsearch.shown_text import shown
 from growsearch.transforms import Sizes, expand
-from search_spaces import Architecture, SearchSpace, search_space
+from search_spaces import Architecture, SearchSpace, SearchSpaceError, search_space
 from search_spaces.code_origin import FOUND_HERE, CodeNames
 from search_spaces.user_code import is_own
 
@@ -157,9 +157,12 @@ class Network:
         with reading(f"network {shown(str(dict(data))[:120])}", _REMEDY):
             transform = data["transform"]
             architecture = Architecture.from_json(data)
-            names.check(architecture.space)
-            if transform is not None:
-                names.check(_name(transform["name"]))
+            named = [architecture.space, *([] if transform is None else [_name(transform["name"])])]
+            try:
+                for name in named:
+                    names.check(name)
+            except SearchSpaceError as error:
+                raise UsageError(f"network: {error}") from error
             network = cls(
                 architecture=architecture,
                 input_shape=checked_shape(data["input_shape"]),
