@@ -26,6 +26,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 import yaml
+from fault_kinds import MACHINE, tried_candidate, tried_machine
+from fault_networks import WRONG
 from fault_place import (
     Finding,
     Place,
@@ -61,6 +63,11 @@ from growsearch.search.study.study import Study, StudyOptions
 
 RESULTS = Path(__file__).parent / "results" / "faults.json"
 CLUSTER = Path(__file__).parent / "cluster.py"
+
+# Of each of several messages.
+MAX_SAID = 120
+# (folder, kind, backend, address of a cluster) -> what was said.
+Tried = Callable[[Path, str, str, str | None], str]
 
 
 def raising(place: Place, times: int) -> Finding:
@@ -298,6 +305,33 @@ def wrong_token(place: Place, times: int) -> Finding:
     )
 
 
+def a_candidates(place: Place, _times: int, *, backend: str) -> Finding:
+    """Search over networks that cannot be trained, each in its own way, beside a sound one."""
+    return _of_a_kind("a candidate's own trouble", list(WRONG), tried_candidate, place, backend)
+
+
+def the_machines(place: Place, _times: int, *, backend: str) -> Finding:
+    """Break the machine under a trial, each time in another way; mend it, and go on."""
+    return _of_a_kind("the machine's trouble", list(MACHINE), tried_machine, place, backend)
+
+
+def _of_a_kind(title: str, kinds: list[str], tried: Tried, place: Place, backend: str) -> Finding:
+    """Try every kind once; whatever is lost, twice or not as it should be raises."""
+    address = place.cluster.address if backend == "ray" else None
+    said = [
+        f"{kind}: {tried(place.folder / kind, kind, backend, address)[:MAX_SAID]}" for kind in kinds
+    ]
+    return Finding(
+        fault=f"{title}, {backend}",
+        injected=f"{len(kinds)} kinds once each: {', '.join(kinds)}",
+        finished=len(said),
+        lost=0,
+        twice=0,
+        equal=True,
+        message="; ".join(said),
+    )
+
+
 FAULTS: dict[str, Callable[[Place, int], Finding]] = {
     "raise": raising,
     "always-raise": always_raising,
@@ -311,6 +345,10 @@ FAULTS: dict[str, Callable[[Place, int], Finding]] = {
     "read-only": read_only,
     "twice": twice,
     "token": wrong_token,
+    "candidate": functools.partial(a_candidates, backend="serial"),
+    "machine": functools.partial(the_machines, backend="serial"),
+    "candidate-ray": functools.partial(a_candidates, backend="ray"),
+    "machine-ray": functools.partial(the_machines, backend="ray"),
 }
 
 

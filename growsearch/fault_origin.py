@@ -22,7 +22,13 @@ from typing import Literal
 import torch
 
 from cost_models import CostModelError
-from growsearch.errors import CandidateError, GrowsearchError, MachineError, UsageError
+from growsearch.errors import (
+    CandidateError,
+    GrowsearchError,
+    MachineError,
+    TimeLimitError,
+    UsageError,
+)
 from search_spaces import SearchSpaceError
 from search_spaces.errors import OwnCodeError
 
@@ -61,6 +67,15 @@ def origin_of(error: BaseException) -> Origin:
         return "candidate"
     # What we raise and do not lay at a candidate's door: files of a run that do not fit together.
     return "machine" if isinstance(error, GrowsearchError) else "program"
+
+
+def reason_of(error: Exception) -> str:
+    """Return what a failed trial says of the error of its candidate.
+
+    A limit of time may pass inside a library, which takes the error for one of the network's.
+    """
+    late = next((each for each in _causes(error) if isinstance(each, TimeLimitError)), error)
+    return f"{type(late).__name__}: {late}"
 
 
 def machine_error(error: Exception, run: Path | None = None) -> MachineError:

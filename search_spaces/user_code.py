@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from search_spaces.errors import SearchSpaceError
+from search_spaces.errors import OwnCodeError, SearchSpaceError
 
 _DIGITS = 12
 _OURS = ("growsearch", "search_spaces", "cost_models")
@@ -79,13 +79,15 @@ def pinned(name: str) -> str:
 def find(name: str) -> Any:
     """Import what ``name`` says; a hash in it must be that of the code which is found.
 
+    A name out of a file is first checked; see `code_origin`.
+
     Raises:
-        SearchSpaceError: for a name of another form, what is not there, or code that has changed.
+        OwnCodeError: for a name of another form, what is not there, or code that has changed.
     """
     plain, _, wanted = name.partition("@")
     found = _imported(plain)
     if wanted and _known(plain, found) != wanted:
-        raise SearchSpaceError(
+        raise OwnCodeError(
             f"{plain}: its code is not what it was ({wanted} then, {_known(plain, found)} now); "
             "restore it, or start anew with --fresh"
         )
@@ -94,6 +96,12 @@ def find(name: str) -> Any:
 
 # What was imported stays what it is, whatever becomes of its file meanwhile.
 _FINGERPRINTS: dict[str, tuple[Any, str]] = {}
+
+
+def was_found(name: str) -> bool:
+    """Tell whether this process has found the code of ``name`` before, with the hash in it."""
+    plain, _, wanted = name.partition("@")
+    return plain in _FINGERPRINTS and _FINGERPRINTS[plain][1] == wanted
 
 
 def _known(plain: str, found: Any) -> str:
@@ -106,23 +114,23 @@ def _known(plain: str, found: Any) -> str:
 def _imported(name: str) -> Any:
     module_name, _, attribute = name.partition(":")
     if not all(part.isidentifier() for part in (module_name + "." + attribute).split(".")):
-        raise SearchSpaceError(f"{name!r} is no name of own code; {_EXAMPLE}")
+        raise OwnCodeError(f"{name!r} is no name of own code; {_EXAMPLE}")
     try:
         found: Any = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         where = "" if error.name == module_name.partition(".")[0] else f" ({error})"
-        raise SearchSpaceError(
+        raise OwnCodeError(
             f"{name}: no module {module_name}{where}; put {module_name.replace('.', '/')}.py "
             "beside the study, or name its folder (code_dir in a study, --code on the command line)"
         ) from error
     except Exception as error:
-        raise SearchSpaceError(
+        raise OwnCodeError(
             f"{name}: importing {module_name} fails: {type(error).__name__}: {error}"
         ) from error
     for part in attribute.split("."):
         if not hasattr(found, part):
             where = getattr(sys.modules[module_name], "__file__", None) or "it is built in"
-            raise SearchSpaceError(f"{name}: {module_name} has no {part} ({where})")
+            raise OwnCodeError(f"{name}: {module_name} has no {part} ({where})")
         found = getattr(found, part)
     return found
 

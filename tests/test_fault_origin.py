@@ -18,7 +18,7 @@ from growsearch.errors import (
     TimeLimitError,
     UsageError,
 )
-from growsearch.fault_origin import machine_error, of_the_machine, origin_of
+from growsearch.fault_origin import machine_error, of_the_machine, origin_of, reason_of
 from growsearch.files import storage_error
 from search_spaces import SearchSpaceError
 from search_spaces.errors import OwnCodeError
@@ -155,3 +155,11 @@ def test_inside_the_machines_part_everything_but_a_passed_limit_is_the_machines(
         raise TimeLimitError("late")
     with pytest.raises(KeyboardInterrupt), of_the_machine():
         raise KeyboardInterrupt
+
+
+def test_a_limit_that_passed_inside_a_library_is_what_the_failed_trial_says() -> None:
+    wrapped = _after(TimeLimitError("9 s passed"), CostModelError("the module cannot be traced"))
+    assert isinstance(wrapped, Exception)
+    assert origin_of(wrapped) == "candidate"
+    assert reason_of(wrapped) == "TimeLimitError: 9 s passed"
+    assert reason_of(DivergedError("nan")) == "DivergedError: nan"

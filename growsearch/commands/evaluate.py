@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from growsearch.datasets import Split
     from growsearch.kinds.learning import SplitName
     from growsearch.trial.record import Trial
+    from search_spaces.code_origin import CodeOfRun
 
 EPILOG = examples(
     "growsearch evaluate runs/digits 3f2a91c0de",
@@ -50,16 +52,13 @@ def evaluate(
     """Take measures beyond accuracy of a trial's network, and keep them in its folder."""
     from growsearch.commands.terminal import say
     from growsearch.report import read_run
-    from search_spaces.user_code import add_code_folder
+    from search_spaces.code_origin import CodeOfRun
 
-    if code is not None:
-        add_code_folder(code)
     if split not in _SPLITS:
         raise UsageError(f"--split: unknown {split!r}; valid: {', '.join(_SPLITS)}")
     found = _trial(read_run(run).trials, trial)
-    data = evaluation(
-        run, found, metrics=metrics, split=_SPLITS[split], against=against, data_dir=data_dir
-    )
+    asked = Asked(metrics=metrics, split=_SPLITS[split], against=against, data_dir=data_dir)
+    data = evaluation(run, found, asked, CodeOfRun(code))
     if as_json:
         typer.echo(json.dumps(data, indent=2))
         return
@@ -67,21 +66,28 @@ def evaluate(
     say(f"Written to {run / 'trials' / found.id / _file()}")
 
 
-def evaluation(
-    run: Path,
-    trial: Trial,
-    *,
-    metrics: str,
-    split: SplitName,
-    against: str | None,
-    data_dir: Path | None,
-) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What is to be measured: metrics by name, on which split, against what, with the data where.
+
+    ``data_dir`` None is where the study says.
+    """
+
+    metrics: str
+    split: SplitName
+    against: str | None = None
+    data_dir: Path | None = None
+
+
+def evaluation(run: Path, trial: Trial, asked: Asked, names: CodeOfRun) -> dict[str, Any]:
     """Evaluate the network of ``trial``, write evaluation.json beside it and return its content.
 
-    Values of an earlier evaluation under the same conditions are kept.
+    Values of an earlier evaluation under the same conditions are kept. ``names`` decides which own
+    code the run may name.
 
     Raises:
-        UsageError: for an unknown metric or data, or files that are missing or of another network.
+        UsageError: for an unknown metric or data, files that are missing or of another network, or
+            code that may not be imported.
     """
     import dataclasses
 
@@ -89,23 +95,29 @@ def evaluation(
     from growsearch.files import write_json
     from growsearch.report.evaluations import read_evaluation
     from growsearch.search.config.file import load_study
+    from growsearch.trial.trial_folder import trial_folder
+    from search_spaces import SearchSpaceError
 
-    study, folder = load_study(run / "study.yaml", run=True), run / "trials" / trial.id
-    where = data_dir or study.data_dir
+    study, folder = load_study(run / "study.yaml", run=True), trial_folder(run, trial.id)
+    where = asked.data_dir or study.data_dir
+    try:
+        names.check_data(study.dataset)
+    except SearchSpaceError as error:
+        raise UsageError(f"dataset: {error}") from error
     learning = dataclasses.replace(study.data, folder=where).load()
     dataset = learning.dataset
-    examples = dataset.split(split)
+    examples = dataset.split(asked.split)
     options = study.metrics
-    if against is not None:
-        changed = options.ood_auroc.model_copy(update={"against": against})
+    if asked.against is not None:
+        changed = options.ood_auroc.model_copy(update={"against": asked.against})
         options = options.model_copy(update={"ood_auroc": changed})
-    quality = options.quality(_names(metrics, examples))
+    quality = options.quality(_names(asked.metrics, examples))
     quality.check(dataset, where)
-    model = load_network(folder)
-    values = quality.take(model, learning, where, split)
+    model = load_network(folder, names)
+    values = quality.take(model, learning, where, asked.split)
     content = {
         "data": dataset.name,
-        "split": split,
+        "split": asked.split,
         "examples": len(examples),
         "conditions": options.model_dump(mode="json"),
         "metrics": values,

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from growsearch.commands.code_folder import find_code
 from growsearch.commands.examples import examples
 from growsearch.errors import UsageError
 
@@ -27,10 +26,6 @@ def report(
             "[default: html, md, csv, json, png].",
         ),
     ] = None,
-    code: Annotated[
-        Path | None,
-        typer.Option(help="Where own modules of the run are found; only optuna imports them."),
-    ] = None,
 ) -> None:
     """Write the report of a run again: a page, texts, tables and pictures of the front."""
     from growsearch.commands.terminal import say
@@ -48,7 +43,6 @@ def report(
     if OPTUNA in wanted:
         from growsearch.search.samplers.optuna_storage import write_optuna_storage
 
-        find_code(code)
         path = write_optuna_storage(run)
         say(path)
         say(f"Open it with: optuna-dashboard {path}")

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from growsearch.commands.code_folder import find_code
 from growsearch.commands.examples import examples
 
 if TYPE_CHECKING:
@@ -63,7 +62,6 @@ def select(
     from growsearch.pareto import select as choose
     from growsearch.report import choice_lines, read_run
 
-    find_code(code)
     found = read_run(run)
     bounds = [parse_bound(text, "max") for text in most or []]
     bounds += [parse_bound(text, "min") for text in least or []]
@@ -81,9 +79,10 @@ def select(
     if choice.chosen is None:
         raise typer.Exit(1)
     from growsearch.search.study.trial_export import export_trial
+    from search_spaces.code_origin import CodeOfRun
 
     typer.echo()
-    result = export_trial(run, choice.chosen, out, onnx=onnx)
+    result = export_trial(run, choice.chosen, out, onnx=onnx, names=CodeOfRun(code))
     for line in export_lines(result):
         say(line)
     if onnx and result.onnx_difference is None:

@@ -14,7 +14,7 @@ from growsearch.datasets.images import image_folder, mask_folder
 from growsearch.datasets.known import cifar10, cifar100, digits, fashion_mnist
 from growsearch.datasets.known.cifar100 import load_cifar100_test
 from growsearch.datasets.normalisation import Normalisation
-from growsearch.datasets.own import as_dataset, load_own
+from growsearch.datasets.own import as_dataset, code_of, load_own
 from growsearch.datasets.reading.boundary import reading, shown
 from growsearch.datasets.report import DataReport
 from growsearch.datasets.stratified import subset
@@ -58,7 +58,8 @@ TOKEN_DATASETS: dict[str, TokenLoader] = {
 def load_dataset(name: str, data_dir: Path | None = None) -> Dataset:
     """Load a data set by name: one of DATASETS, or of own code, "module:attribute".
 
-    A name may end in "@hash", as `pinned_dataset` gives it; then the data must be the same.
+    A name may end in "@hash", as `pinned_dataset` gives it; then the data must be the same. One
+    that was read in a run is first checked; see `search_spaces.code_origin`.
 
     Raises:
         UsageError: for an unknown name (the valid ones are listed), a folder that is not there or
@@ -69,9 +70,10 @@ def load_dataset(name: str, data_dir: Path | None = None) -> Dataset:
     with _whatever_is_there(plain, data_dir):
         _check_folder(plain, data_dir)
         dataset = load_own(plain, data_dir) if is_own(plain) else DATASETS[plain](data_dir)
-    if wanted and content_hash(dataset) != wanted:
+    content = wanted.partition("-")[0]
+    if content and content_hash(dataset) != content:
         raise UsageError(
-            f"dataset: {plain} holds other data than it did ({wanted} then, "
+            f"dataset: {plain} holds other data than it did ({content} then, "
             f"{content_hash(dataset)} now); restore it, or start anew with --fresh"
         )
     return dataset
@@ -101,11 +103,26 @@ def check_dataset_name(name: str) -> None:
 
 
 def pinned_dataset(name: str, dataset: Dataset) -> str:
-    """Return the name of a person's own data with the hash of its content; others as they are."""
+    """Return the name of a person's own data with the hash of its content; others as they are.
+
+    Where a function makes the data, the hash of its code comes after it: "my_data:load@DATA-CODE".
+    """
     plain = name.partition("@")[0]
     if not is_own(plain) and plain != "arrays":
         return name
-    return f"{plain}@{content_hash(dataset)}"
+    code = code_of(plain) if is_own(plain) else ""
+    return f"{plain}@{content_hash(dataset)}" + (f"-{code}" if code else "")
+
+
+def same_dataset(one: object, other: object) -> bool:
+    """Tell whether two names mean the same data, whatever code made it."""
+    return _without_code(str(one)) == _without_code(str(other))
+
+
+def _without_code(name: str) -> str:
+    """Return a name as `pinned_dataset` gives it, without the hash of code."""
+    plain, at, hashes = name.partition("@")
+    return plain + at + hashes.partition("-")[0]
 
 
 def load_token_dataset(name: str, data_dir: Path | None = None) -> TokenDataset:
@@ -164,6 +181,7 @@ __all__ = [
     "load_dataset",
     "load_token_dataset",
     "pinned_dataset",
+    "same_dataset",
     "streams",
     "subset",
     "summary_lines",

@@ -10,7 +10,7 @@ from growsearch.datasets.dataset import Dataset
 from growsearch.datasets.from_tensors import from_tensors
 from growsearch.errors import UsageError
 from search_spaces import SearchSpaceError
-from search_spaces.user_code import arguments_for, find
+from search_spaces.user_code import arguments_for, find, fingerprint
 
 _PAIR = 2
 
@@ -36,6 +36,15 @@ def load_own(name: str, data_dir: Path | None) -> Dataset:
     elif data_dir is not None:
         raise UsageError(f"data_dir: {name} is no function that could take it; remove data_dir")
     return as_dataset(found, name)
+
+
+def code_of(name: str) -> str:
+    """Return the hash of the function that makes the data, nothing where there is no source."""
+    try:
+        found = find(name)
+        return fingerprint(found) if callable(found) else ""
+    except SearchSpaceError:
+        return ""
 
 
 def as_dataset(found: Any, name: str) -> Dataset:

@@ -11,23 +11,24 @@ from growsearch.errors import UsageError
 from growsearch.export.sparse_weights import read_weights
 from growsearch.kinds import Network
 from growsearch.reading import read_json, reading
-from search_spaces.user_code import add_code_folder
+from search_spaces.code_origin import FOUND_HERE, CodeNames, CodeOfRun
 
 ARCHITECTURE_FILE, WEIGHTS_FILE = "architecture.json", "weights.safetensors"
 _MAX_BYTES = 16 * 2**20
-# Values that a module keeps beside its weights, such as masks, which a file may lack.
-_SLACK, _TIMES = 100_000, 2
 
 
-def load_network(folder: Path | str, code: Path | str | None = None) -> nn.Module:
+def load_network(folder: Path | str, code: Path | str | CodeNames | None = None) -> nn.Module:
     """Return the module of an export's or a trial's folder, in eval mode, its zeros in place.
 
     Args:
         folder: holds architecture.json and weights.safetensors.
-        code: where the modules of a network of your own are; they are imported.
+        code: the folder of a network of your own code, which is imported from there if it is what
+            it was, or what decides about its names; by default only code that this process has
+            named before is imported.
 
     Raises:
-        UsageError: if a file is missing, cannot be read or is of another network.
+        UsageError: if a file is missing, cannot be read or is of another network, or names code
+            that may not be imported.
 
     Example:
         >>> import json
@@ -53,8 +54,10 @@ def load_network(folder: Path | str, code: Path | str | None = None) -> nn.Modul
     """
     folder = Path(folder)
     path, weights = folder / ARCHITECTURE_FILE, folder / WEIGHTS_FILE
-    if code is not None:
-        add_code_folder(Path(code))
+    if code is None:
+        names = FOUND_HERE
+    else:
+        names = CodeOfRun(Path(code)) if isinstance(code, str | Path) else code
     try:
         data = read_json(path, "run the trial again", most_bytes=_MAX_BYTES)
     except UsageError as error:
@@ -65,23 +68,20 @@ def load_network(folder: Path | str, code: Path | str | None = None) -> nn.Modul
         raise
     if not isinstance(data, dict):
         raise UsageError(f"{path} holds no network; run the trial again")
-    network, state = Network.from_json(data), read_weights(weights)
-    check_size(network, state, weights)
-    return load_weights(network.build(), state, weights)
+    return load_built(Network.from_json(data, names), weights)
 
 
-def check_size(network: Network, state: Mapping[str, Tensor], source: Path) -> None:
-    """Refuse a network of far more values than its weights, before it takes memory.
+def load_built(network: Network, weights: Path) -> nn.Module:
+    """Return the network with the weights of a file, in evaluation mode.
+
+    Its sizes are compared with the file's before it or they take memory. Others' code may do with
+    tensors what needs memory: of that only the weights are compared.
 
     Raises:
-        UsageError: with both numbers.
+        UsageError: if the file is missing, not readable, or of another network.
     """
-    wanted, given = network.values(), sum(tensor.numel() for tensor in state.values())
-    if wanted is not None and wanted > _TIMES * given + _SLACK:
-        raise UsageError(
-            f"{source} holds the weights of another network: {given:,} values, the network has "
-            f"{wanted:,}; run the trial again"
-        )
+    state = read_weights(weights, None if network.own_code else network.shapes())
+    return load_weights(network.build(), state, weights)
 
 
 def load_weights(module: nn.Module, state: Mapping[str, Tensor], source: Path) -> nn.Module:

@@ -15,7 +15,6 @@ from growsearch.errors import GrowsearchError
 from growsearch.export.loading import (
     ARCHITECTURE_FILE,
     WEIGHTS_FILE,
-    check_size,
     load_network,
     load_weights,
     loader_script,
@@ -113,8 +112,8 @@ def export_network(
         (['architecture.json', 'weights.safetensors', 'program.pt2', 'load.py'], (10,))
     """
     shape = network.input_shape
-    state = without_negative_zeros(read_weights(weights))
-    check_size(network, state, weights)
+    shapes = None if network.own_code else network.shapes()
+    state = without_negative_zeros(read_weights(weights, shapes))
     module = load_weights(network.build(), state, weights)
     draw = _drawing(network)
     example = draw(_TRACED_BATCH)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from growsearch.errors import GrowsearchError
+from growsearch.errors import GrowsearchError, MachineError
 from growsearch.files import refuse_link, storage_error
 
 Made = TypeVar("Made")
@@ -44,6 +44,8 @@ def cached(path: Path, make: Callable[[Path], None], read: Callable[[Path], Made
         if path.exists():
             try:
                 return read(path)
+            except MachineError:
+                raise
             except GrowsearchError:
                 path.unlink()
         make(path.with_name(f"{path.stem}.part{path.suffix}"))

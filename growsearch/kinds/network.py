@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Self
 
-import torch
 from torch import nn
 
 from growsearch.errors import UsageError
+from growsearch.kinds.network_bounds import (
+    check_widths,
+    checked_classes,
+    checked_multiple,
+    checked_ranks,
+    checked_shape,
+    checked_sparsity,
+    is_sketching,
+    shapes_of,
+)
 from growsearch.reading import reading
 from growsearch.shown_text import shown
 from growsearch.transforms import Sizes, expand
 from search_spaces import Architecture, SearchSpace, search_space
+from search_spaces.code_origin import FOUND_HERE, CodeNames
 from search_spaces.user_code import is_own
 
 FORMAT = 1
 _REMEDY = "run the trial again, or restore the file"
-# No network that is searched here comes near; a file could ask for all of the memory.
-_MAX_AXES = 4
-_MAX_INPUTS = 2**24
-_MAX_CLASSES = 2**24
-_MAX_WIDTH = 2**20
-
 _USUAL_SIZES = Sizes()
 
 
@@ -70,31 +74,46 @@ class Network:
         """Build the module with fresh weights; a state_dict of the trial fits it.
 
         Raises:
-            UsageError: if there is no such network; a description may come from anybody's file.
+            UsageError: if there is no such network, or it would be far larger than its space or
+                this machine is; a description may come from anybody's file.
         """
-        return self._built()
+        with self._reading():
+            if not (self.own_code or is_sketching()):
+                self.shapes()
+            return self._built()
+
+    @property
+    def own_code(self) -> bool:
+        """Whether the space or the transform is a person's own code."""
+        return is_own(self.architecture.space) or (
+            self.transform is not None and is_own(self.transform.name)
+        )
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of its parameters and buffers by name, without allocating them.
+
+        Raises:
+            UsageError: as `build`.
+        """
+        with self._reading():
+            return shapes_of(self.build)
+
+    def _reading(self) -> AbstractContextManager[None]:
+        return reading(f"network of space {self.architecture.space}", _REMEDY)
 
     def _built(self) -> nn.Module:
-        with reading(f"network of space {self.architecture.space}", _REMEDY):
-            module = self.space().build(self.architecture)
-            if self.transform is None:
-                return module
-            return expand(
-                module,
-                self.transform.name,
-                sparsity=self.transform.sparsity,
-                activation=self.transform.activation,
-                sizes=self.transform.sizes,
-            )
-
-    def values(self) -> int | None:
-        """Return how many values the module has, without memory for them; None for own code."""
-        transform = self.transform
-        if is_own(self.architecture.space) or (transform is not None and is_own(transform.name)):
-            return None
-        with torch.device("meta"):
-            module = self._built()
-        return sum(int(tensor.numel()) for tensor in module.state_dict().values())
+        space = self.space()
+        check_widths(space, self.architecture)
+        module = space.build(self.architecture)
+        if self.transform is None:
+            return module
+        return expand(
+            module,
+            self.transform.name,
+            sparsity=self.transform.sparsity,
+            activation=self.transform.activation,
+            sizes=self.transform.sizes,
+        )
 
     @property
     def reads_words(self) -> bool:
@@ -118,11 +137,17 @@ class Network:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
+    def from_json(cls, data: Mapping[str, Any], names: CodeNames = FOUND_HERE) -> Self:
         """Read what ``to_json`` wrote.
 
+        Args:
+            data: plain JSON data, as files hold it.
+            names: decides which own code it may name; by default what this process has found
+                before.
+
         Raises:
-            UsageError: for another format, an unknown space or a value that does not fit.
+            UsageError: for another format, an unknown space, a value that does not fit, or code
+                that may not be imported.
         """
         if not isinstance(data, Mapping):
             raise UsageError(f"network: {str(data)[:60]!r} is no description; {_REMEDY}")
@@ -131,31 +156,18 @@ class Network:
             raise UsageError(f"network: format = {found}, this version reads {FORMAT}; {_REMEDY}")
         with reading(f"network {shown(str(dict(data))[:120])}", _REMEDY):
             transform = data["transform"]
+            architecture = Architecture.from_json(data)
+            names.check(architecture.space)
+            if transform is not None:
+                names.check(_name(transform["name"]))
             network = cls(
-                architecture=Architecture.from_json(data),
-                input_shape=_sizes(data["input_shape"]),
-                num_classes=_count(data, "num_classes", _MAX_CLASSES),
+                architecture=architecture,
+                input_shape=checked_shape(data["input_shape"]),
+                num_classes=checked_classes(data["num_classes"]),
                 transform=None if transform is None else _applied(transform),
             )
             network.space()
         return network
-
-
-def _sizes(shape: Any) -> tuple[int, ...]:
-    sound = isinstance(shape, list | tuple) and all(type(n) is int and n > 0 for n in shape)
-    if not sound or not 0 < math.prod(shape) <= _MAX_INPUTS or not 0 < len(shape) <= _MAX_AXES:
-        raise ValueError(
-            f"input_shape = {str(shape)[:60]}: up to {_MAX_AXES} sizes above 0, "
-            f"{_MAX_INPUTS:,} values at most"
-        )
-    return tuple(shape)
-
-
-def _count(data: Mapping[str, Any], key: str, most: int) -> int:
-    value = data[key]
-    if type(value) is not int or not 1 <= value <= most:
-        raise ValueError(f"{key} = {str(value)[:60]}: a whole number from 1 to {most:,}")
-    return value
 
 
 def _name(value: Any) -> str:
@@ -165,19 +177,15 @@ def _name(value: Any) -> str:
 
 
 def _applied(data: Mapping[str, Any]) -> AppliedTransform:
-    sparsity, activation, ranks = data["sparsity"], data["activation"], data.get("ranks")
-    if type(sparsity) not in (int, float) or not 0 <= sparsity < 1:
-        raise ValueError(f"sparsity = {str(sparsity)[:60]}: a number in [0, 1)")
+    activation = data["activation"]
     if type(activation) is not bool:
         raise ValueError(f"activation = {str(activation)[:60]}: true or false")
     return AppliedTransform(
         name=_name(data["name"]),
-        sparsity=float(sparsity),
+        sparsity=checked_sparsity(data["sparsity"]),
         activation=activation,
         sizes=Sizes(
-            multiple=_count({"multiple": 1, **data}, "multiple", _MAX_WIDTH),
-            ranks=None
-            if ranks is None
-            else {str(name): _count(ranks, name, _MAX_WIDTH) for name in ranks},
+            multiple=checked_multiple(data.get("multiple", 1)),
+            ranks=checked_ranks(data.get("ranks")),
         ),
     )

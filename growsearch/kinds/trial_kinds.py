@@ -7,7 +7,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, RootModel, SerializeAsAny, create_model, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    RootModel,
+    SerializeAsAny,
+    ValidationInfo,
+    create_model,
+    model_validator,
+)
 
 from growsearch.kinds.candidate import CandidateConfig
 from growsearch.kinds.domain import Categorical, values_of
@@ -24,11 +32,11 @@ class TrialKinds(RootModel[dict[str, SerializeAsAny[KindSpace]]]):
 
     @model_validator(mode="before")
     @classmethod
-    def _known_kinds(cls, data: Any) -> Any:
+    def _known_kinds(cls, data: Any, info: ValidationInfo) -> Any:
         """Read each kind's keys by its own model; errors keep their place in the study."""
         if isinstance(data, TrialKinds):
             return data.root
-        read = kinds_model().model_validate(data)
+        read = kinds_model().model_validate(data, context=info.context)
         found = {name: getattr(read, name) for name in KINDS}
         spaces = {name: space for name, space in found.items() if space is not None}
         if not spaces:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainSerializer
+from pydantic import BeforeValidator, PlainSerializer, ValidationInfo
 
 from growsearch.datasets import DATASETS
 from growsearch.errors import UsageError
@@ -29,6 +29,8 @@ from search_spaces import SEARCH_SPACES, SearchSpaceError
 from search_spaces.user_code import is_own, pinned
 
 NO_PATTERN = "none"
+# In the context of a validation: the study is that of a run, and may be somebody else's.
+OF_RUN = "of_run"
 
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 # Up to here a float holds every whole number: 1e2 is one, as YAML 1.2 writes it.
@@ -44,23 +46,36 @@ def _domain(parse: Callable[[Any], Scalar]) -> BeforeValidator:
     return BeforeValidator(lambda raw: None if raw is None else parse_domain(raw, parse))
 
 
-def _one_of(key: str, registry: Iterable[str], *before: str, own: bool = False) -> BeforeValidator:
-    """Return a validator of the names in ``registry``, as it is when a study is read.
+def _one_of(key: str, registry: Iterable[str]) -> BeforeValidator:
+    """Return a validator of the names in ``registry``, as it is when a study is read."""
+    return _domain(lambda value: _listed(key, value, registry))
 
-    Names ``before`` it are valid, too. With ``own`` names of own code, "module:attribute", are
-    valid, and get the hash of the code.
+
+def _one_of_or_own(key: str, registry: Iterable[str], *before: str) -> BeforeValidator:
+    """Return a validator of the names in ``registry``, those ``before`` it, and of own code.
+
+    Own code, "module:attribute", gets its hash. In the study of a run it stays as it is: nothing is
+    imported for it.
     """
 
-    def parse(value: Any) -> Scalar:
-        if own and isinstance(value, str) and is_own(value):
-            return _pinned(value)
-        names = (*before, *registry)
-        if value not in names:
-            more = ", or your own as MODULE:ATTRIBUTE" if own else ""
-            raise ValueError(f"unknown {key} {value!r}; valid: {', '.join(names)}{more}")
-        return str(value)
+    def validate(raw: Any, info: ValidationInfo) -> Any:
+        of_run = bool((info.context or {}).get(OF_RUN))
 
-    return _domain(parse)
+        def parse(value: Any) -> Scalar:
+            if isinstance(value, str) and is_own(value):
+                return value if of_run else _pinned(value)
+            return _listed(key, value, (*before, *registry), ", or your own as MODULE:ATTRIBUTE")
+
+        return None if raw is None else parse_domain(raw, parse)
+
+    return BeforeValidator(validate)
+
+
+def _listed(key: str, value: Any, valid: Iterable[str], more: str = "") -> str:
+    names = tuple(valid)
+    if value not in names:
+        raise ValueError(f"unknown {key} {value!r}; valid: {', '.join(names)}{more}")
+    return str(value)
 
 
 def _pinned(value: str) -> str:
@@ -230,8 +245,8 @@ Share = Annotated[float | None, BeforeValidator(_parse_confidence)]
 Duration = Annotated[float | None, BeforeValidator(_parse_duration)]
 
 # Names of registries.
-Space = Annotated[Domain, _one_of("space", SEARCH_SPACES, own=True), _plain]
-TransformName = Annotated[Domain, _one_of("transform", TRANSFORMS, NO_TRANSFORM, own=True), _plain]
+Space = Annotated[Domain, _one_of_or_own("space", SEARCH_SPACES), _plain]
+TransformName = Annotated[Domain, _one_of_or_own("transform", TRANSFORMS, NO_TRANSFORM), _plain]
 DistributionName = Annotated[Domain, _one_of("distribution", SPARSITY_DISTRIBUTIONS), _plain]
 PositionsName = Annotated[Domain, _one_of("positions", POSITIONS), _plain]
 UpdaterName = Annotated[Domain, _one_of("updater", MASK_UPDATERS), _plain]

@@ -27,6 +27,7 @@ from growsearch.training import (
 )
 from growsearch.transforms import MacProfile
 from search_spaces import SearchSpace, search_space
+from search_spaces.code_origin import FOUND_HERE
 
 # Apart from the batches' stream, which has the run's own seed.
 _PERTURBATION_SEED = 1_000_003
@@ -185,7 +186,7 @@ def write_pretrained(path: Path, pretrained: Pretrained) -> None:
 
 
 def read_pretrained(path: Path) -> Pretrained:
-    """Read what `write_pretrained` wrote, of a space that the registry has.
+    """Read what `write_pretrained` wrote, of a space of ours or of code that was found before.
 
     Raises:
         GrowsearchError: if the file is damaged or its network cannot be built.
@@ -206,6 +207,7 @@ def read_pretrained(path: Path) -> Pretrained:
     remedy = "it holds no pretrained network of this version: delete it"
     with reading(path, remedy, GrowsearchError):
         source = facts["source"]
+        FOUND_HERE.check(source["space"])
         space = search_space(source["space"]).for_data(
             tuple(source["input_shape"]), source["num_classes"]
         )

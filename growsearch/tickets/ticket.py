@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from growsearch.errors import GrowsearchError, UsageError
+from growsearch.errors import GrowsearchError, MachineError, UsageError
 from growsearch.reading import reading
 from growsearch.sparsity import Masks
 from growsearch.tickets.backbone import weights_hash
@@ -152,6 +152,8 @@ def read_ticket_and_facts(path: Path) -> tuple[Ticket, Mapping[str, Any]]:
         raise UsageError(f"ticket: {path} is no file")
     try:
         checkpoint = read_checkpoint(path)
+    except MachineError:
+        raise
     except GrowsearchError as error:
         raise GrowsearchError(f"ticket: {path} cannot be read; draw it again ({error})") from error
     facts = checkpoint.facts

@@ -40,6 +40,16 @@ DESCRIPTIONS: dict[str, str] = {
 }
 
 
+def check_transform_name(name: str) -> None:
+    """Refuse a name that `transform_called` does not know; own code is not looked for yet.
+
+    Raises:
+        UsageError: listing the valid names.
+    """
+    if not is_own(name) and name not in TRANSFORMS:
+        raise UsageError(f"transform: unknown {name!r}; valid: {', '.join(TRANSFORMS)}")
+
+
 def transform_called(name: str) -> Transform:
     """Return the transform called ``name``, or that of own code, "module:attribute".
 
@@ -53,11 +63,8 @@ def transform_called(name: str) -> Transform:
         >>> transform_called("sparse_parallel")(request).sparse
         ('branches.0.weight', 'branches.1.weight')
     """
-    if is_own(name):
-        return _own(name)
-    if name not in TRANSFORMS:
-        raise UsageError(f"transform: unknown {name!r}; valid: {', '.join(TRANSFORMS)}")
-    return TRANSFORMS[name]
+    check_transform_name(name)
+    return _own(name) if is_own(name) else TRANSFORMS[name]
 
 
 def _own(name: str) -> Transform:

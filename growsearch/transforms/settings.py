@@ -10,7 +10,7 @@ from growsearch.sparsity.distributions import SALIENCIES, sparsity_distribution
 from growsearch.sparsity.dynamic import MASK_UPDATERS
 from growsearch.sparsity.n_of_m import NOfM
 from growsearch.sparsity.pattern_names import StructuredPattern, pattern_name
-from growsearch.transforms.registry import DENSE, transform_called
+from growsearch.transforms.registry import DENSE, check_transform_name
 
 NO_TRANSFORM = "none"
 
@@ -69,7 +69,8 @@ class SparseSettings:
         if not 0.0 <= self.sparsity < 1.0:
             raise UsageError(f"sparsity: {self.sparsity} is outside [0, 1)")
         if self.transform != NO_TRANSFORM:
-            transform_called(self.transform)
+            # A ledger is read without importing what it names.
+            check_transform_name(self.transform)
         sparsity_distribution(self.distribution)
         if self.updater not in MASK_UPDATERS:
             raise UsageError(

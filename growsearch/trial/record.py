@@ -36,6 +36,7 @@ from cost_models.plain_data import (
 from growsearch.reading import check_json, check_text
 from growsearch.reading.strict_json import refuse_constant
 from growsearch.shown_text import shown_data
+from growsearch.trial.trial_folder import is_trial_id
 
 Status = Literal["finished", "failed", "stopped"]
 Method = Literal["measured", "analytic", "fitted"]
@@ -45,7 +46,6 @@ _NINETIETH = 1.6448536269514722
 # No measure of a network lies beyond it, and the volume of ten measures stays in a float's range.
 MAX_VALUE = 1e30
 _HALF_CHARACTER = re.compile(r"\\ud[89a-f]")
-_SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _METHODS: tuple[Method, ...] = get_args(Method)
 # Not written where there is nothing to say.
 _UNLESS_EMPTY = Field(exclude_if=operator.not_)
@@ -80,7 +80,7 @@ def _write_value(latency: Latency, write: SerializerFunctionWrapHandler) -> dict
 
 def _checked_id(value: str) -> str:
     """Refuse an id that would leave ``trials/``: it names a folder."""
-    if not _SAFE_ID.fullmatch(value):
+    if not is_trial_id(value):
         raise ValueError("is not made of letters, digits, - and _")
     return value
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from growsearch.errors import GrowsearchError
-from growsearch.fault_origin import machine_error, of_the_machine, origin_of, run_is_gone
+from growsearch.fault_origin import machine_error, of_the_machine, origin_of, reason_of, run_is_gone
 from growsearch.files import write_text
 from growsearch.kinds import CandidateConfig, trial_id, trial_seed
 from growsearch.reading import read_json
@@ -122,7 +122,7 @@ def _with_retries(
             if origin == "machine":
                 raise machine_error(error, task.folder) from error
             if origin == "candidate":
-                return failed_trial(config, seed, f"{type(error).__name__}: {error}")
+                return failed_trial(config, seed, reason_of(error))
             problem = _say(error)
         else:
             return trial

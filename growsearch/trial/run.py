@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from growsearch.errors import DivergedError, GrowsearchError
-from growsearch.fault_origin import machine_error, of_the_machine, origin_of
+from growsearch.errors import DivergedError, GrowsearchError, MachineError
+from growsearch.fault_origin import machine_error, of_the_machine, origin_of, reason_of
 from growsearch.files import write_bytes, write_json, write_text
 from growsearch.kinds import (
     CandidateConfig,
@@ -123,7 +123,7 @@ def run_trial(
             raise machine_error(error, task.folder) from error
         if origin == "program":
             raise
-        trial = dataclasses.replace(failed, error=f"{type(error).__name__}: {error}")
+        trial = dataclasses.replace(failed, error=reason_of(error))
     return dataclasses.replace(trial, duration_s=round(time.monotonic() - started, 3))
 
 
@@ -211,6 +211,8 @@ def _usable(folder: Path) -> Path:
     for file in checkpoints(folder):
         try:
             read_checkpoint(file)
+        except MachineError:
+            raise
         except GrowsearchError:
             file.unlink()
     return folder / CHECKPOINT

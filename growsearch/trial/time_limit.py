@@ -10,7 +10,6 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
-from typing import NoReturn
 
 from growsearch.errors import TimeLimitError, UsageError
 
@@ -86,18 +85,24 @@ def interrupted_after(limit_s: float | None) -> Iterator[None]:
             "run the study there, or with the Ray backend"
         )
     messages: list[str] = []
+    over = False
 
     def wake(message: str) -> None:
         messages.append(message)
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
 
-    def stop(_number: int, _frame: FrameType | None) -> NoReturn:
-        raise TimeLimitError(messages[0])
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        # A signal that comes while the watchdog is called off is late.
+        if not over:
+            raise TimeLimitError(messages[0])
 
     before = signal.signal(signal.SIGALRM, stop)
     try:
         with watchdog(limit_s, wake):
-            yield
+            try:
+                yield
+            finally:
+                over = True
     finally:
         signal.signal(signal.SIGALRM, before)
 

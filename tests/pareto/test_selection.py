@@ -145,6 +145,37 @@ def test_nothing_fits_names_the_nearest_miss_and_by_how_much():
     assert selection.misses == {"latency": pytest.approx(1.0)}
 
 
+def test_of_equally_near_misses_the_likeliest_is_named():
+    # Both are 0.5 above the bound of 2: what may be off by more may be below it sooner.
+    sure, unsure = uncertain("a-sure", 0.9, 2.5, 0.1), uncertain("b-unsure", 0.8, 2.5, 0.5)
+    for points in ([sure, unsure], [unsure, sure]):
+        selection = Front.of(points, DIRECTIONS).select({"latency": 2.0})
+        assert (selection.chosen, selection.nearest) == (None, unsure)
+        # One standard deviation above it.
+        assert selection.likelihood == pytest.approx(0.158655, abs=1e-6)
+        assert selection.misses == {"latency": pytest.approx(0.25)}
+
+
+def test_of_what_fits_by_its_values_and_is_not_sure_enough_the_likeliest_is_named():
+    # None misses: 1, 2 and 1.5 standard deviations below the bound, none as sure as asked for.
+    points = [
+        uncertain("a", 0.9, 1.9, 0.1),
+        uncertain("b", 0.7, 1.8, 0.1),
+        uncertain("c", 0.8, 1.85, 0.1),
+    ]
+    selection = Front.of(points, DIRECTIONS).select({"latency": 2.0}, confidence=0.999)
+    assert (selection.chosen, selection.nearest) == (None, points[1])
+    assert dict(selection.misses) == {}
+    assert selection.likelihood == pytest.approx(0.977250, abs=1e-6)
+
+
+def test_nearer_comes_before_likelier_and_equal_likelihoods_go_by_id():
+    near, likely = uncertain("a", 0.9, 2.1, 0.01), uncertain("b", 0.9, 2.2, 9.0)
+    assert Front.of([likely, near], DIRECTIONS).select({"latency": 2.0}).nearest == near
+    twins = [uncertain(name, 0.9, 2.5, 0.1) for name in "cab"]
+    assert Front.of(twins, DIRECTIONS).select({"latency": 2.0}).nearest == twins[1]
+
+
 def test_equal_points_are_chosen_by_id_and_not_by_order():
     twins = [point("b", 0.9, 1), point("a", 0.9, 1)]
     for order in (twins, twins[::-1]):

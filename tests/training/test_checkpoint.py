@@ -1,3 +1,6 @@
+import json
+import os
+
 import pytest
 import torch
 
@@ -63,3 +66,30 @@ def test_another_version_of_the_format_is_refused(tmp_path, monkeypatch):
 def test_tensors_are_found_by_their_prefix():
     one, two = torch.ones(1), torch.ones(2)
     assert tensors_under("a/", {"a/x": one, "b/x": two}) == {"x": one}
+
+
+@pytest.mark.parametrize(
+    "strides", [[10**12, 1], [-4, 1], [4.0, 1], [4], [4, 1, 1], ["4", "1"], [True, 1], "41", 3]
+)
+def test_a_layout_that_would_spread_a_tensor_over_all_memory_is_refused(strides, tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    write_checkpoint(path, Checkpoint(tensors={"w": torch.zeros(3, 4).t()}, facts={}))
+    content = path.read_bytes()
+    assert b'{\\"w\\": [1, 4]}' in content
+    length = int.from_bytes(content[:8], "little")
+    header, data = content[8 : 8 + length], content[8 + length :]
+    changed = header.replace(
+        b'{\\"w\\": [1, 4]}', json.dumps(json.dumps({"w": strides}))[1:-1].encode()
+    )
+    changed += b" " * (-len(changed) % 8)
+    path.write_bytes(len(changed).to_bytes(8, "little") + changed + data)
+    with pytest.raises(GrowsearchError, match="is damaged"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize("made", ["pipe", "folder"])
+def test_what_is_no_file_is_named_and_nobody_is_waited_for(made, tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    os.mkfifo(path) if made == "pipe" else path.mkdir()
+    with pytest.raises(GrowsearchError, match=r"is no file but a folder, a pipe or a device"):
+        read_checkpoint(path)

@@ -1,10 +1,11 @@
 import dataclasses
+import resource
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from growsearch.errors import GrowsearchError, TimeLimitError
+from growsearch.errors import GrowsearchError, MachineError, TimeLimitError
 from growsearch.kinds import (
     CandidateConfig,
     DataChoice,
@@ -15,6 +16,7 @@ from growsearch.kinds import (
     SparseCandidate,
     trial_id,
 )
+from growsearch.training import read_checkpoint
 from growsearch.trial.record import Trial
 from growsearch.trial.retries import (
     failed_trial,
@@ -101,6 +103,36 @@ def test_a_damaged_checkpoint_is_put_aside_and_the_trial_starts_again(tmp_path: 
     file.parent.mkdir(parents=True)
     file.write_bytes(b"half a file")
     assert _run(SPARSE, tmp_path).finished
+
+
+def test_a_checkpoint_that_cannot_be_opened_is_no_damaged_one(tmp_path: Path) -> None:
+    def cut_off(config: Any, task: Any, seed: int, report: Any) -> Trial:
+        def stop(_record: Any) -> None:
+            raise MachineError("the power is off")
+
+        return train_and_score(config, task, seed, stop)
+
+    with pytest.raises(MachineError, match="the power is off"):
+        _run(SPARSE, tmp_path, cut_off)
+    file = tmp_path / "trials" / trial_id(SPARSE, 3) / CHECKPOINT
+    before = file.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        with pytest.raises(MachineError, match=r"cannot open .*Too many open files"):
+            read_checkpoint(file)
+        with pytest.raises(MachineError, match="Too many open files"):
+            _run(SPARSE, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert file.read_bytes() == before
+    epochs: list[int] = []
+
+    def note(config: Any, task: Any, seed: int, report: Any) -> Trial:
+        return train_and_score(config, task, seed, lambda record: epochs.append(record.epoch))
+
+    assert _run(SPARSE, tmp_path, note).finished
+    assert epochs == [2, 3]
 
 
 def test_a_trial_that_always_raises_is_a_failed_one_with_the_place_and_the_count(

@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from growsearch.datasets import Dataset
+from growsearch.errors import UsageError
 from growsearch.growth import build_full
 from growsearch.kinds.checking.context import CheckContext, check_networks, space_for
-from growsearch.kinds.domain import Categorical, Range, nearest, offers, single, values_of
+from growsearch.kinds.domain import Categorical, Range, is_only, nearest, offers, single, values_of
 from growsearch.kinds.forecasts import Forecast
 from growsearch.kinds.growth.kind import ask_budget, check_growing, written_budget
 from growsearch.kinds.kind import Axis, ForecastContext, TrialKind
+from growsearch.kinds.network_bounds import MAX_SPARSITY
 from growsearch.kinds.questions import VARIANT, Questions
 from growsearch.kinds.recipe_choice import RecipeChoice
 from growsearch.kinds.sparse.candidate import GrowFirst, SparseCandidate
@@ -77,7 +79,9 @@ class SparseKind(TrialKind[SparseSpace, SparseCandidate]):
         return train_sparse(candidate, context, options)
 
     def check(self, space: SparseSpace, context: CheckContext) -> None:
-        """Refuse networks that cannot be made, fed, or grown before."""
+        """Refuse networks that cannot be made, fed, grown before, or built from their files."""
+        with context.naming("sparsity"):
+            _check_sparsity(space)
         updaters = tuple(map(str, values_of(space.updater)))
         if space.grow is None:
             check_networks(space.space, context, updaters=updaters)
@@ -150,6 +154,21 @@ class SparseKind(TrialKind[SparseSpace, SparseCandidate]):
     def describe(self, config: Mapping[str, Any]) -> str:
         """Return such as "sparse_wide 83 % erk rigl"."""
         return WORDS.describe(config)
+
+
+def _check_sparsity(space: SparseSpace) -> None:
+    """Refuse transforms at a sparsity whose networks no file is believed to hold.
+
+    Raises:
+        UsageError: with the sparsity, the rule and the remedy.
+    """
+    values = () if space.sparsity is None else values_of(space.sparsity)
+    most = max(map(float, values), default=0.0)
+    if most > MAX_SPARSITY and not is_only(space.transform, NO_TRANSFORM):
+        raise UsageError(
+            f"{most} with a transform, which widens a network by its inverse share; at most "
+            f"{MAX_SPARSITY}, or transform: none"
+        )
 
 
 def _grow_first(questions: Questions, space: SparseSpace) -> GrowFirst | None:

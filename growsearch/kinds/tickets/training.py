@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from growsearch.datasets import Dataset, load_beside
-from growsearch.errors import GrowsearchError
+from growsearch.errors import GrowsearchError, MachineError
 from growsearch.fault_origin import of_the_machine
 from growsearch.growth import build_full
 from growsearch.kinds.artifact_cache import cached, shared_file
@@ -87,10 +87,11 @@ def _pretrained(
     config: TicketCandidate, options: TrainingOptions, context: TrainingContext
 ) -> Pretrained:
     path = shared_file(context.run, "pretrained", config.pretraining_key())
+    space = search_space(config.space)
 
     def make(checkpoint: Path) -> None:
         made = pretrain(
-            search_space(config.space),
+            space,
             _source(config, context),
             config.recipe(config.pretrain_epochs).recipe(),
             robustness=config.pretraining(),
@@ -140,6 +141,8 @@ def _quiet(options: TrainingOptions, checkpoint: Path) -> TrainingOptions:
     for file in checkpoint.parent.glob(f"{checkpoint.stem}*{checkpoint.suffix}"):
         try:
             read_checkpoint(file)
+        except MachineError:
+            raise
         except GrowsearchError:
             file.unlink()
     return TrainingOptions(

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import optuna
 
-from growsearch.kinds import suggest_candidate
+from growsearch.errors import TimeLimitError
+from growsearch.kinds import CandidateConfig, suggest_candidate
 from growsearch.search.config.study import StudyConfig
 from growsearch.search.fidelity.early_stopping import EarlyStopping, early_stopping, epoch_values
 from growsearch.search.fidelity.prescreening import Asked, FirstFidelity, score_here
@@ -17,10 +18,12 @@ from growsearch.search.samplers.history import create_study, prepare, tell
 from growsearch.search.samplers.known_costs import StudyCosts
 from growsearch.search.samplers.registry import make_sampler
 from growsearch.training import EpochRecord
-from growsearch.trial.retries import Run, run_to_its_end
+from growsearch.trial.record import Trial
+from growsearch.trial.retries import Run, failed_trial, kept_outcome, run_to_its_end
 from growsearch.trial.run import Listener, Report, StopTrialError
 from growsearch.trial.task import TrialTask
 from growsearch.trial.time_limit import interrupted_after
+from growsearch.trial.trial_folder import trial_folder
 
 # A small space can run dry: then the sampler repeats itself, and the search ends.
 SUGGESTIONS_A_TRIAL = 5
@@ -53,12 +56,22 @@ def run_serial(
         else:
             start = recorder.begin(candidate, asked.params)
             listen = report if stopping is None else _judged(stopping, start.id, report)
-            with interrupted_after(task.time_limit_s):
-                trial = run_to_its_end(
-                    candidate, task, study_seed=config.search.seed, report=listen, run=run
-                )
+            trial = _ended(candidate, task, config.search.seed, listen, run)
             trial = recorder.finish(trial if stopping is None else stopping.labelled(trial))
         tell(study, asked, trial, config)
+
+
+def _ended(
+    candidate: CandidateConfig, task: TrialTask, seed: int, report: Report, run: Run
+) -> Trial:
+    """Return what became of a trial, also where its time is over before or behind its training."""
+    try:
+        with interrupted_after(task.time_limit_s):
+            return run_to_its_end(candidate, task, study_seed=seed, report=report, run=run)
+    except TimeLimitError as error:
+        # It may have come to its end at this very moment.
+        failed = failed_trial(candidate, seed, f"TimeLimitError: {error}")
+        return kept_outcome(trial_folder(task.folder, failed.id)) or failed
 
 
 def _asked(study: optuna.study.Study, config: StudyConfig) -> Asked:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,9 @@ from growsearch.search.cluster.loopback import check_loopback, guard_token, loop
 from growsearch.trial.task import TrialTask
 
 _PROBE_S = 120.0
+# A node may fail to fetch what a job brings along, as when several on one machine do it at once.
+# For ten seconds it then answers the same unasked.
+_AGAIN_AFTER_S = (11.0, 11.0)
 # On a busy machine Ray gives up after 30 s; the second time what it needs is in memory.
 _STARTS = 2
 _TOKEN = (
@@ -121,7 +125,8 @@ def _join(address: str) -> None:
 def check_nodes(task: TrialTask) -> tuple[str, ...]:
     """Ask every node that can run trials whether it sees the run's folder and the data.
 
-    A node that dies before it answers is none: searches live through that.
+    A node that dies before it answers is none: searches live through that. One that fails to run
+    anything is asked again, twice.
 
     Returns:
         The processors of these nodes.
@@ -129,18 +134,17 @@ def check_nodes(task: TrialTask) -> tuple[str, ...]:
     Raises:
         GrowsearchError: naming the node, what it lacks and the remedy.
     """
-    asked = {}
-    for node in ray.nodes():
-        if node["Alive"] and node["Resources"].get("CPU", 0) >= 1:
-            place = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            remote = ray.remote(num_cpus=0, max_retries=0)(_describe)
-            asked[remote.options(scheduling_strategy=place).remote(task)] = node
-    if not asked:
+    able = [n for n in ray.nodes() if n["Alive"] and n["Resources"].get("CPU", 0) >= 1]
+    if not able:
         raise GrowsearchError(f"the cluster has no node with a CPU; {_ADD_ONE}")
-    answered, late = ray.wait(list(asked), num_returns=len(asked), timeout=_PROBE_S)
-    replies = [(asked[ref], _answer(ref)) for ref in answered]
-    replies += [(asked[ref], _SILENT) for ref in late]
-    answers = [(node, answer) for node, answer in replies if answer is not None]
+    answers = _answers(task, able)
+    for wait_s in _AGAIN_AFTER_S:
+        failed = [node for node, answer in answers if answer.failed]
+        if not failed:
+            break
+        time.sleep(wait_s)
+        others = [(node, answer) for node, answer in answers if not answer.failed]
+        answers = others + _answers(task, failed)
     if not answers:
         raise GrowsearchError(f"the cluster has lost its nodes with a CPU; {_ADD_ONE}")
     problems = [f"{n['NodeManagerHostname']}: {a.problem}" for n, a in answers if a.problem]
@@ -150,12 +154,32 @@ def check_nodes(task: TrialTask) -> tuple[str, ...]:
     return tuple(answer.processor for _, answer in answers)
 
 
+def _answers(task: TrialTask, nodes: Sequence[Mapping[str, Any]]) -> list[_Reply]:
+    """Ask nodes at once; those that are no more have no answer."""
+    asked = {}
+    for node in nodes:
+        place = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        remote = ray.remote(num_cpus=0, max_retries=0)(_describe)
+        asked[remote.options(scheduling_strategy=place).remote(task)] = node
+    answered, late = ray.wait(list(asked), num_returns=len(asked), timeout=_PROBE_S)
+    replies = [(asked[ref], _answer(ref)) for ref in answered]
+    replies += [(asked[ref], _SILENT) for ref in late]
+    return [(node, answer) for node, answer in replies if answer is not None]
+
+
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What keeps a node from running trials, if anything does, and its processor."""
+    """What keeps a node from running trials, if anything does, and its processor.
+
+    One that ``failed`` could not even be asked.
+    """
 
     problem: str
     processor: str = ""
+    failed: bool = False
+
+
+_Reply = tuple[Mapping[str, Any], _Answer]
 
 
 _ADD_ONE = "add one and run again"
@@ -176,7 +200,8 @@ def _answer(ref: Any) -> _Answer | None:
         last = str(error).strip().splitlines()[-1]
         return _Answer(
             f"growsearch does not run there ({last[:200]}); install the same version on every "
-            "node, or use growsearch submit, which brings it along"
+            "node, or use growsearch submit, which brings it along",
+            failed=True,
         )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from growsearch.errors import UsageError
+from growsearch.kinds.values import OF_RUN
 from growsearch.reading import (
     Document,
     PlainValueError,
@@ -33,7 +34,8 @@ def load_study(path: Path, *, run: bool = False) -> StudyConfig:
     """Read and check a study.
 
     Own code is imported from where the study says; never with ``run``, for the study.yaml of a run
-    that may be somebody else's: there a person has to name the folder of its code.
+    that may be somebody else's: what that names is checked where it is used, see
+    `search_spaces.code_origin`.
 
     Raises:
         UsageError: with the file, the line, the key, its value, the rule and the remedy.
@@ -45,9 +47,14 @@ def load_study(path: Path, *, run: bool = False) -> StudyConfig:
         settings.pop("code_dir", None)
         settings = with_units(settings)
     elif names_own_code(settings):
+        if PROVENANCE in data:
+            raise UsageError(
+                f"{shown(str(path))} is the study of a run and names code, which is imported when "
+                f"it is searched; read that code, and give a copy without the key {PROVENANCE}"
+            )
         # Own modules lie beside the study file, or where it says.
         settings["code_dir"] = str((path.parent / str(data.get("code_dir") or ".")).resolve())
-    config = parse_study(settings, source=str(path), document=document)
+    config = parse_study(settings, source=str(path), document=document, run=run)
     if config.data_dir is not None and not config.data_dir.is_absolute():
         # A relative path is meant from the study file, wherever the command is run.
         resolved = (path.parent / config.data_dir).resolve()
@@ -82,7 +89,11 @@ def _read(path: Path, *, stream: bool) -> Document:
 
 
 def parse_study(
-    data: Mapping[str, Any], *, source: str = "study", document: Document | None = None
+    data: Mapping[str, Any],
+    *,
+    source: str = "study",
+    document: Document | None = None,
+    run: bool = False,
 ) -> StudyConfig:
     """Check a study that is a mapping already.
 
@@ -90,6 +101,7 @@ def parse_study(
         data: a study's keys and values.
         source: begins every message, such as the file's name.
         document: what ``data`` was read from, for the lines of its values.
+        run: it is the study of a run, of which no code is imported.
 
     Raises:
         UsageError: naming the first wrong key, its value, the rule and the remedy.
@@ -100,18 +112,18 @@ def parse_study(
     with reading(source, "write it as in examples/digits.yaml"):
         try:
             check_plain(data)
-            if isinstance(data.get("code_dir"), str | Path):
+            if not run and isinstance(data.get("code_dir"), str | Path):
                 add_code_folder(Path(data["code_dir"]))
-            return _validated(data)
+            return _validated(data, run=run)
         except PlainValueError as problem:
             raise UsageError(messages.at(problem.place, str(problem))) from problem
         except ValidationError as error:
             raise UsageError(messages.first(error)) from error
 
 
-def _validated(data: Mapping[str, Any]) -> StudyConfig:
+def _validated(data: Mapping[str, Any], *, run: bool) -> StudyConfig:
     try:
-        config = StudyConfig.model_validate(dict(data))
+        config = StudyConfig.model_validate(dict(data), context={OF_RUN: run})
     except ArithmeticError:
         # A number that is none, met before its rule was: it is named here.
         check_finite(data)
@@ -130,6 +142,6 @@ def names_own_code(data: Any) -> bool:
     named = [data.get("dataset")]
     for kind in kinds:
         if isinstance(kind, Mapping):
-            for value in (kind.get("space"), kind.get("transform")):
+            for value in (kind.get("space"), kind.get("target_space"), kind.get("transform")):
                 named += value if isinstance(value, list | tuple) else [value]
     return any(isinstance(name, str) and is_own(name) for name in named)

@@ -30,6 +30,7 @@ from growsearch.search.samplers.history import QUEUED, tell
 from growsearch.search.samplers.replay import kept_candidate
 from growsearch.trial.proxies import Scored, can_score, score_candidate
 from growsearch.trial.task import TrialTask
+from growsearch.trial.trial_folder import is_trial_id
 
 POOLS_FILE = "first_fidelity.jsonl"
 # So many answers that are known already in a row, beyond twice what is known, and the space has run
@@ -217,6 +218,8 @@ def read_pools(path: Path) -> Iterator[list[PoolEntry]]:
 
 def _entry(data: Mapping[str, Any]) -> PoolEntry:
     score = data["score"]
+    if not is_trial_id(data["id"]):
+        raise ValueError(f"id {data['id']!r} is no trial's")
     return PoolEntry(
         id=str(data["id"]),
         params=dict(data["params"]),

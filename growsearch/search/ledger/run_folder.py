@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from growsearch import __version__
+from growsearch.datasets import same_dataset
 from growsearch.errors import GrowsearchError, UsageError
 from growsearch.fault_origin import run_is_gone
 from growsearch.files import (
@@ -28,12 +29,12 @@ from growsearch.files import (
 )
 from growsearch.kinds import KINDS, CandidateConfig, candidate_from_json
 from growsearch.reading import parse_json, read_limited, reading, write_yaml
-from growsearch.report.run_data import REJECTED_FILE
 from growsearch.search.config.file import PROVENANCE, load_study
 from growsearch.search.config.study import StudyConfig
 from growsearch.shown_text import shown
 from growsearch.trial.retries import is_complete
 from growsearch.trial.trial_folder import TRIALS, is_trial_id, trial_folder
+from search_spaces.user_code import is_own
 
 _VERSIONS_OF = ("torch", "ray", "optuna", "numpy", "fvcore", "moocore")
 # A search needs room for weights and ledger; below this it would fail in the middle.
@@ -193,7 +194,7 @@ class RunFolder:
     def _check_links(self) -> None:
         for name in _FOLDERS:
             folder_inside(self.path, name)
-        for file in (self.study, self.starts, self.ledger, self.path / REJECTED_FILE):
+        for file in (self.study, *self.path.glob("*.jsonl")):
             refuse_link(file)
 
     def record_start(self, start: Start) -> None:
@@ -324,10 +325,30 @@ def _processor() -> str:
 
 def _check_same(folder: Path, before: StudyConfig, now: StudyConfig) -> None:
     for key, old, new in _differences(before.to_plain(), now.to_plain()):
+        if key == "dataset" and same_dataset(old, new):
+            continue
+        _check_code(key, old, new)
         raise UsageError(
             f"{folder} holds a run of another study: {key} was {old!r} and is {new!r} now. "
             "Use --fresh for a new folder, or --out for one of your own"
         )
+
+
+def _check_code(key: str, before: Any, now: Any) -> None:
+    """Say of names that differ in the hash alone that the code has changed.
+
+    Raises:
+        UsageError: with both hashes.
+    """
+    olds, news = (each if isinstance(each, list) else [each] for each in (before, now))
+    names = {str(name).partition("@")[0]: str(name) for name in news if is_own(str(name))}
+    for old in map(str, olds):
+        plain, _, then = old.partition("@")
+        if key != "dataset" and plain in names and names[plain] != old:
+            raise UsageError(
+                f"{key}: {plain}: its code is not what it was ({then} then, "
+                f"{names[plain].partition('@')[2]} now); restore it, or start anew with --fresh"
+            )
 
 
 def _differences(before: Any, now: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:

@@ -24,6 +24,7 @@ from growsearch.report.run_data import REJECTED_FILE
 from growsearch.search.config.study import StudyConfig
 from growsearch.search.samplers.known_costs import StudyCosts
 from growsearch.search.samplers.replay import params_of
+from growsearch.trial.trial_folder import is_trial_id
 
 # Optuna keeps a constraint under this prefix of a trial's system attributes.
 CONSTRAINT_KEY = "constraints"
@@ -145,7 +146,8 @@ def read_rejected(folder: Path) -> dict[str, Rejected]:
             )
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             continue
-        found.setdefault(entry.id, entry)
+        if is_trial_id(entry.id):
+            found.setdefault(entry.id, entry)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from growsearch.datasets import same_dataset
 from growsearch.errors import UsageError
 from growsearch.report.run_data import read_run
 from growsearch.search.config.study import StudyConfig
@@ -25,7 +26,7 @@ def earlier_trials(config: StudyConfig) -> list[Trial]:
             run = read_run(folder)
         except UsageError as error:
             raise UsageError(f"search.warm_start: {error}") from error
-        if run.study.get("dataset") != config.dataset:
+        if not same_dataset(run.study.get("dataset"), config.dataset):
             raise UsageError(
                 f"search.warm_start: {folder} is a run on {run.study.get('dataset')}, this study "
                 f"is on {config.dataset}; results on other data cannot be compared, remove it"

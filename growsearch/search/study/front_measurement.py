@@ -9,7 +9,9 @@ from pathlib import Path
 
 from cost_models import DEVICES, CostModelError, load_profile
 from cost_models.profiling.host import host_facts, machine_name
-from growsearch.export import read_weights
+from growsearch.errors import UsageError
+from growsearch.export.loading import load_built
+from growsearch.fault_origin import of_the_machine
 from growsearch.kinds.latency import LATENCY_BATCH
 from growsearch.kinds.network import Network as TrialNetwork
 from growsearch.search.ledger.recorder import Recorder
@@ -52,7 +54,8 @@ def measure_front(
 
 def _other_machine(device: str, path: Path) -> str | None:
     """Say why a profile cannot be checked on this machine; None if it can."""
-    profiled = machine_name(load_profile(path).record.conditions.host)
+    with of_the_machine():
+        profiled = machine_name(load_profile(path).record.conditions.host)
     here = machine_name(host_facts(DEVICES[device].needs.accelerator))
     if profiled == here:
         return None
@@ -69,7 +72,12 @@ def _is_unchecked(trial: Trial, device: str) -> bool:
 
 def _measure(recorder: Recorder, names: Iterable[str], device: str) -> list[str]:
     refused: dict[str, list[str]] = defaultdict(list)
-    networks = {name: _network(recorder, name) for name in names}
+    networks = {}
+    for name in names:
+        try:
+            networks[name] = _network(recorder, name)
+        except UsageError as error:
+            refused[str(error)].append(name)
     outcomes = measure_latencies(networks, device, machine_lock())
     for name, outcome in outcomes.items():
         if isinstance(outcome, CostModelError):
@@ -88,10 +96,13 @@ def _beside(trial: Trial, device: str, measured: Latency) -> Trial:
 
 
 def _network(recorder: Recorder, name: str) -> Network:
+    """Return a trial's network as it was trained.
+
+    Raises:
+        UsageError: if its files are missing or of another network, or it is none of this study's.
+    """
     data = recorder.trials[name].network
     assert data is not None
     network = TrialNetwork.from_json(data)
-    model = network.build()
-    weights = recorder.folder.path / "trials" / name / "weights.safetensors"
-    model.load_state_dict(read_weights(weights))
-    return model.eval(), network.space().example_inputs(LATENCY_BATCH)
+    model = load_built(network, recorder.folder.trial(name) / "weights.safetensors")
+    return model, network.space().example_inputs(LATENCY_BATCH)

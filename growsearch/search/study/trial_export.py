@@ -8,15 +8,23 @@ from torch import nn
 
 from growsearch.errors import UsageError
 from growsearch.export import ExportResult, export_network, load_network, write_card
+from growsearch.files import folder_inside
 from growsearch.kinds import Network
 from growsearch.pareto import Point
 from growsearch.report import Run, read_run
 from growsearch.search.study.trial_card import trial_card
 from growsearch.trial.record import Trial
+from growsearch.trial.trial_folder import trial_folder
+from search_spaces.code_origin import FOUND_HERE, CodeNames
 
 
 def export_trial(
-    run: Path, which: str | Point | Trial, folder: Path | None = None, *, onnx: bool = False
+    run: Path,
+    which: str | Point | Trial,
+    folder: Path | None = None,
+    *,
+    onnx: bool = False,
+    names: CodeNames = FOUND_HERE,
 ) -> ExportResult:
     """Write the network of a finished trial to ``folder``, by default RUN/export/ID.
 
@@ -25,19 +33,22 @@ def export_trial(
         which: a trial or a point of its front, or an id or its unique beginning.
         folder: is made if it is not there.
         onnx: write model.onnx, too.
+        names: decides which own code the run may name; by default what this process has found
+            before.
 
     Raises:
-        UsageError: if there is no such trial, or it has no network.
+        UsageError: if there is no such trial, it has no network, or names code that may not be
+            imported.
         GrowsearchError: if what was written is not equal, or cannot be written.
     """
     found = read_run(run)
     trial = find_trial(found, which)
     assert trial.network is not None
-    network = Network.from_json(trial.network)
+    network = Network.from_json(trial.network, names)
     result = export_network(
         network,
-        run / "trials" / trial.id / "weights.safetensors",
-        folder or run / "export" / trial.id,
+        trial_folder(run, trial.id) / "weights.safetensors",
+        folder or folder_inside(run, "export", trial.id),
         onnx=onnx,
     )
     card = trial_card(found, trial, result.output_shape, words=network.reads_words)
@@ -71,4 +82,4 @@ def load_trial(run: Path, which: str | Point | Trial) -> nn.Module:
     Raises:
         UsageError: if there is no such trial, or its files are missing or of another network.
     """
-    return load_network(run / "trials" / find_trial(read_run(run), which).id)
+    return load_network(trial_folder(run, find_trial(read_run(run), which).id))

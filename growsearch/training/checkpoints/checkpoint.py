@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +15,13 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from growsearch.errors import GrowsearchError
+from growsearch.errors import GrowsearchError, MachineError
 from growsearch.files import write_bytes
 from growsearch.reading import parse_json, reason
 
 FORMAT = 1
+# A part of a larger tensor keeps its layout; nothing that we write is laid out wider.
+_MAX_SPREAD = 16
 _FACTS = "growsearch"
 
 
@@ -68,6 +72,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
     Raises:
         GrowsearchError: if the file is damaged or of another version.
+        MachineError: if it cannot be opened; it may well be whole.
 
     Example:
         >>> from pathlib import Path
@@ -79,6 +84,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         >>> read_checkpoint(path).facts, read_checkpoint(path).tensors
         ({'epoch': 3}, {'weight': tensor([1., 1.])})
     """
+    _check_opens(path)
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             facts = parse_json(file.metadata()[_FACTS])
@@ -97,6 +103,23 @@ def read_checkpoint(path: Path) -> Checkpoint:
             "first epoch"
         ) from error
     return Checkpoint(tensors=tensors, facts=facts)
+
+
+def _check_opens(path: Path) -> None:
+    # safetensors says that a file is not there whatever the reason, and waits for a pipe's writer.
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise MachineError(
+            f"cannot open {path}: {error.strerror or error}; put that right and run the same "
+            "command again"
+        ) from error
+    if not is_file:
+        raise GrowsearchError(f"{path} is no file but a folder, a pipe or a device; remove it")
 
 
 def tensors_under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -121,4 +144,21 @@ def _own_memory(value: Tensor, stride: list[int] | None) -> Tensor:
     """Copy into memory of torch's own: aligned as ever, and laid out as before."""
     if stride is None:
         return value.clone()
+    _check_stride(value, stride)
     return torch.empty_strided(value.shape, stride, dtype=value.dtype).copy_(value)
+
+
+def _check_stride(value: Tensor, stride: list[int]) -> None:
+    """Refuse a layout that spreads a tensor over far more memory than it fills.
+
+    Raises:
+        ValueError: naming shape and strides.
+    """
+    sizes = zip(value.shape, stride, strict=True)
+    reach = 1 + sum((size - 1) * step for size, step in sizes if size and _is_step(step))
+    if not all(map(_is_step, stride)) or reach > _MAX_SPREAD * max(1, value.numel()):
+        raise ValueError(f"strides {stride} for a tensor of {tuple(value.shape)}")
+
+
+def _is_step(step: object) -> bool:
+    return type(step) is int and step >= 0

@@ -105,6 +105,45 @@ def test_a_network_outside_the_profile_has_a_wider_interval_and_is_said_to_be_ou
     assert "slower than any network measured" in outside.note
 
 
+class _Predicting:
+    """Stands in for the fitted model: every network takes so long."""
+
+    def __init__(self, found):
+        self._found = found
+
+    def predict(self, _operators):
+        return self._found
+
+
+@pytest.mark.parametrize(
+    ("times", "stretch"), [(1, 1), (2, 2), (4, 3), (8, 4), (2**0.5, 1.5), (0.5, 2), (0.25, 3)]
+)
+def test_outside_the_measured_range_the_interval_widens_by_a_width_a_factor_of_two(
+    times, stretch, profile, make_network, example, monkeypatch
+):
+    errors = profile.validation.profile
+    measured = [network.low_s for network in profile.record.networks]
+    seconds = times * (max(measured) if times >= 1 else min(measured))
+    network = make_network([12, 20])
+    inside = profile.model.predict(trace(network, example).operators)
+    for doubt in (0.0, 0.25):
+        found = dataclasses.replace(inside, seconds=seconds, doubt=doubt)
+        monkeypatch.setattr(profile, "model", _Predicting(found))
+        low, high = cost(profile, network, example).interval
+        assert high / seconds - 1 == pytest.approx((errors.high_ratio - 1) * stretch + doubt)
+        assert 1 - low / seconds == pytest.approx((1 - errors.low_ratio) * stretch + doubt)
+
+
+def test_an_interval_never_reaches_below_nothing(profile, make_network, example, monkeypatch):
+    assert profile.validation.profile.low_ratio < 1
+    found = profile.model.predict(trace(make_network([12, 20]), example).operators)
+    doubtful = dataclasses.replace(found, doubt=3.0)
+    monkeypatch.setattr(profile, "model", _Predicting(doubtful))
+    low, high = cost(profile, make_network([12, 20]), example).interval
+    assert low == 0
+    assert high > 4 * found.seconds
+
+
 def test_a_network_faster_than_any_measured_is_said_to_be(profile, example):
     head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 10))
     found = cost(profile, head, example)

@@ -73,7 +73,8 @@ def test_a_full_disk_refuses_the_next_trial_before_it_starts_and_keeps_what_is_t
 def test_a_result_that_the_searcher_never_asked_for_reaches_the_ledger_all_the_same(
     tiny: dict[str, Any], run_folder: Path
 ) -> None:
-    from growsearch.search.backends.ray.backend import LedgerSearch, Trouble
+    from growsearch.search.backends.ray.backend import LedgerSearch
+    from growsearch.search.backends.ray.trouble import Trouble
 
     study = _opened(tiny, run_folder)
     recorder = Recorder(study.folder, seed=3)
@@ -89,7 +90,8 @@ def test_a_result_that_the_searcher_never_asked_for_reaches_the_ledger_all_the_s
 def test_a_ledger_that_cannot_be_written_ends_the_search_and_keeps_the_outcome(
     tiny: dict[str, Any], run_folder: Path
 ) -> None:
-    from growsearch.search.backends.ray.backend import LedgerSearch, Trouble
+    from growsearch.search.backends.ray.backend import LedgerSearch
+    from growsearch.search.backends.ray.trouble import Trouble
 
     study = _opened(tiny, run_folder)
     recorder, trouble = Recorder(study.folder, seed=3), Trouble()
@@ -108,7 +110,8 @@ def test_a_ledger_that_cannot_be_written_ends_the_search_and_keeps_the_outcome(
 def test_nothing_of_the_searcher_is_ever_saved_that_could_go_stale(
     tiny: dict[str, Any], run_folder: Path, tmp_path: Path
 ) -> None:
-    from growsearch.search.backends.ray.backend import LedgerSearch, Trouble
+    from growsearch.search.backends.ray.backend import LedgerSearch
+    from growsearch.search.backends.ray.trouble import Trouble
 
     study = _opened(tiny, run_folder)
     search = LedgerSearch(study.config, _task(study), Recorder(study.folder, seed=3), Trouble())

@@ -1,13 +1,18 @@
 """Are candidates that break a hard constraint kept from being trained, and nothing else?"""
 
+import copy
 from pathlib import Path
 from typing import Any
 
 import optuna
+import pytest
 
-from growsearch.kinds import DataChoice, suggest_candidate, trial_id
+from growsearch.errors import UsageError
+from growsearch.kinds import CandidateConfig, DataChoice, suggest_candidate, trial_id
+from growsearch.pareto import Bound
 from growsearch.report import read_run
 from growsearch.report.json_export import render_json
+from growsearch.search.ledger.recorder import Recorder
 from growsearch.search.samplers.constraint_filter import ConstraintFilter, read_rejected
 from growsearch.search.samplers.history import create_study
 from growsearch.search.samplers.known_costs import StudyCosts
@@ -80,3 +85,78 @@ def test_a_line_cut_short_by_a_crash_is_passed_over(tmp_path: Path) -> None:
     assert {name: dict(e.excess) for name, e in read_rejected(tmp_path).items()} == {
         "a": {"macs max": 1.5}
     }
+
+
+def _hopeless(tiny: dict[str, Any]) -> dict[str, Any]:
+    """Two candidates, and a budget that neither meets."""
+    del tiny["trials"]["growth"]
+    tiny["trials"]["sparse"] |= {
+        "transform": "none",
+        "sparsity": [0.5, 0.75],
+        "distribution": "uniform",
+        "updater": "static",
+    }
+    tiny["constraints"] = {"macs": {"max": 1}}
+    tiny["search"] |= {"sampler": "random", "trials": 2}
+    return tiny
+
+
+def test_rejections_without_an_end_stop_the_search_with_the_constraint_and_the_remedy(
+    tiny: dict[str, Any], run_folder: Path
+) -> None:
+    for _ in range(2):
+        with pytest.raises(
+            UsageError, match=r"500 candidates in a row miss macs max .*loosen the constraints"
+        ):
+            Study(_hopeless(copy.deepcopy(tiny)), run_folder).run()
+        # Each is written down once, in this session and the next.
+        assert len((run_folder / "rejected.jsonl").read_text().splitlines()) == 2
+    assert not (run_folder / "trials.jsonl").exists()
+    assert not (run_folder / "started.jsonl").exists()
+
+
+def test_on_ray_rejections_without_an_end_are_the_same_message(
+    tiny: dict[str, Any], run_folder: Path
+) -> None:
+    from growsearch.search.backends.ray.backend import LedgerSearch
+    from growsearch.search.backends.ray.trouble import Trouble
+
+    study = Study(_hopeless(tiny), run_folder)
+    study.folder.open(study.config)
+    trouble = Trouble()
+    recorder = Recorder(study.folder, seed=study.config.search.seed)
+    search = LedgerSearch(study.config, _task(study), recorder, trouble)
+    assert search.suggest("a") == LedgerSearch.FINISHED
+    assert isinstance(trouble.error, UsageError)
+    assert "500 candidates in a row miss macs max" in str(trouble.error)
+    assert search.suggest("b") == LedgerSearch.FINISHED
+
+
+def test_only_rejections_in_a_row_count_towards_the_end(
+    tiny: dict[str, Any], run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("growsearch.search.samplers.constraint_filter._MAX_IN_A_ROW", 3)
+    study = Study(_hopeless(tiny), run_folder)
+    study.folder.open(study.config)
+    (bound,) = study.config.bounds()
+    costs = iter([2.0, 2.0, 2.0, None, 2.0, 2.0, 2.0, 2.0])
+
+    class _Told:
+        def broken(self, _candidate: CandidateConfig) -> dict[Bound, float]:
+            value = next(costs)
+            return {} if value is None else {bound: value}
+
+    constraint_filter = ConstraintFilter(study.config, _Told(), run_folder)  # type: ignore[arg-type]
+    fresh = create_study(study.config, optuna.samplers.RandomSampler(seed=0))
+    answers = []
+    for _ in range(7):
+        constraint_filter.rejected.clear()
+        asked = fresh.ask()
+        answers.append(
+            constraint_filter.refuses(fresh, asked, suggest_candidate(asked, study.config.trials))
+        )
+    assert answers == [True, True, True, False, True, True, True]
+    constraint_filter.rejected.clear()
+    asked = fresh.ask()
+    with pytest.raises(UsageError, match="3 candidates in a row"):
+        constraint_filter.refuses(fresh, asked, suggest_candidate(asked, study.config.trials))

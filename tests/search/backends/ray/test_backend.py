@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from optuna.samplers import RandomSampler
 
 from growsearch.kinds import DataChoice
 from growsearch.search.study.study import Study
@@ -93,3 +94,47 @@ def test_on_ray_gp_ehvi_searches_rungs_stop_trials_and_budgets_reject_candidates
     rejected = [json.loads(line) for line in (run_folder / "rejected.jsonl").open()]
     assert any(entry["candidate"].get("transform") == "sparse_wide" for entry in rejected)
     assert not {entry["id"] for entry in rejected} & {trial.id for trial in study.trials}
+
+
+class _Dead:
+    """A trial of Tune's whose worker is no more, for whatever reason."""
+
+    def __init__(self, candidate: Any, error: Exception, failures: int = 4) -> None:
+        self.config = {"candidate": candidate.to_json()}
+        self.num_failures, self.error_file = failures, None
+        self._error = error
+
+    def get_pickled_error(self) -> Exception:
+        return self._error
+
+
+@pytest.mark.parametrize("starts", [True, False])
+def test_a_worker_that_dies_fails_its_trial_and_one_that_cannot_start_it_stops_the_search(
+    starts: bool, tiny: dict[str, Any], run_folder: Path
+) -> None:
+    from ray.exceptions import ActorDiedError, RayTaskError
+
+    from growsearch.errors import MachineError
+    from growsearch.kinds import suggest_candidate
+    from growsearch.search.backends.ray.trouble import TrialWatch, Trouble
+    from growsearch.search.ledger.recorder import Recorder
+    from growsearch.search.samplers.history import create_study
+
+    study = Study(tiny, run_folder)
+    study.folder.open(study.config)
+    recorder, trouble = Recorder(study.folder, seed=3), Trouble()
+    asked = create_study(study.config, RandomSampler(seed=0)).ask()
+    start = recorder.begin(suggest_candidate(asked, study.config.trials), asked.params)
+    cause = ModuleNotFoundError("No module named 'fvcore'")
+    missing = RayTaskError("train", f"Traceback\n{cause!r}", cause)
+    error = ActorDiedError() if starts else missing
+    TrialWatch(recorder, 3, trouble).on_trial_error(trial=_Dead(start.candidate, error))
+    if starts:
+        assert trouble.error is None
+        assert "WorkerDied: its worker died 4 times" in str(recorder.trials[start.id].error)
+        return
+    assert isinstance(trouble.error, MachineError)
+    assert "No module named 'fvcore'" in str(trouble.error)
+    assert "install the same version of everything on every node" in str(trouble.error)
+    assert [left.id for left in recorder.unfinished()] == [start.id]
+    assert not recorder.running
