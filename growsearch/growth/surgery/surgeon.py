@@ -175,9 +175,9 @@ class Surgeon:
             gradient = parameters[name].grad if name in parameters else None
             for axis, group, member in axes:
                 if gradient is not None and (name, axis) in self._consumed:
-                    channels = starts[group.name] + torch.arange(group.size)
                     blocks = gradient.transpose(0, axis).reshape(member.blocks, group.size, -1)
-                    yield channels, blocks.transpose(0, 1).reshape(group.size, -1)
+                    channels = starts[group.name] + torch.arange(group.size)
+                    yield channels, blocks.transpose(0, 1).flatten(1)
 
     def _indices(self) -> dict[str, tuple[Tensor, ...]]:
         """Return the live entries of every axis of each tensor that runs, for advanced indexing."""
