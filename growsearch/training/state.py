@@ -19,7 +19,8 @@ class TrainingState:
 
     ``forward_macs`` are the MACs of one example through the network as it is now (masked or grown);
     ``training_macs`` is the integral over steps so far. ``batch_examples`` is the size of the
-    batch that the step in progress sees.
+    batch that the step in progress sees. The model, its gradients and batches are on one device,
+    the generator is always the CPU's: draw on the CPU, then move the draw.
     """
 
     model: nn.Module

@@ -26,6 +26,7 @@ from growsearch.kinds import (
     trial_seed,
 )
 from growsearch.metrics.gradient_flow import effective_gradient_flow
+from growsearch.metrics.placement import beside
 from growsearch.sparsity import Batch, Masks
 from growsearch.sparsity.distributions.distribution import SparsityRequest
 from growsearch.sparsity.distributions.saliency import probe
@@ -86,7 +87,8 @@ def _step(
     # A mask may bear another name of a shared weight than its first.
     active = {id(names[name]): mask for name, mask in masks.items()}
     parameters = list(twin.parameters())
-    loss = batch.loss(twin(batch.inputs), batch.labels)
+    inputs, labels = beside(twin, batch.inputs, batch.labels)
+    loss = batch.loss(twin(inputs), labels)
     gradients = torch.autograd.grad(loss, parameters, materialize_grads=True)
     with torch.no_grad():
         for weight, gradient in zip(parameters, gradients, strict=True):
