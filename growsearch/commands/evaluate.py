@@ -42,6 +42,9 @@ def evaluate(
     data_dir: Annotated[
         Path | None, typer.Option(help="Where the data lies now [default: as in the study].")
     ] = None,
+    device: Annotated[
+        str, typer.Option(help="Where the network runs: auto, cpu, cuda, cuda:1, mps, xpu.")
+    ] = "auto",
     code: Annotated[
         Path | None, typer.Option(help="Where own modules of the run are found; they are imported.")
     ] = None,
@@ -58,7 +61,13 @@ def evaluate(
         raise UsageError(f"--split: unknown {split!r}; valid: {', '.join(_SPLITS)}")
     found = _trial(read_run(run).trials, trial)
     data = evaluation(
-        run, found, metrics=metrics, split=_SPLITS[split], against=against, data_dir=data_dir
+        run,
+        found,
+        metrics=metrics,
+        split=_SPLITS[split],
+        against=against,
+        data_dir=data_dir,
+        device=device,
     )
     if as_json:
         typer.echo(json.dumps(data, indent=2))
@@ -75,6 +84,7 @@ def evaluation(
     split: SplitName,
     against: str | None,
     data_dir: Path | None,
+    device: str | None = None,
 ) -> dict[str, Any]:
     """Evaluate the network of ``trial``, write evaluation.json beside it and return its content.
 
@@ -89,10 +99,14 @@ def evaluation(
     from growsearch.files import write_json
     from growsearch.report.evaluations import read_evaluation
     from growsearch.search.config.file import load_study
+    from growsearch.training.devices import AUTO, training_device
 
     study, folder = load_study(run / "study.yaml", run=True), run / "trials" / trial.id
     where = data_dir or study.data_dir
-    learning = dataclasses.replace(study.data, folder=where).load()
+    learning = dataclasses.replace(
+        dataclasses.replace(study.data, folder=where).load(),
+        device=training_device(device or AUTO),
+    )
     dataset = learning.dataset
     examples = dataset.split(split)
     options = study.metrics

@@ -79,11 +79,19 @@ class GrowthHook(Hook):
         self.bank.move(device_of(state.model))
         self._set_gates()
 
-    def before_update(self, state: TrainingState) -> bool:  # noqa: ARG002
+    def before_update(self, state: TrainingState) -> bool:
         """Hand the policy the gradients of the gates; the weights' update goes on as usual."""
         if not self.frozen:
-            self.policy.learn(self.bank.gradients())
+            self.policy.learn(self.bank.gradients() / state.loss_scale)
         return True
+
+    def forget_gradients(self) -> None:
+        """Drop those of the gates."""
+        self.bank.forget()
+
+    def is_settled(self) -> bool:
+        """Tell whether the structure is final."""
+        return self.frozen
 
     def after_update(self, state: TrainingState) -> None:  # noqa: ARG002
         """Put the policy's new gates in place."""

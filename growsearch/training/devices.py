@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from growsearch.errors import UsageError
 from growsearch.metrics.placement import device_of
 from growsearch.training.recipes.recipe import Precision
 
-AUTO = "auto"
+AUTO: Final = "auto"
 _CPU = torch.device("cpu")
 # Of an optimizer's state, a count of steps, which torch keeps on the CPU.
 _STEPS = "step"
@@ -49,19 +50,28 @@ def training_device(name: str) -> torch.device:
     return _numbered(wanted)
 
 
+def device_for(model: nn.Module, name: str | None) -> torch.device:
+    """Return the device called ``name``, or the one that ``model`` is on if it is None.
+
+    Raises:
+        UsageError: as `training_device`.
+    """
+    return device_of(model) if name is None else training_device(name)
+
+
 def check_device(name: str) -> None:
-    """Refuse a name that no machine can have a device of; whether it is here is not asked.
+    """Refuse a name that no machine has a device of; whether it is on this one is not asked.
 
     Raises:
         UsageError: naming what there is here.
     """
     if name != AUTO:
         try:
-            wanted = torch.device(name)
-        except RuntimeError as error:
-            raise UsageError(f"unknown {name!r}; {_there_is()}") from error
-        if wanted.type == "meta":
-            raise UsageError(f"{name!r} computes nothing; {_there_is()}")
+            computes = torch.device(name).type != "meta"
+        except RuntimeError:
+            computes = False
+        if not computes:
+            raise UsageError(f"device: unknown {name!r}; {_there_is()}")
 
 
 @contextmanager

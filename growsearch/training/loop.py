@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from growsearch.datasets.dataset import Dataset
 from growsearch.files import make_folder
 from growsearch.metrics.placement import device_of
 from growsearch.training.checkpoints.resume import Keeper
 from growsearch.training.data_placement import placed_data
-from growsearch.training.devices import move_optimizer, placed, training_device
+from growsearch.training.devices import device_for, move_optimizer, placed
 from growsearch.training.layout import (
     check_channels_last,
     lay_channels_last,
     with_channels_last,
 )
+from growsearch.training.loss_scale import LossScale
 from growsearch.training.losses import Losses
-from growsearch.training.recipes.recipe import Recipe
+from growsearch.training.recipes.recipe import Precision, Recipe
 from growsearch.training.state import EpochRecord, Hook, TrainingState
 from growsearch.training.tasks.task import Forward, InputsAndTargets, Task, mean_loss
 from growsearch.training.tasks.task_of import task_of
@@ -51,6 +54,9 @@ class TrainingOptions:
     What chance decides is drawn on the CPU: batches, structures and masks are the same everywhere.
     A checkpoint of one device is taken up on any other.
 
+    ``precision`` takes the place of the recipe's. ``compile`` lets torch.compile make the training
+    passes, of a network that grows once its structure is final.
+
     Example:
         >>> from pathlib import Path
         >>> from growsearch.training import TrainingOptions
@@ -65,6 +71,8 @@ class TrainingOptions:
     checkpoint: Path | None = None
     on_resume: Callable[[Sequence[EpochRecord]], None] | None = None
     device: str | None = None
+    precision: Precision | None = None
+    compile: bool = False
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
@@ -101,7 +109,7 @@ def autocast(recipe: Recipe, device: torch.device) -> AbstractContextManager[obj
     """Return the context in which the forward pass has the recipe's precision."""
     if recipe.precision == "float32":
         return nullcontext()
-    return torch.autocast(device.type, dtype=torch.bfloat16)
+    return torch.autocast(device.type, dtype=getattr(torch, recipe.precision))
 
 
 def train(
@@ -141,12 +149,15 @@ def train(
     """
     options = options or TrainingOptions()
     task = task_of(dataset) if isinstance(dataset, Dataset) else dataset
-    name = options.device
-    device = device_of(model) if name is None else training_device(name)
+    device = device_for(model, options.device)
     with placed(model, device):
         task = placed_data(task, device)
-        state = _started(model, task, recipe, seed, forward_macs, options)
+        used = recipe
+        if options.precision is not None:
+            used = dataclasses.replace(recipe, precision=options.precision)
+        state = _started(model, task, used, seed, forward_macs, options)
         history = _run(state, task, options, {"seed": seed, **task.settings(), "recipe": recipe})
+        state.compiled = None
     move_optimizer(state.optimizer)
     return history, state
 
@@ -169,6 +180,7 @@ def _started(
         steps_per_epoch=task.steps_per_epoch(recipe.batch_size),
         forward_macs=forward_macs,
         generator=torch.Generator().manual_seed(seed),
+        scaling=LossScale(device_of(model)) if recipe.precision == "float16" else None,
     )
     for hook in options.hooks:
         hook.on_start(state)
@@ -209,6 +221,8 @@ def _train_epoch(state: TrainingState, task: Task, options: TrainingOptions) -> 
     if options.channels_last:
         # Every epoch: hooks may have left fewer channels.
         check_channels_last(state.model)
+    if options.compile:
+        _compile(state, options)
     device = device_of(state.model)
     losses, forward = Losses(state.epoch, state.step), task.forward()
     with losses.told_first():
@@ -248,10 +262,10 @@ def _step(
         group["lr"] = recipe.learning_rate_at(state.step / state.total_steps)
     optimizer.zero_grad(set_to_none=True)
     with autocast(recipe, inputs.device):
-        logits = forward(state.model, inputs)
+        logits = forward(state.model if state.compiled is None else state.compiled, inputs)
         loss = mean_loss(logits, targets, label_smoothing=recipe.label_smoothing)
-    loss.backward()  # type: ignore[no-untyped-call]
     losses.add(loss.detach())
+    _backward(state, loss, hooks)
     # A list: every hook sees the gradients, also when an earlier one has replaced the update.
     wanted = [hook.before_update(state) for hook in hooks]
     if all(wanted):
@@ -261,6 +275,26 @@ def _step(
     state.training_macs += TRAINING_PASSES * state.forward_macs * len(targets)
     for hook in hooks:
         hook.after_update(state)
+
+
+def _backward(state: TrainingState, loss: Tensor, hooks: Sequence[Hook]) -> None:
+    """Fill in the gradients, unscaled."""
+    if state.scaling is None:
+        loss.backward()  # type: ignore[no-untyped-call]
+        return
+
+    def forget() -> None:
+        for hook in hooks:
+            hook.forget_gradients()
+
+    state.loss_scale = state.scaling.backward(loss, state.optimizer, forget)
+
+
+def _compile(state: TrainingState, options: TrainingOptions) -> None:
+    """Compile the network for the epoch to come and all after it, once no hook changes it."""
+    if state.compiled is None and all(hook.is_settled() for hook in options.hooks):
+        # Typed as a function, it is a module around the network.
+        state.compiled = cast(nn.Module, torch.compile(state.model))
 
 
 def _clip(optimizer: torch.optim.Optimizer, norm: float | None) -> None:

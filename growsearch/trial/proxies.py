@@ -33,6 +33,7 @@ from growsearch.sparsity.distributions.saliency import probe
 from growsearch.sparsity.distributions.snip import snip_scores
 from growsearch.sparsity.distributions.synflow import synaptic_flow
 from growsearch.training import mean_loss, task_of
+from growsearch.training.devices import placed, training_device
 from growsearch.trial.task import TrialTask, machine_lock
 
 # Early in training: the gradient's flow is the mean over so many steps.
@@ -138,7 +139,9 @@ def score_candidate(
     context = ForecastContext(dataset=dataset, seed=seed, devices=devices)
     try:
         with machine_lock().shared():
-            score = PROXIES[proxy](_input(config, dataset, seed))
+            given = _input(config, dataset, seed)
+            with placed(given.module, training_device(task.computing.device)):
+                score = PROXIES[proxy](given)
             known = forecast(config, context)
     except Exception as error:
         if origin_of(error) == "machine":

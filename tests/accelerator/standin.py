@@ -92,17 +92,16 @@ class _Backend:
 
 
 _BACKEND = _Backend()
-_library: torch.library.Library | None = None
+# When this module is read, for torch counts devices at the first backward pass of a process and
+# never again.
+_setup_privateuseone_for_python_backend(NAME, backend_module=_BACKEND)
+_library = torch.library.Library("_", "IMPL")
+_library.fallback(lambda operator, *a, **k: _run(operator, a, k), "PrivateUse1")
 
 
 @contextmanager
 def plugged_in() -> Iterator[torch.device]:
-    """Put the device into this machine inside; torch never forgets its name afterwards."""
-    global _library
-    if _library is None:
-        _setup_privateuseone_for_python_backend(NAME, backend_module=_BACKEND)
-        _library = torch.library.Library("_", "IMPL")
-        _library.fallback(lambda operator, *a, **k: _run(operator, a, k), "PrivateUse1")
+    """Put the device into this machine inside."""
     moved = nn.Module._apply
     nn.Module._apply = _swapping(moved)  # type: ignore[method-assign]
     _BACKEND.present = True

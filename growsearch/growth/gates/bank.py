@@ -41,8 +41,12 @@ class GateBank:
             gate.value = part
 
     def gradients(self) -> Tensor:
-        """Return dL/dgate (total,) since the last `set`, 0 where nothing runs."""
+        """Return dL/dgate (total,) since the last `set` or `forget`, 0 where nothing runs."""
         full = torch.zeros(self._structures.total)
         if self._leaf.grad is not None:
             full[self._places] = self._leaf.grad.cpu()
         return full
+
+    def forget(self) -> None:
+        """Drop the gradients."""
+        self._leaf.grad = None

@@ -29,6 +29,7 @@ from growsearch.training.settings import differences, plain
 from growsearch.training.state import EpochRecord, Hook, TrainingState
 
 _MODEL, _OPTIMIZER, _RANDOM, _HOOK = "model/", "optimizer/", "random/", "hook/"
+_SCALING = "scaling/"
 _REMEDY = "delete it to start the run again from its first epoch"
 _COUNTERS = ("epoch", "step", "training_macs", "forward_macs")
 
@@ -57,6 +58,8 @@ class Keeper:
         accelerator = random_state(device_of(state.model))
         if accelerator is not None:
             tensors[_RANDOM + "accelerator"] = accelerator
+        if state.scaling is not None:
+            tensors |= {_SCALING + key: value for key, value in state.scaling.state().items()}
         for prefix, hook in self._named():
             tensors |= {prefix + key: value for key, value in hook.state().items()}
         facts = {
@@ -85,6 +88,9 @@ class Keeper:
             for prefix, hook in self._named():
                 hook.load_state(tensors_under(prefix, checkpoint.tensors), state)
             _restore(state, checkpoint.tensors)
+            scaling = tensors_under(_SCALING, checkpoint.tensors)
+            if state.scaling is not None and scaling:
+                state.scaling.load_state(scaling)
             for name in _COUNTERS:
                 setattr(state, name, checkpoint.facts["counters"][name])
             history: list[dict[str, Any]] = checkpoint.facts["history"]
