@@ -44,6 +44,9 @@ def evaluate(
     data_dir: Annotated[
         Path | None, typer.Option(help="Where the data lies now [default: as in the study].")
     ] = None,
+    device: Annotated[
+        str, typer.Option(help="Where the network runs: auto, cpu, cuda, cuda:1, mps, xpu.")
+    ] = "auto",
     code: Annotated[
         Path | None, typer.Option(help="Where own modules of the run are found; they are imported.")
     ] = None,
@@ -57,7 +60,9 @@ def evaluate(
     if split not in _SPLITS:
         raise UsageError(f"--split: unknown {split!r}; valid: {', '.join(_SPLITS)}")
     found = _trial(read_run(run).trials, trial)
-    asked = Asked(metrics=metrics, split=_SPLITS[split], against=against, data_dir=data_dir)
+    asked = Asked(
+        metrics=metrics, split=_SPLITS[split], against=against, data_dir=data_dir, device=device
+    )
     data = evaluation(run, found, asked, CodeOfRun(code))
     if as_json:
         typer.echo(json.dumps(data, indent=2))
@@ -70,13 +75,14 @@ def evaluate(
 class Asked:
     """What is to be measured: metrics by name, on which split, against what, with the data where.
 
-    ``data_dir`` None is where the study says.
+    ``data_dir`` None is where the study says; the network runs on ``device``.
     """
 
     metrics: str
     split: SplitName
     against: str | None = None
     data_dir: Path | None = None
+    device: str = "auto"
 
 
 def evaluation(run: Path, trial: Trial, asked: Asked, names: CodeOfRun) -> dict[str, Any]:
@@ -95,6 +101,7 @@ def evaluation(run: Path, trial: Trial, asked: Asked, names: CodeOfRun) -> dict[
     from growsearch.files import write_json
     from growsearch.report.evaluations import read_evaluation
     from growsearch.search.config.file import load_study
+    from growsearch.training.devices import training_device
     from growsearch.trial.trial_folder import trial_folder
     from search_spaces import SearchSpaceError
 
@@ -104,7 +111,10 @@ def evaluation(run: Path, trial: Trial, asked: Asked, names: CodeOfRun) -> dict[
         names.check_data(study.dataset)
     except SearchSpaceError as error:
         raise UsageError(f"dataset: {error}") from error
-    learning = dataclasses.replace(study.data, folder=where).load()
+    learning = dataclasses.replace(
+        dataclasses.replace(study.data, folder=where).load(),
+        device=training_device(asked.device),
+    )
     dataset = learning.dataset
     examples = dataset.split(asked.split)
     options = study.metrics

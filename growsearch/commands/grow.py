@@ -33,6 +33,8 @@ _OPTIONS = {
     "trials.growth.budget": "budget",
     "text.epoch_tokens": "epoch-tokens",
     "training.threads": "threads",
+    "training.device": "device",
+    "training.precision": "precision",
     "search.seed": "seed",
 }
 _BUDGETS = "parameters=36%, macs=20M, 'latency[cpu]=2 ms', latency[wafer-cs2]=40%"
@@ -73,7 +75,15 @@ def grow(
     learning_rate: Annotated[
         float | None, typer.Option(help="Overrides the recipe [default: 0.1].")
     ] = None,
-    precision: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
+    device: Annotated[
+        str, typer.Option(help="Where to train: auto, cpu, cuda, cuda:1, mps, xpu.")
+    ] = "auto",
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            help="float32, bfloat16, float16 or auto [default: float32 on a CPU, else auto]."
+        ),
+    ] = None,
     optimizer: Annotated[
         str | None, typer.Option(help="sgd or adamw; overrides the recipe [default: sgd].")
     ] = None,
@@ -149,7 +159,8 @@ def grow(
         "batch_size": batch_size,
         "learning_rate": learning_rate,
         "optimizer": optimizer,
-        "precision": None if precision == "float32" else precision,
+        # What is learned by another arithmetic is another candidate.
+        "precision": precision if precision in ("bfloat16", "float16") else None,
         "device_batch": device_batch,
         "policy": policy,
         "layers": layers,
@@ -170,7 +181,11 @@ def grow(
         "subset": subset,
         "text": _text(data, space, epoch_tokens),
         "trials": {"growth": {k: v for k, v in growth.items() if v is not None}},
-        "training": {"threads": _threads(out, threads)},
+        "training": {
+            "threads": _threads(out, threads),
+            "device": device,
+            "precision": None if growth["precision"] else precision,
+        },
         "search": {"trials": 1, "seed": seed, "sampler": "random", "backend": "serial"},
     }
     run = _study(settings, fresh_folder(out) if fresh else out)
@@ -226,7 +241,7 @@ def _threads(out: Path, threads: int | None) -> int:
     before = out / "study.yaml"
     # Whoever writes there says what is wrong with a name that is too long.
     if os.path.exists(before):  # noqa: PTH110
-        return load_study(before, run=True).training.threads
+        return load_study(before, run=True).threads
     return torch.get_num_threads()
 
 

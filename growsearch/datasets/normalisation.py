@@ -58,8 +58,8 @@ class Normalisation:
     def _in_shares(self, like: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and deviation as shares of the largest pixel."""
         shape = (1, -1, *(1,) * (like.ndim - 2))
-        mean = torch.tensor(self.mean, device=like.device).view(shape)
-        deviation = torch.tensor(self.deviation, device=like.device).view(shape)
+        mean = torch.tensor(self.mean).view(shape).to(like.device)
+        deviation = torch.tensor(self.deviation).view(shape).to(like.device)
         return mean / (_LEVELS - 1), deviation / (_LEVELS - 1)
 
 

@@ -68,13 +68,8 @@ def train_directly(
         grown.architecture,
         recipe=recipe,
         seed=seed,
-        options=TrainingOptions(
-            hooks=options.hooks,
-            guard=options.guard,
-            on_epoch=on_epoch,
-            channels_last=options.channels_last,
-            checkpoint=_checkpoint(options),
-            on_resume=on_resume,
+        options=dataclasses.replace(
+            options, on_epoch=on_epoch, on_resume=on_resume, checkpoint=_checkpoint(options)
         ),
     )
     history = (*grown.history, *map(record, fixed.history))

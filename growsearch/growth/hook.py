@@ -20,13 +20,14 @@ from growsearch.growth.latency.model import LatencyModel
 from growsearch.growth.policies.birth import birth_scores
 from growsearch.growth.policies.policy import GrowthPolicy
 from growsearch.growth.surgery.identity_init import become_identities
+from growsearch.growth.surgery.optimizer_state import rebuild_optimizer
 from growsearch.growth.surgery.surgeon import (
     Surgeon,
     fold_gates,
     has_statistics,
-    rebuild_optimizer,
     recalibrate,
 )
+from growsearch.metrics.placement import beside, device_of
 from growsearch.training import TRAINING_PASSES, Hook, Task, TrainingState, tensors_under
 
 # Prefixes of a checkpoint's tensors.
@@ -73,15 +74,24 @@ class GrowthHook(Hook):
     changes: list[Change]
     latency: LatencyModel | None = None
 
-    def on_start(self, state: TrainingState) -> None:  # noqa: ARG002
+    def on_start(self, state: TrainingState) -> None:
         """Open the gates of the seed network as far as the policy says."""
+        self.bank.move(device_of(state.model))
         self._set_gates()
 
-    def before_update(self, state: TrainingState) -> bool:  # noqa: ARG002
+    def before_update(self, state: TrainingState) -> bool:
         """Hand the policy the gradients of the gates; the weights' update goes on as usual."""
         if not self.frozen:
-            self.policy.learn(self.bank.gradients())
+            self.policy.learn(self.bank.gradients() / state.loss_scale)
         return True
+
+    def forget_gradients(self) -> None:
+        """Drop those of the gates."""
+        self.bank.forget()
+
+    def is_settled(self) -> bool:
+        """Tell whether the structure is final."""
+        return self.frozen
 
     def after_update(self, state: TrainingState) -> None:  # noqa: ARG002
         """Put the policy's new gates in place."""
@@ -182,7 +192,7 @@ class GrowthHook(Hook):
 
     def _ask_the_unborn(self, state: TrainingState) -> None:
         batch = self.task.sample(state.recipe.batch_size, self.generator)
-        scores = birth_scores(self.surgeon, self.gates, *batch)
+        scores = birth_scores(self.surgeon, self.gates, *beside(state.model, *batch))
         structures = self.projection.structures
         # Of units that run not at all nothing was asked, nor of the channels inside them.
         asked = structures.running(~structures.are_units() | self.surgeon.live)
@@ -194,12 +204,13 @@ class GrowthHook(Hook):
         units = self.surgeon.plain_units(fresh)
         if units:
             inputs, _ = self.task.sample(state.recipe.batch_size, self.generator)
-            become_identities(state.model, units, inputs)
+            become_identities(state.model, units, *beside(state.model, inputs))
             state.training_macs += state.forward_macs * len(inputs)
 
     def _recalibrate(self, state: TrainingState) -> None:
         size = self.task.batch_examples(state.recipe.batch_size)
         inputs, _ = self.task.sample(size * self.config.calibration_batches, self.generator)
+        (inputs,) = beside(state.model, inputs)
         recalibrate(state.model, torch.split(inputs, size))
         # Forward passes cost as well: once, for they have no backward pass.
         state.training_macs += state.forward_macs * len(inputs)

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 from growsearch.kinds import codec
+from growsearch.kinds.recipe_choice import RecipeChoice
+from growsearch.training.recipes.recipe import Precision
 
 # What is only written down, and changes neither a trial's network nor its id and seed.
 _OBSERVED = "record"
@@ -28,6 +30,12 @@ class CandidateConfig:
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""
         return {"kind": self.kind, **codec.to_json(self)}
+
+    @property
+    def own_precision(self) -> Precision | None:
+        """The precision that the candidate itself asks for, which goes before the study's."""
+        choice = getattr(self, "training", None)
+        return choice.precision if isinstance(choice, RecipeChoice) else None
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import torch
 from torch import nn
 
 from growsearch.datasets import (
@@ -20,7 +22,9 @@ from growsearch.datasets import (
 from growsearch.datasets.texts.text_windows import WINDOW_WORDS
 from growsearch.datasets.texts.tokens import TokenDataset
 from growsearch.errors import UsageError
+from growsearch.metrics.placement import device_of
 from growsearch.training import CarriesState, Examples, LanguageModelling, Scores, task_of
+from growsearch.training.devices import placed
 
 SplitName = Literal["train", "validation", "test"]
 
@@ -86,12 +90,14 @@ class DataChoice:
 class Learning:
     """What networks learn: examples of ``dataset``, or a ``text`` that is read on and on.
 
-    ``dataset`` always has the shapes; of a text it is the windows.
+    ``dataset`` always has the shapes; of a text it is the windows. ``device`` is where networks are
+    judged; None is where they are.
     """
 
     dataset: Dataset
     text: TokenDataset | None = None
     reading: TextReading | None = None
+    device: torch.device | None = None
 
     @property
     def summary(self) -> tuple[str, ...]:
@@ -120,9 +126,14 @@ class Learning:
     def scores(self, model: nn.Module, split: SplitName) -> Scores:
         """Return how ``model`` does on one split."""
         task = self.task(model)
-        if isinstance(task, LanguageModelling):
-            return task.scores(model, getattr(task.data, split))
-        return task.scores(model, self.dataset.split(split))
+        with self.judging(model):
+            if isinstance(task, LanguageModelling):
+                return task.scores(model, getattr(task.data, split))
+            return task.scores(model, self.dataset.split(split))
+
+    def judging(self, model: nn.Module) -> AbstractContextManager[None]:
+        """Have ``model`` where networks are judged inside."""
+        return placed(model, device_of(model) if self.device is None else self.device)
 
 
 def _first_tokens(text: TokenDataset, count: int) -> TokenDataset:

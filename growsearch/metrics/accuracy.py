@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from growsearch.metrics.evaluation import evaluating
+from growsearch.metrics.placement import device_of
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:
@@ -37,6 +38,8 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> float:
 def predict(model: nn.Module, inputs: Tensor, *, batch: int = 512) -> Tensor:
     """Return the logits (N, classes) of ``model`` in evaluation mode; modes are restored.
 
+    Parts of ``inputs`` go where the network is; the logits come back to where the inputs are.
+
     Example:
         >>> import torch
         >>> from growsearch.metrics import predict
@@ -45,4 +48,6 @@ def predict(model: nn.Module, inputs: Tensor, *, batch: int = 512) -> Tensor:
         (torch.Size([3, 2]), True)
     """
     with evaluating(model):
-        return torch.cat([model(part) for part in torch.split(inputs, batch)])
+        device = device_of(model)
+        parts = [model(part.to(device)).to(inputs.device) for part in torch.split(inputs, batch)]
+        return torch.cat(parts)

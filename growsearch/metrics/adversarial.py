@@ -14,6 +14,7 @@ from growsearch.datasets.normalisation import IDENTITY, Normalisation
 from growsearch.errors import UsageError
 from growsearch.metrics.evaluation import evaluating
 from growsearch.metrics.pixels import Pixels, normal
+from growsearch.metrics.placement import beside
 
 Norm = Literal["inf", "2"]
 NORMS: tuple[Norm, ...] = get_args(Norm)
@@ -88,10 +89,12 @@ def fgsm(
         [-0.25, 0.25]
     """
     _check_length("epsilon", epsilon)
+    home = inputs.device
+    inputs, labels = beside(model, inputs, labels)
     pixels = Pixels.of(inputs, normalisation)
     with evaluating(model):
         step = epsilon * _gradient(model, inputs, labels).sign()
-    return pixels.moved(inputs, pixels.valid(step))
+    return pixels.moved(inputs, pixels.valid(step)).to(home)
 
 
 def pgd(
@@ -133,6 +136,8 @@ def pgd(
         >>> found.flatten().tolist()
         [-0.25, 0.25]
     """
+    home = inputs.device
+    inputs, labels = beside(model, inputs, labels)
     pixels = Pixels.of(inputs, normalisation)
     delta = torch.zeros_like(inputs)
     if attack.random_start:
@@ -142,7 +147,7 @@ def pgd(
             gradient = _gradient(model, pixels.moved(inputs, delta), labels)
             step = attack.step_size * _direction(gradient, attack.norm)
             delta = pixels.valid(_project(delta + step, attack))
-    return pixels.moved(inputs, delta)
+    return pixels.moved(inputs, delta).to(home)
 
 
 def _gradient(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:

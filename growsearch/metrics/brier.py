@@ -21,6 +21,6 @@ def brier_score(logits: Tensor, labels: Tensor) -> float:
         >>> brier_score(torch.zeros(2, 2), torch.tensor([0, 1]))
         0.5
     """
-    probabilities = logits.detach().double().softmax(dim=1)
-    truth = F.one_hot(labels, logits.shape[1])
+    probabilities = logits.detach().cpu().double().softmax(dim=1)
+    truth = F.one_hot(labels.cpu(), logits.shape[1])
     return float((probabilities - truth).square().sum(dim=1).mean())

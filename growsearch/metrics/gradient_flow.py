@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from growsearch.metrics.placement import beside
 from search_spaces.randomness import random_state_kept
 
 
@@ -40,6 +41,7 @@ def layer_gradient_norms(
     """
     parameters = dict(model.named_parameters(remove_duplicate=False))
     weights = [parameters[name] for name in masks]
+    inputs, labels = beside(model, inputs, labels)
     logits = model(inputs)
     loss = F.cross_entropy(logits.flatten(0, -2), labels.flatten())
     gradients = torch.autograd.grad(loss, weights, materialize_grads=True)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from growsearch.datasets.dataset import Split
 from growsearch.metrics.evaluation import evaluating
+from growsearch.metrics.placement import beside
 
 _IMAGES = 16
 
@@ -36,7 +37,8 @@ def confusion(model: nn.Module, split: Split, *, classes: int) -> Tensor:
     with evaluating(model):
         for start in range(0, len(split), _IMAGES):
             part = slice(start, start + _IMAGES)
-            found, labels = model(split.inputs[part]).argmax(dim=-1), split.labels[part]
+            images, labels = beside(model, split.inputs[part], split.labels[part])
+            found = model(images).argmax(dim=-1)
             there = labels >= 0
             pairs = labels[there] * classes + found[there]
             table += torch.bincount(pairs.cpu(), minlength=classes * classes)

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from growsearch.datasets.dataset import Split
 from growsearch.metrics.evaluation import evaluating
 from growsearch.metrics.perplexity import perplexity
+from growsearch.metrics.placement import beside, doubled
 
 # Logits of so many words at once, times the vocabulary, take the memory of an evaluation.
 _EVALUATED_WORDS = 1024
@@ -35,9 +36,12 @@ def next_word_scores(model: nn.Module, split: Split) -> tuple[float, float]:
     windows = max(1, _EVALUATED_WORDS // split.labels.shape[1])
     parts = zip(*(torch.split(t, windows) for t in (split.inputs, split.labels)), strict=True)
     with evaluating(model):
-        for inputs, labels in parts:
+        for pair in parts:
+            inputs, labels = beside(model, *pair)
             logits, wanted = model(inputs).flatten(0, 1), labels.flatten()
-            nats += float(F.cross_entropy(logits.double(), wanted, reduction="sum"))
+            precise = doubled(logits)
+            loss = F.cross_entropy(precise, wanted.to(precise.device), reduction="sum")
+            nats += float(loss)
             right += int((logits.argmax(dim=1) == wanted).sum())
     count = split.labels.numel()
     return right / count, perplexity(nats, count)

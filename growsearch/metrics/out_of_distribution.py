@@ -22,7 +22,7 @@ def softmax_strangeness(logits: Tensor) -> Tensor:
         >>> softmax_strangeness(torch.zeros(1, 4)).tolist()
         [0.75]
     """
-    return 1.0 - logits.double().softmax(dim=1).amax(dim=1)
+    return 1.0 - logits.cpu().double().softmax(dim=1).amax(dim=1)
 
 
 def energy(logits: Tensor) -> Tensor:
@@ -38,7 +38,7 @@ def energy(logits: Tensor) -> Tensor:
         >>> math.isclose(float(energy(torch.zeros(1, 4))), -math.log(4))
         True
     """
-    return -torch.logsumexp(logits.double(), dim=1)
+    return -torch.logsumexp(logits.cpu().double(), dim=1)
 
 
 def ood_auroc(inside: Tensor, outside: Tensor, strangeness: Strangeness) -> float:

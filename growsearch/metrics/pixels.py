@@ -29,11 +29,11 @@ class Pixels:
         there is no black or white.
         """
         if normalisation == IDENTITY:
-            end = inputs.new_tensor(math.inf)
+            end = inputs.new_ones(()) * math.inf
             return cls(-end, end, inputs.new_ones(()))
         shape = (1, -1, *(1,) * (inputs.ndim - 2))
-        mean = inputs.new_tensor(normalisation.mean).view(shape) / _LEVELS
-        deviation = inputs.new_tensor(normalisation.deviation).view(shape) / _LEVELS
+        mean = torch.tensor(normalisation.mean).view(shape).to(inputs) / _LEVELS
+        deviation = torch.tensor(normalisation.deviation).view(shape).to(inputs) / _LEVELS
         raw = (inputs.detach() * deviation + mean).clamp(0.0, 1.0)
         return cls(-raw, 1.0 - raw, 1.0 / deviation)
 

@@ -25,6 +25,7 @@ from growsearch.metrics.out_of_distribution import (
     softmax_strangeness,
 )
 from growsearch.metrics.pixels import noisy
+from growsearch.metrics.placement import beside
 from growsearch.metrics.settings import MetricSettings
 from growsearch.metrics.smoothing import certified_accuracy, certify
 from growsearch.pareto import MEASURES, Direction, Measure
@@ -206,7 +207,7 @@ def _mean_iou(model: nn.Module, split: Split, settings: MetricSettings) -> float
 @torch.no_grad()
 def _confusion(model: nn.Module, split: Split) -> Tensor:
     with evaluating(model):
-        classes = model(split.inputs[:1]).shape[-1]
+        classes = model(*beside(model, split.inputs[:1])).shape[-1]
     return confusion(model, split, classes=classes)
 
 

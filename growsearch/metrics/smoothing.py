@@ -12,6 +12,7 @@ from growsearch.datasets.normalisation import IDENTITY, Normalisation
 from growsearch.errors import UsageError
 from growsearch.metrics.evaluation import evaluating
 from growsearch.metrics.pixels import Pixels, normal
+from growsearch.metrics.placement import beside
 
 ABSTAINED = -1
 
@@ -84,6 +85,7 @@ def certify(
     from scipy.special import ndtri
 
     classes, radii = [], []
+    (inputs,) = beside(model, inputs)
     scale = Pixels.of(inputs, normalisation).scale
     with evaluating(model), torch.no_grad():
         for example in torch.split(inputs, 1):

@@ -77,8 +77,10 @@ def layer_spectra(mask: Tensor, weight: Tensor) -> Spectra:
         >>> round(layer_spectra(dense.bool(), dense).ramanujan_gap, 3)
         5.292
     """
+    # Of a few thousand entries each: what they are decomposed with is on the CPU.
+    mask, weight = mask.cpu(), weight.detach().cpu()
     edges = mask.flatten(1).to(torch.float64)
-    strength = (weight.detach().abs() * mask).flatten(1).to(torch.float64)
+    strength = (weight.abs() * mask).flatten(1).to(torch.float64)
     bounds = _bounds(edges)
     inner = [(_bounds(edges[:, k]), _spectral_gap(strength[:, k])) for k in _subgraphs(edges)]
     defined = [(bound, gap) for bound, gap in inner if bound is not None]

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from cost_models import CostModelError, trace_weights
 from cost_models.counting.module_state import untouched
 from growsearch.errors import UsageError
+from growsearch.metrics.placement import beside
 from growsearch.sparsity.layers import prunable_parameters
 
 _TORCHS_OWN = "torch."
@@ -75,7 +76,7 @@ def _weights_without_zeros(
         for name in names:
             weight = module.get_parameter(name)
             weight.mul_(torch.arange(weight.numel(), device=weight.device).view_as(weight) % 2)
-        computed = trace_weights(module, inputs).computed
+        computed = trace_weights(module, beside(module, *inputs)).computed
     return [name for name in names if name in computed]
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from growsearch.errors import UsageError
+from growsearch.metrics.placement import beside
 from search_spaces.plain_weights import reparametrised
 
 _Conv = nn.modules.conv._ConvNd
@@ -250,7 +251,7 @@ def macs_per_weight(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> di
     try:
         # Evaluation mode: BatchNorm must neither learn from the example nor refuse one example.
         module.eval()
-        module(*example_inputs)
+        module(*beside(module, *example_inputs))
     finally:
         for handle in handles:
             handle.remove()

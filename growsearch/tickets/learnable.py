@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from growsearch.errors import CandidateError
+from growsearch.metrics.placement import device_of
 from growsearch.sparsity import Masks
 from growsearch.tickets.backbone import backbone_weights
 from growsearch.tickets.drawing import Draw, Drawn, kept_weights, ticket_of
@@ -129,6 +130,7 @@ class LearnedMask(Hook):
         """
         if self._masks.module is not state.model:
             raise CandidateError("learned mask: its network is another than the one in training")
+        self._move(device_of(state.model))
 
     @torch.no_grad()
     def before_update(self, state: TrainingState) -> bool:
@@ -162,10 +164,16 @@ class LearnedMask(Hook):
         scores = {_SCORE + name: score for name, score in self._scores.items()}
         return scores | {_VELOCITY + name: v for name, v in self._velocity.items()}
 
-    def load_state(self, tensors: Mapping[str, Tensor], training: TrainingState) -> None:  # noqa: ARG002
+    def load_state(self, tensors: Mapping[str, Tensor], training: TrainingState) -> None:
         """Take both back."""
         self._scores = tensors_under(_SCORE, tensors)
         self._velocity = tensors_under(_VELOCITY, tensors)
+        self._move(device_of(training.model))
+
+    def _move(self, device: torch.device) -> None:
+        """Have all that is kept beside the weights where the weights are."""
+        for kept in (self._theta, self._scores, self._velocity):
+            kept |= {name: value.to(device) for name, value in kept.items()}
 
     def _chosen(self) -> dict[str, Tensor]:
         units = choose_units(self._scores, self._sizes, self._kept)

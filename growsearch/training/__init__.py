@@ -6,6 +6,7 @@ from growsearch.training.checkpoints.checkpoint import (
     tensors_under,
     write_checkpoint,
 )
+from growsearch.training.devices import training_device
 from growsearch.training.loop import (
     TRAINING_PASSES,
     TrainingOptions,
@@ -60,5 +61,6 @@ __all__ = [
     "task_of",
     "tensors_under",
     "train",
+    "training_device",
     "write_checkpoint",
 ]

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-import math
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from growsearch.datasets.dataset import Dataset
-from growsearch.errors import DivergedError
 from growsearch.files import make_folder
+from growsearch.metrics.placement import device_of
 from growsearch.training.checkpoints.resume import Keeper
+from growsearch.training.data_placement import placed_data
+from growsearch.training.devices import device_for, move_optimizer, placed
 from growsearch.training.layout import (
     check_channels_last,
     lay_channels_last,
     with_channels_last,
 )
-from growsearch.training.recipes.recipe import Recipe
+from growsearch.training.loss_scale import LossScale
+from growsearch.training.losses import Losses
+from growsearch.training.recipes.recipe import Precision, Recipe
 from growsearch.training.state import EpochRecord, Hook, TrainingState
 from growsearch.training.tasks.task import Forward, InputsAndTargets, Task, mean_loss
 from growsearch.training.tasks.task_of import task_of
@@ -43,6 +48,15 @@ class TrainingOptions:
     from it and ends as it would have without the interruption, bit for bit. ``on_resume`` then
     receives the records so far.
 
+    ``device`` is where the network trains: "auto", "cpu", "cuda", "cuda:1", "mps", "xpu" or any
+    backend that torch knows here (see `training_device`); None is where the network is already. It
+    goes there and comes back, as its data does, part by part or, where all of it fits, at once.
+    What chance decides is drawn on the CPU: batches, structures and masks are the same everywhere.
+    A checkpoint of one device is taken up on any other.
+
+    ``precision`` takes the place of the recipe's. ``compile`` lets torch.compile make the training
+    passes, of a network that grows once its structure is final.
+
     Example:
         >>> from pathlib import Path
         >>> from growsearch.training import TrainingOptions
@@ -56,6 +70,9 @@ class TrainingOptions:
     channels_last: bool = False
     checkpoint: Path | None = None
     on_resume: Callable[[Sequence[EpochRecord]], None] | None = None
+    device: str | None = None
+    precision: Precision | None = None
+    compile: bool = False
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
@@ -92,7 +109,7 @@ def autocast(recipe: Recipe, device: torch.device) -> AbstractContextManager[obj
     """Return the context in which the forward pass has the recipe's precision."""
     if recipe.precision == "float32":
         return nullcontext()
-    return torch.autocast(device.type, dtype=torch.bfloat16)
+    return torch.autocast(device.type, dtype=getattr(torch, recipe.precision))
 
 
 def train(
@@ -117,6 +134,7 @@ def train(
 
     Raises:
         DivergedError: at the first loss that is not finite, with its epoch and step.
+        UsageError: for a device that is not there.
         GrowsearchError: if the checkpoint is damaged, of another run, or cannot be written.
 
     Example:
@@ -131,6 +149,28 @@ def train(
     """
     options = options or TrainingOptions()
     task = task_of(dataset) if isinstance(dataset, Dataset) else dataset
+    device = device_for(model, options.device)
+    with placed(model, device):
+        task = placed_data(task, device)
+        used = recipe
+        if options.precision is not None:
+            used = dataclasses.replace(recipe, precision=options.precision)
+        state = _started(model, task, used, seed, forward_macs, options)
+        history = _run(state, task, options, {"seed": seed, **task.settings(), "recipe": recipe})
+        state.compiled = None
+    move_optimizer(state.optimizer)
+    return history, state
+
+
+def _started(
+    model: nn.Module,
+    task: Task,
+    recipe: Recipe,
+    seed: int,
+    forward_macs: int,
+    options: TrainingOptions,
+) -> TrainingState:
+    """Return the state before the first step, of which the hooks have heard."""
     if options.channels_last:
         lay_channels_last(model)
     state = TrainingState(
@@ -140,15 +180,22 @@ def train(
         steps_per_epoch=task.steps_per_epoch(recipe.batch_size),
         forward_macs=forward_macs,
         generator=torch.Generator().manual_seed(seed),
+        scaling=LossScale(device_of(model)) if recipe.precision == "float16" else None,
     )
     for hook in options.hooks:
         hook.on_start(state)
-    settings = {"seed": seed, **task.settings(), "recipe": recipe}
+    return state
+
+
+def _run(
+    state: TrainingState, task: Task, options: TrainingOptions, settings: Mapping[str, object]
+) -> list[EpochRecord]:
+    """Train the epochs that a checkpoint has not, and return the whole history."""
     keeper = _keeper(options, settings)
     history = [EpochRecord(**fields) for fields in keeper.resume(state)] if keeper else []
     if history and options.on_resume is not None:
         options.on_resume(history)
-    for epoch in range(len(history), recipe.epochs):
+    for epoch in range(len(history), state.recipe.epochs):
         state.epoch = epoch
         record = _train_epoch(state, task, options)
         history.append(record)
@@ -156,7 +203,7 @@ def train(
             keeper.save(state, history)
         if options.on_epoch is not None:
             options.on_epoch(record)
-    return history, state
+    return history
 
 
 def _keeper(options: TrainingOptions, settings: Mapping[str, object]) -> Keeper | None:
@@ -174,19 +221,24 @@ def _train_epoch(state: TrainingState, task: Task, options: TrainingOptions) -> 
     if options.channels_last:
         # Every epoch: hooks may have left fewer channels.
         check_channels_last(state.model)
-    losses, forward = [], task.forward()
-    for inputs, targets in task.batches(state.recipe.batch_size, state.generator):
-        if options.channels_last:
-            inputs = with_channels_last(inputs)
-        with options.guard():
-            losses.append(_step(state, forward, (inputs, targets), options.hooks))
+    if options.compile:
+        _compile(state, options)
+    device = device_of(state.model)
+    losses, forward = Losses(state.epoch, state.step), task.forward()
+    with losses.told_first():
+        for inputs, targets in task.batches(state.recipe.batch_size, state.generator):
+            with options.guard():
+                batch = inputs.to(device), targets.to(device)
+                if options.channels_last:
+                    batch = with_channels_last(batch[0]), batch[1]
+                _step(state, forward, batch, options.hooks, losses)
     with options.guard():
         for hook in options.hooks:
             hook.on_epoch_end(state)
         scores = task.evaluate(state.model)
     return EpochRecord(
         epoch=state.epoch + 1,
-        loss=sum(losses) / len(losses),
+        loss=losses.mean(),
         accuracy=scores.accuracy,
         training_macs=state.training_macs,
         forward_macs=state.forward_macs,
@@ -195,8 +247,12 @@ def _train_epoch(state: TrainingState, task: Task, options: TrainingOptions) -> 
 
 
 def _step(
-    state: TrainingState, forward: Forward, batch: InputsAndTargets, hooks: Sequence[Hook]
-) -> float:
+    state: TrainingState,
+    forward: Forward,
+    batch: InputsAndTargets,
+    hooks: Sequence[Hook],
+    losses: Losses,
+) -> None:
     recipe, optimizer = state.recipe, state.optimizer
     state.batch_examples = len(batch[1])
     for hook in hooks:
@@ -206,15 +262,10 @@ def _step(
         group["lr"] = recipe.learning_rate_at(state.step / state.total_steps)
     optimizer.zero_grad(set_to_none=True)
     with autocast(recipe, inputs.device):
-        logits = forward(state.model, inputs)
+        logits = forward(state.model if state.compiled is None else state.compiled, inputs)
         loss = mean_loss(logits, targets, label_smoothing=recipe.label_smoothing)
-    loss.backward()  # type: ignore[no-untyped-call]
-    value = float(loss.detach())
-    if not math.isfinite(value):
-        raise DivergedError(
-            f"the loss became {value} in epoch {state.epoch + 1}, step {state.step + 1}; "
-            "lower the learning rate"
-        )
+    losses.add(loss.detach())
+    _backward(state, loss, hooks)
     # A list: every hook sees the gradients, also when an earlier one has replaced the update.
     wanted = [hook.before_update(state) for hook in hooks]
     if all(wanted):
@@ -224,7 +275,26 @@ def _step(
     state.training_macs += TRAINING_PASSES * state.forward_macs * len(targets)
     for hook in hooks:
         hook.after_update(state)
-    return value
+
+
+def _backward(state: TrainingState, loss: Tensor, hooks: Sequence[Hook]) -> None:
+    """Fill in the gradients, unscaled."""
+    if state.scaling is None:
+        loss.backward()  # type: ignore[no-untyped-call]
+        return
+
+    def forget() -> None:
+        for hook in hooks:
+            hook.forget_gradients()
+
+    state.loss_scale = state.scaling.backward(loss, state.optimizer, forget)
+
+
+def _compile(state: TrainingState, options: TrainingOptions) -> None:
+    """Compile the network for the epoch to come and all after it, once no hook changes it."""
+    if state.compiled is None and all(hook.is_settled() for hook in options.hooks):
+        # Typed as a function, it is a module around the network.
+        state.compiled = cast(nn.Module, torch.compile(state.model))
 
 
 def _clip(optimizer: torch.optim.Optimizer, norm: float | None) -> None:

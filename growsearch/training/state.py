@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from growsearch.errors import UsageError
+from growsearch.training.loss_scale import LossScale
 from growsearch.training.recipes.recipe import Recipe
 from growsearch.training.tasks.task import InputsAndTargets
 
@@ -19,7 +20,12 @@ class TrainingState:
 
     ``forward_macs`` are the MACs of one example through the network as it is now (masked or grown);
     ``training_macs`` is the integral over steps so far. ``batch_examples`` is the size of the
-    batch that the step in progress sees.
+    batch that the step in progress sees. The model, its gradients and batches are on one device,
+    the generator is always the CPU's: draw on the CPU, then move the draw.
+
+    ``loss_scale`` is what the loss was multiplied by before the backward pass, in float16, where
+    ``scaling`` is there: gradients of parameters are divided by it already, those of other tensors
+    are not. ``compiled`` is the network as torch.compile made it, where it is asked for.
     """
 
     model: nn.Module
@@ -32,6 +38,9 @@ class TrainingState:
     step: int = 0
     training_macs: int = 0
     batch_examples: int = 0
+    scaling: LossScale | None = None
+    loss_scale: float = 1.0
+    compiled: nn.Module | None = None
 
     @property
     def total_steps(self) -> int:
@@ -73,6 +82,16 @@ class Hook:
 
     def after_update(self, state: TrainingState) -> None:
         """Run after every step, also one whose update was replaced."""
+
+    def forget_gradients(self) -> None:
+        """Run when the backward pass overflowed float16 and is made again.
+
+        Drop the gradients of tensors that are no parameters of the network.
+        """
+
+    def is_settled(self) -> bool:
+        """Tell whether the network's layers stay as they are from here on, so as to compile it."""
+        return True
 
     def on_epoch_end(self, state: TrainingState) -> None:
         """Run after the last step of every epoch, before the evaluation."""

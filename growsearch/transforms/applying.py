@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from growsearch.errors import UsageError
+from growsearch.metrics.placement import device_of, is_elsewhere, on_cpu
 from growsearch.sparsity.distributions import Batch
 from growsearch.sparsity.layers import macs_per_weight, prunable_layers
 from growsearch.sparsity.masks import Masks
@@ -99,13 +101,13 @@ def expand(
         [512, 512]
     """
     request = ExpansionRequest(
-        module=copy.deepcopy(module),
+        module=on_cpu(copy.deepcopy(module)),
         sparsity=sparsity,
         activation=activation,
         dense_ends=dense_ends,
         sizes=sizes,
     )
-    return transform_called(name)(request).module
+    return transform_called(name)(request).module.to(device_of(module))
 
 
 def transform(
@@ -176,6 +178,10 @@ def transform_with(
 
     As `transform`, whose arguments are a part of these settings.
     """
+    if is_elsewhere(module):
+        copied, inputs = on_cpu(copy.deepcopy(module)), tuple(each.cpu() for each in example_inputs)
+        done = transform_with(copied, settings, inputs, generator=generator, batch=batch)
+        return dataclasses.replace(done, module=done.module.to(device_of(module)))
     expanded = expanded_with(module, settings, example_inputs, generator=generator, batch=batch)
     job, target = expanded.job, expanded.target_macs
     if not job.sparse:

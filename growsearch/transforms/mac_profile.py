@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 import cost_models
+from growsearch.metrics.placement import beside
 from growsearch.sparsity.layers import prunable_layers
 
 
@@ -36,7 +37,7 @@ class MacProfile:
     def of(cls, module: nn.Module, example_inputs: tuple[Tensor, ...]) -> MacProfile:
         """Run ``module`` on the example and take the profile; its mode and values stay."""
         weights = {layer.name: layer.weights for layer in prunable_layers(module)}
-        found = cost_models.trace_weights(module, example_inputs)
+        found = cost_models.trace_weights(module, beside(module, *example_inputs))
         per_weight = {name: found.macs_per_element[name] for name in weights}
         prunable = sum(per_weight[name] * count for name, count in weights.items())
         return cls(

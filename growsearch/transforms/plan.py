@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from growsearch.errors import UsageError
+from growsearch.metrics.placement import device_of, is_elsewhere, on_cpu
 from growsearch.sparsity.blocks import Blocks, sparsify_blocks
 from growsearch.sparsity.distributions import Batch
 from growsearch.sparsity.dynamic import MaskUpdater, make_updater
@@ -92,6 +94,9 @@ def sparse_plan(
     (arXiv 2303.11525, appendix A.2), to within 0.0001 % where whole weights can do it. Dense
     gradients, which "rigl" and "granet" need at mask updates, are not in it.
 
+    Weights and masks are drawn on the CPU; the network comes back where ``module`` is. A batch on
+    an accelerator is looked at there.
+
     Frozen weights (requires_grad=False) keep their values: they get no mask and are not replaced.
     Without a transform the sparsity is that of the others.
 
@@ -122,6 +127,12 @@ def sparse_plan(
         >>> [int(plan.module[place].weight.count_nonzero()) for place in (0, 2)]
         [16, 4]
     """
+    if is_elsewhere(module):
+        copied, inputs = on_cpu(copy.deepcopy(module)), tuple(each.cpu() for each in example_inputs)
+        plan = sparse_plan(
+            copied, settings, inputs, timetable=timetable, generator=generator, batch=batch
+        )
+        return dataclasses.replace(plan, module=plan.module.to(device_of(module)))
     if settings.needs_data and batch is None:
         raise UsageError(
             f"distribution: {settings.distribution} needs data; give batch=Batch(inputs=, labels=)"

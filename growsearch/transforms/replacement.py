@@ -37,9 +37,10 @@ def replace_layers(request: ExpansionRequest, make: Callable[[str, Layer], nn.Mo
     """
     made: dict[nn.Module, nn.Module] = {}
     for path, layer in inner_layers(request):
-        made[layer] = make(path, layer).to(layer.weight.device, layer.weight.dtype)
+        made[layer] = make(path, layer).to(layer.weight.dtype)
+        # Drawn on the CPU: the same seed gives the same weights on every device.
         draw_weights(made[layer])
-        made[layer].train(layer.training)
+        made[layer].to(layer.weight.device).train(layer.training)
     if not made:
         raise UsageError(
             f"{type(request.module).__name__} has no linear layer and no 2-D convolution of one "

@@ -26,12 +26,14 @@ from growsearch.kinds import (
     trial_seed,
 )
 from growsearch.metrics.gradient_flow import effective_gradient_flow
+from growsearch.metrics.placement import beside
 from growsearch.sparsity import Batch, Masks
 from growsearch.sparsity.distributions.distribution import SparsityRequest
 from growsearch.sparsity.distributions.saliency import probe
 from growsearch.sparsity.distributions.snip import snip_scores
 from growsearch.sparsity.distributions.synflow import synaptic_flow
 from growsearch.training import mean_loss, task_of
+from growsearch.training.devices import placed, training_device
 from growsearch.trial.task import TrialTask, machine_lock
 
 # Early in training: the gradient's flow is the mean over so many steps.
@@ -86,7 +88,8 @@ def _step(
     # A mask may bear another name of a shared weight than its first.
     active = {id(names[name]): mask for name, mask in masks.items()}
     parameters = list(twin.parameters())
-    loss = batch.loss(twin(batch.inputs), batch.labels)
+    inputs, labels = beside(twin, batch.inputs, batch.labels)
+    loss = batch.loss(twin(inputs), labels)
     gradients = torch.autograd.grad(loss, parameters, materialize_grads=True)
     with torch.no_grad():
         for weight, gradient in zip(parameters, gradients, strict=True):
@@ -136,7 +139,9 @@ def score_candidate(
     context = ForecastContext(dataset=dataset, seed=seed, devices=devices)
     try:
         with machine_lock().shared():
-            score = PROXIES[proxy](_input(config, dataset, seed))
+            given = _input(config, dataset, seed)
+            with placed(given.module, training_device(task.computing.device)):
+                score = PROXIES[proxy](given)
             known = forecast(config, context)
     except Exception as error:
         if origin_of(error) == "machine":

@@ -67,7 +67,8 @@ class Quality:
             names.remove(_PERPLEXITY)
         with of_the_machine():
             settings = self._settings(dataset, data_dir)
-        return {**found, **evaluate(tuple(names), model, dataset.split(split), settings)}
+        with learning.judging(model):
+            return {**found, **evaluate(tuple(names), model, dataset.split(split), settings)}
 
     def _settings(self, dataset: Dataset, data_dir: Path | None) -> MetricSettings:
         wanted = self.against is not None and set(self.names) & set(_OUTSIDE)

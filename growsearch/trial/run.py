@@ -30,6 +30,7 @@ from growsearch.tickets import write_ticket
 from growsearch.training import EpochRecord, Hook, TrainingOptions, TrainingState
 from growsearch.training.checkpoints.checkpoint import read_checkpoint
 from growsearch.training.checkpoints.weights_file import weights_bytes
+from growsearch.training.devices import training_device
 from growsearch.trial.record import Trial
 from growsearch.trial.score import score
 from growsearch.trial.task import TrialTask, machine_lock
@@ -158,6 +159,8 @@ def _train_and_score(
         folder = made_trial_folder(task.folder, trial.id)
         learning = task.data.load()
         lock = machine_lock()
+        device = training_device(task.computing.device)
+        learning = dataclasses.replace(learning, device=device)
     options = TrainingOptions(
         hooks=() if listener.step is None else (_Steps(listener.step),),
         guard=limited(lock.shared, task.time_limit_s),
@@ -165,6 +168,7 @@ def _train_and_score(
         on_resume=listener.resumed,
         checkpoint=_usable(folder),
     )
+    options = task.computing.options(options, config.own_precision)
     context = TrainingContext(
         learning=learning,
         seed=trial.seed,

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from cost_models import MachineLock
 from growsearch.errors import MachineError
 from growsearch.kinds import DataChoice, TrialKinds
+from growsearch.training.computing import Computing
 from growsearch.trial.quality import Quality
 from growsearch.trial.record import Latency
 
@@ -31,6 +32,7 @@ class TrialTask:
     the place of `growsearch.trial.score.measured_latency` where latencies are measured elsewhere.
     ``code_dir`` is where a worker finds own code. ``kinds`` is what the study says of each kind of
     trial; ``threads`` are a trial's to train with.
+    ``computing`` says on what device and in which precision.
     ``quality`` are the measures beyond accuracy that a finished trial has.
     """
 
@@ -43,6 +45,7 @@ class TrialTask:
     code_dir: Path | None = None
     kinds: TrialKinds | None = None
     threads: int = 1
+    computing: Computing = field(default_factory=Computing)
     quality: Quality = field(default_factory=Quality)
 
 

@@ -28,7 +28,7 @@ def birth_scores(
         mean_loss(module(inputs), labels).backward()  # type: ignore[no-untyped-call]
     squares = torch.zeros(surgeon.structures.total)
     for channels, gradient in surgeon.consumer_gradients(module):
-        squares[channels] += gradient.square().sum(dim=1)
+        squares[channels] += gradient.square().sum(dim=1).cpu()
     return squares.sqrt()
 
 

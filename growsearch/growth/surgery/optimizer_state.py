@@ -6,8 +6,13 @@ the number of steps that a parameter has taken.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
+
+from growsearch.training import Recipe, make_optimizer
+from growsearch.training.devices import beside_parameter
 
 # What a step follows, as it is and squared.
 FIRST_MOMENTS = ("momentum_buffer", "exp_avg")
@@ -45,3 +50,25 @@ def start_value(key: str, moments: Tensor) -> float:
         return 0.0
     known = moments[moments > 0]
     return float(known.mean()) if len(known) else 0.0
+
+
+def rebuild_optimizer(
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    recipe: Recipe,
+    memory: Mapping[str, Tensor],
+) -> None:
+    """Point ``optimizer`` at the module's present parameters, in place.
+
+    ``memory`` is what it then remembers of them, by `optimizer_state`'s keys.
+    """
+    fresh = make_optimizer(module, recipe)
+    optimizer.state.clear()
+    optimizer.param_groups[:] = fresh.param_groups
+    parameters = dict(module.named_parameters())
+    for key, value in memory.items():
+        name = parameter_of(key)
+        if name in parameters:
+            entry = key.removeprefix(f"{name}/")
+            kept = beside_parameter(entry, value, parameters[name])
+            optimizer.state[parameters[name]][entry] = kept

@@ -21,10 +21,12 @@ from growsearch.growth.surgery.optimizer_state import (
     is_first_moment,
     optimizer_state,
     parameter_of,
+    rebuild_optimizer,
     start_value,
 )
+from growsearch.metrics.placement import device_of
 from growsearch.sparsity import mask_buffers
-from growsearch.training import Recipe, make_optimizer, tensors_under
+from growsearch.training import Recipe, tensors_under
 from search_spaces import ChannelGroup, Unit
 from search_spaces.channel_groups import (
     axes_by_tensor,
@@ -40,8 +42,9 @@ class Surgeon:
     """Keeps the full configuration of every resizable tensor and runs a small part of it.
 
     The module holds only the live channels and units. Here lie, by tensor name, the full-size
-    values and moments of all that were ever live, and the initial draw of those that were not. The
-    three state transitions of arXiv 2007.15353, section 3, come down to moving between the two.
+    values and moments of all that were ever live, and the initial draw of those that were not: on
+    the CPU, wherever the module is. The three state transitions of arXiv 2007.15353, section 3,
+    come down to moving between the two.
     """
 
     def __init__(
@@ -69,7 +72,7 @@ class Surgeon:
             for member in group.members
             if is_consumed(module, member)
         }
-        self._initial = {name: tensors[name].detach().clone() for name in self._axes}
+        self._initial = {name: tensors[name].detach().cpu().clone() for name in self._axes}
         self._values = {name: value.clone() for name, value in self._initial.items()}
         # What the optimizer remembers, by `optimizer_state`'s keys: moments at full size.
         self._memory: dict[str, Tensor] = {}
@@ -155,12 +158,15 @@ class Surgeon:
                 if (name, axis) in self._consumed:
                     entries = member.entries(dead[group.name], group.size)
                     values[name].index_fill_(axis, entries, 0.0)
-        set_tensors(module, {name: values[name] for name in self._axes if self._runs(name)})
+        device = device_of(module)
+        set_tensors(
+            module, {name: values[name].to(device) for name in self._axes if self._runs(name)}
+        )
         self._sync(module)
         for group_name, gate in opened.items():
             full = torch.ones(len(live[group_name]))
-            full[live[group_name]] = gate.value.detach()
-            gate.set(full)
+            full[live[group_name]] = gate.value.detach().cpu()
+            gate.set(full.to(device))
         return module
 
     def consumer_gradients(self, full: nn.Module) -> Iterator[tuple[Tensor, Tensor]]:
@@ -197,15 +203,15 @@ class Surgeon:
     def _scatter(self, memory: Mapping[str, Tensor]) -> None:
         tensors, indices = named_tensors(self._module), self._indices()
         for name, index in indices.items():
-            self._values[name][index] = tensors[name].detach()
+            self._values[name][index] = tensors[name].detach().cpu()
         for key, part in memory.items():
             name = parameter_of(key)
             if name in indices and part.ndim:
                 if key not in self._memory:
                     self._memory[key] = torch.zeros_like(self._initial[name])
-                self._memory[key][indices[name]] = part
+                self._memory[key][indices[name]] = part.cpu()
             elif name in indices:
-                self._memory[key] = part.clone()
+                self._memory[key] = part.cpu().clone()
 
     def _live_memory(self) -> dict[str, Tensor]:
         """Return the moments of what runs, and its counts of steps."""
@@ -218,17 +224,18 @@ class Surgeon:
 
     @torch.no_grad()
     def _gather(self) -> None:
-        layout = _layout(self._module)
-        self._place_units()
+        layout, device = _layout(self._module), device_of(self._module)
+        self._place_units(device)
         indices = self._indices().items()
-        set_tensors(self._module, {n: _pick(self._values[n], i, layout) for n, i in indices})
+        live = {name: _pick(self._values[name], index, layout) for name, index in indices}
+        set_tensors(self._module, {name: value.to(device) for name, value in live.items()})
         self._sync(self._module)
 
     def _runs(self, tensor: str) -> bool:
         unit = self._unit_of.get(tensor)
         return unit is None or unit not in self._absent
 
-    def _place_units(self) -> None:
+    def _place_units(self, device: torch.device) -> None:
         """Take units that do not run out of the module, and put those that do in their place."""
         live = self.structures.split(self.live)
         for unit in self._units:
@@ -237,7 +244,8 @@ class Surgeon:
             if attached and not live[unit.name]:
                 detach(self._module, unit)
             elif live[unit.name] and not attached:
-                self._module.set_submodule(unit.module, layers.train(self._module.training))
+                back = layers.to(device).train(self._module.training)
+                self._module.set_submodule(unit.module, back)
         self._absent = {unit.name for unit in self._units if not live[unit.name]}
 
     def _sync(self, module: nn.Module) -> None:
@@ -317,26 +325,6 @@ def _layout(module: nn.Module) -> torch.memory_format:
 def _pick(full: Tensor, index: tuple[Tensor, ...], layout: torch.memory_format) -> Tensor:
     part = full[index]
     return part.contiguous(memory_format=layout if part.ndim == 4 else torch.contiguous_format)
-
-
-def rebuild_optimizer(
-    module: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    recipe: Recipe,
-    memory: Mapping[str, Tensor],
-) -> None:
-    """Point ``optimizer`` at the module's present parameters, in place.
-
-    ``memory`` is what it then remembers of them, by `optimizer_state`'s keys.
-    """
-    fresh = make_optimizer(module, recipe)
-    optimizer.state.clear()
-    optimizer.param_groups[:] = fresh.param_groups
-    parameters = dict(module.named_parameters())
-    for key, value in memory.items():
-        name = parameter_of(key)
-        if name in parameters:
-            optimizer.state[parameters[name]][key.removeprefix(f"{name}/")] = value
 
 
 @torch.no_grad()

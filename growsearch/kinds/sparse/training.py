@@ -26,6 +26,7 @@ from growsearch.training import (
     task_of,
     train,
 )
+from growsearch.training.devices import device_for
 from growsearch.transforms import NO_TRANSFORM, SCHEDULED, MacProfile, SparsePlan, sparse_plan
 from search_spaces import SearchSpace, search_space
 
@@ -33,6 +34,7 @@ from search_spaces import SearchSpace, search_space
 # least.
 _MAX_STEPS_BETWEEN_UPDATES = 100
 _MIN_UPDATES = 10
+_CPU = torch.device("cpu")
 
 
 def train_sparse(
@@ -46,7 +48,8 @@ def train_sparse(
     task = context.learning.task(base.model)
     with options.guard():
         dense_macs = MacProfile.of(base.model, example).dense_macs
-        plan = plan_sparse(config, base.model, example, task, seed)
+        device = device_for(base.model, options.device)
+        plan = plan_sparse(config, base.model, example, task, seed, device)
         profile = MacProfile.of(plan.module, example)
     masks = Masks.of(plan.module)
     hook = plan.hook(profile.per_weight)
@@ -88,9 +91,17 @@ def train_sparse(
 
 
 def plan_sparse(
-    config: SparseCandidate, dense: nn.Module, example: tuple[Tensor, ...], task: Task, seed: int
+    config: SparseCandidate,
+    dense: nn.Module,
+    example: tuple[Tensor, ...],
+    task: Task,
+    seed: int,
+    device: torch.device = _CPU,
 ) -> SparsePlan:
-    """Return the masked network and its updater for this trial's run."""
+    """Return the masked network and its updater for this trial's run.
+
+    Saliencies look at their batch on ``device``.
+    """
     recipe, settings = config.training.recipe(), config.settings()
     steps_per_epoch = task.steps_per_epoch(recipe.batch_size)
     steps = steps_per_epoch * recipe.epochs
@@ -99,7 +110,7 @@ def plan_sparse(
     if settings.needs_data:
         # One batch of the training data, as in SNIP; another stream than the masks'.
         inputs, targets = task.sample(recipe.batch_size, torch.Generator().manual_seed(seed))
-        batch = Batch(inputs=inputs, labels=targets, loss=mean_loss)
+        batch = Batch(inputs=inputs.to(device), labels=targets.to(device), loss=mean_loss)
     return sparse_plan(
         dense,
         settings,

@@ -145,8 +145,8 @@ def _quiet(options: TrainingOptions, checkpoint: Path) -> TrainingOptions:
             raise
         except GrowsearchError:
             file.unlink()
-    return TrainingOptions(
-        guard=options.guard, channels_last=options.channels_last, checkpoint=checkpoint
+    return dataclasses.replace(
+        options, hooks=(), on_epoch=None, on_resume=None, checkpoint=checkpoint
     )
 
 

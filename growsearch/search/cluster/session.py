@@ -35,13 +35,13 @@ _TOKEN = (
 
 
 @contextmanager
-def ray_session(parallel: int, gpus: float, address: str | None) -> Iterator[None]:
-    """Start a Ray of this machine's with room for ``parallel`` trials, or join the one at hand.
+def ray_session(cpus: int, gpus: float, address: str | None) -> Iterator[None]:
+    """Start a Ray of this machine's of ``cpus`` cores, or join the one at hand.
 
     One of our own can be reached from this machine alone.
 
     Args:
-        parallel: trials at a time.
+        cpus: what the trials at a time take together.
         gpus: what one trial takes of a GPU; a Ray of our own sees the machine's if it is above 0.
         address: "auto" or HOST:PORT of a running cluster that this machine is a node of.
 
@@ -54,7 +54,7 @@ def ray_session(parallel: int, gpus: float, address: str | None) -> Iterator[Non
         raise UsageError("Ray runs in this process already; call ray.shutdown() first")
     with loopback_only() if address is None else nullcontext():
         if address is None:
-            _start(parallel, gpus)
+            _start(cpus, gpus)
         else:
             _join(address)
         try:
@@ -80,7 +80,7 @@ def check_gpus(share: float) -> None:
         )
 
 
-def _start(parallel: int, gpus: float) -> None:
+def _start(cpus: int, gpus: float) -> None:
     # Other users of this machine reach the loopback, too: a token, which Ray makes by itself for an
     # instance of one's own, keeps them out. The dashboard, which takes jobs, is not started.
     guard_token()
@@ -88,7 +88,7 @@ def _start(parallel: int, gpus: float) -> None:
         try:
             ray.init(
                 address="local",
-                num_cpus=parallel,
+                num_cpus=cpus,
                 num_gpus=None if gpus else 0,
                 include_dashboard=False,
                 log_to_driver=False,

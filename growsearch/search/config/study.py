@@ -18,6 +18,7 @@ from growsearch.pareto import MEASURES, Bound, Direction, Preference
 from growsearch.search.config.bounds import check_agreement, parse_limits, parse_quantities
 from growsearch.search.config.metric_options import MetricOptions
 from growsearch.search.config.numbers import MAX_SEED, Number, Whole
+from growsearch.search.config.training import TrainingSettings
 from growsearch.search.config.units import with_units
 
 __all__ = [
@@ -36,6 +37,8 @@ Backend = Literal["ray", "serial"]
 Proxy = Literal["synflow", "snip", "gradient_flow"]
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.+")
+# Devices that Ray shares out as "GPU".
+_RAYS_GPUS = ("cuda", "xpu")
 _LATENCY = re.compile(r"latency\[(.+)\]")
 
 
@@ -87,8 +90,19 @@ class SearchSettings(Strict):
     warm_start: tuple[Path, ...] = ()
     # What one attempt at a trial may take, in seconds or as "30 min"; without it there is no limit.
     time_limit: Duration = None
-    # The share of a GPU that a trial has for itself, where its device is one: 0.5 is two on a GPU.
-    gpus_per_trial: Number = Field(default=0.0, ge=0.0)
+    gpus_per_trial: Number = Field(
+        default=0.0,
+        ge=0.0,
+        description="GPUs that Ray gives each trial for itself, to train or measure on: a part of "
+        "one (0.5 is two trials a GPU) or a whole number; 0 gives none.",
+    )
+    cpus_per_trial: Whole = Field(
+        default=1,
+        ge=1,
+        le=4096,
+        description="Processor cores that Ray reserves for each trial, and its threads where "
+        "training.threads is auto.",
+    )
 
 
 class SelectSettings(Strict):
@@ -132,12 +146,6 @@ class TextSettings(Strict):
     carried: StrictBool = True
     window: Whole = Field(default=WINDOW_WORDS, ge=1)
     epoch_tokens: Whole | None = Field(default=None, ge=2)
-
-
-class TrainingSettings(Strict):
-    """How trials compute: ``threads`` are the processor threads that each trains with."""
-
-    threads: Whole = Field(default=1, ge=1, le=4096)
 
 
 class StudyConfig(Strict):
@@ -268,12 +276,33 @@ class StudyConfig(Strict):
                 f"search.gpus_per_trial = {share}: a part of one GPU, or a whole number of them"
             )
         accelerated = [name for name, device in DEVICES.items() if device.needs.accelerator]
-        if share and not set(accelerated) & set(self.devices):
+        trains = self.training.device
+        if share and trains == "cpu" and not set(accelerated) & set(self.devices):
             raise ValueError(
-                "search.gpus_per_trial: no device of this study is a GPU; add the latency of one "
+                "search.gpus_per_trial: trials train on the cpu and no device of this study is a "
+                f"GPU; let training.device be auto, add the latency of one "
                 f"({', '.join(accelerated)}), or remove the key"
             )
+        if not share and self.search.backend == "ray" and trains.partition(":")[0] in _RAYS_GPUS:
+            raise ValueError(
+                f"training.device = {trains}: Ray hides GPUs from trials that ask for none; give "
+                "search.gpus_per_trial, such as 1, or search with backend: serial"
+            )
         return self
+
+    @model_validator(mode="after")
+    def _threads_are_a_number(self) -> StudyConfig:
+        """Resolve auto here, since a run goes on with as many as it started with."""
+        resolved = self.training.model_copy(update={"threads": self.threads})
+        # The model is frozen for everybody else.
+        self.__dict__["training"] = resolved
+        return self
+
+    @property
+    def threads(self) -> int:
+        """The threads that each trial trains with."""
+        found = self.training.threads
+        return found if isinstance(found, int) else self.search.cpus_per_trial
 
     @property
     def devices(self) -> tuple[str, ...]:

@@ -49,6 +49,8 @@ _MAY_CHANGE = (
     "search.backend",
     "search.time_limit",
     "search.gpus_per_trial",
+    "search.cpus_per_trial",
+    "training.device",
     "select",
     "data_dir",
     "code_dir",

@@ -38,6 +38,7 @@ from growsearch.search.study.latency_profiles import (
 )
 from growsearch.search.study.trial_export import export_trial, load_trial
 from growsearch.search.trackers import followed
+from growsearch.training.devices import training_device
 from growsearch.trial.record import Trial
 from growsearch.trial.retries import Run, train_and_score
 from growsearch.trial.run import Report
@@ -209,7 +210,8 @@ class Study:
             time_limit_s=self.config.search.time_limit,
             code_dir=self.config.code_dir,
             kinds=self.config.trials,
-            threads=self.config.training.threads,
+            threads=self.config.threads,
+            computing=self.config.training.computing,
             quality=self.config.metrics.quality(self.config.quality_names),
         )
         if len(recorder.trials) >= self.config.search.trials:
@@ -217,6 +219,7 @@ class Study:
         if options.address is None:
             # A cluster may have a device that this machine has not.
             check_devices(measured_devices(self.config))
+            training_device(self.config.training.device)
         if self.config.search.backend == "serial":
             run_serial(self.config, task, recorder, options.report, options.run)
             return

@@ -33,7 +33,7 @@ def force_scores(request: SparsityRequest) -> dict[str, Tensor]:
     batch = required_batch(request, "force")
     kept, total = free_nonzeros(request), free_weights(request)
     masks = {x.name: torch.ones(x.shape, dtype=torch.bool) for x in request.layers}
-    twin = probe(request.module)
+    twin = probe(request.module, batch)
     dense = {n: w.detach().clone() for n, w in prunable_parameters(twin).items()}
     for step in range(_STEPS - 1):
         scores = _scores(twin, batch, dense, masks)

@@ -28,7 +28,7 @@ def grasp_scores(request: SparsityRequest) -> dict[str, Tensor]:
         UsageError: without data.
     """
     batch = required_batch(request, "grasp")
-    twin = probe(request.module)
+    twin = probe(request.module, batch)
     weights = prunable_parameters(twin)
     # Fused attention has no second derivative.
     with sdpa_kernel(SDPBackend.MATH):

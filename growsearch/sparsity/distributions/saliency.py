@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from growsearch.errors import UsageError
+from growsearch.metrics.placement import beside, device_of
 from growsearch.sparsity.distributions.distribution import Batch, Distribution, SparsityRequest
 from growsearch.sparsity.layers import prunable_parameters
 from growsearch.sparsity.patterns import highest
@@ -50,13 +51,17 @@ def required_batch(request: SparsityRequest, method: str) -> Batch:
     return request.batch
 
 
-def probe(module: nn.Module) -> nn.Module:
+def probe(module: nn.Module, batch: Batch | None = None) -> nn.Module:
     """Return a copy in training mode without dropout, whose gradients and statistics are its own.
+
+    It is where ``module`` is, or where the ``batch`` is if only that is on an accelerator.
 
     BatchNorm normalises with the batch, as in the first training step; dropout would make the
     scores random.
     """
     twin = copy.deepcopy(module).train()
+    if batch is not None and not batch.inputs.is_cpu and device_of(twin).type == "cpu":
+        twin.to(batch.inputs.device)
     for layer in twin.modules():
         if isinstance(layer, nn.modules.dropout._DropoutNd):
             layer.eval()
@@ -73,7 +78,8 @@ def loss_gradients(
     Differentiable gradients keep their graph, for second derivatives.
     """
     weights = prunable_parameters(twin)
-    loss = batch.loss(twin(batch.inputs) / temperature, batch.labels)
+    inputs, labels = beside(twin, batch.inputs, batch.labels)
+    loss = batch.loss(twin(inputs) / temperature, labels)
     gradients = torch.autograd.grad(
         loss, list(weights.values()), create_graph=differentiable, materialize_grads=True
     )

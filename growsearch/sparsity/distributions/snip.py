@@ -22,7 +22,7 @@ def snip_scores(request: SparsityRequest) -> dict[str, Tensor]:
         UsageError: without data.
     """
     batch = required_batch(request, "snip")
-    twin = probe(request.module)
+    twin = probe(request.module, batch)
     gradients = loss_gradients(twin, batch)
     return {
         name: (gradients[name] * weight).detach().abs()

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from growsearch.errors import UsageError
-from growsearch.sparsity.distributions.distribution import SparsityRequest
+from growsearch.metrics.placement import SINGLE, beside, device_of
+from growsearch.sparsity.distributions.distribution import Batch, SparsityRequest
 from growsearch.sparsity.distributions.saliency import (
     free_nonzeros,
     free_weights,
@@ -32,9 +33,10 @@ def synflow_scores(request: SparsityRequest) -> dict[str, Tensor]:
         UsageError: without an example, for one of whole numbers such as tokens, which cannot be
             an input of ones, or if the excluded layers alone pass the target.
     """
-    ones = _ones(required_batch(request, "synflow").inputs[:1])
+    batch = required_batch(request, "synflow")
+    ones = _ones(batch.inputs[:1])
     kept, total = free_nonzeros(request), free_weights(request)
-    twin = _absolute(request.module)
+    twin = _absolute(request.module, batch)
     for step in range(1, _STEPS):
         share = (kept / total) ** (step / _STEPS) if total else 1.0
         masks = keep_highest(request, _flow(twin, ones), round(total * share), "synflow")
@@ -62,12 +64,15 @@ def _ones(example: Tensor) -> Tensor:
             "distribution: synflow sends an input of ones through the network, which tokens cannot "
             "be; use snip, grasp or force"
         )
-    return torch.ones_like(example, dtype=torch.float64)
+    return torch.ones(example.shape, dtype=torch.float64)
 
 
-def _absolute(module: nn.Module) -> nn.Module:
+def _absolute(module: nn.Module, batch: Batch | None = None) -> nn.Module:
     """Return a double precision copy in evaluation mode whose every tensor is absolute."""
-    twin = probe(module).double().eval()
+    twin = probe(module, batch)
+    if device_of(twin).type in SINGLE:
+        twin.cpu()
+    twin = twin.double().eval()
     with torch.no_grad():
         for tensor in [*twin.parameters(), *twin.buffers()]:
             if tensor.is_floating_point():
@@ -77,7 +82,7 @@ def _absolute(module: nn.Module) -> nn.Module:
 
 def _flow(twin: nn.Module, ones: Tensor) -> dict[str, Tensor]:
     weights = prunable_parameters(twin)
-    total = twin(ones).sum()
+    total = twin(*beside(twin, ones)).sum()
     gradients = torch.autograd.grad(total, list(weights.values()), materialize_grads=True)
     return {
         name: (weight * gradient).detach().abs()

@@ -43,8 +43,8 @@ class Checkpoint:
 def write_checkpoint(path: Path, checkpoint: Checkpoint, *, make_folder: bool = True) -> None:
     """Write one safetensors file in one atomic step, the facts in its header.
 
-    Memory layouts are kept, as a convolution's last bits depend on them. Without ``make_folder``
-    a folder that is not there is an error.
+    Memory layouts are kept, as a convolution's last bits depend on them. Tensors of an accelerator
+    are written as the CPU's. Without ``make_folder`` a folder that is not there is an error.
 
     Raises:
         GrowsearchError: if the disk is full, read-only or not ours; an older file is untouched.
@@ -59,10 +59,11 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint, *, make_folder: bool = 
         >>> path.exists()
         True
     """
-    strides = {n: list(t.stride()) for n, t in checkpoint.tensors.items() if not _is_plain(t)}
+    here = {name: tensor.detach().cpu() for name, tensor in checkpoint.tensors.items()}
+    strides = {n: list(t.stride()) for n, t in here.items() if not _is_plain(t)}
     facts = json.dumps({"format": FORMAT, "strides": strides, **checkpoint.facts}, allow_nan=False)
     # Each in its own memory: safetensors refuses tensors that share theirs.
-    tensors = {n: t.detach().contiguous().clone() for n, t in checkpoint.tensors.items()}
+    tensors = {n: t.contiguous().clone() for n, t in here.items()}
     content = safetensors.torch.save(tensors, metadata={_FACTS: facts})
     write_bytes(path, content, make_folder=make_folder)
 

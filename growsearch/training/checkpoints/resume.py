@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from growsearch.errors import GrowsearchError, UsageError
+from growsearch.metrics.placement import device_of
 from growsearch.reading import reading
 from growsearch.training.checkpoints.checkpoint import (
     Checkpoint,
@@ -23,10 +24,12 @@ from growsearch.training.checkpoints.checkpoint import (
     tensors_under,
     write_checkpoint,
 )
+from growsearch.training.devices import beside_parameter, random_state, set_random_state
 from growsearch.training.settings import differences, plain
 from growsearch.training.state import EpochRecord, Hook, TrainingState
 
 _MODEL, _OPTIMIZER, _RANDOM, _HOOK = "model/", "optimizer/", "random/", "hook/"
+_SCALING = "scaling/"
 _REMEDY = "delete it to start the run again from its first epoch"
 _COUNTERS = ("epoch", "step", "training_macs", "forward_macs")
 
@@ -52,6 +55,11 @@ class Keeper:
         tensors = _model_and_optimizer(state)
         tensors[_RANDOM + "batches"] = state.generator.get_state()
         tensors[_RANDOM + "torch"] = torch.get_rng_state()
+        accelerator = random_state(device_of(state.model))
+        if accelerator is not None:
+            tensors[_RANDOM + "accelerator"] = accelerator
+        if state.scaling is not None:
+            tensors |= {_SCALING + key: value for key, value in state.scaling.state().items()}
         for prefix, hook in self._named():
             tensors |= {prefix + key: value for key, value in hook.state().items()}
         facts = {
@@ -80,6 +88,9 @@ class Keeper:
             for prefix, hook in self._named():
                 hook.load_state(tensors_under(prefix, checkpoint.tensors), state)
             _restore(state, checkpoint.tensors)
+            scaling = tensors_under(_SCALING, checkpoint.tensors)
+            if state.scaling is not None and scaling:
+                state.scaling.load_state(scaling)
             for name in _COUNTERS:
                 setattr(state, name, checkpoint.facts["counters"][name])
             history: list[dict[str, Any]] = checkpoint.facts["history"]
@@ -121,14 +132,26 @@ def _restore(state: TrainingState, tensors: Mapping[str, Tensor]) -> None:
                 f"the checkpoint is of another network: {name!r} does not fit; "
                 "use another folder, or delete the checkpoint to start again"
             )
-        own[name].data = saved[name]
+        _put(own[name], saved[name])
     state.optimizer.state.clear()
     parameters = dict(state.model.named_parameters())
     for key, value in tensors_under(_OPTIMIZER, tensors).items():
         name, _, entry = key.rpartition("/")
-        state.optimizer.state[parameters[name]][entry] = value
+        kept = beside_parameter(entry, value, parameters[name])
+        state.optimizer.state[parameters[name]][entry] = kept
     state.generator.set_state(tensors[_RANDOM + "batches"])
     torch.set_rng_state(tensors[_RANDOM + "torch"])
+    if _RANDOM + "accelerator" in tensors:
+        set_random_state(device_of(state.model), tensors[_RANDOM + "accelerator"])
+
+
+@torch.no_grad()
+def _put(own: Tensor, saved: Tensor) -> None:
+    """Give ``own`` the values of ``saved``: on the CPU its memory as well, with that layout."""
+    if own.is_cpu:
+        own.data = saved
+    else:
+        own.copy_(saved)
 
 
 def _model_tensors(model: nn.Module) -> dict[str, Tensor]:

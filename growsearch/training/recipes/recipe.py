@@ -10,7 +10,7 @@ from growsearch.errors import UsageError
 from growsearch.training.recipes.optimizers import SGD, OptimizerRule
 from growsearch.training.recipes.schedule import Cosine, Schedule
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "float16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 _NESTEROV = SGD()
@@ -25,8 +25,9 @@ class Recipe:
     straight line from ``warmup_start`` of it. ``weight_decay`` is not applied to biases and
     BatchNorm (spec: Sparse-IFT recipes). ``clip_norm`` bounds the norm of all gradients taken as
     one vector, those of masked weights included (Pascanu et al. 2013, algorithm 1). ``precision``
-    "bfloat16" runs convolutions and products in it (torch's autocast); weights, masks, gradients
-    and evaluation stay in float32.
+    "bfloat16" or "float16" runs convolutions and products in it (torch's autocast); weights, masks,
+    gradients and evaluation stay in float32. With float16 the loss is scaled up for the backward
+    pass (Micikevicius et al. 2018, section 3.2).
 
     Raises:
         UsageError: for values with which no run is possible.

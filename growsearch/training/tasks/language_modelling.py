@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from growsearch.datasets.texts.tokens import TokenDataset, streams, windows
 from growsearch.errors import UsageError
 from growsearch.metrics import evaluating, perplexity
+from growsearch.metrics.placement import beside
 from growsearch.training.tasks.examples import call
 from growsearch.training.tasks.task import Forward, InputsAndTargets, Scores
 
@@ -158,7 +159,8 @@ class LanguageModelling:
         forward, right, count = self.forward(), 0, 0
         loss = torch.zeros((), dtype=torch.float64)
         with evaluating(model):
-            for inputs, targets in self._evaluated(tokens):
+            for pair in self._evaluated(tokens):
+                inputs, targets = beside(model, *pair)
                 logits, labels = forward(model, inputs).flatten(0, 1), targets.flatten()
                 loss += F.cross_entropy(logits, labels, reduction="sum").cpu()
                 right += int((logits.argmax(dim=1) == labels).sum())

@@ -281,7 +281,9 @@ def test_a_share_of_a_gpu_is_for_studies_that_have_one_among_their_devices(
     tiny: dict[str, Any],
 ) -> None:
     tiny["search"]["gpus_per_trial"] = 0.5
-    with pytest.raises(UsageError, match=r"gpus_per_trial: no device of this study is a GPU.*cuda"):
+    assert parse_study(tiny).search.gpus_per_trial == 0.5
+    tiny["training"] = {"device": "cpu"}
+    with pytest.raises(UsageError, match=r"gpus_per_trial: trials train on the cpu and no.*cuda"):
         parse_study(tiny)
     tiny["objectives"]["latency[cuda]"] = "minimize"
     assert parse_study(tiny).search.gpus_per_trial == 0.5

@@ -253,7 +253,9 @@ def run_ray(
     trouble, search = Trouble(), config.search
     with (
         _scratch(task.folder) as scratch,
-        ray_session(search.parallel, search.gpus_per_trial, options.address),
+        ray_session(
+            search.parallel * search.cpus_per_trial, search.gpus_per_trial, options.address
+        ),
     ):
         if options.address is not None:
             task = with_measuring_nodes(task, check_nodes(task))
@@ -301,7 +303,7 @@ def _tuner(
         run=run,
         rungs=() if stopping is None else stopping.rungs[:-1],
     )
-    resources = {"cpu": 1, "gpu": config.search.gpus_per_trial}
+    resources = {"cpu": config.search.cpus_per_trial, "gpu": config.search.gpus_per_trial}
     return tune.Tuner(
         tune.with_resources(bound, resources),
         tune_config=tune.TuneConfig(

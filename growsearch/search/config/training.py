@@ -1,0 +1,71 @@
+"""Training section of a study: device, precision, layout, compiler and threads of its trials."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StrictBool, field_validator
+
+from growsearch.errors import UsageError
+from growsearch.kinds import Strict
+from growsearch.search.config.numbers import Whole
+from growsearch.training.computing import Auto, Computing
+from growsearch.training.devices import AUTO, check_device
+from growsearch.training.recipes.recipe import Precision
+
+ThreadCount = Annotated[Whole, Field(ge=1, le=4096)]
+
+
+class TrainingSettings(Strict):
+    """How trials compute. What auto stands for is found out where a trial runs."""
+
+    device: str = Field(
+        default=AUTO,
+        description="Where trials train: cpu, cuda, cuda:1, mps, xpu or another backend that torch "
+        "knows; auto is the accelerator that Ray gave the trial, else the machine's, else the cpu.",
+    )
+    precision: Precision | Auto | None = Field(
+        default=None,
+        description="Of convolutions and products in training: float32, bfloat16 or float16; auto "
+        "is bfloat16 where the hardware computes it. Default: auto on accelerators, on a CPU what "
+        "the recipe says (float32). A candidate's own precision goes before it.",
+    )
+    channels_last: StrictBool | Auto = Field(
+        default=AUTO,
+        description="Lay images out with channels innermost; auto does so on CUDA below float32.",
+    )
+    compile: Literal["off", "on"] = Field(
+        default="off",
+        description="Let torch.compile make the training passes, of what grows once its structure "
+        "is final. It takes a minute at the start.",
+    )
+    threads: ThreadCount | Auto = Field(
+        default=AUTO,
+        description="Processor threads that each trial trains with; auto is search.cpus_per_trial. "
+        "Latencies are measured with one thread whatever this is.",
+    )
+
+    @field_validator("device")
+    @classmethod
+    def _a_device(cls, value: str) -> str:
+        try:
+            check_device(value)
+        except UsageError as error:
+            raise ValueError(str(error).removeprefix("device: ")) from error
+        return value
+
+    @field_validator("compile", mode="before")
+    @classmethod
+    def _on_or_off(cls, value: Any) -> Any:
+        """Take what YAML reads "on" and "off" as, and Python's own words."""
+        return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+
+    @property
+    def computing(self) -> Computing:
+        """The same as what a trial is sent."""
+        return Computing(
+            device=self.device,
+            precision=self.precision,
+            channels_last=self.channels_last,
+            compile=self.compile == "on",
+        )
