@@ -185,6 +185,7 @@ def _record(
         loss=epoch.loss,
         accuracy=epoch.accuracy,
         perplexity=epoch.perplexity,
+        metrics=epoch.metrics,
         training_macs=epoch.training_macs,
         forward_macs=epoch.forward_macs,
         parameters=costs.parameters.exact(structures.counts(change.live)),

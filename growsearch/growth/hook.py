@@ -27,7 +27,14 @@ from growsearch.growth.surgery.surgeon import (
     rebuild_optimizer,
     recalibrate,
 )
-from growsearch.training import TRAINING_PASSES, Hook, Task, TrainingState, tensors_under
+from growsearch.training import (
+    TRAINING_PASSES,
+    Hook,
+    Task,
+    TrainingState,
+    loss_on,
+    tensors_under,
+)
 
 # Prefixes of a checkpoint's tensors.
 _SURGEON, _POLICY, _CHANGES = "surgeon/", "policy/", "changes/"
@@ -182,7 +189,7 @@ class GrowthHook(Hook):
 
     def _ask_the_unborn(self, state: TrainingState) -> None:
         batch = self.task.sample(state.recipe.batch_size, self.generator)
-        scores = birth_scores(self.surgeon, self.gates, *batch)
+        scores = birth_scores(self.surgeon, self.gates, *batch, loss_on(self.task, batch[0]))
         structures = self.projection.structures
         # Of units that run not at all nothing was asked, nor of the channels inside them.
         asked = structures.running(~structures.are_units() | self.surgeon.live)

@@ -99,13 +99,15 @@ def pretrain(
         forward_macs=macs,
         options=dataclasses.replace(options, hooks=(*hooks, *options.hooks)),
     )
+    accuracy = history[-1].accuracy
+    assert accuracy is not None  # of one class an example, as was checked
     return Pretrained(
         model=model.eval(),
         space=space,
         source=pretraining_source(space, dataset, recipe, robustness, seed),
         training_macs=state.training_macs,
         examples=state.total_steps * task.batch_examples(recipe.batch_size),
-        accuracy=history[-1].accuracy,
+        accuracy=accuracy,
     )
 
 

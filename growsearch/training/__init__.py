@@ -24,7 +24,7 @@ from growsearch.training.tasks.examples import Examples
 from growsearch.training.tasks.language_modelling import CarriesState, LanguageModelling
 from growsearch.training.tasks.next_words import NextWords
 from growsearch.training.tasks.segmentation import Segmentation
-from growsearch.training.tasks.task import Scores, Task, mean_loss
+from growsearch.training.tasks.task import Loss, Outputs, Scores, Task, loss_on, mean_loss
 from growsearch.training.tasks.task_of import task_of
 
 __all__ = [
@@ -40,8 +40,10 @@ __all__ = [
     "Examples",
     "Hook",
     "LanguageModelling",
+    "Loss",
     "NextWords",
     "OptimizerRule",
+    "Outputs",
     "Recipe",
     "Schedule",
     "Scores",
@@ -51,6 +53,7 @@ __all__ = [
     "TrainingOptions",
     "TrainingState",
     "differences",
+    "loss_on",
     "make_optimizer",
     "mean_loss",
     "parameter_groups",

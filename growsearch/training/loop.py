@@ -22,7 +22,7 @@ from growsearch.training.layout import (
 )
 from growsearch.training.recipes.recipe import Recipe
 from growsearch.training.state import EpochRecord, Hook, TrainingState
-from growsearch.training.tasks.task import Forward, InputsAndTargets, Task, mean_loss
+from growsearch.training.tasks.task import Forward, InputsAndTargets, Task
 from growsearch.training.tasks.task_of import task_of
 
 # Forward once, backward twice: gradients of the inputs and of the weights (spec/cost_models.md).
@@ -179,7 +179,7 @@ def _train_epoch(state: TrainingState, task: Task, options: TrainingOptions) -> 
         if options.channels_last:
             inputs = with_channels_last(inputs)
         with options.guard():
-            losses.append(_step(state, forward, (inputs, targets), options.hooks))
+            losses.append(_step(state, task, forward, (inputs, targets), options.hooks))
     with options.guard():
         for hook in options.hooks:
             hook.on_epoch_end(state)
@@ -191,11 +191,16 @@ def _train_epoch(state: TrainingState, task: Task, options: TrainingOptions) -> 
         training_macs=state.training_macs,
         forward_macs=state.forward_macs,
         perplexity=scores.perplexity,
+        metrics=scores.metrics,
     )
 
 
 def _step(
-    state: TrainingState, forward: Forward, batch: InputsAndTargets, hooks: Sequence[Hook]
+    state: TrainingState,
+    task: Task,
+    forward: Forward,
+    batch: InputsAndTargets,
+    hooks: Sequence[Hook],
 ) -> float:
     recipe, optimizer = state.recipe, state.optimizer
     state.batch_examples = len(batch[1])
@@ -206,8 +211,8 @@ def _step(
         group["lr"] = recipe.learning_rate_at(state.step / state.total_steps)
     optimizer.zero_grad(set_to_none=True)
     with autocast(recipe, inputs.device):
-        logits = forward(state.model, inputs)
-        loss = mean_loss(logits, targets, label_smoothing=recipe.label_smoothing)
+        outputs = forward(state.model, inputs)
+        loss = task.loss(outputs, targets, inputs=inputs, label_smoothing=recipe.label_smoothing)
     loss.backward()  # type: ignore[no-untyped-call]
     value = float(loss.detach())
     if not math.isfinite(value):

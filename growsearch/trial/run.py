@@ -142,9 +142,11 @@ class _Steps(Hook):
 
 def stopped_trial(trial: Trial, record: EpochRecord) -> Trial:
     """Return the entry of a trial that was ended after ``record``'s epoch."""
+    judged = {} if record.accuracy is None else {"accuracy": record.accuracy}
     metrics = {
         "epochs": record.epoch,
-        "accuracy": record.accuracy,
+        **judged,
+        **record.metrics,
         "macs": record.forward_macs,
         "training_macs": record.training_macs,
     }
@@ -276,15 +278,18 @@ def write_files(folder: Path, candidate: TrainedCandidate) -> None:
 def history_csv(candidate: TrainedCandidate) -> str:
     """Return one line an epoch; a grown network has a column "width.<group>" a channel group.
 
-    What no epoch has, such as the perplexity of an image classifier, has no column.
+    What no epoch has, such as the perplexity of an image classifier, has no column; a task's own
+    metrics have one each.
     """
     groups = list(candidate.widths[0]) if candidate.widths else []
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    names = [field.name for field in dataclasses.fields(EpochRecord)]
+    names = [field.name for field in dataclasses.fields(EpochRecord) if field.name != "metrics"]
     fields = [n for n in names if any(getattr(r, n) is not None for r in candidate.history)]
-    writer.writerow([*fields, *(f"width.{group}" for group in groups)])
+    metrics = list(candidate.history[0].metrics) if candidate.history else []
+    writer.writerow([*fields, *metrics, *(f"width.{group}" for group in groups)])
     for index, record in enumerate(candidate.history):
         widths = [candidate.widths[index][group] for group in groups]
-        writer.writerow([*(getattr(record, field) for field in fields), *widths])
+        own = [record.metrics[name] for name in metrics]
+        writer.writerow([*(getattr(record, field) for field in fields), *own, *widths])
     return text.getvalue()

@@ -22,7 +22,7 @@ from growsearch.training import (
     TRAINING_PASSES,
     Task,
     TrainingOptions,
-    mean_loss,
+    loss_on,
     task_of,
     train,
 )
@@ -51,7 +51,8 @@ def train_sparse(
     masks = Masks.of(plan.module)
     hook = plan.hook(profile.per_weight)
     sample = task.sample(recipe.batch_size, torch.Generator().manual_seed(seed))
-    recording = Recording(masks, config.record, sample)
+    loss = loss_on(task, sample[0])
+    recording = Recording(masks, config.record, sample, loss)
     hooks = (hook, recording) if config.record else (hook,)
     history, state = train(
         plan.module,
@@ -99,7 +100,7 @@ def plan_sparse(
     if settings.needs_data:
         # One batch of the training data, as in SNIP; another stream than the masks'.
         inputs, targets = task.sample(recipe.batch_size, torch.Generator().manual_seed(seed))
-        batch = Batch(inputs=inputs, labels=targets, loss=mean_loss)
+        batch = Batch(inputs=inputs, labels=targets, loss=loss_on(task, inputs))
     return sparse_plan(
         dense,
         settings,

@@ -10,7 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from growsearch.datasets.dataset import Dataset, Split
-from growsearch.training.tasks.task import Forward, InputsAndTargets, Scores
+from growsearch.pareto import Direction
+from growsearch.training.tasks.task import (
+    Forward,
+    InputsAndTargets,
+    Outputs,
+    Scores,
+    mean_loss,
+)
 from growsearch.training.tasks.whole_batches import random_batch, whole_batches, whole_steps
 
 
@@ -29,6 +36,22 @@ class Examples(ABC):
     """
 
     dataset: Dataset
+
+    def loss(
+        self,
+        outputs: Outputs,
+        targets: Tensor,
+        *,
+        inputs: Tensor | None = None,  # noqa: ARG002
+        label_smoothing: float = 0.0,
+    ) -> Tensor:
+        """Return the mean cross-entropy of logits (N, ..., classes) for labels (N, ...)."""
+        return mean_loss(outputs, targets, label_smoothing=label_smoothing)
+
+    @property
+    def metrics(self) -> Mapping[str, Direction]:
+        """The accuracy."""
+        return {"accuracy": "maximize"}
 
     def settings(self) -> Mapping[str, object]:
         """Return the data's name and size."""
@@ -63,7 +86,6 @@ class Examples(ABC):
         """Judge ``model`` on ``split``, in evaluation mode; its mode is restored."""
 
 
-def call(model: nn.Module, inputs: Tensor) -> Tensor:
-    """Return the logits of ``model``."""
-    logits: Tensor = model(inputs)
-    return logits
+def call(model: nn.Module, inputs: Tensor) -> Outputs:
+    """Return the outputs of ``model``."""
+    return model(inputs)
