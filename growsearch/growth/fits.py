@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from growsearch.datasets import Dataset
+from growsearch.datasets import Dataset, labels_are
 from growsearch.errors import UsageError
 from growsearch.growth.full_network import build_full
 from growsearch.metrics import evaluating
@@ -47,7 +47,8 @@ def check_fits(space: SearchSpace, dataset: Dataset) -> nn.Module:
 @torch.no_grad()
 def _check_outputs(module: nn.Module, name: str, dataset: Dataset) -> None:
     inputs, labels = dataset.zeros(_FED), dataset.train.labels
-    wanted = (_FED, *labels.shape[1:], dataset.num_classes)
+    several = labels_are(labels) in ("numbers", "several an example")
+    wanted = (_FED, *(() if several else labels.shape[1:]), dataset.num_classes)
     device = next((parameter.device for parameter in module.parameters()), inputs.device)
     try:
         with evaluating(module):

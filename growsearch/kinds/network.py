@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import math
@@ -15,6 +16,7 @@ from torch import nn
 from growsearch.errors import UsageError
 from growsearch.reading import reading
 from growsearch.shown_text import shown
+from growsearch.training import InUnits, TargetScale
 from growsearch.transforms import Sizes, expand
 from search_spaces import Architecture, SearchSpace, search_space
 from search_spaces.user_code import is_own
@@ -55,12 +57,16 @@ class AppliedTransform:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """An architecture, the data's shape and the transform on top: the content of a network file."""
+    """An architecture, the data's shape and the transform on top: the content of a network file.
+
+    With a ``target_scale`` the network's outputs are put into the unit of a regression's targets.
+    """
 
     architecture: Architecture
     input_shape: tuple[int, ...]
     num_classes: int
     transform: AppliedTransform | None = None
+    target_scale: TargetScale | None = None
 
     def space(self) -> SearchSpace:
         """Return the search space, adapted to the data."""
@@ -77,15 +83,17 @@ class Network:
     def _built(self) -> nn.Module:
         with reading(f"network of space {self.architecture.space}", _REMEDY):
             module = self.space().build(self.architecture)
-            if self.transform is None:
-                return module
-            return expand(
-                module,
-                self.transform.name,
-                sparsity=self.transform.sparsity,
-                activation=self.transform.activation,
-                sizes=self.transform.sizes,
-            )
+            if self.transform is not None:
+                module = expand(
+                    module,
+                    self.transform.name,
+                    sparsity=self.transform.sparsity,
+                    activation=self.transform.activation,
+                    sizes=self.transform.sizes,
+                )
+            if self.target_scale is not None:
+                module = InUnits(module, self.target_scale)
+            return module
 
     def values(self) -> int | None:
         """Return how many values the module has, without memory for them; None for own code."""
@@ -109,12 +117,14 @@ class Network:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""
+        scale = self.target_scale
         return {
             "format": FORMAT,
             **self.architecture.to_json(),
             "input_shape": list(self.input_shape),
             "num_classes": self.num_classes,
             "transform": None if self.transform is None else self.transform.to_json(),
+            **({} if scale is None else {"target_scale": dataclasses.asdict(scale)}),
         }
 
     @classmethod
@@ -136,9 +146,23 @@ class Network:
                 input_shape=_sizes(data["input_shape"]),
                 num_classes=_count(data, "num_classes", _MAX_CLASSES),
                 transform=None if transform is None else _applied(transform),
+                target_scale=_scale(data.get("target_scale"), data["num_classes"]),
             )
             network.space()
         return network
+
+
+def _scale(data: Any, columns: int) -> TargetScale | None:
+    if data is None:
+        return None
+    mean, deviation = data["mean"], data["deviation"]
+    for key, values in (("mean", mean), ("deviation", deviation)):
+        sound = isinstance(values, list | tuple) and len(values) == columns
+        if not sound or not all(type(v) in (int, float) and math.isfinite(v) for v in values):
+            raise ValueError(f"target_scale.{key} = {str(values)[:60]}: {columns} numbers")
+    if min(deviation) <= 0:
+        raise ValueError(f"target_scale.deviation = {str(deviation)[:60]}: numbers above 0")
+    return TargetScale(mean=tuple(map(float, mean)), deviation=tuple(map(float, deviation)))
 
 
 def _sizes(shape: Any) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PlainSerializer
 
 from growsearch.datasets import DATASETS
+from growsearch.datasets.task_choice import BUILT_IN
 from growsearch.errors import UsageError
 from growsearch.growth import BIRTHS, POLICIES, RELAXATIONS, STEERINGS, TEMPERATURES
 from growsearch.kinds.domain import Domain, Scalar, domain_to_plain, parse_domain
@@ -228,6 +229,19 @@ PatternName = Annotated[Domain, _domain(_parse_pattern), _plain]
 NormName = Annotated[Domain, _domain(_parse_norm), _plain]
 Share = Annotated[float | None, BeforeValidator(_parse_confidence)]
 Duration = Annotated[float | None, BeforeValidator(_parse_duration)]
+
+
+def _parse_task(value: Any) -> Any:
+    if value is None or value in BUILT_IN:
+        return value
+    if isinstance(value, str) and is_own(value):
+        return _pinned(value)
+    raise ValueError(
+        f"unknown task {value!r}; valid: {', '.join(BUILT_IN)}, or your own as MODULE:ATTRIBUTE"
+    )
+
+
+TaskName = Annotated[str | None, BeforeValidator(_parse_task)]
 
 # Names of registries.
 Space = Annotated[Domain, _one_of("space", SEARCH_SPACES, own=True), _plain]

@@ -3,6 +3,7 @@
 from growsearch.metrics.accuracy import accuracy, cross_entropy, predict
 from growsearch.metrics.adaptive_ece import adaptive_calibration_error
 from growsearch.metrics.adversarial import Attack, fgsm, pgd
+from growsearch.metrics.average_precision import average_precision, mean_average_precision
 from growsearch.metrics.brier import brier_score
 from growsearch.metrics.ece import expected_calibration_error
 from growsearch.metrics.evaluation import evaluating
@@ -17,6 +18,7 @@ from growsearch.metrics.out_of_distribution import energy, ood_auroc, softmax_st
 from growsearch.metrics.perplexity import perplexity
 from growsearch.metrics.pixels import noisy
 from growsearch.metrics.registry import METRICS, Metric, evaluate, fitting_metric
+from growsearch.metrics.regression import mean_absolute_error, mean_squared_error, r2_score
 from growsearch.metrics.settings import MetricSettings
 from growsearch.metrics.smoothing import Smoothing, certified_accuracy, certify
 from growsearch.metrics.spectra import Spectra, layer_spectra, mean_spectra
@@ -30,6 +32,7 @@ __all__ = [
     "Spectra",
     "accuracy",
     "adaptive_calibration_error",
+    "average_precision",
     "brier_score",
     "certified_accuracy",
     "certify",
@@ -44,8 +47,11 @@ __all__ = [
     "fitting_metric",
     "layer_gradient_norms",
     "layer_spectra",
+    "mean_absolute_error",
+    "mean_average_precision",
     "mean_iou",
     "mean_spectra",
+    "mean_squared_error",
     "next_word_scores",
     "noisy",
     "ood_auroc",
@@ -53,6 +59,7 @@ __all__ = [
     "pgd",
     "pixel_accuracy",
     "predict",
+    "r2_score",
     "softmax_strangeness",
     "undisturbed",
 ]

@@ -8,7 +8,7 @@ from typing import Literal
 
 from growsearch.pareto.point import Direction
 
-Labels = Literal["one an example", "one a word", "one a pixel"]
+Labels = Literal["one an example", "one a word", "one a pixel", "numbers", "several an example"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +48,32 @@ MEASURES: Mapping[str, Measure] = {
     "ood_auroc_energy": Measure(title="OOD ROC-AUC (energy)", direction="maximize", images=True),
     "perplexity": Measure(
         title="Perplexity", direction="minimize", highest=None, labels="one a word"
+    ),
+    "mse": Measure(
+        title="Mean squared error",
+        direction="minimize",
+        highest=None,
+        labels="numbers",
+        every_epoch=True,
+    ),
+    "mae": Measure(
+        title="Mean absolute error",
+        direction="minimize",
+        highest=None,
+        labels="numbers",
+        every_epoch=True,
+    ),
+    "r2": Measure(
+        title="R² (coefficient of determination)",
+        direction="maximize",
+        labels="numbers",
+        every_epoch=True,
+    ),
+    "mAP": Measure(
+        title="Mean average precision",
+        direction="maximize",
+        labels="several an example",
+        every_epoch=True,
     ),
     "mean_iou": Measure(title="Mean IoU", direction="maximize", labels="one a pixel"),
 }

@@ -19,11 +19,16 @@ from growsearch.training.recipes.recipe import Recipe
 from growsearch.training.recipes.schedule import Cosine, Schedule, Steps
 from growsearch.training.settings import differences, plain
 from growsearch.training.state import EpochRecord, Hook, TrainingState
+from growsearch.training.tasks.class_loss import focal_loss
 from growsearch.training.tasks.classification import Classification
 from growsearch.training.tasks.examples import Examples
 from growsearch.training.tasks.language_modelling import CarriesState, LanguageModelling
+from growsearch.training.tasks.multi_label import MultiLabel
 from growsearch.training.tasks.next_words import NextWords
+from growsearch.training.tasks.own_task import OwnTask, join_outputs, own_metrics
+from growsearch.training.tasks.regression import Regression
 from growsearch.training.tasks.segmentation import Segmentation
+from growsearch.training.tasks.target_scale import InUnits, TargetScale
 from growsearch.training.tasks.task import Loss, Outputs, Scores, Task, loss_on, mean_loss
 from growsearch.training.tasks.task_of import task_of
 
@@ -39,23 +44,31 @@ __all__ = [
     "EpochRecord",
     "Examples",
     "Hook",
+    "InUnits",
     "LanguageModelling",
     "Loss",
+    "MultiLabel",
     "NextWords",
     "OptimizerRule",
     "Outputs",
+    "OwnTask",
     "Recipe",
+    "Regression",
     "Schedule",
     "Scores",
     "Segmentation",
     "Steps",
+    "TargetScale",
     "Task",
     "TrainingOptions",
     "TrainingState",
     "differences",
+    "focal_loss",
+    "join_outputs",
     "loss_on",
     "make_optimizer",
     "mean_loss",
+    "own_metrics",
     "parameter_groups",
     "plain",
     "published_recipe",

@@ -22,7 +22,7 @@ from growsearch.training.layout import (
 )
 from growsearch.training.recipes.recipe import Recipe
 from growsearch.training.state import EpochRecord, Hook, TrainingState
-from growsearch.training.tasks.task import Forward, InputsAndTargets, Task
+from growsearch.training.tasks.task import Forward, InputsAndTargets, Scores, Task
 from growsearch.training.tasks.task_of import task_of
 
 # Forward once, backward twice: gradients of the inputs and of the weights (spec/cost_models.md).
@@ -184,6 +184,7 @@ def _train_epoch(state: TrainingState, task: Task, options: TrainingOptions) -> 
         for hook in options.hooks:
             hook.on_epoch_end(state)
         scores = task.evaluate(state.model)
+        _check_judged(scores, state.epoch + 1)
     return EpochRecord(
         epoch=state.epoch + 1,
         loss=sum(losses) / len(losses),
@@ -193,6 +194,12 @@ def _train_epoch(state: TrainingState, task: Task, options: TrainingOptions) -> 
         perplexity=scores.perplexity,
         metrics=scores.metrics,
     )
+
+
+def _check_judged(scores: Scores, epoch: int) -> None:
+    for name, value in scores.metrics.items():
+        if not math.isfinite(value):
+            raise DivergedError(f"{name} became {value} in epoch {epoch}; lower the learning rate")
 
 
 def _step(

@@ -177,6 +177,7 @@ def _train_and_score(
     )
     candidate = kind_of(config).train(config, context, options)
     check_finite(candidate)
+    candidate = candidate.in_units(learning.task(candidate.model))
     devices = {device: task.profiles.get(device) for device in task.devices}
     found = score(
         candidate.model,
@@ -188,7 +189,7 @@ def _train_and_score(
     )
     with lock.shared():
         quality = task.quality.take(candidate.model, learning, task.data.folder)
-    check_metrics(quality)
+    check_metrics({**found.metrics, **quality})
     with of_the_machine():
         write_files(folder, candidate)
     return dataclasses.replace(

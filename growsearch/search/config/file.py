@@ -122,12 +122,12 @@ def _validated(data: Mapping[str, Any]) -> StudyConfig:
 
 
 def names_own_code(data: Any) -> bool:
-    """Tell whether a study's data set, space or transform is own code, "module:attribute"."""
+    """Tell whether a study's data set, task, space or transform is own code, "module:attribute"."""
     if not isinstance(data, Mapping):
         return False
     trials = data.get("trials")
     kinds = trials.values() if isinstance(trials, Mapping) else ()
-    named = [data.get("dataset")]
+    named = [data.get("dataset"), data.get("task")]
     for kind in kinds:
         if isinstance(kind, Mapping):
             for value in (kind.get("space"), kind.get("transform")):

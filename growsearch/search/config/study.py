@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, StrictBool, field_validator, model_validator
 
-from growsearch.datasets import TOKEN_DATASETS
+from growsearch.datasets import BY_LABELS, TOKEN_DATASETS, TaskChoice
+from growsearch.datasets.task_choice import GAMMA
 from growsearch.datasets.texts.text_windows import WINDOW_WORDS
 from growsearch.errors import UsageError
 from growsearch.kinds import DataChoice, Strict, TextReading, TrialKinds
-from growsearch.kinds.values import Duration, Share
+from growsearch.kinds.values import Duration, Share, TaskName
 from growsearch.pareto import MEASURES, Bound, Direction, Preference
 from growsearch.search.config.bounds import check_agreement, parse_limits, parse_quantities
 from growsearch.search.config.metric_options import MetricOptions
 from growsearch.search.config.numbers import MOST_SEED, Number, Whole
 from growsearch.search.config.units import with_units
+from growsearch.training.tasks.own_task import own_metrics
 
 __all__ = [
     "PLAIN_OBJECTIVES",
@@ -153,6 +155,27 @@ class StudyConfig(Strict):
     training: TrainingSettings = Field(default_factory=TrainingSettings)
     # Where own code, "module:attribute", is found, beside what is installed.
     code_dir: Path | None = None
+    task: TaskName = Field(
+        default=None,
+        description="What is learned: regression, multi-label, or your own as MODULE:ATTRIBUTE; "
+        "without it classes of examples, words or pixels, as the labels say.",
+    )
+    class_weights: Literal["balanced"] | tuple[Number, ...] | None = Field(
+        default=None,
+        description="Factor of each class in the loss: balanced (inversely proportional to its "
+        "frequency in the training split), or a number above 0 a class; without it all are 1.",
+    )
+    loss: Literal["cross-entropy", "focal"] | None = Field(
+        default=None,
+        description="Loss of classes: cross-entropy (default), or focal, which looks away from "
+        "what is right already.",
+    )
+    gamma: Number | None = Field(
+        default=None,
+        ge=0,
+        description="Focusing parameter of loss: focal, from 0 on (default 2); at 0 it is the "
+        "cross-entropy.",
+    )
     trials: TrialKinds
     objectives: dict[str, Direction] = Field(min_length=1)
     constraints: dict[str, Limits] = Field(default_factory=dict)
@@ -193,9 +216,23 @@ class StudyConfig(Strict):
         return {name: parse_limits(name, limits) for name, limits in value.items()}
 
     @model_validator(mode="after")
+    def _a_task_that_is_one(self) -> StudyConfig:
+        if self.gamma is not None and self.loss != "focal":
+            raise ValueError("gamma: goes with loss: focal; add it, or remove gamma")
+        try:
+            self.task_choice()
+            own_metrics(self.task)
+        except UsageError as error:
+            raise ValueError(str(error)) from error
+        if self.text is not None and self.task_choice() != BY_LABELS:
+            key = "task" if self.task else "class_weights" if self.class_weights else "loss"
+            raise ValueError(f"{key}: a text that is read as a whole has its own; remove the key")
+        return self
+
+    @model_validator(mode="after")
     def _known_metrics(self) -> StudyConfig:
         for name in (*self.objectives, *self.constraints, *self.select.max, *self.select.min):
-            _check_metric(name)
+            _check_metric(name, own_metrics(self.task))
         for name in self.select.weights:
             if name not in self.objectives:
                 raise ValueError(f"select.weights: {name} is no objective of this study")
@@ -286,6 +323,7 @@ class StudyConfig(Strict):
         """Every metric that a finished trial of this study has."""
         return (
             *PLAIN_OBJECTIVES,
+            *self.task_metrics,
             *self.quality_names,
             *(f"latency[{device}]" for device in self.devices),
         )
@@ -294,8 +332,30 @@ class StudyConfig(Strict):
     def quality_names(self) -> tuple[str, ...]:
         """The measures beyond accuracy that are asked for, in order of their first mention."""
         asked = dict.fromkeys((*self.objectives, *self.constraints))
-        known = _quality_metrics()
+        known = set(_quality_metrics()) - set(own_metrics(self.task))
         return tuple(name for name in asked if name in known)
+
+    @property
+    def task_metrics(self) -> tuple[str, ...]:
+        """The task's own metrics that are asked for or known, beside accuracy."""
+        asked = (*self.objectives, *self.constraints)
+        told = [name for name in asked if name in MEASURES and MEASURES[name].every_epoch]
+        found = dict.fromkeys((*own_metrics(self.task), *told))
+        return tuple(name for name in found if name not in PLAIN_OBJECTIVES)
+
+    def task_choice(self) -> TaskChoice:
+        """Return what the study says of its task.
+
+        Raises:
+            UsageError: for keys that do not go together.
+        """
+        weights = self.class_weights
+        return TaskChoice(
+            name=self.task,
+            class_weights=weights if weights is None or weights == "balanced" else tuple(weights),
+            loss=self.loss or "cross-entropy",
+            gamma=GAMMA if self.gamma is None else self.gamma,
+        )
 
     @property
     def data(self) -> DataChoice:
@@ -305,6 +365,7 @@ class StudyConfig(Strict):
             name=self.dataset,
             folder=self.data_dir,
             subset=self.subset,
+            task=self.task_choice(),
             text=None
             if text is None
             else TextReading(
@@ -327,17 +388,18 @@ class StudyConfig(Strict):
         return with_units(self.model_dump(mode="json", exclude_none=True))
 
 
-def _check_metric(name: str) -> None:
+def _check_metric(name: str, own: Iterable[str]) -> None:
     from cost_models import DEVICES
 
     match = _LATENCY.fullmatch(name)
     if match and match[1] not in DEVICES:
         raise ValueError(f"unknown device {match[1]!r} in {name}; valid: {', '.join(DEVICES)}")
-    valid = (*PLAIN_OBJECTIVES, *_quality_metrics())
+    told = (name for name, measure in MEASURES.items() if measure.every_epoch)
+    valid = dict.fromkeys((*PLAIN_OBJECTIVES, *own, *_quality_metrics(), *told))
     if not match and name not in valid:
         raise ValueError(f"unknown metric {name!r}; valid: {', '.join(valid)}, latency[DEVICE]")
 
 
 def _quality_metrics() -> tuple[str, ...]:
     """Return the names of the measures beyond accuracy."""
-    return tuple(name for name in MEASURES if name not in PLAIN_OBJECTIVES)
+    return tuple(name for name, measure in MEASURES.items() if not measure.every_epoch)

@@ -28,7 +28,7 @@ from growsearch.search.ledger.recorder import Recorder
 from growsearch.search.ledger.run_folder import RunFolder, check_local
 from growsearch.search.samplers.initial_points import points_to_evaluate
 from growsearch.search.samplers.warm_start import earlier_trials
-from growsearch.search.study.checks import check_kinds
+from growsearch.search.study.checks import check_kinds, check_task
 from growsearch.search.study.front_measurement import measure_front
 from growsearch.search.study.latency_profiles import (
     check_devices,
@@ -121,6 +121,7 @@ class Study:
         learning = self._learning()
         dataset = learning.dataset
         self.data_lines = learning.summary
+        check_task(self.config, learning)
         notes = check_kinds(self.config, dataset)
         quality = self.config.metrics.quality(self.config.quality_names)
         quality.check(dataset, self.config.data_dir)
@@ -188,7 +189,8 @@ class Study:
         config = self.config
         if config.text is not None:
             return config.data.load()
-        whole = self._dataset or load_dataset(config.dataset, config.data_dir)
+        task = config.task_choice()
+        whole = self._dataset or load_dataset(config.dataset, config.data_dir, task)
         pinned = pinned_dataset(config.dataset, whole)
         self.config = config.model_copy(update={"dataset": pinned})
         return self.config.data.of(whole)

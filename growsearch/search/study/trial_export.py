@@ -39,6 +39,7 @@ def export_trial(
         run / "trials" / trial.id / "weights.safetensors",
         folder or run / "export" / trial.id,
         onnx=onnx,
+        classes="accuracy" in trial.metrics,
     )
     card = trial_card(found, trial, result.output_shape, words=network.reads_words)
     write_card(card, result)
