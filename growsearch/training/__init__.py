@@ -25,11 +25,11 @@ from growsearch.training.tasks.examples import Examples
 from growsearch.training.tasks.language_modelling import CarriesState, LanguageModelling
 from growsearch.training.tasks.multi_label import MultiLabel
 from growsearch.training.tasks.next_words import NextWords
-from growsearch.training.tasks.own_task import OwnTask, join_outputs, own_metrics
+from growsearch.training.tasks.own_task import OwnTask, own_metrics
 from growsearch.training.tasks.regression import Regression
 from growsearch.training.tasks.segmentation import Segmentation
 from growsearch.training.tasks.target_scale import InUnits, TargetScale
-from growsearch.training.tasks.task import Loss, Outputs, Scores, Task, loss_on, mean_loss
+from growsearch.training.tasks.task import Loss, Scores, Task, loss_on, mean_loss
 from growsearch.training.tasks.task_of import task_of
 
 __all__ = [
@@ -50,7 +50,6 @@ __all__ = [
     "MultiLabel",
     "NextWords",
     "OptimizerRule",
-    "Outputs",
     "OwnTask",
     "Recipe",
     "Regression",
@@ -64,7 +63,6 @@ __all__ = [
     "TrainingState",
     "differences",
     "focal_loss",
-    "join_outputs",
     "loss_on",
     "make_optimizer",
     "mean_loss",

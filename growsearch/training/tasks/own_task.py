@@ -121,8 +121,8 @@ class OwnTask(AugmentedExamples):
     ``loss(outputs, targets)``, which may take ``inputs`` and ``label_smoothing`` by name, and gives
     a scalar; and a method ``scores(outputs, targets)``, which may take ``inputs``, and gives a
     number for each metric. Its constructor may take ``dataset``, and is called once a process, so
-    that it may load a teacher. Networks give a tensor, or a tuple or a mapping of tensors with the
-    examples on their first axis.
+    that it may load a teacher. Networks give one tensor with the examples on its first axis;
+    several heads stand side by side along the last, and the class takes them apart.
 
     Example:
         >>> import sys, types
@@ -199,7 +199,7 @@ class OwnTask(AugmentedExamples):
         """
         with evaluating(model):
             parts = [model(inputs) for inputs in torch.split(split.inputs, _EVALUATED)]
-        outputs = join_outputs(parts)
+        outputs = torch.cat(parts)
         given = {"inputs": split.inputs} if "inputs" in _named(self.own.scores) else {}
         found = self.own.scores(outputs, split.labels, **given)
         wanted = self.metrics
@@ -220,28 +220,3 @@ def _named(function: Callable[..., Any]) -> frozenset[str]:
 
 def _names(found: Any) -> str:
     return ", ".join(map(str, found)) if isinstance(found, Mapping) else type(found).__name__
-
-
-def join_outputs(parts: list[Outputs]) -> Outputs:
-    """Return the outputs of several batches as those of one.
-
-    Raises:
-        UsageError: for outputs that are neither a tensor nor a tuple or mapping of tensors.
-
-    Example:
-        >>> import torch
-        >>> from growsearch.training import join_outputs
-        >>> join_outputs([(torch.zeros(2, 3),), (torch.ones(1, 3),)])[0].shape
-        torch.Size([3, 3])
-    """
-    first = parts[0]
-    if isinstance(first, Tensor):
-        return torch.cat(parts)
-    if isinstance(first, Mapping):
-        return {key: join_outputs([part[key] for part in parts]) for key in first}
-    if isinstance(first, (tuple, list)):
-        return tuple(join_outputs(list(column)) for column in zip(*parts, strict=True))
-    raise UsageError(
-        f"space: a network gives a {type(first).__name__}; a tensor is wanted, or a tuple or "
-        "mapping of tensors"
-    )

@@ -14,7 +14,7 @@ from growsearch.pareto import Direction
 
 # Inputs and targets.
 InputsAndTargets = tuple[Tensor, Tensor]
-# Of the classes' tasks logits (N, ..., classes); of own tasks also a tuple or mapping of tensors.
+# Logits (N, ..., classes) of classes; what an own task reads out of it is its own business.
 Outputs = Any
 # Maps a network and inputs (N, ...) to its outputs.
 Forward = Callable[[nn.Module, Tensor], Outputs]
