@@ -15,6 +15,7 @@ from growsearch.metrics.gradient_flow import (
 from growsearch.metrics.mean_iou import confusion, mean_iou, pixel_accuracy
 from growsearch.metrics.next_words import next_word_scores
 from growsearch.metrics.out_of_distribution import energy, ood_auroc, softmax_strangeness
+from growsearch.metrics.per_class import ClassFigures, class_confusion, per_class
 from growsearch.metrics.perplexity import perplexity
 from growsearch.metrics.pixels import noisy
 from growsearch.metrics.registry import METRICS, Metric, evaluate, fitting_metric
@@ -26,6 +27,7 @@ from growsearch.metrics.spectra import Spectra, layer_spectra, mean_spectra
 __all__ = [
     "METRICS",
     "Attack",
+    "ClassFigures",
     "Metric",
     "MetricSettings",
     "Smoothing",
@@ -36,6 +38,7 @@ __all__ = [
     "brier_score",
     "certified_accuracy",
     "certify",
+    "class_confusion",
     "confusion",
     "cross_entropy",
     "effective_gradient_flow",
@@ -55,6 +58,7 @@ __all__ = [
     "next_word_scores",
     "noisy",
     "ood_auroc",
+    "per_class",
     "perplexity",
     "pgd",
     "pixel_accuracy",
