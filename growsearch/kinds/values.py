@@ -14,7 +14,7 @@ from growsearch.datasets.task_choice import BUILT_IN
 from growsearch.errors import UsageError
 from growsearch.growth import BIRTHS, POLICIES, RELAXATIONS, STEERINGS, TEMPERATURES
 from growsearch.kinds.domain import Domain, Scalar, domain_to_plain, parse_domain
-from growsearch.kinds.recipe_choice import OPTIMIZERS, RECIPE_NAMES
+from growsearch.kinds.recipe_choice import OPTIMIZERS, RECIPE_NAMES, SCHEDULES
 from growsearch.metrics.adversarial import NORMS
 from growsearch.pareto.quantities import parse_quantity, parse_share
 from growsearch.sparsity import (
@@ -164,6 +164,24 @@ def _parse_rate(value: Any) -> float:
     return float(value)
 
 
+def _parse_from_zero(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise ValueError(f"{value!r} is no number from 0 on")
+    return float(value)
+
+
+def _parse_fraction(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+        raise ValueError(f"{value!r} is not in [0, 1)")
+    return float(value)
+
+
+def _parse_decay(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
+        raise ValueError(f"{value!r} is not between 0 and 1; write for example 0.999")
+    return float(value)
+
+
 def _parse_strength(value: Any) -> float:
     """Read a share of the range of a pixel: 0.03, or 8/255 as papers write it."""
     number = value
@@ -220,6 +238,9 @@ Sparsity = Annotated[Domain, _sparsity, _plain]
 OptionalCount = Annotated[Domain | None, _count, _plain]
 OptionalRate = Annotated[Domain | None, _rate, _plain]
 OptionalSparsity = Annotated[Domain | None, _sparsity, _plain]
+OptionalFromZero = Annotated[Domain | None, _domain(_parse_from_zero), _plain]
+OptionalFraction = Annotated[Domain | None, _domain(_parse_fraction), _plain]
+OptionalDecay = Annotated[Domain | None, _domain(_parse_decay), _plain]
 Strength = Annotated[Domain | None, _domain(_parse_strength), _plain]
 Seed = Annotated[Domain, _domain(_parse_seed), _plain]
 Truth = Annotated[Domain, _domain(_parse_truth), _plain]
@@ -255,7 +276,8 @@ RobustnessName = Annotated[Domain, _one_of("robustness", ROBUSTNESS), _plain]
 ModeName = Annotated[Domain, _one_of("mode", MODES), _plain]
 SourceName = Annotated[Domain, _one_of("data set", DATASETS), _plain]
 RecipeName = Annotated[Domain, _one_of("recipe", RECIPE_NAMES), _plain]
-OptimizerName = Annotated[Domain | None, _one_of("optimizer", OPTIMIZERS), _plain]
+OptimizerName = Annotated[Domain | None, _one_of("optimizer", OPTIMIZERS, own=True), _plain]
+ScheduleName = Annotated[Domain | None, _one_of("schedule", SCHEDULES), _plain]
 PrecisionName = Annotated[Domain | None, _one_of("precision", PRECISIONS), _plain]
 PolicyName = Annotated[Domain, _one_of("policy", POLICIES), _plain]
 SteeringName = Annotated[Domain, _one_of("steering", STEERINGS), _plain]

@@ -20,6 +20,7 @@ from growsearch.training import (
     Classification,
     Recipe,
     TrainingOptions,
+    examples_per_step,
     plain,
     read_checkpoint,
     train,
@@ -106,7 +107,7 @@ def pretrain(
         space=space,
         source=pretraining_source(space, dataset, recipe, robustness, seed),
         training_macs=state.training_macs,
-        examples=state.total_steps * task.batch_examples(recipe.batch_size),
+        examples=state.total_steps * examples_per_step(task, recipe),
         accuracy=accuracy,
     )
 

@@ -13,12 +13,15 @@ from growsearch.training.loop import (
     parameter_groups,
     train,
 )
-from growsearch.training.recipes.optimizers import SGD, AdamW, OptimizerRule
+from growsearch.training.recipes.lion import Lion
+from growsearch.training.recipes.optimizers import SGD, Adam, AdamW, OptimizerRule
+from growsearch.training.recipes.own_optimizer import OwnOptimizer
 from growsearch.training.recipes.presets import RECIPES, published_recipe
 from growsearch.training.recipes.recipe import Recipe
-from growsearch.training.recipes.schedule import Cosine, Schedule, Steps
+from growsearch.training.recipes.schedule import Constant, Cosine, OneCycle, Schedule, Steps
 from growsearch.training.settings import differences, plain
 from growsearch.training.state import EpochRecord, Hook, TrainingState
+from growsearch.training.tasks.accumulation import examples_per_step, steps_per_epoch
 from growsearch.training.tasks.class_loss import focal_loss
 from growsearch.training.tasks.classification import Classification
 from growsearch.training.tasks.examples import Examples
@@ -36,20 +39,25 @@ __all__ = [
     "RECIPES",
     "SGD",
     "TRAINING_PASSES",
+    "Adam",
     "AdamW",
     "CarriesState",
     "Checkpoint",
     "Classification",
+    "Constant",
     "Cosine",
     "EpochRecord",
     "Examples",
     "Hook",
     "InUnits",
     "LanguageModelling",
+    "Lion",
     "Loss",
     "MultiLabel",
     "NextWords",
+    "OneCycle",
     "OptimizerRule",
+    "OwnOptimizer",
     "OwnTask",
     "Recipe",
     "Regression",
@@ -62,6 +70,7 @@ __all__ = [
     "TrainingOptions",
     "TrainingState",
     "differences",
+    "examples_per_step",
     "focal_loss",
     "loss_on",
     "make_optimizer",
@@ -71,6 +80,7 @@ __all__ = [
     "plain",
     "published_recipe",
     "read_checkpoint",
+    "steps_per_epoch",
     "task_of",
     "tensors_under",
     "train",

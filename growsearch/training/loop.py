@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -22,8 +23,10 @@ from growsearch.training.layout import (
 )
 from growsearch.training.recipes.recipe import Recipe
 from growsearch.training.state import EpochRecord, Hook, TrainingState
+from growsearch.training.tasks.accumulation import in_groups, steps_per_epoch
 from growsearch.training.tasks.task import Forward, InputsAndTargets, Scores, Task
 from growsearch.training.tasks.task_of import task_of
+from growsearch.training.weight_average import WeightAverage
 
 # Forward once, backward twice: gradients of the inputs and of the weights (spec/cost_models.md).
 TRAINING_PASSES = 3
@@ -130,6 +133,9 @@ def train(
         (1.0, 31680)
     """
     options = options or TrainingOptions()
+    average = None if recipe.ema is None else WeightAverage(recipe.ema)
+    if average is not None:
+        options = dataclasses.replace(options, hooks=(*options.hooks, average))
     task = task_of(dataset) if isinstance(dataset, Dataset) else dataset
     if options.channels_last:
         lay_channels_last(model)
@@ -137,7 +143,7 @@ def train(
         model=model,
         optimizer=make_optimizer(model, recipe),
         recipe=recipe,
-        steps_per_epoch=task.steps_per_epoch(recipe.batch_size),
+        steps_per_epoch=steps_per_epoch(task, recipe),
         forward_macs=forward_macs,
         generator=torch.Generator().manual_seed(seed),
     )
@@ -150,12 +156,14 @@ def train(
         options.on_resume(history)
     for epoch in range(len(history), recipe.epochs):
         state.epoch = epoch
-        record = _train_epoch(state, task, options)
+        record = _train_epoch(state, task, options, average)
         history.append(record)
         if keeper is not None:
             keeper.save(state, history)
         if options.on_epoch is not None:
             options.on_epoch(record)
+    if average is not None:
+        average.settle(model)
     return history, state
 
 
@@ -169,21 +177,25 @@ def _keeper(options: TrainingOptions, settings: Mapping[str, object]) -> Keeper 
     return Keeper(path=options.checkpoint, hooks=options.hooks, settings=settings)
 
 
-def _train_epoch(state: TrainingState, task: Task, options: TrainingOptions) -> EpochRecord:
+def _train_epoch(
+    state: TrainingState, task: Task, options: TrainingOptions, average: WeightAverage | None
+) -> EpochRecord:
     state.model.train()
     if options.channels_last:
         # Every epoch: hooks may have left fewer channels.
         check_channels_last(state.model)
     losses, forward = [], task.forward()
-    for inputs, targets in task.batches(state.recipe.batch_size, state.generator):
+    batches = task.batches(state.recipe.batch_size, state.generator)
+    for group in in_groups(batches, state.recipe.accumulation):
         if options.channels_last:
-            inputs = with_channels_last(inputs)
+            group = [(with_channels_last(inputs), targets) for inputs, targets in group]
         with options.guard():
-            losses.append(_step(state, task, forward, (inputs, targets), options.hooks))
+            losses.append(_step(state, task, forward, group, options.hooks))
     with options.guard():
         for hook in options.hooks:
             hook.on_epoch_end(state)
-        scores = task.evaluate(state.model)
+        with nullcontext() if average is None else average.in_place(state.model):
+            scores = task.evaluate(state.model)
         _check_judged(scores, state.epoch + 1)
     return EpochRecord(
         epoch=state.epoch + 1,
@@ -206,36 +218,54 @@ def _step(
     state: TrainingState,
     task: Task,
     forward: Forward,
-    batch: InputsAndTargets,
+    batches: Sequence[InputsAndTargets],
     hooks: Sequence[Hook],
 ) -> float:
+    """Take one optimizer's step, of the mean gradient of ``batches``; return their mean loss."""
     recipe, optimizer = state.recipe, state.optimizer
-    state.batch_examples = len(batch[1])
-    for hook in hooks:
-        batch = hook.before_forward(state, batch)
-    inputs, targets = batch
+    state.batch_examples = sum(len(targets) for _, targets in batches)
     for group in optimizer.param_groups:
         group["lr"] = recipe.learning_rate_at(state.step / state.total_steps)
     optimizer.zero_grad(set_to_none=True)
-    with autocast(recipe, inputs.device):
-        outputs = forward(state.model, inputs)
-        loss = task.loss(outputs, targets, inputs=inputs, label_smoothing=recipe.label_smoothing)
-    loss.backward()  # type: ignore[no-untyped-call]
-    value = float(loss.detach())
-    if not math.isfinite(value):
-        raise DivergedError(
-            f"the loss became {value} in epoch {state.epoch + 1}, step {state.step + 1}; "
-            "lower the learning rate"
-        )
+    values = [
+        _backward(state, task, forward, batch, hooks, share=1 / len(batches)) for batch in batches
+    ]
     # A list: every hook sees the gradients, also when an earlier one has replaced the update.
     wanted = [hook.before_update(state) for hook in hooks]
     if all(wanted):
         _clip(optimizer, recipe.clip_norm)
         optimizer.step()
     state.step += 1
-    state.training_macs += TRAINING_PASSES * state.forward_macs * len(targets)
+    state.training_macs += TRAINING_PASSES * state.forward_macs * state.batch_examples
     for hook in hooks:
         hook.after_update(state)
+    return sum(values) / len(values)
+
+
+def _backward(
+    state: TrainingState,
+    task: Task,
+    forward: Forward,
+    batch: InputsAndTargets,
+    hooks: Sequence[Hook],
+    *,
+    share: float,
+) -> float:
+    """Add ``share`` of a batch's gradient to the parameters'; return its loss."""
+    recipe = state.recipe
+    for hook in hooks:
+        batch = hook.before_forward(state, batch)
+    inputs, targets = batch
+    with autocast(recipe, inputs.device):
+        outputs = forward(state.model, inputs)
+        loss = task.loss(outputs, targets, inputs=inputs, label_smoothing=recipe.label_smoothing)
+    (loss if share == 1 else loss * share).backward()  # type: ignore[no-untyped-call]
+    value = float(loss.detach())
+    if not math.isfinite(value):
+        raise DivergedError(
+            f"the loss became {value} in epoch {state.epoch + 1}, step {state.step + 1}; "
+            "lower the learning rate"
+        )
     return value
 
 

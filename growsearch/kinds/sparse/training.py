@@ -22,7 +22,9 @@ from growsearch.training import (
     TRAINING_PASSES,
     Task,
     TrainingOptions,
+    examples_per_step,
     loss_on,
+    steps_per_epoch,
     task_of,
     train,
 )
@@ -64,7 +66,7 @@ def train_sparse(
     )
     masks.check()
     masks.detach()
-    examples = state.total_steps * task.batch_examples(recipe.batch_size)
+    examples = state.total_steps * examples_per_step(task, recipe)
     forward_part = state.training_macs - hook.dense_gradient_macs
     return TrainedCandidate(
         model=plan.module,
@@ -93,9 +95,9 @@ def plan_sparse(
 ) -> SparsePlan:
     """Return the masked network and its updater for this trial's run."""
     recipe, settings = config.training.recipe(), config.settings()
-    steps_per_epoch = task.steps_per_epoch(recipe.batch_size)
-    steps = steps_per_epoch * recipe.epochs
-    longest = min(_MAX_STEPS_BETWEEN_UPDATES, steps_per_epoch, steps // _MIN_UPDATES)
+    an_epoch = steps_per_epoch(task, recipe)
+    steps = an_epoch * recipe.epochs
+    longest = min(_MAX_STEPS_BETWEEN_UPDATES, an_epoch, steps // _MIN_UPDATES)
     batch = None
     if settings.needs_data:
         # One batch of the training data, as in SNIP; another stream than the masks'.

@@ -130,6 +130,8 @@ def names_own_code(data: Any) -> bool:
     named = [data.get("dataset"), data.get("task")]
     for kind in kinds:
         if isinstance(kind, Mapping):
-            for value in (kind.get("space"), kind.get("transform")):
+            recipe = kind.get("recipe")
+            inner = recipe.get("optimizer") if isinstance(recipe, Mapping) else None
+            for value in (kind.get("space"), kind.get("transform"), kind.get("optimizer"), inner):
                 named += value if isinstance(value, list | tuple) else [value]
     return any(isinstance(name, str) and is_own(name) for name in named)

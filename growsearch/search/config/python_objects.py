@@ -14,7 +14,7 @@ from search_spaces.user_code import reference_to
 
 _IN_MEMORY = "arrays"
 # The keys of a trial kind that take own code.
-_KEYS = ("space", "transform")
+_KEYS = ("space", "transform", "optimizer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +63,13 @@ def name_objects(data: Mapping[str, Any]) -> NamedStudy:
 def _named_kind(key: str, values: Any, folders: list[Path]) -> Any:
     if not isinstance(values, Mapping):
         return values
-    return {
+    found = {
         name: _named_value(f"{key}.{name}", value, folders) if name in _KEYS else value
         for name, value in values.items()
     }
+    if isinstance(found.get("recipe"), Mapping):
+        found["recipe"] = _named_kind(f"{key}.recipe", found["recipe"], folders)
+    return found
 
 
 def _named_value(key: str, value: Any, folders: list[Path]) -> Any:

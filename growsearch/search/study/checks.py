@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from growsearch.datasets import Dataset, labels_are
 from growsearch.errors import UsageError
-from growsearch.kinds import CheckContext, Learning
-from growsearch.kinds.domain import values_of
+from growsearch.kinds import CheckContext, KindSpace, Learning
+from growsearch.kinds.domain import is_only, values_of
 from growsearch.search.config.study import StudyConfig
 from growsearch.training import RECIPES, task_of
 
@@ -32,18 +32,26 @@ def check_task(config: StudyConfig, learning: Learning) -> None:
             if judged and wanted is not None and wanted != direction:
                 raise UsageError(f"objectives.{name}: {wanted}; better is to {direction} it")
     for kind, space in config.trials.items():
-        for name in map(str, values_of(space.recipe)):
-            _check_recipe(f"trials.{kind.name}.recipe", name, learning)
+        _check_smoothing(f"trials.{kind.name}", space, learning)
 
 
-def _check_recipe(key: str, name: str, learning: Learning) -> None:
+def _check_smoothing(key: str, space: KindSpace, learning: Learning) -> None:
     """Refuse label smoothing where there is none."""
-    smoothing = RECIPES[name].label_smoothing if name in RECIPES else 0.0
     task = learning.dataset.task
     unsmoothed = task.loss == "focal" or labels_are(learning.dataset.train.labels) == "numbers"
-    if smoothing and unsmoothed and not task.is_own:
-        what = "loss: focal" if task.loss == "focal" else "a regression"
-        raise UsageError(f"{key}: {name} smooths labels, which {what} has not; take another")
+    if not unsmoothed or task.is_own:
+        return
+    what = "loss: focal" if task.loss == "focal" else "a regression"
+    if space.label_smoothing is not None:
+        if not is_only(space.label_smoothing, 0.0):
+            raise UsageError(f"{key}.label_smoothing: {what} has no labels to smooth; remove it")
+        return
+    for name in map(str, values_of(space.recipe)):
+        if name in RECIPES and RECIPES[name].label_smoothing:
+            raise UsageError(
+                f"{key}.recipe: {name} smooths labels, which {what} has not; add "
+                "label_smoothing: 0, or take another"
+            )
 
 
 def check_kinds(config: StudyConfig, dataset: Dataset) -> tuple[str, ...]:
