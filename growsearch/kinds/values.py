@@ -262,6 +262,13 @@ def _parse_task(value: Any) -> Any:
     )
 
 
+def _parse_own(value: Any) -> str:
+    if isinstance(value, str) and is_own(value):
+        return _pinned(value)
+    raise ValueError(f"{value!r} is no name of own code; write MODULE:ATTRIBUTE")
+
+
+OwnName = Annotated[str, BeforeValidator(_parse_own)]
 TaskName = Annotated[str | None, BeforeValidator(_parse_task)]
 
 # Names of registries.

@@ -13,6 +13,7 @@ from growsearch.training.loop import (
     parameter_groups,
     train,
 )
+from growsearch.training.own_hooks import own_hooks
 from growsearch.training.recipes.lion import Lion
 from growsearch.training.recipes.optimizers import SGD, Adam, AdamW, OptimizerRule
 from growsearch.training.recipes.own_optimizer import OwnOptimizer
@@ -75,6 +76,7 @@ __all__ = [
     "loss_on",
     "make_optimizer",
     "mean_loss",
+    "own_hooks",
     "own_metrics",
     "parameter_groups",
     "plain",

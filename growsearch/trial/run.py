@@ -27,7 +27,7 @@ from growsearch.kinds import (
     trial_seed,
 )
 from growsearch.tickets import write_ticket
-from growsearch.training import EpochRecord, Hook, TrainingOptions, TrainingState
+from growsearch.training import EpochRecord, Hook, TrainingOptions, TrainingState, own_hooks
 from growsearch.training.checkpoints.checkpoint import read_checkpoint
 from growsearch.training.checkpoints.weights_file import weights_bytes
 from growsearch.trial.record import Trial
@@ -128,13 +128,17 @@ def run_trial(
 
 
 class _Steps(Hook):
-    """Tells of every step; it takes no part in the run."""
+    """Tells of every step; it takes no part in the run, and is there if nobody listens, too.
 
-    def __init__(self, step: Step) -> None:
+    A checkpoint names hooks by their places, which must not depend on who listens.
+    """
+
+    def __init__(self, step: Step | None) -> None:
         self._step = step
 
     def after_update(self, state: TrainingState) -> None:
-        self._step(state.step - state.epoch * state.steps_per_epoch, state.steps_per_epoch)
+        if self._step is not None:
+            self._step(state.step - state.epoch * state.steps_per_epoch, state.steps_per_epoch)
 
     def state(self) -> Mapping[str, Tensor]:
         return {}
@@ -160,8 +164,9 @@ def _train_and_score(
         folder = made_trial_folder(task.folder, trial.id)
         learning = task.data.load()
         lock = machine_lock()
+    callbacks = own_hooks(task.callbacks, folder=folder, seed=trial.seed)
     options = TrainingOptions(
-        hooks=() if listener.step is None else (_Steps(listener.step),),
+        hooks=(_Steps(listener.step), *callbacks),
         guard=limited(lock.shared, task.time_limit_s),
         on_epoch=listener.epoch,
         on_resume=listener.resumed,

@@ -31,7 +31,8 @@ class TrialTask:
     the place of `growsearch.trial.score.measured_latency` where latencies are measured elsewhere.
     ``code_dir`` is where a worker finds own code. ``kinds`` is what the study says of each kind of
     trial; ``threads`` are a trial's to train with.
-    ``quality`` are the measures beyond accuracy that a finished trial has.
+    ``quality`` are the measures beyond accuracy that a finished trial has; ``callbacks`` the names
+    of own hooks that take part in its training.
     """
 
     data: DataChoice
@@ -44,6 +45,7 @@ class TrialTask:
     kinds: TrialKinds | None = None
     threads: int = 1
     quality: Quality = field(default_factory=Quality)
+    callbacks: tuple[str, ...] = ()
 
 
 def machine_lock() -> MachineLock:

@@ -122,12 +122,14 @@ def _validated(data: Mapping[str, Any]) -> StudyConfig:
 
 
 def names_own_code(data: Any) -> bool:
-    """Tell whether a study's data set, task, space or transform is own code, "module:attribute"."""
+    """Tell whether anything in a study is own code, "module:attribute"."""
     if not isinstance(data, Mapping):
         return False
     trials = data.get("trials")
     kinds = trials.values() if isinstance(trials, Mapping) else ()
+    callbacks = data.get("callbacks")
     named = [data.get("dataset"), data.get("task")]
+    named += callbacks if isinstance(callbacks, list | tuple) else []
     for kind in kinds:
         if isinstance(kind, Mapping):
             recipe = kind.get("recipe")

@@ -39,6 +39,8 @@ def name_objects(data: Mapping[str, Any]) -> NamedStudy:
     settings = dict(data)
     if settings.get("task") is not None and not isinstance(settings["task"], str):
         settings["task"] = _name(settings["task"], "task", folders)
+    if isinstance(settings.get("callbacks"), list | tuple):
+        settings["callbacks"] = _named_value("callbacks", settings["callbacks"], folders)
     dataset = None
     given = settings.get("dataset")
     if callable(given) and not isinstance(given, Dataset):

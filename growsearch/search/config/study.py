@@ -14,7 +14,7 @@ from growsearch.datasets.task_choice import GAMMA
 from growsearch.datasets.texts.text_windows import WINDOW_WORDS
 from growsearch.errors import UsageError
 from growsearch.kinds import DataChoice, Strict, TextReading, TrialKinds
-from growsearch.kinds.values import Duration, Share, TaskName
+from growsearch.kinds.values import Duration, OwnName, Share, TaskName
 from growsearch.pareto import MEASURES, Bound, Direction, Preference
 from growsearch.search.config.bounds import check_agreement, parse_limits, parse_quantities
 from growsearch.search.config.metric_options import MetricOptions
@@ -175,6 +175,11 @@ class StudyConfig(Strict):
         ge=0,
         description="Focusing parameter of loss: focal, from 0 on (default 2); at 0 it is the "
         "cross-entropy.",
+    )
+    callbacks: tuple[OwnName, ...] = Field(
+        default=(),
+        description="Own hooks of the training loop, MODULE:CLASS each, made for every trial: "
+        "subclasses of growsearch.training.Hook.",
     )
     trials: TrialKinds
     objectives: dict[str, Direction] = Field(min_length=1)

@@ -38,6 +38,7 @@ from growsearch.search.study.latency_profiles import (
 )
 from growsearch.search.study.trial_export import export_trial, load_trial
 from growsearch.search.trackers import followed
+from growsearch.training import own_hooks
 from growsearch.trial.record import Trial
 from growsearch.trial.retries import Run, train_and_score
 from growsearch.trial.run import Report
@@ -122,6 +123,7 @@ class Study:
         dataset = learning.dataset
         self.data_lines = learning.summary
         check_task(self.config, learning)
+        own_hooks(self.config.callbacks, folder=self.folder.path, seed=0)
         notes = check_kinds(self.config, dataset)
         quality = self.config.metrics.quality(self.config.quality_names)
         quality.check(dataset, self.config.data_dir)
@@ -213,6 +215,7 @@ class Study:
             kinds=self.config.trials,
             threads=self.config.training.threads,
             quality=self.config.metrics.quality(self.config.quality_names),
+            callbacks=self.config.callbacks,
         )
         if len(recorder.trials) >= self.config.search.trials:
             return
