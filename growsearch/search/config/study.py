@@ -37,6 +37,9 @@ Sampler = Literal["auto", "random", "tpe", "nsga2", "gp", "gp-ehvi"]
 Backend = Literal["ray", "serial"]
 Proxy = Literal["synflow", "snip", "gradient_flow"]
 
+_TRIALS = 32
+# No study comes near: with a time budget alone there is no other bound.
+UNBOUNDED = 1_000_000
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.+")
 _LATENCY = re.compile(r"latency\[(.+)\]")
 
@@ -79,7 +82,11 @@ class SearchSettings(Strict):
     """
 
     sampler: Sampler = "auto"
-    trials: Whole = Field(default=32, ge=1)
+    trials: Whole | None = Field(
+        default=None,
+        ge=1,
+        description="Trials of the whole run. Default: 32, and as many as fit with a time_budget.",
+    )
     parallel: Whole = Field(default=1, ge=1)
     seed: Whole = Field(default=0, ge=0, le=MOST_SEED)
     backend: Backend = "ray"
@@ -89,8 +96,25 @@ class SearchSettings(Strict):
     warm_start: tuple[Path, ...] = ()
     # What one attempt at a trial may take, in seconds or as "30 min"; without it there is no limit.
     time_limit: Duration = None
+    time_budget: Duration = Field(
+        default=None,
+        description="Wall clock of one search, in seconds or as 2 min, 1 h: no trial starts that "
+        "could not finish, and those that run at its end are kept to be resumed. Default: none.",
+    )
     # The share of a GPU that a trial has for itself, where its device is one: 0.5 is two on a GPU.
     gpus_per_trial: Number = Field(default=0.0, ge=0.0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _so_many_unless_time_ends_it(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and data.get("trials") is None and not data.get("time_budget"):
+            return {**data, "trials": _TRIALS}
+        return data
+
+    @property
+    def most_trials(self) -> int:
+        """The trials after which a search ends in any case."""
+        return UNBOUNDED if self.trials is None else self.trials
 
 
 class SelectSettings(Strict):

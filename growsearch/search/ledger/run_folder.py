@@ -47,6 +47,7 @@ _MAY_CHANGE = (
     "search.parallel",
     "search.backend",
     "search.time_limit",
+    "search.time_budget",
     "search.gpus_per_trial",
     "select",
     "data_dir",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from growsearch.pareto import Front, Point
 from growsearch.reading import reading
 from growsearch.report import front_of_trials
 from growsearch.search.backends.serial import run_serial
+from growsearch.search.backends.time_budget import TimeBudget
 from growsearch.search.config.file import load_study, parse_study
 from growsearch.search.config.python_objects import name_objects
 from growsearch.search.config.study import StudyConfig
@@ -56,8 +58,9 @@ class StudyOptions:
 
     ``around`` is entered for the time of the search (live progress). ``report`` receives every
     epoch of the serial backend, and as a `Listener` its steps and what a resumed trial has behind
-    it. ``retry_failed`` runs failed trials of an earlier session again. ``address`` is of a running
-    Ray cluster, "auto" or HOST:PORT. ``run`` is what runs a candidate.
+    it. ``clock`` gives the seconds that a time budget counts. ``retry_failed`` runs failed trials
+    of an earlier session again. ``address`` is of a running Ray cluster, "auto" or HOST:PORT.
+    ``run`` is what runs a candidate.
     """
 
     retry_failed: bool = False
@@ -65,6 +68,7 @@ class StudyOptions:
     run: Run = train_and_score
     around: Around = field(default=lambda _: nullcontext())
     report: Report = field(default=lambda _: None)
+    clock: Callable[[], float] = time.monotonic
 
 
 class Study:
@@ -105,9 +109,10 @@ class Study:
         self.notes: tuple[str, ...] = ()
         self.incidents: tuple[str, ...] = ()
         self.check_notes: tuple[str, ...] = ()
+        self.time_was_up: str | None = None
 
     def run(self, options: StudyOptions | None = None) -> Front:
-        """Search until the ledger holds the study's number of trials; return the front.
+        """Search until the ledger holds the study's trials, or time is up; return the front.
 
         Trials that an earlier session finished are kept and not run again; those that it started
         and did not finish run first.
@@ -117,6 +122,7 @@ class Study:
             GrowsearchError: for storage or Ray trouble; what was finished is kept.
         """
         options = options or StudyOptions()
+        budget = TimeBudget(seconds=self.config.search.time_budget, clock=options.clock)
         if options.address is not None and self.config.search.backend == "serial":
             raise UsageError("--address: the serial backend uses no cluster; use --backend ray")
         learning = self._learning()
@@ -148,7 +154,7 @@ class Study:
                     options.around(recorder),
                     followed(recorder, self.config.trackers, self.config.name),
                 ):
-                    self._search(recorder, options, profiles)
+                    self._search(recorder, options, profiles, budget)
                     self._check_front(recorder, profiles)
                     self.trials = _in_order(recorder)
                     recorder.check_there()
@@ -203,7 +209,11 @@ class Study:
         self.check_notes = measure_front(recorder, members, profiles)
 
     def _search(
-        self, recorder: Recorder, options: StudyOptions, profiles: Mapping[str, Path]
+        self,
+        recorder: Recorder,
+        options: StudyOptions,
+        profiles: Mapping[str, Path],
+        budget: TimeBudget,
     ) -> None:
         task = TrialTask(
             data=self.config.data,
@@ -217,18 +227,21 @@ class Study:
             quality=self.config.metrics.quality(self.config.quality_names),
             callbacks=self.config.callbacks,
         )
-        if len(recorder.trials) >= self.config.search.trials:
+        if len(recorder.trials) >= self.config.search.most_trials:
             return
         if options.address is None:
             # A cluster may have a device that this machine has not.
             check_devices(measured_devices(self.config))
         if self.config.search.backend == "serial":
-            run_serial(self.config, task, recorder, options.report, options.run)
+            run_serial(self.config, task, recorder, options.report, options.run, budget=budget)
+            self.time_was_up = budget.reason
             return
         # Ray takes seconds to import: only a search that uses it waits.
         from growsearch.search.backends.ray.backend import RayOptions, run_ray
 
-        run_ray(self.config, task, recorder, RayOptions(address=options.address, run=options.run))
+        how = RayOptions(address=options.address, run=options.run)
+        run_ray(self.config, task, recorder, how, budget=budget)
+        self.time_was_up = budget.reason
 
     @property
     def front(self) -> Front:
