@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -44,6 +45,8 @@ def search(
     ] = None,
 ) -> None:
     """Search for the best networks; an existing run resumes. Ends with a Pareto report."""
+    # Before what takes seconds to import: a time budget is the whole command's.
+    started = time.monotonic()
     from growsearch.commands.terminal import Terminal
     from growsearch.search.config.file import load_study
     from growsearch.search.ledger.run_folder import fresh_folder
@@ -56,6 +59,7 @@ def search(
     options = StudyOptions(
         retry_failed=retry_failed,
         address=address,
+        started=started,
         around=lambda recorder: _progress(console, run, recorder),
     )
     front = run_study(run, options)

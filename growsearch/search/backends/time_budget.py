@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import FrameType
 
 from growsearch.trial.record import Trial
@@ -23,7 +23,7 @@ class TimeIsUp(BaseException):
 
 @dataclass(slots=True, kw_only=True)
 class TimeBudget:
-    """Seconds of wall clock from when it is made; None is no limit.
+    """Seconds of wall clock since ``started``, by default now; None is no limit.
 
     ``clock`` gives seconds that only grow. ``reason`` says why a search ended, once one has.
     """
@@ -31,14 +31,15 @@ class TimeBudget:
     seconds: float | None
     clock: Callable[[], float] = time.monotonic
     reason: str | None = None
-    started: float = field(init=False)
+    started: float | None = None
 
     def __post_init__(self) -> None:
-        self.started = self.clock()
+        if self.started is None:
+            self.started = self.clock()
 
     def left(self) -> float | None:
         """Return the seconds that are left, at least 0; None where there is no limit."""
-        if self.seconds is None:
+        if self.seconds is None or self.started is None:
             return None
         return max(0.0, self.seconds - (self.clock() - self.started))
 

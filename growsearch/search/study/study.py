@@ -58,9 +58,9 @@ class StudyOptions:
 
     ``around`` is entered for the time of the search (live progress). ``report`` receives every
     epoch of the serial backend, and as a `Listener` its steps and what a resumed trial has behind
-    it. ``clock`` gives the seconds that a time budget counts. ``retry_failed`` runs failed trials
-    of an earlier session again. ``address`` is of a running Ray cluster, "auto" or HOST:PORT.
-    ``run`` is what runs a candidate.
+    it. ``clock`` gives the seconds that a time budget counts, from ``started`` on, or from when
+    the study runs. ``retry_failed`` runs failed trials of an earlier session again. ``address`` is
+    of a running Ray cluster, "auto" or HOST:PORT. ``run`` is what runs a candidate.
     """
 
     retry_failed: bool = False
@@ -69,6 +69,7 @@ class StudyOptions:
     around: Around = field(default=lambda _: nullcontext())
     report: Report = field(default=lambda _: None)
     clock: Callable[[], float] = time.monotonic
+    started: float | None = None
 
 
 class Study:
@@ -122,7 +123,9 @@ class Study:
             GrowsearchError: for storage or Ray trouble; what was finished is kept.
         """
         options = options or StudyOptions()
-        budget = TimeBudget(seconds=self.config.search.time_budget, clock=options.clock)
+        budget = TimeBudget(
+            seconds=self.config.search.time_budget, clock=options.clock, started=options.started
+        )
         if options.address is not None and self.config.search.backend == "serial":
             raise UsageError("--address: the serial backend uses no cluster; use --backend ray")
         learning = self._learning()
