@@ -8,7 +8,14 @@ from pathlib import Path
 from growsearch.datasets import arrays, image_folder, mask_folder
 from growsearch.datasets.augmentation import AUGMENTATIONS, Augmentation
 from growsearch.datasets.checking.arrays import Images
-from growsearch.datasets.dataset import UNLABELLED, Dataset, Loader, Split
+from growsearch.datasets.dataset import (
+    UNLABELLED,
+    Dataset,
+    LabelKind,
+    Loader,
+    Split,
+    labels_are,
+)
 from growsearch.datasets.from_tensors import content_hash, from_tensors
 from growsearch.datasets.known import cifar10, cifar100, digits, fashion_mnist
 from growsearch.datasets.known.cifar100 import load_cifar100_test
@@ -18,6 +25,8 @@ from growsearch.datasets.reading.boundary import reading, shown
 from growsearch.datasets.report import DataReport
 from growsearch.datasets.stratified import subset
 from growsearch.datasets.summary import summary_lines
+from growsearch.datasets.task_choice import BY_LABELS, TaskChoice
+from growsearch.datasets.tasks import for_task
 from growsearch.datasets.texts import ptb
 from growsearch.datasets.texts.text_windows import load_ptb, text_windows
 from growsearch.datasets.texts.tokens import TokenDataset, TokenLoader, streams, windows
@@ -54,11 +63,12 @@ TOKEN_DATASETS: dict[str, TokenLoader] = {
 }
 
 
-def load_dataset(name: str, data_dir: Path | None = None) -> Dataset:
+def load_dataset(name: str, data_dir: Path | None = None, task: TaskChoice = BY_LABELS) -> Dataset:
     """Load a data set by name: one of DATASETS, or of own code, "module:attribute".
 
     A name may end in "@hash", as `pinned_dataset` gives it; then the data must be the same. One
-    that was read in a run is first checked; see `search_spaces.code_origin`.
+    that was read in a run is first checked; see `search_spaces.code_origin`. ``task`` says what
+    labels are that a file of arrays, or a pair from own code, leaves open.
 
     Raises:
         UsageError: for an unknown name (the valid ones are listed), a folder that is not there or
@@ -68,7 +78,13 @@ def load_dataset(name: str, data_dir: Path | None = None) -> Dataset:
     check_dataset_name(plain)
     with _whatever_is_there(plain, data_dir):
         _check_folder(plain, data_dir)
-        dataset = load_own(plain, data_dir) if is_own(plain) else DATASETS[plain](data_dir)
+        if is_own(plain):
+            dataset = load_own(plain, data_dir, task)
+        elif plain == "arrays":
+            dataset = arrays.load(data_dir, task)
+        else:
+            dataset = DATASETS[plain](data_dir)
+        dataset = for_task(dataset, task)
     content = wanted.partition("-")[0]
     if content and content_hash(dataset) != content:
         raise UsageError(
@@ -158,6 +174,7 @@ def _check_folder(name: str, data_dir: Path | None) -> None:
 __all__ = [
     "AUGMENTATIONS",
     "BUNDLED",
+    "BY_LABELS",
     "DATASETS",
     "DESCRIPTIONS",
     "TOKEN_DATASETS",
@@ -166,15 +183,19 @@ __all__ = [
     "DataReport",
     "Dataset",
     "Images",
+    "LabelKind",
     "Loader",
     "Normalisation",
     "Split",
+    "TaskChoice",
     "TokenDataset",
     "TokenLoader",
     "as_dataset",
     "check_dataset_name",
     "content_hash",
+    "for_task",
     "from_tensors",
+    "labels_are",
     "load_beside",
     "load_cifar100_test",
     "load_dataset",

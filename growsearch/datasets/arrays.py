@@ -24,6 +24,7 @@ from growsearch.datasets.reading.memory import memory_bytes
 from growsearch.datasets.reading.npz import Array, read_npz
 from growsearch.datasets.reading.regular_file import open_regular
 from growsearch.datasets.report import skipped_of
+from growsearch.datasets.task_choice import BY_LABELS, TaskChoice
 from growsearch.errors import UsageError
 from growsearch.files import write_bytes
 
@@ -39,11 +40,11 @@ _LAYOUT, _CLASSES = "layout", "num_classes"
 _ARRAYS = frozenset({"inputs", "labels", "test_inputs", "test_labels", _LAYOUT, _CLASSES})
 
 
-def load(data_dir: Path | None) -> Dataset:
+def load(data_dir: Path | None, task: TaskChoice = BY_LABELS) -> Dataset:
     """Return the data set of arrays in a file; nothing in it is run.
 
-    See `from_tensors` for how arrays are split and what they may be. A file that `write_dataset`
-    made has its splits in it.
+    See `from_tensors` for how arrays are split and what they may be for which ``task``. A file that
+    `write_dataset` made has its splits in it.
 
     Raises:
         UsageError: if the file is missing, cannot be read, lacks an array or promises more than it
@@ -55,18 +56,19 @@ def load(data_dir: Path | None) -> Dataset:
     if len(there) > 1:
         raise UsageError(f"data_dir: {shown(data_dir)} has both {' and '.join(there)}; remove one")
     for name in there:
-        return _READERS[name](data_dir / name)
+        return _READERS[name](data_dir / name, task)
     raise UsageError(f"data_dir: {shown(data_dir / NUMPY_FILE)} is missing. {_EXPECTED}")
 
 
-def _read_numpy(path: Path) -> Dataset:
+def _read_numpy(path: Path, task: TaskChoice) -> Dataset:
     with reading(path, "cannot be read", "write it with numpy.savez"):
         found, others = read_npz(path, _ARRAYS)
         layout = found.pop(_LAYOUT, None)
-        return _of_arrays(path, found, others, None if layout is None else str(layout))
+        stated = None if layout is None else str(layout)
+        return _of_arrays(path, found, others, layout=stated, task=task)
 
 
-def _read_tensors(path: Path) -> Dataset:
+def _read_tensors(path: Path, task: TaskChoice) -> Dataset:
     with reading(path, "cannot be read", "write it with safetensors.torch.save_file"):
         # Whatever is no file would keep safetensors waiting.
         open_regular(path, most_bytes=memory_bytes()).close()
@@ -78,12 +80,12 @@ def _read_tensors(path: Path) -> Dataset:
             found = {name: file.get_tensor(name) for name in names if name in wanted}
         others = tuple(sorted(set(names) - found.keys()))
         if about is None:
-            return _of_arrays(path, found, others, metadata.get(_LAYOUT))
+            return _of_arrays(path, found, others, layout=metadata.get(_LAYOUT), task=task)
     with reading(path, "not written by growsearch", "remove it"):
-        return _as_written(path, about, found)
+        return _as_written(path, about, found, task)
 
 
-def _as_written(path: Path, about: Any, found: Mapping[str, Tensor]) -> Dataset:
+def _as_written(path: Path, about: Any, found: Mapping[str, Tensor], task: TaskChoice) -> Dataset:
     """Return what `write_dataset` wrote, if it still fits together."""
     train, validation, test = (
         Split(inputs=found[f"{part}.inputs"], labels=found[f"{part}.labels"]) for part in _PARTS
@@ -97,12 +99,13 @@ def _as_written(path: Path, about: Any, found: Mapping[str, Tensor]) -> Dataset:
         num_classes=about["num_classes"],
         augmentation=Augmentation(**about["augmentation"]),
         normalisation=Normalisation(mean=tuple(scale["mean"]), deviation=tuple(scale["deviation"])),
+        task=task,
     )
     check_dataset(dataset, shown(path))
     return dataset
 
 
-_READERS: dict[str, Callable[[Path], Dataset]] = {
+_READERS: dict[str, Callable[[Path, TaskChoice], Dataset]] = {
     NUMPY_FILE: _read_numpy,
     TENSOR_FILE: _read_tensors,
 }
@@ -112,7 +115,9 @@ def _of_arrays(
     path: Path,
     found: Mapping[str, Tensor | Array],
     others: tuple[str, ...],
+    *,
     layout: str | None,
+    task: TaskChoice,
 ) -> Dataset:
     missing = [name for name in ("inputs", "labels") if name not in found]
     if missing:
@@ -130,6 +135,7 @@ def _of_arrays(
         test=test,
         num_classes=_whole_number(path, found.get(_CLASSES)),
         name="arrays",
+        task=task.name,
     )
     skipped = skipped_of(("other arrays", name) for name in others)
     report = dataclasses.replace(dataset.report, skipped=skipped)

@@ -12,6 +12,7 @@ from torch import Tensor
 from growsearch.datasets.augmentation import NO_AUGMENTATION, Augmentation
 from growsearch.datasets.normalisation import IDENTITY, Normalisation
 from growsearch.datasets.report import NOTHING_TO_REPORT, DataReport
+from growsearch.datasets.task_choice import BY_LABELS, TaskChoice
 
 # What a pixel has whose class nobody has told; torch's loss passes over it.
 UNLABELLED = -100
@@ -19,10 +20,12 @@ UNLABELLED = -100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
-    """Inputs (N, ...) and integer labels: one an example, a word or a pixel.
+    """Inputs (N, ...) and their labels, whose type and shape say what they are; see `labels_are`.
 
-    Inputs are float32, already normalised, with labels (N,), or images (N, C, H, W) with labels
-    (N, H, W), some of which may be UNLABELLED; or words (N, T) int64 with those that follow them.
+    Inputs are float32, already normalised, with int64 labels (N,), or images (N, C, H, W) with
+    labels (N, H, W), some of which may be UNLABELLED; or words (N, T) int64 with those that follow
+    them. Labels of float32, (N,) or (N, K), are numbers to predict; of bool, (N, K), each example
+    may have several.
     """
 
     inputs: Tensor
@@ -38,7 +41,9 @@ class Dataset:
 
     ``augmentation`` is applied to every training batch, and to nothing else. ``normalisation`` is
     the one that the inputs have gone through, for images from elsewhere. ``report`` says what else
-    there was to be said of the files (`summary_lines` puts it into words).
+    there was to be said of the files (`summary_lines` puts it into words). ``num_classes`` are the
+    outputs of a network for one example, word or pixel: classes, numbers or labels. ``task`` is
+    what a study says of it.
     """
 
     name: str
@@ -49,6 +54,7 @@ class Dataset:
     augmentation: Augmentation = NO_AUGMENTATION
     normalisation: Normalisation = IDENTITY
     report: DataReport = NOTHING_TO_REPORT
+    task: TaskChoice = BY_LABELS
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -62,6 +68,33 @@ class Dataset:
     def zeros(self, batch: int) -> Tensor:
         """Return zeros (batch, *input_shape) of the inputs' type: a network can be called on it."""
         return torch.zeros(batch, *self.input_shape, dtype=self.train.inputs.dtype)
+
+
+LabelKind = Literal[
+    "one an example",
+    "one a word",
+    "one a pixel",
+    "numbers",
+    "several an example",
+    "of another kind",
+]
+_CLASSES: dict[int, LabelKind] = {1: "one an example", 2: "one a word", 3: "one a pixel"}
+
+
+def labels_are(labels: Tensor) -> LabelKind:
+    """Return what labels are, by their type and number of axes.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.datasets import labels_are
+        >>> labels_are(torch.zeros(8, dtype=torch.int64)), labels_are(torch.zeros(8))
+        ('one an example', 'numbers')
+    """
+    if labels.is_floating_point():
+        return "numbers" if labels.ndim in (1, 2) else "of another kind"
+    if labels.dtype == torch.bool:
+        return "several an example" if labels.ndim == 2 else "of another kind"
+    return _CLASSES.get(labels.ndim, "of another kind")
 
 
 class Loader(Protocol):

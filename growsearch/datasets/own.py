@@ -8,6 +8,7 @@ from typing import Any
 from growsearch.datasets.checking.consistency import check_dataset
 from growsearch.datasets.dataset import Dataset
 from growsearch.datasets.from_tensors import from_tensors
+from growsearch.datasets.task_choice import BY_LABELS, TaskChoice
 from growsearch.errors import UsageError
 from search_spaces import SearchSpaceError
 from search_spaces.user_code import arguments_for, find, fingerprint
@@ -15,7 +16,7 @@ from search_spaces.user_code import arguments_for, find, fingerprint
 _PAIR = 2
 
 
-def load_own(name: str, data_dir: Path | None) -> Dataset:
+def load_own(name: str, data_dir: Path | None, task: TaskChoice = BY_LABELS) -> Dataset:
     """Return what the function ``name`` gives: a `Dataset`, or inputs and labels.
 
     It may take ``data_dir`` by name. A `Dataset` that exists in the module is taken as it is.
@@ -35,7 +36,7 @@ def load_own(name: str, data_dir: Path | None) -> Dataset:
             raise UsageError(f"dataset: {name} fails: {type(error).__name__}: {error}") from error
     elif data_dir is not None:
         raise UsageError(f"data_dir: {name} is no function that could take it; remove data_dir")
-    return as_dataset(found, name)
+    return as_dataset(found, name, task)
 
 
 def code_of(name: str) -> str:
@@ -47,8 +48,8 @@ def code_of(name: str) -> str:
         return ""
 
 
-def as_dataset(found: Any, name: str) -> Dataset:
-    """Return a `Dataset` as it is, and a pair (inputs, labels) as one.
+def as_dataset(found: Any, name: str, task: TaskChoice = BY_LABELS) -> Dataset:
+    """Return a `Dataset` as it is, and a pair (inputs, labels) as one for ``task``.
 
     Raises:
         UsageError: for anything else, or a `Dataset` whose parts do not fit each other.
@@ -57,7 +58,7 @@ def as_dataset(found: Any, name: str) -> Dataset:
         check_dataset(found, f"dataset: {name}")
         return found
     if isinstance(found, (tuple, list)) and len(found) == _PAIR:
-        return from_tensors(found[0], found[1], name=name)
+        return from_tensors(found[0], found[1], name=name, task=task.name)
     raise UsageError(
         f"dataset: {name} is a {type(found).__name__}; give growsearch.Dataset, "
         "growsearch.from_tensors(...), or a pair (inputs, labels)"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
-from growsearch.datasets.dataset import UNLABELLED, Dataset, Split
+from growsearch.datasets.dataset import UNLABELLED, Dataset, Split, labels_are
 from growsearch.datasets.reading.boundary import shown
 
 # So many classes are told one by one.
@@ -41,9 +42,20 @@ def _what(dataset: Dataset) -> str:
 
 
 def _classes(dataset: Dataset) -> str:
-    if dataset.train.labels.ndim == 2:
+    kind = labels_are(dataset.train.labels)
+    if kind == "one a word":
         return f"  words: {dataset.num_classes:,}"
-    if dataset.train.labels.ndim == 3:
+    if kind == "numbers":
+        return f"  targets: {_ranges(dataset.train.labels)}"
+    if kind == "several an example":
+        shares = dataset.train.labels.float().mean(dim=0)
+        return (
+            f"  labels: {len(shares):,}, each of {float(shares.min()):.1%} to "
+            f"{float(shares.max()):.1%} of the training examples"
+        )
+    if kind == "of another kind":
+        return f"  targets: {tuple(dataset.train.labels.shape[1:])} an example"
+    if kind == "one a pixel":
         return f"  classes: {dataset.num_classes}; training pixels: {_pixel_shares(dataset)}"
     counts = [
         _counts(part, dataset.num_classes)
@@ -61,6 +73,17 @@ def _classes(dataset: Dataset) -> str:
         f"  classes: {len(named):,}, of {counts[0][fewest]:,} ({named[fewest]}) to "
         f"{counts[0][most]:,} ({named[most]}) training examples"
     )
+
+
+def _ranges(targets: Tensor) -> str:
+    """Return the least, the mean and the largest of numbers (N,) or (N, K), of a few columns."""
+    columns = targets if targets.ndim == 2 else targets[:, None]
+    told = [
+        f"{float(column.min()):.4g} to {float(column.max()):.4g}, mean {float(column.mean()):.4g}"
+        for column in columns.T[:_LISTED]
+    ]
+    more = [f"and {columns.shape[1] - _LISTED:,} more"] if columns.shape[1] > _LISTED else []
+    return "; ".join([*told, *more])
 
 
 def _name(dataset: Dataset, number: int) -> str:

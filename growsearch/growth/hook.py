@@ -28,7 +28,14 @@ from growsearch.growth.surgery.surgeon import (
     recalibrate,
 )
 from growsearch.metrics.placement import beside, device_of
-from growsearch.training import TRAINING_PASSES, Hook, Task, TrainingState, tensors_under
+from growsearch.training import (
+    TRAINING_PASSES,
+    Hook,
+    Task,
+    TrainingState,
+    loss_on,
+    tensors_under,
+)
 
 # Prefixes of a checkpoint's tensors.
 _SURGEON, _POLICY, _CHANGES = "surgeon/", "policy/", "changes/"
@@ -192,7 +199,8 @@ class GrowthHook(Hook):
 
     def _ask_the_unborn(self, state: TrainingState) -> None:
         batch = self.task.sample(state.recipe.batch_size, self.generator)
-        scores = birth_scores(self.surgeon, self.gates, *beside(state.model, *batch))
+        inputs, targets = beside(state.model, *batch)
+        scores = birth_scores(self.surgeon, self.gates, inputs, targets, loss_on(self.task, inputs))
         structures = self.projection.structures
         # Of units that run not at all nothing was asked, nor of the channels inside them.
         asked = structures.running(~structures.are_units() | self.surgeon.live)

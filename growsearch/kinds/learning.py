@@ -12,7 +12,10 @@ import torch
 from torch import nn
 
 from growsearch.datasets import (
+    BY_LABELS,
     Dataset,
+    TaskChoice,
+    for_task,
     load_dataset,
     load_token_dataset,
     subset,
@@ -47,13 +50,15 @@ class DataChoice:
     """The data of a study: a name, its folder, and how much of it is read in which way.
 
     ``subset`` is a number of training examples (tokens of a text); None is all. With a ``text``
-    reading, the data is a text that is read as a whole and not in windows alone.
+    reading, the data is a text that is read as a whole and not in windows alone. ``task`` is what
+    is learned, where the labels alone do not say it.
     """
 
     name: str
     folder: Path | None = None
     subset: int | None = None
     text: TextReading | None = None
+    task: TaskChoice = BY_LABELS
 
     def load(self) -> Learning:
         """Load the data.
@@ -67,7 +72,7 @@ class DataChoice:
                 text = _first_tokens(text, self.subset)
             windows = text_windows(text, self.text.window)
             return Learning(dataset=windows, text=text, reading=self.text)
-        return self.of(load_dataset(self.name, self.folder))
+        return self.of(load_dataset(self.name, self.folder, self.task))
 
     def of(self, dataset: Dataset) -> Learning:
         """Return the choice's part of data that is loaded already.
@@ -75,6 +80,7 @@ class DataChoice:
         Raises:
             UsageError: for a subset that is larger than the data.
         """
+        dataset = for_task(dataset, self.task)
         if self.subset is not None:
             if self.subset > len(dataset.train):
                 raise UsageError(

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from growsearch.datasets.dataset import Split
+from growsearch.datasets.dataset import Split, labels_are
 from growsearch.errors import UsageError
 from growsearch.metrics.accuracy import accuracy, cross_entropy, predict
 from growsearch.metrics.adaptive_ece import adaptive_calibration_error
 from growsearch.metrics.adversarial import fgsm, pgd
+from growsearch.metrics.average_precision import mean_average_precision
 from growsearch.metrics.brier import brier_score
 from growsearch.metrics.ece import expected_calibration_error
 from growsearch.metrics.evaluation import evaluating
@@ -26,15 +27,14 @@ from growsearch.metrics.out_of_distribution import (
 )
 from growsearch.metrics.pixels import noisy
 from growsearch.metrics.placement import beside
+from growsearch.metrics.regression import mean_absolute_error, mean_squared_error, r2_score
 from growsearch.metrics.settings import MetricSettings
 from growsearch.metrics.smoothing import certified_accuracy, certify
 from growsearch.pareto import MEASURES, Direction, Measure
-from growsearch.pareto.measures import Labels
 
 Function = Callable[[nn.Module, Split, MetricSettings], float]
 
-# By the number of axes that labels have.
-_LABELS: dict[int, Labels] = {1: "one an example", 2: "one a word", 3: "one a pixel"}
+_CLASSES = ("one an example", "one a word", "one a pixel")
 _BATCH = 128
 
 
@@ -42,8 +42,8 @@ _BATCH = 128
 class Metric:
     """One measure and how it is computed.
 
-    ``function`` maps (model, split, settings) to a value from 0 on. It leaves the model's
-    parameters, gradients and modes alone, and the same settings give the same value.
+    ``function`` maps (model, split, settings) to a value, from 0 on but for R². It leaves the
+    model's parameters, gradients and modes alone, and the same settings give the same value.
 
     Example:
         >>> from growsearch.metrics import METRICS
@@ -109,9 +109,12 @@ def fitting_metric(name: str, split: Split) -> Metric:
     if name not in METRICS:
         raise UsageError(f"metrics: unknown {name!r}; valid: {', '.join(METRICS)}")
     metric, measure = METRICS[name], METRICS[name].measure
-    found = _LABELS.get(split.labels.ndim, "of another shape")
-    if measure.labels is not None and measure.labels != found:
-        raise UsageError(f"metrics: {name} is for labels {measure.labels}; this data has {found}")
+    found = labels_are(split.labels)
+    fits = (measure.labels,) if measure.labels is not None else _CLASSES
+    if found not in fits:
+        raise UsageError(
+            f"metrics: {name} is for labels {' or '.join(map(str, fits))}; this data has {found}"
+        )
     if measure.images and split.inputs.ndim != 4:
         raise UsageError(
             f"metrics: {name} is for images; this data has inputs of {tuple(split.inputs.shape)}"
@@ -240,5 +243,9 @@ METRICS: Mapping[str, Metric] = {
     "ood_auroc": Metric.of("ood_auroc", _auroc(softmax_strangeness)),
     "ood_auroc_energy": Metric.of("ood_auroc_energy", _auroc(energy)),
     "perplexity": Metric.of("perplexity", _perplexity),
+    "mse": Metric.of("mse", _of_logits(mean_squared_error)),
+    "mae": Metric.of("mae", _of_logits(mean_absolute_error)),
+    "r2": Metric.of("r2", _of_logits(r2_score)),
+    "mAP": Metric.of("mAP", _of_logits(mean_average_precision)),
     "mean_iou": Metric.of("mean_iou", _mean_iou),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from growsearch.datasets.dataset import Dataset
+from growsearch.errors import DivergedError
 from growsearch.files import make_folder
 from growsearch.metrics.placement import device_of
 from growsearch.training.checkpoints.resume import Keeper
@@ -27,8 +29,10 @@ from growsearch.training.loss_scale import LossScale
 from growsearch.training.losses import Losses
 from growsearch.training.recipes.recipe import Precision, Recipe
 from growsearch.training.state import EpochRecord, Hook, TrainingState
-from growsearch.training.tasks.task import Forward, InputsAndTargets, Task, mean_loss
+from growsearch.training.tasks.accumulation import in_groups, steps_per_epoch
+from growsearch.training.tasks.task import Forward, InputsAndTargets, Scores, Task
 from growsearch.training.tasks.task_of import task_of
+from growsearch.training.weight_average import WeightAverage
 
 # Forward once, backward twice: gradients of the inputs and of the weights (spec/cost_models.md).
 TRAINING_PASSES = 3
@@ -148,6 +152,9 @@ def train(
         (1.0, 31680)
     """
     options = options or TrainingOptions()
+    average = None if recipe.ema is None else WeightAverage(recipe.ema)
+    if average is not None:
+        options = dataclasses.replace(options, hooks=(*options.hooks, average))
     task = task_of(dataset) if isinstance(dataset, Dataset) else dataset
     device = device_for(model, options.device)
     with placed(model, device):
@@ -156,7 +163,10 @@ def train(
         if options.precision is not None:
             used = dataclasses.replace(recipe, precision=options.precision)
         state = _started(model, task, used, seed, forward_macs, options)
-        history = _run(state, task, options, {"seed": seed, **task.settings(), "recipe": recipe})
+        settings = {"seed": seed, **task.settings(), "recipe": recipe}
+        history = _run(state, task, options, settings, average)
+        if average is not None:
+            average.settle(model)
         state.compiled = None
     move_optimizer(state.optimizer)
     return history, state
@@ -177,7 +187,7 @@ def _started(
         model=model,
         optimizer=make_optimizer(model, recipe),
         recipe=recipe,
-        steps_per_epoch=task.steps_per_epoch(recipe.batch_size),
+        steps_per_epoch=steps_per_epoch(task, recipe),
         forward_macs=forward_macs,
         generator=torch.Generator().manual_seed(seed),
         scaling=LossScale(device_of(model)) if recipe.precision == "float16" else None,
@@ -188,7 +198,11 @@ def _started(
 
 
 def _run(
-    state: TrainingState, task: Task, options: TrainingOptions, settings: Mapping[str, object]
+    state: TrainingState,
+    task: Task,
+    options: TrainingOptions,
+    settings: Mapping[str, object],
+    average: WeightAverage | None,
 ) -> list[EpochRecord]:
     """Train the epochs that a checkpoint has not, and return the whole history."""
     keeper = _keeper(options, settings)
@@ -197,7 +211,7 @@ def _run(
         options.on_resume(history)
     for epoch in range(len(history), state.recipe.epochs):
         state.epoch = epoch
-        record = _train_epoch(state, task, options)
+        record = _train_epoch(state, task, options, average)
         history.append(record)
         if keeper is not None:
             keeper.save(state, history)
@@ -216,7 +230,9 @@ def _keeper(options: TrainingOptions, settings: Mapping[str, object]) -> Keeper 
     return Keeper(path=options.checkpoint, hooks=options.hooks, settings=settings)
 
 
-def _train_epoch(state: TrainingState, task: Task, options: TrainingOptions) -> EpochRecord:
+def _train_epoch(
+    state: TrainingState, task: Task, options: TrainingOptions, average: WeightAverage | None
+) -> EpochRecord:
     state.model.train()
     if options.channels_last:
         # Every epoch: hooks may have left fewer channels.
@@ -225,17 +241,18 @@ def _train_epoch(state: TrainingState, task: Task, options: TrainingOptions) -> 
         _compile(state, options)
     device = device_of(state.model)
     losses, forward = Losses(state.epoch, state.step), task.forward()
+    batches = task.batches(state.recipe.batch_size, state.generator)
     with losses.told_first():
-        for inputs, targets in task.batches(state.recipe.batch_size, state.generator):
+        for group in in_groups(batches, state.recipe.accumulation):
             with options.guard():
-                batch = inputs.to(device), targets.to(device)
-                if options.channels_last:
-                    batch = with_channels_last(batch[0]), batch[1]
-                _step(state, forward, batch, options.hooks, losses)
+                moved = [_moved(batch, device, options) for batch in group]
+                _step(state, task, forward, moved, options.hooks, losses)
     with options.guard():
         for hook in options.hooks:
             hook.on_epoch_end(state)
-        scores = task.evaluate(state.model)
+        with nullcontext() if average is None else average.in_place(state.model):
+            scores = task.evaluate(state.model)
+        _check_judged(scores, state.epoch + 1)
     return EpochRecord(
         epoch=state.epoch + 1,
         loss=losses.mean(),
@@ -243,51 +260,96 @@ def _train_epoch(state: TrainingState, task: Task, options: TrainingOptions) -> 
         training_macs=state.training_macs,
         forward_macs=state.forward_macs,
         perplexity=scores.perplexity,
+        metrics=scores.metrics,
     )
+
+
+def _check_judged(scores: Scores, epoch: int) -> None:
+    for name, value in scores.metrics.items():
+        if not math.isfinite(value):
+            raise DivergedError(f"{name} became {value} in epoch {epoch}; lower the learning rate")
 
 
 def _step(
     state: TrainingState,
+    task: Task,
     forward: Forward,
-    batch: InputsAndTargets,
+    batches: Sequence[InputsAndTargets],
     hooks: Sequence[Hook],
     losses: Losses,
 ) -> None:
+    """Take one optimizer's step, of the mean gradient of ``batches``."""
     recipe, optimizer = state.recipe, state.optimizer
-    state.batch_examples = len(batch[1])
-    for hook in hooks:
-        batch = hook.before_forward(state, batch)
-    inputs, targets = batch
+    state.batch_examples = sum(len(targets) for _, targets in batches)
     for group in optimizer.param_groups:
         group["lr"] = recipe.learning_rate_at(state.step / state.total_steps)
     optimizer.zero_grad(set_to_none=True)
-    with autocast(recipe, inputs.device):
-        logits = forward(state.model if state.compiled is None else state.compiled, inputs)
-        loss = mean_loss(logits, targets, label_smoothing=recipe.label_smoothing)
-    losses.add(loss.detach())
-    _backward(state, loss, hooks)
+    _fill_gradients(state, task, forward, batches, hooks, losses)
     # A list: every hook sees the gradients, also when an earlier one has replaced the update.
     wanted = [hook.before_update(state) for hook in hooks]
     if all(wanted):
         _clip(optimizer, recipe.clip_norm)
         optimizer.step()
     state.step += 1
-    state.training_macs += TRAINING_PASSES * state.forward_macs * len(targets)
+    state.training_macs += TRAINING_PASSES * state.forward_macs * state.batch_examples
     for hook in hooks:
         hook.after_update(state)
 
 
-def _backward(state: TrainingState, loss: Tensor, hooks: Sequence[Hook]) -> None:
-    """Fill in the gradients, unscaled."""
-    if state.scaling is None:
-        loss.backward()  # type: ignore[no-untyped-call]
-        return
+def _fill_gradients(
+    state: TrainingState,
+    task: Task,
+    forward: Forward,
+    batches: Sequence[InputsAndTargets],
+    hooks: Sequence[Hook],
+    losses: Losses,
+) -> None:
+    """Fill in the mean gradient of ``batches``, unscaled, and note their mean loss.
 
-    def forget() -> None:
-        for hook in hooks:
-            hook.forget_gradients()
+    In float16 all of them wait for the backward pass, which may have to be made again.
+    """
+    values, waiting = [], []
+    for batch in batches:
+        loss = _loss(state, task, forward, batch, hooks)
+        values.append(loss.detach())
+        part = loss if len(batches) == 1 else loss / len(batches)
+        if state.scaling is None:
+            part.backward()  # type: ignore[no-untyped-call]
+        else:
+            waiting.append(part)
+    losses.add(values[0] if len(values) == 1 else torch.stack(values).mean())
+    if state.scaling is not None:
 
-    state.loss_scale = state.scaling.backward(loss, state.optimizer, forget)
+        def forget() -> None:
+            for hook in hooks:
+                hook.forget_gradients()
+
+        total = waiting[0] if len(waiting) == 1 else torch.stack(waiting).sum()
+        state.loss_scale = state.scaling.backward(total, state.optimizer, forget)
+
+
+def _loss(
+    state: TrainingState,
+    task: Task,
+    forward: Forward,
+    batch: InputsAndTargets,
+    hooks: Sequence[Hook],
+) -> Tensor:
+    """Return the loss of a batch, with its gradient's graph."""
+    for hook in hooks:
+        batch = hook.before_forward(state, batch)
+    inputs, targets = batch
+    smoothing = state.recipe.label_smoothing
+    with autocast(state.recipe, inputs.device):
+        outputs = forward(state.model if state.compiled is None else state.compiled, inputs)
+        return task.loss(outputs, targets, inputs=inputs, label_smoothing=smoothing)
+
+
+def _moved(
+    batch: InputsAndTargets, device: torch.device, options: TrainingOptions
+) -> InputsAndTargets:
+    inputs, targets = batch[0].to(device), batch[1].to(device)
+    return (with_channels_last(inputs) if options.channels_last else inputs), targets
 
 
 def _compile(state: TrainingState, options: TrainingOptions) -> None:

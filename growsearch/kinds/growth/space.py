@@ -52,6 +52,11 @@ class GrowthSpace(KindSpace):
         return _time_to_grow(value)
 
     @model_validator(mode="after")
+    def _what_surgery_carries_over(self) -> GrowthSpace:
+        check_surgery(self)
+        return self
+
+    @model_validator(mode="after")
     def _options_that_do_something(self) -> GrowthSpace:
         if self.budget.device is None and not is_only(self.device_batch, 1):
             raise ValueError(
@@ -92,6 +97,21 @@ class GrowFirstSpace(Strict):
         if value.device is not None:
             raise ValueError("give exactly one of parameters and macs")
         return value
+
+
+def check_surgery(space: KindSpace) -> None:
+    """Refuse what holds tensors beside the weights that growth would have to cut to size.
+
+    Raises:
+        ValueError: naming the key.
+    """
+    if space.ema is not None:
+        raise ValueError("ema: averages weights of one shape, and growth replaces them; remove it")
+    if space.optimizer is not None and any(":" in str(n) for n in values_of(space.optimizer)):
+        raise ValueError(
+            "optimizer: growth moves an optimizer's state to new weights, and does not know yours; "
+            "take sgd, adam, adamw or lion"
+        )
 
 
 def _time_to_grow(value: Domain) -> Domain:

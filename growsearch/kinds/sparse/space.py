@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from growsearch.kinds.domain import Domain, is_only, offers, values_of
-from growsearch.kinds.growth.space import GrowFirstSpace
+from growsearch.kinds.growth.space import GrowFirstSpace, check_surgery
 from growsearch.kinds.space import KindSpace
 from growsearch.kinds.values import (
     NO_PATTERN,
@@ -54,6 +54,12 @@ class SparseSpace(KindSpace):
         if len(set(value)) < len(value):
             raise ValueError("a name stands twice; remove one")
         return value
+
+    @model_validator(mode="after")
+    def _what_surgery_carries_over(self) -> SparseSpace:
+        if self.grow is not None:
+            check_surgery(self)
+        return self
 
     @model_validator(mode="after")
     def _options_that_do_something(self) -> SparseSpace:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, StrictBool, field_validator, model_validator
 
-from growsearch.datasets import TOKEN_DATASETS
+from growsearch.datasets import BY_LABELS, TOKEN_DATASETS, TaskChoice
+from growsearch.datasets.task_choice import GAMMA
 from growsearch.datasets.texts.text_windows import WINDOW_WORDS
 from growsearch.errors import UsageError
 from growsearch.kinds import DataChoice, Strict, TextReading, TrialKinds
-from growsearch.kinds.values import Duration, Share
+from growsearch.kinds.values import Duration, OwnName, Share, TaskName
 from growsearch.pareto import MEASURES, Bound, Direction, Preference
 from growsearch.search.config.bounds import check_agreement, parse_limits, parse_quantities
 from growsearch.search.config.metric_options import MetricOptions
 from growsearch.search.config.numbers import MAX_SEED, Number, Whole
 from growsearch.search.config.training import TrainingSettings
 from growsearch.search.config.units import with_units
+from growsearch.training.tasks.own_task import own_metrics
+from search_spaces.user_code import is_own, was_found
 
 __all__ = [
     "PLAIN_OBJECTIVES",
@@ -36,6 +39,9 @@ Sampler = Literal["auto", "random", "tpe", "nsga2", "gp", "gp-ehvi"]
 Backend = Literal["ray", "serial"]
 Proxy = Literal["synflow", "snip", "gradient_flow"]
 
+_TRIALS = 32
+# No study comes near: with a time budget alone there is no other bound.
+UNBOUNDED = 1_000_000
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.+")
 # Devices that Ray shares out as "GPU".
 _RAYS_GPUS = ("cuda", "xpu")
@@ -80,7 +86,11 @@ class SearchSettings(Strict):
     """
 
     sampler: Sampler = "auto"
-    trials: Whole = Field(default=32, ge=1)
+    trials: Whole | None = Field(
+        default=None,
+        ge=1,
+        description="Trials of the whole run. Default: 32, and as many as fit with a time_budget.",
+    )
     parallel: Whole = Field(default=1, ge=1)
     seed: Whole = Field(default=0, ge=0, le=MAX_SEED)
     backend: Backend = "ray"
@@ -90,6 +100,11 @@ class SearchSettings(Strict):
     warm_start: tuple[Path, ...] = ()
     # What one attempt at a trial may take, in seconds or as "30 min"; without it there is no limit.
     time_limit: Duration = None
+    time_budget: Duration = Field(
+        default=None,
+        description="Wall clock of one search, in seconds or as 2 min, 1 h: no trial starts that "
+        "could not finish, and those that run at its end are kept to be resumed. Default: none.",
+    )
     gpus_per_trial: Number = Field(
         default=0.0,
         ge=0.0,
@@ -103,6 +118,18 @@ class SearchSettings(Strict):
         description="Processor cores that Ray reserves for each trial, and its threads where "
         "training.threads is auto.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _so_many_unless_time_ends_it(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and data.get("trials") is None and not data.get("time_budget"):
+            return {**data, "trials": _TRIALS}
+        return data
+
+    @property
+    def most_trials(self) -> int:
+        """The trials after which a search ends in any case."""
+        return UNBOUNDED if self.trials is None else self.trials
 
 
 class SelectSettings(Strict):
@@ -161,6 +188,32 @@ class StudyConfig(Strict):
     training: TrainingSettings = Field(default_factory=TrainingSettings)
     # Where own code, "module:attribute", is found, beside what is installed.
     code_dir: Path | None = None
+    task: TaskName = Field(
+        default=None,
+        description="What is learned: regression, multi-label, or your own as MODULE:ATTRIBUTE; "
+        "without it classes of examples, words or pixels, as the labels say.",
+    )
+    class_weights: Literal["balanced"] | tuple[Number, ...] | None = Field(
+        default=None,
+        description="Factor of each class in the loss: balanced (inversely proportional to its "
+        "frequency in the training split), or a number above 0 a class; without it all are 1.",
+    )
+    loss: Literal["cross-entropy", "focal"] | None = Field(
+        default=None,
+        description="Loss of classes: cross-entropy (default), or focal, which looks away from "
+        "what is right already.",
+    )
+    gamma: Number | None = Field(
+        default=None,
+        ge=0,
+        description="Focusing parameter of loss: focal, from 0 on (default 2); at 0 it is the "
+        "cross-entropy.",
+    )
+    callbacks: tuple[OwnName, ...] = Field(
+        default=(),
+        description="Own hooks of the training loop, MODULE:CLASS each, made for every trial: "
+        "subclasses of growsearch.training.Hook.",
+    )
     trials: TrialKinds
     objectives: dict[str, Direction] = Field(min_length=1)
     constraints: dict[str, Limits] = Field(default_factory=dict)
@@ -201,9 +254,23 @@ class StudyConfig(Strict):
         return {name: parse_limits(name, limits) for name, limits in value.items()}
 
     @model_validator(mode="after")
+    def _a_task_that_is_one(self) -> StudyConfig:
+        if self.gamma is not None and self.loss != "focal":
+            raise ValueError("gamma: goes with loss: focal; add it, or remove gamma")
+        try:
+            self.task_choice()
+            self.judged_by()
+        except UsageError as error:
+            raise ValueError(str(error)) from error
+        if self.text is not None and self.task_choice() != BY_LABELS:
+            key = "task" if self.task else "class_weights" if self.class_weights else "loss"
+            raise ValueError(f"{key}: a text that is read as a whole has its own; remove the key")
+        return self
+
+    @model_validator(mode="after")
     def _known_metrics(self) -> StudyConfig:
         for name in (*self.objectives, *self.constraints, *self.select.max, *self.select.min):
-            _check_metric(name)
+            _check_metric(name, self.judged_by())
         for name in self.select.weights:
             if name not in self.objectives:
                 raise ValueError(f"select.weights: {name} is no objective of this study")
@@ -315,16 +382,55 @@ class StudyConfig(Strict):
         """Every metric that a finished trial of this study has."""
         return (
             *PLAIN_OBJECTIVES,
+            *self.task_metrics,
             *self.quality_names,
             *(f"latency[{device}]" for device in self.devices),
         )
+
+    def judged_by(self) -> Mapping[str, Direction]:
+        """Return the metrics of an own task; of another one's run, those that its study names.
+
+        A task that nobody here has named is not imported; see `search_spaces.code_origin`.
+        """
+        if self.task is None or not is_own(self.task) or was_found(self.task):
+            return own_metrics(self.task)
+        asked = (*self.constraints, *self.select.max, *self.select.min)
+        named: dict[str, Direction] = {**dict.fromkeys(asked, "maximize"), **self.objectives}
+        others = {*PLAIN_OBJECTIVES, *_quality_metrics()}
+        return {
+            name: direction
+            for name, direction in named.items()
+            if name.isidentifier() and name not in others
+        }
 
     @property
     def quality_names(self) -> tuple[str, ...]:
         """The measures beyond accuracy that are asked for, in order of their first mention."""
         asked = dict.fromkeys((*self.objectives, *self.constraints))
-        known = _quality_metrics()
+        known = set(_quality_metrics()) - set(self.judged_by())
         return tuple(name for name in asked if name in known)
+
+    @property
+    def task_metrics(self) -> tuple[str, ...]:
+        """The task's own metrics that are asked for or known, beside accuracy."""
+        asked = (*self.objectives, *self.constraints)
+        told = [name for name in asked if name in MEASURES and MEASURES[name].every_epoch]
+        found = dict.fromkeys((*self.judged_by(), *told))
+        return tuple(name for name in found if name not in PLAIN_OBJECTIVES)
+
+    def task_choice(self) -> TaskChoice:
+        """Return what the study says of its task.
+
+        Raises:
+            UsageError: for keys that do not go together.
+        """
+        weights = self.class_weights
+        return TaskChoice(
+            name=self.task,
+            class_weights=weights if weights is None or weights == "balanced" else tuple(weights),
+            loss=self.loss or "cross-entropy",
+            gamma=GAMMA if self.gamma is None else self.gamma,
+        )
 
     @property
     def data(self) -> DataChoice:
@@ -334,6 +440,7 @@ class StudyConfig(Strict):
             name=self.dataset,
             folder=self.data_dir,
             subset=self.subset,
+            task=self.task_choice(),
             text=None
             if text is None
             else TextReading(
@@ -356,17 +463,18 @@ class StudyConfig(Strict):
         return with_units(self.model_dump(mode="json", exclude_none=True))
 
 
-def _check_metric(name: str) -> None:
+def _check_metric(name: str, own: Iterable[str]) -> None:
     from cost_models import DEVICES
 
     match = _LATENCY.fullmatch(name)
     if match and match[1] not in DEVICES:
         raise ValueError(f"unknown device {match[1]!r} in {name}; valid: {', '.join(DEVICES)}")
-    valid = (*PLAIN_OBJECTIVES, *_quality_metrics())
+    told = (name for name, measure in MEASURES.items() if measure.every_epoch)
+    valid = dict.fromkeys((*PLAIN_OBJECTIVES, *own, *_quality_metrics(), *told))
     if not match and name not in valid:
         raise ValueError(f"unknown metric {name!r}; valid: {', '.join(valid)}, latency[DEVICE]")
 
 
 def _quality_metrics() -> tuple[str, ...]:
     """Return the names of the measures beyond accuracy."""
-    return tuple(name for name in MEASURES if name not in PLAIN_OBJECTIVES)
+    return tuple(name for name, measure in MEASURES.items() if not measure.every_epoch)

@@ -48,6 +48,7 @@ _MAY_CHANGE = (
     "search.parallel",
     "search.backend",
     "search.time_limit",
+    "search.time_budget",
     "search.gpus_per_trial",
     "search.cpus_per_trial",
     "training.device",

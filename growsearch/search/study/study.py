@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from growsearch.pareto import Front, Point
 from growsearch.reading import reading
 from growsearch.report import front_of_trials
 from growsearch.search.backends.serial import run_serial
+from growsearch.search.backends.time_budget import TimeBudget
 from growsearch.search.config.file import load_study, parse_study
 from growsearch.search.config.python_objects import name_objects
 from growsearch.search.config.study import StudyConfig
@@ -28,7 +30,7 @@ from growsearch.search.ledger.recorder import Recorder
 from growsearch.search.ledger.run_folder import RunFolder, check_local
 from growsearch.search.samplers.initial_points import points_to_evaluate
 from growsearch.search.samplers.warm_start import earlier_trials
-from growsearch.search.study.checks import check_kinds
+from growsearch.search.study.checks import check_kinds, check_task
 from growsearch.search.study.front_measurement import measure_front
 from growsearch.search.study.latency_profiles import (
     check_devices,
@@ -38,6 +40,7 @@ from growsearch.search.study.latency_profiles import (
 )
 from growsearch.search.study.trial_export import export_trial, load_trial
 from growsearch.search.trackers import followed
+from growsearch.training import own_hooks
 from growsearch.training.devices import training_device
 from growsearch.trial.record import Trial
 from growsearch.trial.retries import Run, train_and_score
@@ -56,8 +59,9 @@ class StudyOptions:
 
     ``around`` is entered for the time of the search (live progress). ``report`` receives every
     epoch of the serial backend, and as a `Listener` its steps and what a resumed trial has behind
-    it. ``retry_failed`` runs failed trials of an earlier session again. ``address`` is of a running
-    Ray cluster, "auto" or HOST:PORT. ``run`` is what runs a candidate.
+    it. ``clock`` gives the seconds that a time budget counts, from ``started`` on, or from when
+    the study runs. ``retry_failed`` runs failed trials of an earlier session again. ``address`` is
+    of a running Ray cluster, "auto" or HOST:PORT. ``run`` is what runs a candidate.
     """
 
     retry_failed: bool = False
@@ -65,6 +69,8 @@ class StudyOptions:
     run: Run = train_and_score
     around: Around = field(default=lambda _: nullcontext())
     report: Report = field(default=lambda _: None)
+    clock: Callable[[], float] = time.monotonic
+    started: float | None = None
 
 
 class Study:
@@ -105,9 +111,10 @@ class Study:
         self.notes: tuple[str, ...] = ()
         self.incidents: tuple[str, ...] = ()
         self.check_notes: tuple[str, ...] = ()
+        self.time_was_up: str | None = None
 
     def run(self, options: StudyOptions | None = None) -> Front:
-        """Search until the ledger holds the study's number of trials; return the front.
+        """Search until the ledger holds the study's trials, or time is up; return the front.
 
         Trials that an earlier session finished are kept and not run again; those that it started
         and did not finish run first.
@@ -117,11 +124,16 @@ class Study:
             GrowsearchError: for storage or Ray trouble; what was finished is kept.
         """
         options = options or StudyOptions()
+        budget = TimeBudget(
+            seconds=self.config.search.time_budget, clock=options.clock, started=options.started
+        )
         if options.address is not None and self.config.search.backend == "serial":
             raise UsageError("--address: the serial backend uses no cluster; use --backend ray")
         learning = self._learning()
         dataset = learning.dataset
         self.data_lines = learning.summary
+        check_task(self.config, learning)
+        own_hooks(self.config.callbacks, folder=self.folder.path, seed=0)
         notes = check_kinds(self.config, dataset)
         quality = self.config.metrics.quality(self.config.quality_names)
         quality.check(dataset, self.config.data_dir)
@@ -146,7 +158,7 @@ class Study:
                     options.around(recorder),
                     followed(recorder, self.config.trackers, self.config.name),
                 ):
-                    self._search(recorder, options, profiles)
+                    self._search(recorder, options, profiles, budget)
                     self._check_front(recorder, profiles)
                     self.trials = _in_order(recorder)
                     recorder.check_there()
@@ -189,7 +201,8 @@ class Study:
         config = self.config
         if config.text is not None:
             return config.data.load()
-        whole = self._dataset or load_dataset(config.dataset, config.data_dir)
+        task = config.task_choice()
+        whole = self._dataset or load_dataset(config.dataset, config.data_dir, task)
         pinned = pinned_dataset(config.dataset, whole)
         self.config = config.model_copy(update={"dataset": pinned})
         return self.config.data.of(whole)
@@ -200,7 +213,11 @@ class Study:
         self.check_notes = measure_front(recorder, members, profiles)
 
     def _search(
-        self, recorder: Recorder, options: StudyOptions, profiles: Mapping[str, Path]
+        self,
+        recorder: Recorder,
+        options: StudyOptions,
+        profiles: Mapping[str, Path],
+        budget: TimeBudget,
     ) -> None:
         task = TrialTask(
             data=self.config.data,
@@ -213,20 +230,24 @@ class Study:
             threads=self.config.threads,
             computing=self.config.training.computing,
             quality=self.config.metrics.quality(self.config.quality_names),
+            callbacks=self.config.callbacks,
         )
-        if len(recorder.trials) >= self.config.search.trials:
+        if len(recorder.trials) >= self.config.search.most_trials:
             return
         if options.address is None:
             # A cluster may have a device that this machine has not.
             check_devices(measured_devices(self.config))
             training_device(self.config.training.device)
         if self.config.search.backend == "serial":
-            run_serial(self.config, task, recorder, options.report, options.run)
+            run_serial(self.config, task, recorder, options.report, options.run, budget=budget)
+            self.time_was_up = budget.reason
             return
         # Ray takes seconds to import: only a search that uses it waits.
         from growsearch.search.backends.ray.backend import RayOptions, run_ray
 
-        run_ray(self.config, task, recorder, RayOptions(address=options.address, run=options.run))
+        how = RayOptions(address=options.address, run=options.run)
+        run_ray(self.config, task, recorder, how, budget=budget)
+        self.time_was_up = budget.reason
 
     @property
     def front(self) -> Front:
