@@ -1,5 +1,6 @@
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -93,3 +94,21 @@ def test_on_ray_gp_ehvi_searches_rungs_stop_trials_and_budgets_reject_candidates
     rejected = [json.loads(line) for line in (run_folder / "rejected.jsonl").open()]
     assert any(entry["candidate"].get("transform") == "sparse_wide" for entry in rejected)
     assert not {entry["id"] for entry in rejected} & {trial.id for trial in study.trials}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_time_that_is_up_cuts_trials_off_on_ray_and_the_next_session_takes_them_up(
+    tiny: dict[str, Any], run_folder: Path
+) -> None:
+    del tiny["trials"]["growth"]
+    tiny["trials"]["sparse"] |= {"epochs": 2000, "updater": "static"}
+    tiny["search"] |= {"backend": "ray", "parallel": 2, "trials": 2, "time_budget": "12 s"}
+    study, before = Study(tiny, run_folder), time.monotonic()
+    study.run()
+    assert time.monotonic() - before < 12 + 20
+    assert study.time_was_up == "it was used up"
+    assert study.trials == ()
+    started = [json.loads(line)["id"] for line in (run_folder / "started.jsonl").open()]
+    assert len(started) == 2
+    kept = [(run_folder / "trials" / name / "checkpoint.safetensors").exists() for name in started]
+    assert any(kept)
