@@ -24,7 +24,7 @@ from growsearch.kinds import CandidateConfig, candidate_from_json
 from growsearch.kinds.trial_kinds import suggest_for_ray
 from growsearch.search.backends.ray.early_stopping import RungScheduler, rung_reports
 from growsearch.search.backends.ray.prescreening import rung_zero
-from growsearch.search.backends.ray.watching import FATAL, StopSearch, Trouble, Watch
+from growsearch.search.backends.ray.trouble import FATAL, StopAtTrouble, TrialWatch, Trouble
 from growsearch.search.backends.serial import REPEATS_IN_A_ROW, SUGGESTIONS_A_TRIAL
 from growsearch.search.backends.time_budget import TimeBudget
 from growsearch.search.cluster.measuring_node import with_measuring_nodes
@@ -59,6 +59,8 @@ from search_spaces.user_code import add_code_folder
 
 _MODES = {"maximize": "max", "minimize": "min"}
 _LINE = "ledger_line"
+# Workers and Ray itself take seconds to stop, more on a busy machine.
+_STOPPING_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,6 +266,7 @@ def run_ray(
     """
     options = options or RayOptions()
     budget = budget or TimeBudget(seconds=None)
+    budget.reserve(_STOPPING_S)
     if config.search.most_trials <= len(recorder.trials):
         return
     trouble, search = Trouble(), config.search
@@ -342,8 +345,8 @@ def _tuner(
             storage_path=str(how.scratch),
             name="tune",
             verbose=0,
-            callbacks=[Watch(recorder, seed, trouble)],
+            callbacks=[TrialWatch(recorder, seed, trouble)],
             failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
-            stop=StopSearch(trouble, how.budget),
+            stop=StopAtTrouble(trouble, how.budget),
         ),
     )

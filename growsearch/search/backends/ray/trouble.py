@@ -34,7 +34,7 @@ class Trouble:
         self.error = self.error or error
 
 
-class Watch(tune.Callback):  # type: ignore[misc]
+class TrialWatch(tune.Callback):  # type: ignore[misc]
     """Notes what workers report beside results, and workers that died."""
 
     def __init__(self, recorder: Recorder, seed: int, trouble: Trouble) -> None:
@@ -94,7 +94,7 @@ def _last_line(file: str | None) -> str:
     return lines[-1][:200] if lines else "Ray kept no reason"
 
 
-class StopSearch(tune.Stopper):  # type: ignore[misc]
+class StopAtTrouble(tune.Stopper):  # type: ignore[misc]
     """Ends the whole search at the first trouble, or when time is up."""
 
     def __init__(self, trouble: Trouble, budget: TimeBudget) -> None:
