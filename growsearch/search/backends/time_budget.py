@@ -25,7 +25,8 @@ class TimeIsUp(BaseException):
 class TimeBudget:
     """Seconds of wall clock since ``started``, by default now; None is no limit.
 
-    ``clock`` gives seconds that only grow, ``reserved`` are kept for the end. ``reason`` says why a search ended, once one has.
+    ``clock`` gives seconds that only grow, ``reserved`` are kept for the end. ``reason`` says why
+    a search ended, once one has.
     """
 
     seconds: float | None
@@ -45,7 +46,7 @@ class TimeBudget:
         return max(0.0, self.seconds - self.reserved - (self.clock() - self.started))
 
     def reserve(self, seconds: float) -> None:
-        """Keep so many seconds, or a twentieth of the budget if that is less, for the end itself."""
+        """Keep so many seconds for the end itself, but a twentieth of the budget at most."""
         if self.seconds is not None:
             self.reserved = min(seconds, self.seconds / 20)
 
