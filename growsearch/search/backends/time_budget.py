@@ -25,13 +25,15 @@ class TimeIsUp(BaseException):
 class TimeBudget:
     """Seconds of wall clock since ``started``, by default now; None is no limit.
 
-    ``clock`` gives seconds that only grow. ``reason`` says why a search ended, once one has.
+    ``clock`` gives seconds that only grow, ``reserved`` are kept for the end. ``reason`` says why
+    a search ended, once one has.
     """
 
     seconds: float | None
     clock: Callable[[], float] = time.monotonic
     reason: str | None = None
     started: float | None = None
+    reserved: float = 0.0
 
     def __post_init__(self) -> None:
         if self.started is None:
@@ -41,7 +43,12 @@ class TimeBudget:
         """Return the seconds that are left, at least 0; None where there is no limit."""
         if self.seconds is None or self.started is None:
             return None
-        return max(0.0, self.seconds - (self.clock() - self.started))
+        return max(0.0, self.seconds - self.reserved - (self.clock() - self.started))
+
+    def reserve(self, seconds: float) -> None:
+        """Keep so many seconds for the end itself, but a twentieth of the budget at most."""
+        if self.seconds is not None:
+            self.reserved = min(seconds, self.seconds / 20)
 
     def admits(self, trials: Iterable[Trial]) -> bool:
         """Tell whether a new trial could finish: by the median time of those that have.

@@ -143,6 +143,17 @@ def test_the_end_passes_what_handles_errors_and_restores_the_signal() -> None:
     time.sleep(0.1)
 
 
+def test_what_is_reserved_for_the_end_is_a_twentieth_at_most() -> None:
+    clock = Clock()
+    for seconds, reserved in ((120.0, 5.0), (40.0, 2.0)):
+        budget = TimeBudget(seconds=seconds, clock=clock)
+        budget.reserve(5.0)
+        assert budget.left() == seconds - reserved
+    without = TimeBudget(seconds=None, clock=clock)
+    without.reserve(5.0)
+    assert without.left() is None
+
+
 def test_outside_the_main_thread_a_trial_comes_to_its_own_end() -> None:
     ended: list[bool] = []
 

@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 import torch
 
+from growsearch.commands.evaluate import Asked, evaluation
 from growsearch.errors import UsageError
 from growsearch.report import read_run, write_report
 from growsearch.search.study.study import Study
+from search_spaces.code_origin import CodeOfRun
 
 
 def _inputs() -> torch.Tensor:
@@ -67,6 +69,15 @@ def test_a_regression_is_searched_reported_chosen_and_exported_in_its_own_unit(
     assert float((found - data.test.labels).abs().mean()) == pytest.approx(
         trial.metrics["test_mae"], rel=1e-4
     )
+    judged = evaluation(
+        tmp_path / "run",
+        trial,
+        Asked(metrics="all", split="test", data_dir=tmp_path / "run" / "data"),
+        CodeOfRun(),
+    )
+    assert set(judged["metrics"]) == {"mse", "mae", "r2"}
+    assert judged["metrics"]["mae"] == pytest.approx(trial.metrics["test_mae"])
+    assert "classes" not in judged
     result = study.export(best)
     assert "argmax" not in (result.folder / "load.py").read_text()
     card = (result.folder / "MODEL_CARD.md").read_text()

@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 import torch
 
+from growsearch.commands.evaluate import Asked, evaluation
 from growsearch.datasets import from_tensors
 from growsearch.errors import UsageError
+from growsearch.report.evaluations import read_evaluation
 from growsearch.search.study.study import Study
 from growsearch.training import Classification, Recipe, train
+from search_spaces.code_origin import CodeOfRun
 
 _TASKS = '''
 import torch
@@ -191,6 +194,16 @@ def test_an_own_tasks_metrics_are_objectives_constraints_and_choices(
     for trial in study.trials:
         assert {"mae", "worst", "test_mae", "test_worst"} <= set(trial.metrics)
         assert "accuracy" not in trial.metrics
+    found = evaluation(
+        tmp_path / "run",
+        study.trials[0],
+        Asked(metrics="all", split="test", data_dir=tmp_path / "run" / "data"),
+        CodeOfRun(tmp_path),
+    )
+    assert found["metrics"]["mae"] == pytest.approx(study.trials[0].metrics["test_mae"])
+    kept = read_evaluation(tmp_path / "run" / "trials" / study.trials[0].id)
+    assert kept is not None
+    assert kept["own"] == ["mae", "worst"]
     export = study.export(front.members[0])
     card = (export.folder / "MODEL_CARD.md").read_text()
     assert "outputs of the task own_tasks:Absolute" in card

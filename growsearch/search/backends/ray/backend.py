@@ -59,6 +59,8 @@ from search_spaces.user_code import add_code_folder
 
 _MODES = {"maximize": "max", "minimize": "min"}
 _LINE = "ledger_line"
+# Workers and Ray itself take seconds to stop, more on a busy machine.
+_STOPPING_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,6 +266,7 @@ def run_ray(
     """
     options = options or RayOptions()
     budget = budget or TimeBudget(seconds=None)
+    budget.reserve(_STOPPING_S)
     if config.search.most_trials <= len(recorder.trials):
         return
     trouble, search = Trouble(), config.search

@@ -108,5 +108,5 @@ class StopAtTrouble(tune.Stopper):  # type: ignore[misc]
         return self.stop_all()
 
     def stop_all(self) -> bool:
-        """Tell whether all trials are to stop."""
+        """Tell whether all trials are to stop; Tune asks all the time."""
         return self._trouble.error is not None or self._budget.is_over()

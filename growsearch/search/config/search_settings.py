@@ -1,0 +1,98 @@
+"""Search settings of a study: sampler, trials, time, early stopping, prescreening, backend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from growsearch.kinds import Strict
+from growsearch.kinds.values import Duration
+from growsearch.search.config.numbers import MAX_SEED, Number, Whole
+
+Sampler = Literal["auto", "random", "tpe", "nsga2", "gp", "gp-ehvi"]
+Backend = Literal["ray", "serial"]
+Proxy = Literal["synflow", "snip", "gradient_flow"]
+
+_TRIALS = 32
+# No study comes near: with a time budget alone there is no other bound.
+UNBOUNDED = 1_000_000
+
+
+class StopEarly(Strict):
+    """Asynchronous successive halving: the worse trials of each rung are stopped.
+
+    Rungs are after ``first`` epochs and its multiples by powers of ``eta``; a trial goes on if it
+    is among the best 1/``eta`` that came there.
+    """
+
+    first: Whole = Field(default=1, ge=1)
+    eta: Whole = Field(default=3, ge=2)
+
+
+class FirstFidelitySettings(Strict):
+    """Rung 0: candidates are scored before they train, and the better share of a pool trains.
+
+    ``proxy`` scores an untrained network, see `growsearch.trial.proxies`; of every ``pool``
+    candidates the share ``keep`` is trained.
+    """
+
+    proxy: Proxy = "synflow"
+    keep: Number = Field(default=0.5, gt=0.0, lt=1.0)
+    pool: Whole = Field(default=16, ge=2)
+
+
+class SearchSettings(Strict):
+    """How the space is searched.
+
+    ``points_to_evaluate`` come first: candidates, "dense" or "papers". ``warm_start`` are folders
+    of earlier runs on the same data, from which the sampler learns.
+    """
+
+    sampler: Sampler = "auto"
+    trials: Whole | None = Field(
+        default=None,
+        ge=1,
+        description="Trials of the whole run. Default: 32, and as many as fit with a time_budget.",
+    )
+    parallel: Whole = Field(default=1, ge=1)
+    seed: Whole = Field(default=0, ge=0, le=MAX_SEED)
+    backend: Backend = "ray"
+    stop_early: StopEarly | None = None
+    first_fidelity: FirstFidelitySettings | None = None
+    points_to_evaluate: tuple[dict[str, Any] | Literal["dense", "papers"], ...] = ()
+    warm_start: tuple[Path, ...] = ()
+    # What one attempt at a trial may take, in seconds or as "30 min"; without it there is no limit.
+    time_limit: Duration = None
+    time_budget: Duration = Field(
+        default=None,
+        description="Wall clock of one search, in seconds or as 2 min, 1 h: no trial starts that "
+        "could not finish, and those that run at its end are kept to be resumed. Default: none.",
+    )
+    gpus_per_trial: Number = Field(
+        default=0.0,
+        ge=0.0,
+        description="GPUs that Ray gives each trial for itself, to train or measure on: a part of "
+        "one (0.5 is two trials a GPU) or a whole number; 0 gives none.",
+    )
+    cpus_per_trial: Whole = Field(
+        default=1,
+        ge=1,
+        le=4096,
+        description="Processor cores that Ray reserves for each trial, and its threads where "
+        "training.threads is auto.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _so_many_unless_time_ends_it(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and data.get("trials") is None and not data.get("time_budget"):
+            return {**data, "trials": _TRIALS}
+        return data
+
+    @property
+    def most_trials(self) -> int:
+        """The trials after which a search ends in any case."""
+        return UNBOUNDED if self.trials is None else self.trials
