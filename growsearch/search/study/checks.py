@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from growsearch.datasets import Dataset
+from growsearch.errors import UsageError
 from growsearch.kinds import CheckContext
 from growsearch.search.config.study import StudyConfig
+from growsearch.training.devices import training_device
 
 
 def check_kinds(config: StudyConfig, dataset: Dataset) -> tuple[str, ...]:
@@ -23,3 +25,15 @@ def check_kinds(config: StudyConfig, dataset: Dataset) -> tuple[str, ...]:
         )
         kind.check(space, context)
     return tuple(notes)
+
+
+def check_training_device(name: str) -> None:
+    """Refuse a device to train on that this machine has not.
+
+    Raises:
+        UsageError: naming what there is.
+    """
+    try:
+        training_device(name)
+    except UsageError as error:
+        raise UsageError(f"training.{error}") from error
