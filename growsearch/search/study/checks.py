@@ -8,6 +8,7 @@ from growsearch.kinds import CheckContext, KindSpace, Learning
 from growsearch.kinds.domain import is_only, values_of
 from growsearch.search.config.study import StudyConfig
 from growsearch.training import RECIPES, task_of
+from growsearch.training.devices import training_device
 
 
 def check_task(config: StudyConfig, learning: Learning) -> None:
@@ -70,3 +71,15 @@ def check_kinds(config: StudyConfig, dataset: Dataset) -> tuple[str, ...]:
         )
         kind.check(space, context)
     return tuple(notes)
+
+
+def check_training_device(name: str) -> None:
+    """Refuse a device to train on that this machine has not.
+
+    Raises:
+        UsageError: naming what there is.
+    """
+    try:
+        training_device(name)
+    except UsageError as error:
+        raise UsageError(f"training.{error}") from error

@@ -30,7 +30,7 @@ from growsearch.search.ledger.recorder import Recorder
 from growsearch.search.ledger.run_folder import RunFolder, check_local
 from growsearch.search.samplers.initial_points import points_to_evaluate
 from growsearch.search.samplers.warm_start import earlier_trials
-from growsearch.search.study.checks import check_kinds, check_task
+from growsearch.search.study.checks import check_kinds, check_task, check_training_device
 from growsearch.search.study.front_measurement import measure_front
 from growsearch.search.study.latency_profiles import (
     check_devices,
@@ -41,7 +41,6 @@ from growsearch.search.study.latency_profiles import (
 from growsearch.search.study.trial_export import export_trial, load_trial
 from growsearch.search.trackers import followed
 from growsearch.training import own_hooks
-from growsearch.training.devices import training_device
 from growsearch.trial.record import Trial
 from growsearch.trial.retries import Run, train_and_score
 from growsearch.trial.run import Report
@@ -138,6 +137,9 @@ class Study:
         quality = self.config.metrics.quality(self.config.quality_names)
         quality.check(dataset, self.config.data_dir)
         check_profiles(self.config, self.folder)
+        if options.address is None:
+            # Before there is a run's folder.
+            check_training_device(self.config.training.device)
         points_to_evaluate(self.config.trials, self.config.search.points_to_evaluate)
         earlier_trials(self.config)
         mirror = mirror_of(self.config.mirror, self.folder)
@@ -237,7 +239,6 @@ class Study:
         if options.address is None:
             # A cluster may have a device that this machine has not.
             check_devices(measured_devices(self.config))
-            training_device(self.config.training.device)
         if self.config.search.backend == "serial":
             run_serial(self.config, task, recorder, options.report, options.run, budget=budget)
             self.time_was_up = budget.reason
