@@ -85,13 +85,40 @@ class KindSpace(Strict):
 
     whereabouts: ClassVar[tuple[str, ...]] = ()
 
-    space: Space
-    epochs: Count = Field(default=20, validate_default=True)
-    recipe: RecipeName = Field(default="default", validate_default=True)
-    batch_size: OptionalCount = None
-    learning_rate: OptionalRate = None
-    optimizer: OptimizerName = None
-    precision: PrecisionName = None
+    space: Space = Field(
+        description="Search space of networks by name (growsearch list spaces), or your own as "
+        "MODULE:ATTRIBUTE."
+    )
+    epochs: Count = Field(
+        default=20,
+        validate_default=True,
+        description="Epochs of training; growth needs at least 2.",
+    )
+    recipe: RecipeName = Field(
+        default="default",
+        validate_default=True,
+        description="Published recipe whose hyper-parameters are used, its schedule stretched to "
+        "the epochs; default is SGD with Nesterov's momentum and a cosine. Or a mapping: preset is "
+        "the recipe's name, and the keys here from epochs on may stand in it.",
+    )
+    batch_size: OptionalCount = Field(
+        default=None, description="Examples of a step. Default: the recipe's own, 64 without one."
+    )
+    learning_rate: OptionalRate = Field(
+        default=None,
+        description="Highest learning rate of the schedule. Default: the recipe's own, 0.1 "
+        "without one.",
+    )
+    optimizer: OptimizerName = Field(
+        default=None,
+        description="What updates the weights: a name, or a subclass of torch.optim.Optimizer of "
+        "your own. Default: the recipe's own, sgd without one.",
+    )
+    precision: PrecisionName = Field(
+        default=None,
+        description="Of convolutions and products in training; goes before the study's own. "
+        "Default: the study's.",
+    )
     weight_decay: OptionalFromZero = Field(
         default=None,
         description="Decay of weights (not of biases and BatchNorm) a step, times the rate; "
@@ -115,7 +142,7 @@ class KindSpace(Strict):
     accumulation: OptionalCount = Field(
         default=None,
         description="Batches whose gradients are averaged for one step; the batch that counts is "
-        "accumulation x batch_size. Default 1.",
+        "accumulation x batch_size. Default: 1.",
     )
     clip_norm: OptionalRate = Field(
         default=None,

@@ -28,8 +28,15 @@ class StopEarly(Strict):
     is among the best 1/``eta`` that came there.
     """
 
-    first: Whole = Field(default=1, ge=1)
-    eta: Whole = Field(default=3, ge=2)
+    first: Whole = Field(
+        default=1, ge=1, description="Epochs after which trials are judged for the first time."
+    )
+    eta: Whole = Field(
+        default=3,
+        ge=2,
+        description="Of the trials that come to a rung, the best 1/eta go on; the rungs are eta "
+        "times as many epochs apart.",
+    )
 
 
 class FirstFidelitySettings(Strict):
@@ -39,33 +46,69 @@ class FirstFidelitySettings(Strict):
     candidates the share ``keep`` is trained.
     """
 
-    proxy: Proxy = "synflow"
-    keep: Number = Field(default=0.5, gt=0.0, lt=1.0)
-    pool: Whole = Field(default=16, ge=2)
+    proxy: Proxy = Field(
+        default="synflow",
+        description="What scores an untrained network in the place of its accuracy; see "
+        "growsearch.trial.proxies.",
+    )
+    keep: Number = Field(
+        default=0.5,
+        gt=0.0,
+        lt=1.0,
+        description="Share of a pool's candidates that are trained, the best by their scores.",
+    )
+    pool: Whole = Field(default=16, ge=2, description="Candidates that are scored together.")
 
 
 class SearchSettings(Strict):
-    """How the space is searched.
+    """How the space is searched."""
 
-    ``points_to_evaluate`` come first: candidates, "dense" or "papers". ``warm_start`` are folders
-    of earlier runs on the same data, from which the sampler learns.
-    """
-
-    sampler: Sampler = "auto"
+    sampler: Sampler = Field(
+        default="auto",
+        description="What proposes candidates; auto chooses by objectives and budget, see "
+        "search.md.",
+    )
     trials: Whole | None = Field(
         default=None,
         ge=1,
         description="Trials of the whole run. Default: 32, and as many as fit with a time_budget.",
     )
-    parallel: Whole = Field(default=1, ge=1)
-    seed: Whole = Field(default=0, ge=0, le=MAX_SEED)
-    backend: Backend = "ray"
-    stop_early: StopEarly | None = None
-    first_fidelity: FirstFidelitySettings | None = None
-    points_to_evaluate: tuple[dict[str, Any] | Literal["dense", "papers"], ...] = ()
-    warm_start: tuple[Path, ...] = ()
-    # What one attempt at a trial may take, in seconds or as "30 min"; without it there is no limit.
-    time_limit: Duration = None
+    parallel: Whole = Field(default=1, ge=1, description="Trials at a time.")
+    seed: Whole = Field(
+        default=0,
+        ge=0,
+        le=MAX_SEED,
+        description="Seed of the search; with it and its settings a trial's own seed is fixed.",
+    )
+    backend: Backend = Field(
+        default="ray",
+        description="Where trials run: in Ray's workers, or one after the other in this process.",
+    )
+    stop_early: StopEarly | None = Field(
+        default=None,
+        description="Stop trials early by asynchronous successive halving. Default: all are "
+        "trained to their end.",
+    )
+    first_fidelity: FirstFidelitySettings | None = Field(
+        default=None,
+        description="Score candidates before training. Default: every candidate is trained.",
+    )
+    points_to_evaluate: tuple[dict[str, Any] | Literal["dense", "papers"], ...] = Field(
+        default=(),
+        description="Candidates that come first: mappings of a kind's keys with its name as kind, "
+        "dense (the least sparse networks) or papers (the papers' settings).",
+        json_schema_extra={"form": "list: mapping of keys, or name", "range": "`dense`, `papers`"},
+    )
+    warm_start: tuple[Path, ...] = Field(
+        default=(),
+        description="Folders of earlier runs on the same data, from which the sampler learns; "
+        "relative to the study's file.",
+    )
+    time_limit: Duration = Field(
+        default=None,
+        description="What one attempt at a trial may take; one that takes longer has failed. "
+        "Default: there is no limit.",
+    )
     time_budget: Duration = Field(
         default=None,
         description="Wall clock of one search, in seconds or as 2 min, 1 h: no trial starts that "

@@ -7,16 +7,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, StrictBool, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from growsearch.datasets import BY_LABELS, TOKEN_DATASETS, TaskChoice
 from growsearch.datasets.task_choice import GAMMA
-from growsearch.datasets.texts.text_windows import WINDOW_WORDS
 from growsearch.errors import UsageError
 from growsearch.kinds import DataChoice, Strict, TextReading, TrialKinds
-from growsearch.kinds.values import OwnName, Share, TaskName
-from growsearch.pareto import MEASURES, Bound, Direction, Preference
-from growsearch.search.config.bounds import check_agreement, parse_limits, parse_quantities
+from growsearch.kinds.values import OwnName, TaskName
+from growsearch.pareto import MEASURES, Bound, Direction
+from growsearch.search.config.bounds import check_agreement, parse_limits
 from growsearch.search.config.metric_options import MetricOptions
 from growsearch.search.config.numbers import Number, Whole
 from growsearch.search.config.search_settings import (
@@ -24,6 +23,8 @@ from growsearch.search.config.search_settings import (
     SearchSettings,
     StopEarly,
 )
+from growsearch.search.config.select_settings import Limits, SelectSettings
+from growsearch.search.config.text_settings import TextSettings
 from growsearch.search.config.training import TrainingSettings
 from growsearch.search.config.units import with_units
 from growsearch.training.tasks.own_task import own_metrics
@@ -47,69 +48,40 @@ _RAYS_GPUS = ("cuda", "xpu")
 _LATENCY = re.compile(r"latency\[(.+)\]")
 
 
-class Limits(Strict):
-    """A hard bound on a metric."""
-
-    max: Number | None = None
-    min: Number | None = None
-
-
-class SelectSettings(Strict):
-    """Which network the study ends with.
-
-    ``weights`` go with ``prefer: weights``; ``confidence`` is how sure the bounds must be met.
-    """
-
-    max: dict[str, Number] = Field(default_factory=dict)
-    min: dict[str, Number] = Field(default_factory=dict)
-    prefer: Preference = "accuracy"
-    weights: dict[str, Number] = Field(default_factory=dict)
-    confidence: Share = None
-
-    @model_validator(mode="after")
-    def _weights_are_used(self) -> SelectSettings:
-        if bool(self.weights) != (self.prefer == "weights"):
-            raise ValueError("weights and prefer: weights go together; add the other, or remove it")
-        return self
-
-    @field_validator("max", "min", mode="before")
-    @classmethod
-    def _quantities(cls, value: Any) -> Any:
-        return parse_quantities(value)
-
-    def bounds(self) -> tuple[Bound, ...]:
-        """Return the bounds in the order they were written."""
-        upper = [Bound(objective=n, sense="max", value=v) for n, v in self.max.items()]
-        lower = [Bound(objective=n, sense="min", value=v) for n, v in self.min.items()]
-        return (*upper, *lower)
-
-
-class TextSettings(Strict):
-    """How a text is read: as a whole, in windows that follow one another.
-
-    ``carried`` lets recurrent networks read on from the state in which the last window left them;
-    without it each window is read alone. ``epoch_tokens`` makes an epoch a stretch of so many
-    tokens, from a random place each time.
-    """
-
-    carried: StrictBool = True
-    window: Whole = Field(default=WINDOW_WORDS, ge=1)
-    epoch_tokens: Whole | None = Field(default=None, ge=2)
-
-
 class StudyConfig(Strict):
-    """A whole study, every value resolved."""
+    """A whole study, every value resolved.
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)
-    dataset: str
-    data_dir: Path | None = None
+    Attributes:
+        subset: Train on so many examples (tokens of a text) only. Default: all.
+        text: Read a text as a whole. Default: windows alone.
+    """
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        max_length=80,
+        description="Name of the study, and of its run's folder: runs/NAME.",
+    )
+    dataset: str = Field(
+        description="Data set by name (growsearch list datasets), or a function of your own as "
+        "MODULE:ATTRIBUTE."
+    )
+    data_dir: Path | None = Field(
+        default=None,
+        description="Folder of the data's files, relative to the study's file. Default: none, for "
+        "data that need no files.",
+    )
     # Train on so many examples (tokens of a text) only.
     subset: Whole | None = Field(default=None, ge=1)
     # A text that is read as a whole; without it, in windows alone.
     text: TextSettings | None = None
-    training: TrainingSettings = Field(default_factory=TrainingSettings)
-    # Where own code, "module:attribute", is found, beside what is installed.
-    code_dir: Path | None = None
+    training: TrainingSettings = Field(
+        default_factory=TrainingSettings, description="Where and how trials compute."
+    )
+    code_dir: Path | None = Field(
+        default=None,
+        description="Folder with own code, MODULE:ATTRIBUTE, beside what is installed; relative "
+        "to the study's file. Default: that file's folder.",
+    )
     task: TaskName = Field(
         default=None,
         description="What is learned: regression, multi-label, or your own as MODULE:ATTRIBUTE; "
@@ -136,19 +108,41 @@ class StudyConfig(Strict):
         description="Own hooks of the training loop, MODULE:CLASS each, made for every trial: "
         "subclasses of growsearch.training.Hook.",
     )
-    trials: TrialKinds
-    objectives: dict[str, Direction] = Field(min_length=1)
-    constraints: dict[str, Limits] = Field(default_factory=dict)
-    search: SearchSettings = Field(default_factory=SearchSettings)
-    select: SelectSettings = Field(default_factory=SelectSettings)
-    # Where the search can be followed beside its own files; see `growsearch.search.trackers`.
-    trackers: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = ()
-    # Where a copy of the run is kept while it searches: s3://bucket/runs, or any of pyarrow's.
-    mirror: str | None = None
-    # Files of `growsearch profile`: such a device is predicted, and measured for the front alone.
-    profiles: dict[str, Path] = Field(default_factory=dict)
-    # Of measures beyond accuracy: what they are taken against, how far an attack may go.
-    metrics: MetricOptions = Field(default_factory=MetricOptions)
+    trials: TrialKinds = Field(
+        description="What is searched over: a key a kind of trial, at least one."
+    )
+    objectives: dict[str, Direction] = Field(
+        min_length=1,
+        description="What the front is made of: metrics, or latency[DEVICE], each with its "
+        "direction.",
+    )
+    constraints: dict[str, Limits] = Field(
+        default_factory=dict,
+        description="Hard bounds by metric: networks outside them are not on the front, and those "
+        "that will be for certain are not trained.",
+    )
+    search: SearchSettings = Field(
+        default_factory=SearchSettings, description="How the space is searched."
+    )
+    select: SelectSettings = Field(
+        default_factory=SelectSettings, description="Which network the study ends with."
+    )
+    trackers: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = Field(
+        default=(), description="Where the search can be followed beside its own files."
+    )
+    mirror: str | None = Field(
+        default=None,
+        description="Address at which a copy of the run is kept while it searches: "
+        "s3://bucket/runs, file:///folder or any other of pyarrow's.",
+    )
+    profiles: dict[str, Path] = Field(
+        default_factory=dict,
+        description="Files of growsearch profile by device: its latency is predicted while the "
+        "search runs, and measured for the front alone.",
+    )
+    metrics: MetricOptions = Field(
+        default_factory=MetricOptions, description="Conditions of the measures beyond accuracy."
+    )
 
     @field_validator("dataset")
     @classmethod

@@ -25,8 +25,8 @@ class TrainingSettings(Strict):
     precision: Literal["auto", "float32", "bfloat16", "float16"] | None = Field(
         default=None,
         description="Of convolutions and products in training: float32, bfloat16 or float16; auto "
-        "is bfloat16 where the hardware computes it. Default: auto on accelerators, on a CPU what "
-        "the recipe says (float32). A candidate's own precision goes before it.",
+        "is bfloat16 where the hardware computes it. A candidate's own precision goes before it. "
+        "Default: auto on accelerators, on a CPU what the recipe says (float32).",
     )
     channels_last: Literal["auto", True, False] = Field(
         default=AUTO,
