@@ -6,7 +6,14 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from growsearch.datasets import arrays
-from growsearch.datasets.augmentation import AUGMENTATIONS, Augmentation
+from growsearch.datasets.augmentation import (
+    AUGMENTATIONS,
+    Augmentation,
+    Change,
+    augmentation_to_plain,
+    parse_augmentation,
+)
+from growsearch.datasets.augmenting import with_augmentation
 from growsearch.datasets.checking.arrays import Images
 from growsearch.datasets.dataset import UNLABELLED, Dataset, Loader, Split
 from growsearch.datasets.from_tensors import content_hash, from_tensors
@@ -147,6 +154,7 @@ __all__ = [
     "TOKEN_DATASETS",
     "UNLABELLED",
     "Augmentation",
+    "Change",
     "DataReport",
     "Dataset",
     "Images",
@@ -156,6 +164,7 @@ __all__ = [
     "TokenDataset",
     "TokenLoader",
     "as_dataset",
+    "augmentation_to_plain",
     "check_dataset_name",
     "content_hash",
     "from_tensors",
@@ -163,10 +172,12 @@ __all__ = [
     "load_cifar100_test",
     "load_dataset",
     "load_token_dataset",
+    "parse_augmentation",
     "pinned_dataset",
     "streams",
     "subset",
     "summary_lines",
     "text_windows",
     "windows",
+    "with_augmentation",
 ]

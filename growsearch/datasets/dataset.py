@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from growsearch.datasets.augmentation import NO_AUGMENTATION, Augmentation
+from growsearch.datasets.augmentation import NO_AUGMENTATION, Change, View, augmented
 from growsearch.datasets.normalisation import IDENTITY, Normalisation
 from growsearch.datasets.report import NOTHING_TO_REPORT, DataReport
 
@@ -46,7 +46,7 @@ class Dataset:
     validation: Split
     test: Split
     num_classes: int
-    augmentation: Augmentation = NO_AUGMENTATION
+    augmentation: Change = NO_AUGMENTATION
     normalisation: Normalisation = IDENTITY
     report: DataReport = NOTHING_TO_REPORT
 
@@ -58,6 +58,16 @@ class Dataset:
     def split(self, name: Literal["train", "validation", "test"]) -> Split:
         """Return a split by name."""
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
+
+    def augmented(
+        self, inputs: Tensor, labels: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Return a changed batch of training inputs (N, C, H, W) and labels (N,).
+
+        Where images are mixed the labels become targets (N, classes) that are probabilities.
+        """
+        view = View(normalisation=self.normalisation, classes=self.num_classes)
+        return augmented(self.augmentation, (inputs, labels), generator, view)
 
     def zeros(self, batch: int) -> Tensor:
         """Return zeros (batch, *input_shape) of the inputs' type: a network can be called on it."""

@@ -7,7 +7,7 @@ import hashlib
 import torch
 from torch import Tensor
 
-from growsearch.datasets.augmentation import NO_AUGMENTATION, Augmentation
+from growsearch.datasets.augmentation import NO_AUGMENTATION, Change
 from growsearch.datasets.checking.arrays import Arrays, Given, Images, channels_first, given
 from growsearch.datasets.checking.labels import check_labels, check_num_classes, classes_of
 from growsearch.datasets.dataset import UNLABELLED, Dataset, Split
@@ -31,7 +31,7 @@ def from_tensors(
     *,
     test: tuple[Arrays | Images, Arrays] | None = None,
     num_classes: int | None = None,
-    augmentation: Augmentation = NO_AUGMENTATION,
+    augmentation: Change = NO_AUGMENTATION,
     name: str = "own",
 ) -> Dataset:
     """Return a data set of your own inputs and labels.
@@ -77,7 +77,7 @@ def _made(
     parts: tuple[_Pair, _Pair, _Pair],
     *,
     num_classes: int,
-    augmentation: Augmentation,
+    augmentation: Change,
     notes: tuple[str, ...],
 ) -> Dataset:
     raw = parts[0][0]

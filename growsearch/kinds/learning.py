@@ -10,12 +10,14 @@ from typing import Literal
 from torch import nn
 
 from growsearch.datasets import (
+    Change,
     Dataset,
     load_dataset,
     load_token_dataset,
     subset,
     summary_lines,
     text_windows,
+    with_augmentation,
 )
 from growsearch.datasets.texts.text_windows import WINDOW_WORDS
 from growsearch.datasets.texts.tokens import TokenDataset
@@ -43,13 +45,15 @@ class DataChoice:
     """The data of a study: a name, its folder, and how much of it is read in which way.
 
     ``subset`` is a number of training examples (tokens of a text); None is all. With a ``text``
-    reading, the data is a text that is read as a whole and not in windows alone.
+    reading, the data is a text that is read as a whole and not in windows alone. An
+    ``augmentation`` takes the place of the data's own.
     """
 
     name: str
     folder: Path | None = None
     subset: int | None = None
     text: TextReading | None = None
+    augmentation: Change | None = None
 
     def load(self) -> Learning:
         """Load the data.
@@ -69,7 +73,8 @@ class DataChoice:
         """Return the choice's part of data that is loaded already.
 
         Raises:
-            UsageError: for a subset that is larger than the data.
+            UsageError: for a subset that is larger than the data, or an augmentation that the data
+                cannot have.
         """
         if self.subset is not None:
             if self.subset > len(dataset.train):
@@ -79,6 +84,8 @@ class DataChoice:
                 )
             sizes = {"validation": len(dataset.validation), "test": len(dataset.test)}
             dataset = subset(dataset, train=self.subset, **sizes)
+        if self.augmentation is not None:
+            dataset = with_augmentation(dataset, self.augmentation)
         return Learning(dataset=dataset)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from growsearch.datasets.augmentation import Augmentation
+from growsearch.datasets.augmentation import Change
 from growsearch.datasets.dataset import Dataset, Split
 from growsearch.datasets.normalisation import Normalisation
 from growsearch.datasets.reading.raw import RawImages
@@ -27,7 +27,7 @@ def make_dataset(
     official_test: RawImages,
     *,
     num_classes: int,
-    augmentation: Augmentation,
+    augmentation: Change,
     report: DataReport = NOTHING_TO_REPORT,
 ) -> Dataset:
     """Hold out a tenth of the official training images, stratified and always the same.

@@ -15,6 +15,7 @@ from growsearch.errors import UsageError
 from growsearch.kinds import DataChoice, Strict, TextReading, TrialKinds
 from growsearch.kinds.values import Duration, Share
 from growsearch.pareto import MEASURES, Bound, Direction, Preference
+from growsearch.search.config.augmentation_value import AugmentationValue
 from growsearch.search.config.bounds import check_agreement, parse_limits, parse_quantities
 from growsearch.search.config.metric_options import MetricOptions
 from growsearch.search.config.numbers import MOST_SEED, Number, Whole
@@ -148,6 +149,13 @@ class StudyConfig(Strict):
     data_dir: Path | None = None
     # Train on so many examples (tokens of a text) only.
     subset: Whole | None = Field(default=None, ge=1)
+    augmentation: AugmentationValue = Field(
+        default=None,
+        description=(
+            "How training images change by chance: a name, or a list of names and "
+            "{name: {value: ...}}, one after another. Default: the data set's own."
+        ),
+    )
     # A text that is read as a whole; without it, in windows alone.
     text: TextSettings | None = None
     training: TrainingSettings = Field(default_factory=TrainingSettings)
@@ -213,6 +221,8 @@ class StudyConfig(Strict):
                 f"text: {self.dataset} is no text; remove the key, or take one of: "
                 f"{', '.join(TOKEN_DATASETS)}"
             )
+        if self.text is not None and self.augmentation is not None:
+            raise ValueError("augmentation: a text has no images to change; remove the key")
         return self
 
     @model_validator(mode="after")
@@ -305,6 +315,7 @@ class StudyConfig(Strict):
             name=self.dataset,
             folder=self.data_dir,
             subset=self.subset,
+            augmentation=self.augmentation,
             text=None
             if text is None
             else TextReading(

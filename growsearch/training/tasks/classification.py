@@ -29,9 +29,9 @@ class Classification(Examples):
     """
 
     def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[InputsAndTargets]:
-        """Yield inputs (N, ...) and labels (N,)."""
+        """Yield inputs (N, ...) and labels (N,), or probabilities (N, classes) of mixed ones."""
         for inputs, labels in whole_batches(self.dataset.train, batch_size, generator):
-            yield self.dataset.augmentation.apply(inputs, generator), labels
+            yield self.dataset.augmented(inputs, labels, generator)
 
     def scores(self, model: nn.Module, split: Split) -> Scores:
         """Return the accuracy on ``split``."""

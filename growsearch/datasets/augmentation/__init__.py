@@ -1,0 +1,35 @@
+"""Augmentation: how a training image may change from epoch to epoch, one family a file."""
+
+from growsearch.datasets.augmentation.chain import (
+    Chain,
+    Change,
+    View,
+    augmented,
+    mixes_targets,
+    reads_pixels,
+)
+from growsearch.datasets.augmentation.registry import (
+    AUGMENTATIONS,
+    augmentation_to_plain,
+    parse_augmentation,
+)
+from growsearch.datasets.augmentation.shift_mirror import (
+    NO_AUGMENTATION,
+    SHIFT_MIRROR,
+    Augmentation,
+)
+
+__all__ = [
+    "AUGMENTATIONS",
+    "NO_AUGMENTATION",
+    "SHIFT_MIRROR",
+    "Augmentation",
+    "Chain",
+    "Change",
+    "View",
+    "augmentation_to_plain",
+    "augmented",
+    "mixes_targets",
+    "parse_augmentation",
+    "reads_pixels",
+]
