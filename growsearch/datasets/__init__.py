@@ -11,6 +11,7 @@ from growsearch.datasets.augmentation import (
     Augmentation,
     Change,
     augmentation_to_plain,
+    augmentation_values,
     parse_augmentation,
 )
 from growsearch.datasets.augmenting import with_augmentation
@@ -165,6 +166,7 @@ __all__ = [
     "TokenLoader",
     "as_dataset",
     "augmentation_to_plain",
+    "augmentation_values",
     "check_dataset_name",
     "content_hash",
     "from_tensors",

@@ -11,6 +11,7 @@ from growsearch.datasets.augmentation.chain import (
 from growsearch.datasets.augmentation.registry import (
     AUGMENTATIONS,
     augmentation_to_plain,
+    augmentation_values,
     parse_augmentation,
 )
 from growsearch.datasets.augmentation.shift_mirror import (
@@ -28,6 +29,7 @@ __all__ = [
     "Change",
     "View",
     "augmentation_to_plain",
+    "augmentation_values",
     "augmented",
     "mixes_targets",
     "parse_augmentation",

@@ -86,6 +86,13 @@ def _with_values(name: str, usual: Any, values: Any) -> Change:
     return changed
 
 
+def augmentation_values(name: str) -> str:
+    """Return "key: usual value" of an augmentation for people, with commas between."""
+    values = _step_to_plain(AUGMENTATIONS[name])
+    shown = next(iter(values.values())) if name != "none" else {}
+    return ", ".join(f"{key}: {value}" for key, value in shown.items())
+
+
 def augmentation_to_plain(augmentation: Change) -> Any:
     """Return what `parse_augmentation` reads, every value written out.
 

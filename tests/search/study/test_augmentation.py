@@ -15,7 +15,7 @@ def test_a_study_trains_with_the_augmentation_that_it_names(
     tiny: dict[str, Any], tmp_path: Path
 ) -> None:
     del tiny["trials"]["growth"]
-    tiny["search"]["trials"] = 1
+    tiny["search"] |= {"trials": 1, "sampler": "random"}
     usual = Study(tiny, tmp_path / "usual")
     usual.run()
     mixed = Study({**tiny, "augmentation": _MIXED}, tmp_path / "mixed")
