@@ -92,7 +92,7 @@ def evaluation(
 
     study, folder = load_study(run / "study.yaml", run=True), run / "trials" / trial.id
     where = data_dir or study.data_dir
-    learning = dataclasses.replace(study.data, folder=where).load()
+    learning = dataclasses.replace(study.data_choice, folder=where).load()
     dataset = learning.dataset
     examples = dataset.split(split)
     options = study.metrics

@@ -10,7 +10,19 @@ from growsearch.commands.examples import examples
 from growsearch.errors import UsageError
 
 EPILOG = examples("growsearch list spaces")
-_LISTS = "spaces, devices, transforms, distributions, updaters, tickets, datasets, augmentations, samplers"
+_LISTS = ", ".join(
+    (
+        "spaces",
+        "devices",
+        "transforms",
+        "distributions",
+        "updaters",
+        "tickets",
+        "datasets",
+        "augmentations",
+        "samplers",
+    )
+)
 
 
 def list_names(

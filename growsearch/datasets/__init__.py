@@ -16,9 +16,10 @@ from growsearch.datasets.augmentation import (
 )
 from growsearch.datasets.augmenting import with_augmentation
 from growsearch.datasets.checking.arrays import Images
-from growsearch.datasets.dataset import UNLABELLED, Dataset, Loader, Split
+from growsearch.datasets.dataset import UNLABELLED, Dataset, Loader, LoaderWithKeys, Split
 from growsearch.datasets.from_tensors import content_hash, from_tensors
 from growsearch.datasets.images import image_folder, mask_folder
+from growsearch.datasets.keys import NO_KEYS, DataKeys
 from growsearch.datasets.known import cifar10, cifar100, digits, fashion_mnist
 from growsearch.datasets.known.cifar100 import load_cifar100_test
 from growsearch.datasets.normalisation import Normalisation
@@ -26,6 +27,8 @@ from growsearch.datasets.own import as_dataset, load_own
 from growsearch.datasets.reading.boundary import reading, shown
 from growsearch.datasets.report import DataReport
 from growsearch.datasets.stratified import subset
+from growsearch.datasets.streams.from_torch import from_torch, loaded_by
+from growsearch.datasets.streams.loading import Loading
 from growsearch.datasets.summary import summary_lines
 from growsearch.datasets.texts import ptb
 from growsearch.datasets.texts.text_windows import load_ptb, text_windows
@@ -47,12 +50,15 @@ DATASETS: dict[str, Loader] = {
 # These come with a library, and take no folder.
 BUNDLED = frozenset({"digits"})
 
+# The name of streamed data that a study in Python has as an object.
+GIVEN = "given"
+
 DESCRIPTIONS: dict[str, str] = {
     "digits": "1,797 handwritten digits of 8 x 8, bundled with scikit-learn",
     "cifar10": "60,000 colour images of 32 x 32, 10 classes; needs data_dir",
     "cifar100": "60,000 colour images of 32 x 32, 100 classes; needs data_dir",
     "fashion-mnist": "70,000 grey images of 28 x 28, 10 classes; needs data_dir",
-    "image-folder": "your own PNG or JPEG images, a folder a class, at 64 x 64; needs data_dir",
+    "image-folder": "your own PNG or JPEG images, a folder a class, of any number; needs data_dir",
     "mask-folder": "your own images with a class a pixel (PNG masks), at 64 x 64; needs data_dir",
     "arrays": "your own inputs and labels, data.npz or data.safetensors; needs data_dir",
     "ptb": "Penn Treebank, 929,589 words to predict the next of; needs data_dir",
@@ -63,8 +69,16 @@ TOKEN_DATASETS: dict[str, TokenLoader] = {
 }
 
 
-def load_dataset(name: str, data_dir: Path | None = None) -> Dataset:
+# Those of them that a study's data section has keys for, beside the workers.
+WITH_KEYS: dict[str, LoaderWithKeys] = {
+    "image-folder": image_folder.load,
+}
+
+
+def load_dataset(name: str, data_dir: Path | None = None, keys: DataKeys | None = None) -> Dataset:
     """Load a data set by name: one of DATASETS, or of own code, "module:attribute".
+
+    ``keys`` are of those in WITH_KEYS.
 
     A name may end in "@hash", as `pinned_dataset` gives it; then the data must be the same.
 
@@ -74,9 +88,17 @@ def load_dataset(name: str, data_dir: Path | None = None) -> Dataset:
     """
     plain, _, wanted = name.partition("@")
     check_dataset_name(plain)
+    if plain == GIVEN:
+        raise UsageError(
+            "dataset: the data of this study are an object in Python, which no file names; run it "
+            "from the script that makes it, or write dataset: MODULE:ATTRIBUTE"
+        )
     with _whatever_is_there(plain, data_dir):
         _check_folder(plain, data_dir)
-        dataset = load_own(plain, data_dir) if is_own(plain) else DATASETS[plain](data_dir)
+        if keys is not None and plain in WITH_KEYS:
+            dataset = WITH_KEYS[plain](data_dir, keys)
+        else:
+            dataset = load_own(plain, data_dir) if is_own(plain) else DATASETS[plain](data_dir)
     if wanted and content_hash(dataset) != wanted:
         raise UsageError(
             f"dataset: {plain} holds other data than it did ({wanted} then, "
@@ -101,7 +123,7 @@ def check_dataset_name(name: str) -> None:
         UsageError: listing the valid names.
     """
     plain = name.partition("@")[0]
-    if plain not in DATASETS and not is_own(plain):
+    if plain not in (*DATASETS, GIVEN) and not is_own(plain):
         raise UsageError(
             f"dataset: unknown {plain!r}; valid: {', '.join(sorted(DATASETS))}, or your own as "
             "MODULE:ATTRIBUTE"
@@ -111,7 +133,7 @@ def check_dataset_name(name: str) -> None:
 def pinned_dataset(name: str, dataset: Dataset) -> str:
     """Return the name of a person's own data with the hash of its content; others as they are."""
     plain = name.partition("@")[0]
-    if not is_own(plain) and plain != "arrays":
+    if not is_own(plain) and plain not in ("arrays", GIVEN):
         return name
     return f"{plain}@{content_hash(dataset)}"
 
@@ -152,14 +174,19 @@ __all__ = [
     "BUNDLED",
     "DATASETS",
     "DESCRIPTIONS",
+    "GIVEN",
+    "NO_KEYS",
     "TOKEN_DATASETS",
     "UNLABELLED",
+    "WITH_KEYS",
     "Augmentation",
     "Change",
+    "DataKeys",
     "DataReport",
     "Dataset",
     "Images",
     "Loader",
+    "Loading",
     "Normalisation",
     "Split",
     "TokenDataset",
@@ -170,10 +197,12 @@ __all__ = [
     "check_dataset_name",
     "content_hash",
     "from_tensors",
+    "from_torch",
     "load_beside",
     "load_cifar100_test",
     "load_dataset",
     "load_token_dataset",
+    "loaded_by",
     "parse_augmentation",
     "pinned_dataset",
     "streams",

@@ -30,7 +30,7 @@ def _check(dataset: Dataset, augmentation: Change) -> None:
             f"augmentation: {dataset.name} has inputs of {shape}, and images alone (channels, "
             f"height, width) are changed; {remedy}"
         )
-    if dataset.train.labels.ndim != 1:
+    if dataset.train.label_shape:
         raise UsageError(
             f"augmentation: {dataset.name} has more than one label an image, which would be left "
             f"behind; {remedy}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from growsearch.datasets.augmentation import NO_AUGMENTATION, Change, View, augmented
+from growsearch.datasets.keys import DataKeys
 from growsearch.datasets.normalisation import IDENTITY, Normalisation
 from growsearch.datasets.report import NOTHING_TO_REPORT, DataReport
 
@@ -23,6 +25,8 @@ class Split:
 
     Inputs are float32, already normalised, with labels (N,), or images (N, C, H, W) with labels
     (N, H, W), some of which may be UNLABELLED; or words (N, T) int64 with those that follow them.
+    `growsearch.datasets.streams` has splits without inputs in memory: what goes through a split in
+    batches, or takes some of its examples, works with both.
     """
 
     inputs: Tensor
@@ -30,6 +34,49 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def streamed(self) -> bool:
+        """Are inputs read batch by batch, and never there all at once?"""
+        return False
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """One example's shape, without the batch axis."""
+        return tuple(self.inputs.shape[1:])
+
+    @property
+    def input_type(self) -> torch.dtype:
+        """float32, or int64 of words."""
+        return self.inputs.dtype
+
+    @property
+    def label_shape(self) -> tuple[int, ...]:
+        """The shape of one example's labels: () of one class, (T,) or (H, W) of several."""
+        return tuple(self.labels.shape[1:])
+
+    def at(self, places: Tensor) -> Split:
+        """Return the examples at ``places`` (n,) in memory, in this order."""
+        return Split(inputs=self.inputs[places], labels=self.labels[places])
+
+    def take(self, places: Tensor) -> Split:
+        """Return a part, in memory or streamed as the whole is."""
+        return self.at(places)
+
+    def batches(self, size: int, order: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield inputs (size, ...) and labels (size, ...); the last batch may be smaller.
+
+        Args:
+            size: examples of a batch.
+            order: places (n,); None is all of them as they lie.
+        """
+        if order is None:
+            yield from zip(
+                torch.split(self.inputs, size), torch.split(self.labels, size), strict=True
+            )
+            return
+        for places in torch.split(order, size):
+            yield self.inputs[places], self.labels[places]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +100,7 @@ class Dataset:
     @property
     def input_shape(self) -> tuple[int, ...]:
         """One example's shape, without the batch axis."""
-        return tuple(self.train.inputs.shape[1:])
+        return self.train.input_shape
 
     def split(self, name: Literal["train", "validation", "test"]) -> Split:
         """Return a split by name."""
@@ -71,7 +118,15 @@ class Dataset:
 
     def zeros(self, batch: int) -> Tensor:
         """Return zeros (batch, *input_shape) of the inputs' type: a network can be called on it."""
-        return torch.zeros(batch, *self.input_shape, dtype=self.train.inputs.dtype)
+        return torch.zeros(batch, *self.input_shape, dtype=self.train.input_type)
+
+
+class LoaderWithKeys(Protocol):
+    """Reads one data set as a study's data section says."""
+
+    def __call__(self, data_dir: Path | None, keys: DataKeys) -> Dataset:
+        """Return the data set."""
+        ...
 
 
 class Loader(Protocol):

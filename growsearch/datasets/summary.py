@@ -6,6 +6,7 @@ import torch
 
 from growsearch.datasets.dataset import UNLABELLED, Dataset, Split
 from growsearch.datasets.reading.boundary import shown
+from growsearch.datasets.streams.streamed_split import StreamedSplit
 
 # So many classes are told one by one.
 _LISTED = 6
@@ -22,6 +23,8 @@ def summary_lines(dataset: Dataset) -> tuple[str, ...]:
         f"{_what(dataset)}",
         _classes(dataset),
     ]
+    if dataset.train.streamed:
+        lines.append(f"  streamed: read batch by batch by {_workers(dataset.train)}")
     if report.sizes:
         sizes = " to ".join(f"{width:,} x {height:,}" for width, height in report.sizes)
         lines.append(f"  files: images of {sizes} pixels (width x height)")
@@ -34,17 +37,22 @@ def summary_lines(dataset: Dataset) -> tuple[str, ...]:
 
 def _what(dataset: Dataset) -> str:
     shape = " x ".join(f"{side:,}" for side in dataset.input_shape)
-    if not dataset.train.inputs.is_floating_point():
+    if not dataset.train.input_type.is_floating_point:
         return f"texts of {shape} words"
     kind = "images" if len(dataset.input_shape) == _IMAGE_AXES else "inputs"
     return f"{kind} of {shape}"
 
 
 def _classes(dataset: Dataset) -> str:
-    if dataset.train.labels.ndim == 2:
+    axes = 1 + len(dataset.train.label_shape)
+    if axes == 2:
         return f"  words: {dataset.num_classes:,}"
-    if dataset.train.labels.ndim == 3:
+    if axes == 3:
         return f"  classes: {dataset.num_classes}; training pixels: {_pixel_shares(dataset)}"
+    if not all(
+        _labels_are_known(part) for part in (dataset.train, dataset.validation, dataset.test)
+    ):
+        return f"  classes: {dataset.num_classes:,}"
     counts = [
         _counts(part, dataset.num_classes)
         for part in (dataset.train, dataset.validation, dataset.test)
@@ -61,6 +69,17 @@ def _classes(dataset: Dataset) -> str:
         f"  classes: {len(named):,}, of {counts[0][fewest]:,} ({named[fewest]}) to "
         f"{counts[0][most]:,} ({named[most]}) training examples"
     )
+
+
+def _labels_are_known(part: Split) -> bool:
+    return not isinstance(part, StreamedSplit) or part.labels_are_known
+
+
+def _workers(part: Split) -> str:
+    count = part.workers if isinstance(part, StreamedSplit) else 0
+    if not count:
+        return "the process that trains"
+    return "1 worker" if count == 1 else f"{count} workers"
 
 
 def _name(dataset: Dataset, number: int) -> str:

@@ -46,8 +46,8 @@ def check_fits(space: SearchSpace, dataset: Dataset) -> nn.Module:
 
 @torch.no_grad()
 def _check_outputs(module: nn.Module, name: str, dataset: Dataset) -> None:
-    inputs, labels = dataset.zeros(_FED), dataset.train.labels
-    wanted = (_FED, *labels.shape[1:], dataset.num_classes)
+    inputs = dataset.zeros(_FED)
+    wanted = (_FED, *dataset.train.label_shape, dataset.num_classes)
     device = next((parameter.device for parameter in module.parameters()), inputs.device)
     try:
         with evaluating(module):

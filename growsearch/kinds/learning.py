@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from torch import nn
 
 from growsearch.datasets import (
+    NO_KEYS,
     Change,
+    DataKeys,
     Dataset,
+    Loading,
     load_dataset,
     load_token_dataset,
+    loaded_by,
     subset,
     summary_lines,
     text_windows,
@@ -24,6 +28,7 @@ from growsearch.datasets.texts.tokens import TokenDataset
 from growsearch.errors import UsageError
 from growsearch.training import CarriesState, Examples, LanguageModelling, Scores, task_of
 
+_USUAL_LOADING = Loading()
 SplitName = Literal["train", "validation", "test"]
 
 
@@ -46,7 +51,8 @@ class DataChoice:
 
     ``subset`` is a number of training examples (tokens of a text); None is all. With a ``text``
     reading, the data is a text that is read as a whole and not in windows alone. An
-    ``augmentation`` takes the place of the data's own.
+    ``augmentation`` takes the place of the data's own. ``keys`` say how files become splits,
+    ``loading`` how streamed data are read; ``given`` is such data that no name leads to.
     """
 
     name: str
@@ -54,6 +60,9 @@ class DataChoice:
     subset: int | None = None
     text: TextReading | None = None
     augmentation: Change | None = None
+    keys: DataKeys = NO_KEYS
+    loading: Loading = _USUAL_LOADING
+    given: Dataset | None = field(default=None, compare=False, repr=False)
 
     def load(self) -> Learning:
         """Load the data.
@@ -67,7 +76,7 @@ class DataChoice:
                 text = _first_tokens(text, self.subset)
             windows = text_windows(text, self.text.window)
             return Learning(dataset=windows, text=text, reading=self.text)
-        return self.of(load_dataset(self.name, self.folder))
+        return self.of(self.given or load_dataset(self.name, self.folder, self.keys))
 
     def of(self, dataset: Dataset) -> Learning:
         """Return the choice's part of data that is loaded already.
@@ -84,6 +93,7 @@ class DataChoice:
                 )
             sizes = {"validation": len(dataset.validation), "test": len(dataset.test)}
             dataset = subset(dataset, train=self.subset, **sizes)
+        dataset = loaded_by(dataset, self.loading)
         if self.augmentation is not None:
             dataset = with_augmentation(dataset, self.augmentation)
         return Learning(dataset=dataset)

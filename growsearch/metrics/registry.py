@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from growsearch.datasets.dataset import Split
 from growsearch.errors import UsageError
-from growsearch.metrics.accuracy import accuracy, cross_entropy, predict
+from growsearch.metrics.accuracy import accuracy, cross_entropy, predict, predict_split
 from growsearch.metrics.adaptive_ece import adaptive_calibration_error
 from growsearch.metrics.adversarial import fgsm, pgd
 from growsearch.metrics.brier import brier_score
@@ -108,12 +108,13 @@ def fitting_metric(name: str, split: Split) -> Metric:
     if name not in METRICS:
         raise UsageError(f"metrics: unknown {name!r}; valid: {', '.join(METRICS)}")
     metric, measure = METRICS[name], METRICS[name].measure
-    found = _LABELS.get(split.labels.ndim, "of another shape")
+    found = _LABELS.get(1 + len(split.label_shape), "of another shape")
     if measure.labels is not None and measure.labels != found:
         raise UsageError(f"metrics: {name} is for labels {measure.labels}; this data has {found}")
-    if measure.images and split.inputs.ndim != 4:
+    if measure.images and len(split.input_shape) != 3:
         raise UsageError(
-            f"metrics: {name} is for images; this data has inputs of {tuple(split.inputs.shape)}"
+            f"metrics: {name} is for images; this data has inputs of "
+            f"{(len(split), *split.input_shape)}"
         )
     return metric
 
@@ -122,19 +123,19 @@ def _of_logits(score: Callable[[Tensor, Tensor], float]) -> Function:
     """Return the metric that is a function of all logits and labels."""
 
     def function(model: nn.Module, split: Split, settings: MetricSettings) -> float:  # noqa: ARG001
-        return score(predict(model, split.inputs), split.labels)
+        return score(*predict_split(model, split))
 
     return function
 
 
 def _accuracy(model: nn.Module, split: Split, settings: MetricSettings) -> float:  # noqa: ARG001
     """Return the share of examples, words or labelled pixels that are right."""
-    axes = split.labels.ndim
+    axes = 1 + len(split.label_shape)
     if axes == 2:
         return next_word_scores(model, split)[0]
     if axes == 3:
         return pixel_accuracy(_confusion(model, split))
-    return accuracy(predict(model, split.inputs), split.labels)
+    return accuracy(*predict_split(model, split))
 
 
 def _fgsm_accuracy(model: nn.Module, split: Split, settings: MetricSettings) -> float:
@@ -185,14 +186,28 @@ def _certified_accuracy(model: nn.Module, split: Split, settings: MetricSettings
 
 def _auroc(strangeness: Strangeness) -> Function:
     def function(model: nn.Module, split: Split, settings: MetricSettings) -> float:
-        outside = settings.outside
-        if outside is None:
-            outside = noisy(
-                split.inputs, settings.noise, _generator(settings), settings.normalisation
-            )
-        return ood_auroc(predict(model, split.inputs), predict(model, outside), strangeness)
+        if settings.outside is None:
+            outside = _noisy_logits(model, split, settings)
+        else:
+            outside = predict(model, settings.outside)
+        return ood_auroc(predict_split(model, split)[0], outside, strangeness)
 
     return function
+
+
+def _noisy_logits(model: nn.Module, split: Split, settings: MetricSettings) -> Tensor:
+    """Return the logits of the split's images with noise, drawn for all of them at once if it can.
+
+    What is in memory has had its noise that way in earlier versions.
+    """
+    generator = _generator(settings)
+    parts = split.batches(_BATCH if split.streamed else len(split))
+    return torch.cat(
+        [
+            predict(model, noisy(part, settings.noise, generator, settings.normalisation))
+            for part, _ in parts
+        ]
+    )
 
 
 def _perplexity(model: nn.Module, split: Split, settings: MetricSettings) -> float:  # noqa: ARG001
@@ -212,10 +227,11 @@ def _confusion(model: nn.Module, split: Split) -> Tensor:
 
 def _evenly(split: Split, count: int) -> Split:
     """Return at most ``count`` examples at equal distances, the first one included."""
-    if count >= len(split):
+    if count >= len(split) and not split.streamed:
         return split
+    count = min(count, len(split))
     places = torch.arange(count) * len(split) // count
-    return Split(inputs=split.inputs[places], labels=split.labels[places])
+    return split.at(places)
 
 
 def _batches(split: Split) -> Iterable[Split]:

@@ -122,7 +122,7 @@ def check_one_label_each(dataset: Dataset) -> None:
         >>> data = from_tensors(torch.eye(4).repeat(10, 1), torch.arange(4).repeat(10))
         >>> check_one_label_each(data)
     """
-    if dataset.train.labels.ndim != 1:
+    if dataset.train.label_shape:
         raise UsageError(
             f"source: {dataset.name} has labels of shape {tuple(dataset.train.labels.shape)}; "
             "tickets are drawn from networks that were pretrained with one label an example"

@@ -40,7 +40,13 @@ def _check(dataset: Dataset) -> None:
         )
     parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     for key, split in parts.items():
-        _check_split(key, split, dataset.train, classes)
+        # Streamed examples are checked as they are read.
+        if not split.streamed:
+            _check_split(key, split, dataset.train, classes)
+        elif not len(split) or split.input_shape != dataset.input_shape:
+            raise UsageError(
+                f"{key} is empty or has inputs of another shape than train; give all one"
+            )
     _check_changes(dataset)
 
 
@@ -83,7 +89,7 @@ def _check_labels(key: str, x: Tensor, y: Tensor, classes: int) -> None:
 
 def _check_changes(dataset: Dataset) -> None:
     scale, shift = dataset.normalisation, dataset.augmentation
-    channels = dataset.train.inputs.shape[1]
+    channels = dataset.input_shape[0]
     if len(scale.mean) not in (1, channels) or len(scale.deviation) != len(scale.mean):
         raise UsageError(f"the normalisation is not of {channels} channels; give one value each")
     if not all(map(math.isfinite, (*scale.mean, *scale.deviation))) or min(scale.deviation) <= 0:

@@ -58,14 +58,14 @@ def make_dataset(
     )
 
 
-def check_counts(name: str, train: int, test: int) -> None:
-    """Refuse fewer than 10 training images, or no test images.
+def check_counts(name: str, train: int, test: int, part: str = "test") -> None:
+    """Refuse fewer than 10 training images, or no images of another ``part``.
 
     Raises:
         UsageError: naming both counts.
     """
     if train < _HELD_OUT_ONE_IN or test < 1:
         raise UsageError(
-            f"{name}: {train} training and {test} test images are too few; at least "
+            f"{name}: {train} training and {test} {part} images are too few; at least "
             f"{_HELD_OUT_ONE_IN} and 1 are needed"
         )

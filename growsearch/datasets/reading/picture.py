@@ -116,8 +116,26 @@ def _check_palette(path: Path, image: Image.Image) -> None:
         )
 
 
-def read_picture(path: Path, *, least_side: int) -> Picture:
-    """Return the picture; a large JPEG is decoded at a reduced size, ``least_side`` or more.
+def size_in_header(path: Path) -> tuple[int, int]:
+    """Return (width, height) of a picture, by its header alone: upright as its EXIF data say.
+
+    PNG files keep EXIF data behind the pixels, where it is not looked for.
+
+    Raises:
+        UsageError: for too many pixels, or no regular file.
+        Exception: whatever Pillow raises for a damaged file.
+    """
+    with open_regular(path) as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(file, formats=_FORMATS) as image:
+            size = image.size
+            jpeg = image.format == "JPEG"
+            turn = _orientation(image)[0] if jpeg else 1
+    return size[::-1] if turn > max(_UPRIGHT_AXES) else size
+
+
+def read_picture(path: Path, *, least: tuple[int, int]) -> Picture:
+    """Return the picture; a large JPEG is decoded at a reduced size, ``least`` sides or more.
 
     Raises:
         UsageError: as `opened`, or for a transparent colour of 16 bits.
@@ -126,7 +144,7 @@ def read_picture(path: Path, *, least_side: int) -> Picture:
     with opened(path) as image:
         size = image.size
         # JPEG decodes straight to a smaller size, much faster.
-        image.draft("RGB", (least_side, least_side))
+        image.draft("RGB", least)
         stored = stored_mode(image)
         # Before EXIF is asked for, which would load a PNG and hide what is wrong with it.
         image.load()

@@ -17,6 +17,7 @@ from growsearch.kinds.values import Duration, Share
 from growsearch.pareto import MEASURES, Bound, Direction, Preference
 from growsearch.search.config.augmentation_value import AugmentationValue
 from growsearch.search.config.bounds import check_agreement, parse_limits, parse_quantities
+from growsearch.search.config.data_settings import DataSettings
 from growsearch.search.config.metric_options import MetricOptions
 from growsearch.search.config.numbers import MOST_SEED, Number, Whole
 from growsearch.search.config.units import with_units
@@ -149,6 +150,9 @@ class StudyConfig(Strict):
     data_dir: Path | None = None
     # Train on so many examples (tokens of a text) only.
     subset: Whole | None = Field(default=None, ge=1)
+    data: DataSettings | None = Field(
+        default=None, description="How the data set's files are read."
+    )
     augmentation: AugmentationValue = Field(
         default=None,
         description=(
@@ -223,6 +227,12 @@ class StudyConfig(Strict):
             )
         if self.text is not None and self.augmentation is not None:
             raise ValueError("augmentation: a text has no images to change; remove the key")
+        return self
+
+    @model_validator(mode="after")
+    def _data_keys_are_used(self) -> StudyConfig:
+        if self.data is not None:
+            self.data.check_for(self.dataset)
         return self
 
     @model_validator(mode="after")
@@ -308,14 +318,16 @@ class StudyConfig(Strict):
         return tuple(name for name in asked if name in known)
 
     @property
-    def data(self) -> DataChoice:
+    def data_choice(self) -> DataChoice:
         """The data of the study, ready to be loaded."""
-        text = self.text
+        text, keys = self.text, self.data or DataSettings()
         return DataChoice(
             name=self.dataset,
             folder=self.data_dir,
             subset=self.subset,
             augmentation=self.augmentation,
+            keys=keys.keys(self.search.parallel),
+            loading=keys.loading(self.search.parallel),
             text=None
             if text is None
             else TextReading(

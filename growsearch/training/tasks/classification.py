@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from growsearch.datasets.dataset import Split
-from growsearch.metrics import accuracy, predict
+from growsearch.metrics import accuracy, predict_split
 from growsearch.training.tasks.examples import Examples
 from growsearch.training.tasks.task import InputsAndTargets, Scores
 from growsearch.training.tasks.whole_batches import whole_batches
@@ -35,4 +35,4 @@ class Classification(Examples):
 
     def scores(self, model: nn.Module, split: Split) -> Scores:
         """Return the accuracy on ``split``."""
-        return Scores(accuracy=accuracy(predict(model, split.inputs), split.labels))
+        return Scores(accuracy=accuracy(*predict_split(model, split)))

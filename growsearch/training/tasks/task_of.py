@@ -27,7 +27,7 @@ def task_of(dataset: Dataset) -> Examples:
         >>> type(task_of(data)).__name__
         'Classification'
     """
-    axes = dataset.train.labels.ndim
+    axes = 1 + len(dataset.train.label_shape)
     if axes not in _TASKS:
         raise UsageError(
             f"{dataset.name}: labels of shape {tuple(dataset.train.labels.shape)}; give one an "

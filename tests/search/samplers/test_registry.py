@@ -21,7 +21,7 @@ from growsearch.trial.task import TrialTask
 
 
 def _foresight(config: StudyConfig, folder: Path) -> StudyForesight:
-    task = TrialTask(data=config.data, devices=config.devices, folder=folder, profiles={})
+    task = TrialTask(data=config.data_choice, devices=config.devices, folder=folder, profiles={})
     return StudyForesight(config, task)
 
 
