@@ -18,7 +18,7 @@ from growsearch.datasets.augmenting import with_augmentation
 from growsearch.datasets.checking.arrays import Images
 from growsearch.datasets.dataset import UNLABELLED, Dataset, Loader, LoaderWithKeys, Split
 from growsearch.datasets.from_tensors import content_hash, from_tensors
-from growsearch.datasets.images import image_folder, mask_folder
+from growsearch.datasets.images import hf_disk, image_folder, mask_folder
 from growsearch.datasets.keys import NO_KEYS, DataKeys
 from growsearch.datasets.known import cifar10, cifar100, digits, fashion_mnist
 from growsearch.datasets.known.cifar100 import load_cifar100_test
@@ -42,6 +42,7 @@ DATASETS: dict[str, Loader] = {
     "cifar100": cifar100.load,
     "fashion-mnist": fashion_mnist.load,
     "image-folder": image_folder.load,
+    "hf-disk": hf_disk.load,
     "mask-folder": mask_folder.load,
     "arrays": arrays.load,
     "ptb": load_ptb,
@@ -59,6 +60,7 @@ DESCRIPTIONS: dict[str, str] = {
     "cifar100": "60,000 colour images of 32 x 32, 100 classes; needs data_dir",
     "fashion-mnist": "70,000 grey images of 28 x 28, 10 classes; needs data_dir",
     "image-folder": "your own PNG or JPEG images, a folder a class, of any number; needs data_dir",
+    "hf-disk": "images that Hugging Face's datasets saved to disk; needs data_dir and [hf]",
     "mask-folder": "your own images with a class a pixel (PNG masks), at 64 x 64; needs data_dir",
     "arrays": "your own inputs and labels, data.npz or data.safetensors; needs data_dir",
     "ptb": "Penn Treebank, 929,589 words to predict the next of; needs data_dir",
@@ -72,6 +74,7 @@ TOKEN_DATASETS: dict[str, TokenLoader] = {
 # Those of them that a study's data section has keys for, beside the workers.
 WITH_KEYS: dict[str, LoaderWithKeys] = {
     "image-folder": image_folder.load,
+    "hf-disk": hf_disk.load,
 }
 
 

@@ -17,6 +17,7 @@ from growsearch.datasets.reading.boundary import reading, shown
 from growsearch.datasets.reading.memory import check_memory_for
 from growsearch.datasets.reading.picture import (
     TURNED,
+    Embedded,
     Picture,
     opened,
     read_picture,
@@ -67,7 +68,9 @@ def check_memory(data_dir: Path, count: int, *, masks: bool = False) -> None:
     check_memory_for(f"data_dir: {data_dir}", f"{count:,} images", needed)
 
 
-def read_images(paths: Sequence[Path], *, size: Size = _SQUARE, masked: bool = False) -> ReadImages:
+def read_images(
+    paths: Sequence[Path | Embedded], *, size: Size = _SQUARE, masked: bool = False
+) -> ReadImages:
     """Return the images at ``size``, each as a person sees it, in the order of ``paths``.
 
     Raises:
@@ -133,7 +136,7 @@ def _size(path: Path) -> tuple[int, int]:
         return image.size
 
 
-def common_size(paths: Sequence[Path]) -> Size | None:
+def common_size(paths: Sequence[Path | Embedded]) -> Size | None:
     """Return the (height, width) that all pictures have as a person sees them; None: they differ.
 
     Only their headers are read.
@@ -155,7 +158,7 @@ def _read_image(path: Path) -> Image.Image:
     return _read_picture(path, _SQUARE).image
 
 
-def _read_picture(path: Path, size: Size) -> Picture:
+def _read_picture(path: Path | Embedded, size: Size) -> Picture:
     """Return the middle of a picture, as large as fits into the shape of ``size``."""
     height, width = size
     with _image_boundary(path):
@@ -164,8 +167,8 @@ def _read_picture(path: Path, size: Size) -> Picture:
         return Picture(image=middle, size=picture.size, changes=picture.changes)
 
 
-def _image_boundary(path: Path) -> AbstractContextManager[None]:
-    return reading(path, "not a readable PNG or JPEG image", "mend or remove it")
+def _image_boundary(path: Path | Embedded) -> AbstractContextManager[None]:
+    return reading(str(path), "not a readable PNG or JPEG image", "mend or remove it")
 
 
 def _covering(image: Image.Image, size: Size, resampling: Image.Resampling) -> Image.Image:

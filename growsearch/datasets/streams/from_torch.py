@@ -68,7 +68,7 @@ def from_torch(
         >>> rows = TensorDataset(torch.eye(4).repeat(10, 1), torch.arange(4).repeat(10))
         >>> data = from_torch(rows)
         >>> len(data.train), len(data.validation), len(data.test), data.num_classes
-        (32, 4, 4, 4)
+        (33, 3, 4, 4)
     """
     with reading("dataset", f"{name} cannot be read", "give torch.utils.data.Dataset objects"):
         classes = _stated(num_classes, train)

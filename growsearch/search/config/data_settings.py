@@ -19,6 +19,7 @@ _SIDES = 2
 # By data set; own code has the last, and so has what is given as an object.
 _KEYS: dict[str, tuple[str, ...]] = {
     "image-folder": ("image_size", "validation", "test", "layout", "memory", "workers"),
+    "hf-disk": ("image_size", "validation", "test", "input", "label", "workers"),
 }
 _OWN_KEYS = ("workers",)
 
@@ -98,6 +99,12 @@ class DataSettings(Strict):
             "at a time, are streamed. Default: 50%."
         ),
     )
+    input: str | None = Field(
+        default=None, description="hf-disk: the column of images. Default: the only one."
+    )
+    label: str | None = Field(
+        default=None, description="hf-disk: the column of classes. Default: the only ClassLabel."
+    )
     workers: Whole | None = Field(
         default=None,
         ge=0,
@@ -129,6 +136,8 @@ class DataSettings(Strict):
             test=self.test,
             layout=self.layout,
             memory=self.memory,
+            input=self.input,
+            label=self.label,
             # The process that searches has looked at the data, too.
             copies=trials + 1,
         )
