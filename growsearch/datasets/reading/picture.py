@@ -85,13 +85,14 @@ def opened(path: Path | Embedded, formats: tuple[str, ...] = _FORMATS) -> Iterat
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
-            with Image.open(file, formats=formats) as image:
-                _check_size(path, image)
-                if isinstance(image, PngImagePlugin.PngImageFile):
-                    image.verify()
-            # Verifying uses an image up.
-            file.seek(0)
-            with Image.open(file, formats=formats) as image:
+            image: Image.Image = Image.open(file, formats=formats)
+            _check_size(path, image)
+            if isinstance(image, PngImagePlugin.PngImageFile):
+                image.verify()
+                # Verifying uses an image up.
+                file.seek(0)
+                image = Image.open(file, formats=formats)
+            with image:
                 _check_content(path, image)
                 yield image
         except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
@@ -215,7 +216,7 @@ def _opaque_rgb(
     elif "transparency" in image.info and stored in _LEVEL_STEPS:
         image.info["transparency"] *= _LEVEL_STEPS[stored]
     if not image.has_transparency_data:
-        return image.convert("RGB"), tuple(changes)
+        return image if image.mode == "RGB" else image.convert("RGB"), tuple(changes)
     layered = image.convert("RGBA")
     if layered.getchannel("A").getextrema() != (255, 255):
         changes.append(ON_WHITE)
