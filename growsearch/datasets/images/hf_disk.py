@@ -29,9 +29,9 @@ from growsearch.datasets.reading.image_file import ReadImages, Size, common_size
 from growsearch.datasets.reading.picture import Embedded
 from growsearch.datasets.report import DataReport, counted, extremes
 from growsearch.datasets.stratified import check_classes_left, stratified_choice
-from growsearch.datasets.streams.from_torch import LOOKED_AT, normalised_note
+from growsearch.datasets.streams.from_torch import normalised_note
 from growsearch.datasets.streams.loading import InputsAndLabels
-from growsearch.datasets.streams.streamed_split import StreamedSplit
+from growsearch.datasets.streams.streamed_split import StreamedSplit, looked_at
 from growsearch.errors import UsageError
 
 _NAME = "hf-disk"
@@ -142,7 +142,7 @@ def _made(data_dir: Path, rows: dict[str, Any], keys: DataKeys) -> Dataset:
     size, note = _size(whole, left, keys)
     for pictures in (whole, *held.values()):
         pictures.at_size(size)
-    some = left[torch.arange(min(LOOKED_AT, len(left))) * len(left) // min(LOOKED_AT, len(left))]
+    some = left[looked_at(len(left), whole.shape)]
     read = whole.looked_at(some.tolist())
     normalisation = Normalisation.of(read.images)
 
@@ -151,9 +151,6 @@ def _made(data_dir: Path, rows: dict[str, Any], keys: DataKeys) -> Dataset:
             return StreamedSplit(held[part], normalisation=normalisation)
         return StreamedSplit(whole, normalisation=normalisation, chosen=taken[part])
 
-    told = {
-        p: w if isinstance(w, str) else f"{share_in_words(w)} of train" for p, w in places.items()
-    }
     return Dataset(
         name=_NAME,
         train=StreamedSplit(whole, normalisation=normalisation, chosen=left),
@@ -166,14 +163,21 @@ def _made(data_dir: Path, rows: dict[str, Any], keys: DataKeys) -> Dataset:
             class_names=names,
             sizes=extremes(read.sizes),
             changes=counted(read.changes),
-            notes=(
-                f"validation is {told['validation']}, the test {told['test']}",
-                note,
-                normalised_note(len(some)),
-                f"sizes and changes are those of {len(some):,} images",
-            ),
+            notes=(_told(places), note, *_looked_notes(len(some))),
         ),
     )
+
+
+def _told(places: dict[str, float | str]) -> str:
+    said = {
+        part: place if isinstance(place, str) else f"{share_in_words(place)} of train"
+        for part, place in places.items()
+    }
+    return f"validation is {said['validation']}, the test {said['test']}"
+
+
+def _looked_notes(count: int) -> tuple[str, str]:
+    return normalised_note(count), f"sizes and changes are those of {count:,} images"
 
 
 def _columns(data_dir: Path, rows: Any, keys: DataKeys) -> tuple[str, str]:
@@ -299,9 +303,8 @@ def _held_out(whole: HFPictures, shares: dict[str, float]) -> tuple[Tensor, dict
 def _size(whole: HFPictures, train: Tensor, keys: DataKeys) -> tuple[Size, str]:
     if keys.image_size is not None:
         return keys.image_size, f"read at {keys.image_size[1]} x {keys.image_size[0]}"
-    count = min(LOOKED_AT, len(train))
-    seen = train[torch.arange(count) * len(train) // count].tolist()
-    own = common_size(whole.pictures(seen))
+    seen = train[looked_at(len(train), whole.shape)].tolist()
+    count, own = len(seen), common_size(whole.pictures(seen))
     height, width = own or _USUAL_SIZE
     why = f"{count:,} images are of that size" if own else "images of several sizes"
     return (height, width), f"{why}, read at {width} x {height}; data.image_size says otherwise"

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
 from growsearch.datasets.augmentation import SHIFT_MIRROR
 from growsearch.datasets.dataset import Dataset, Split
-from growsearch.datasets.images.folder_layout import EXPECTED, Files, FolderLayout, layout_of
+from growsearch.datasets.images.folder_layout import EXPECTED, FolderLayout, layout_of
 from growsearch.datasets.images.picture_files import PictureFiles
 from growsearch.datasets.keys import NO_KEYS, USUAL_MEMORY, DataKeys
 from growsearch.datasets.normalisation import Normalisation
@@ -24,8 +21,8 @@ from growsearch.datasets.reading.image_file import (
 )
 from growsearch.datasets.reading.memory import memory_bytes
 from growsearch.datasets.report import DataReport, counted, extremes, skipped_of
-from growsearch.datasets.streams.from_torch import LOOKED_AT, normalised_note
-from growsearch.datasets.streams.streamed_split import StreamedSplit
+from growsearch.datasets.streams.from_torch import normalised_note
+from growsearch.datasets.streams.streamed_split import StreamedSplit, looked_at
 from growsearch.errors import UsageError
 
 _NAME = "image-folder"
@@ -79,7 +76,7 @@ def load(data_dir: Path | None, keys: DataKeys = NO_KEYS) -> Dataset:
                 f"{'streamed' if streamed else 'held in memory'}: {needed / 1e9:.2g} GB are "
                 f"{'more' if streamed else 'no more'} than {share:.0%} of this machine's memory "
                 "(data.memory)",
-                *_looked_at(layout, read),
+                *_looked_at(layout, size, read),
             ),
         ),
     )
@@ -104,7 +101,7 @@ _Read = tuple[list[Split], Normalisation, ReadImages]
 
 def _streamed(layout: FolderLayout, size: Size) -> _Read:
     parts = (layout.train, layout.validation, layout.test)
-    some = _looked(layout.train)
+    some = looked_at(len(layout.train), (3, *size))
     read = read_images(layout.train.at(some).paths, size=size)
     normalisation = Normalisation.of(read.images)
     splits: list[Split] = [
@@ -118,7 +115,7 @@ def _in_memory(layout: FolderLayout, size: Size) -> _Read:
     parts = (layout.train, layout.validation, layout.test)
     read = [read_images(part.paths, size=size) for part in parts]
     # Of as many as where they are streamed: a network does not depend on the machine's memory.
-    normalisation = Normalisation.of(read[0].images[_looked(layout.train)])
+    normalisation = Normalisation.of(read[0].images[looked_at(len(layout.train), (3, *size))])
     splits = [
         Split(inputs=normalisation.apply(each.images), labels=part.labels)
         for each, part in zip(read, parts, strict=True)
@@ -130,13 +127,8 @@ def _in_memory(layout: FolderLayout, size: Size) -> _Read:
     return splits, normalisation, ReadImages(images=read[0].images, sizes=sizes, changes=changes)
 
 
-def _looked(train: Files) -> Tensor:
-    count = min(LOOKED_AT, len(train))
-    return torch.arange(count) * len(train) // count
-
-
-def _looked_at(layout: FolderLayout, read: ReadImages) -> tuple[str, ...]:
-    count, seen = len(_looked(layout.train)), sum(read.sizes.values())
+def _looked_at(layout: FolderLayout, size: Size, read: ReadImages) -> tuple[str, ...]:
+    count, seen = len(looked_at(len(layout.train), (3, *size))), sum(read.sizes.values())
     note = normalised_note(count)
     if seen == len(layout.files):
         return (note,)

@@ -28,8 +28,6 @@ from growsearch.errors import UsageError
 _HELD_OUT_ONE_IN = 10
 _SPLIT_SEED = 0
 _LEAST = 30
-# Enough for the mean of a pixel to a thousandth.
-LOOKED_AT = 2048
 
 
 def from_torch(
@@ -80,7 +78,7 @@ def from_torch(
         _check_alike(examples, others)
         splits = _splits(examples, *others)
         classes = classes or _counted(splits[0], name)
-        train_split, normalisation, count = splits[0].normalised(LOOKED_AT)
+        train_split, normalisation, count = splits[0].normalised()
         made = [train_split, *(split.normalised_by(normalisation) for split in splits[1:])]
     return Dataset(
         name=name,
