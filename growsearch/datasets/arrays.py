@@ -123,7 +123,13 @@ def _written_augmentation(augmentation: Change) -> Any:
 
 
 def _read_augmentation(written: Any) -> Change:
-    return Augmentation(**written) if isinstance(written, dict) else parse_augmentation(written)
+    if isinstance(written, dict):
+        return Augmentation(**written)
+    try:
+        return parse_augmentation(written)
+    except UsageError as error:
+        # The file that it is read from is named around it.
+        raise ValueError(str(error)) from error
 
 
 def _of_arrays(
