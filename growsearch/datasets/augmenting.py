@@ -18,18 +18,12 @@ def with_augmentation(dataset: Dataset, augmentation: Change) -> Dataset:
     Raises:
         UsageError: for data that are no images with one label each, or colours of unknown range.
     """
-    check_augmentation(dataset, augmentation)
+    if augmentation != NO_AUGMENTATION:
+        _check(dataset, augmentation)
     return dataclasses.replace(dataset, augmentation=augmentation)
 
 
-def check_augmentation(dataset: Dataset, augmentation: Change) -> None:
-    """Refuse an augmentation that the data cannot have.
-
-    Raises:
-        UsageError: as `with_augmentation`.
-    """
-    if augmentation == NO_AUGMENTATION:
-        return
+def _check(dataset: Dataset, augmentation: Change) -> None:
     shape, remedy = dataset.input_shape, "remove the key, or write augmentation: none"
     if len(shape) != _IMAGE_AXES:
         raise UsageError(
