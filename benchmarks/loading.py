@@ -31,7 +31,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from growsearch.datasets import DataKeys, Loading, Normalisation, load_dataset, loaded_by
-from growsearch.datasets.images.folder_layout import layout_of
+from growsearch.datasets.folder_layout import layout_of
 from growsearch.datasets.reading.memory import memory_bytes
 from growsearch.files import write_json
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from growsearch.datasets import arrays
+from growsearch.datasets import arrays, hf_disk, image_folder, mask_folder
 from growsearch.datasets.augmentation import (
     AUGMENTATIONS,
     Augmentation,
@@ -18,7 +18,6 @@ from growsearch.datasets.augmenting import with_augmentation
 from growsearch.datasets.checking.arrays import Images
 from growsearch.datasets.dataset import UNLABELLED, Dataset, Loader, LoaderWithKeys, Split
 from growsearch.datasets.from_tensors import content_hash, from_tensors
-from growsearch.datasets.images import hf_disk, image_folder, mask_folder
 from growsearch.datasets.keys import NO_KEYS, DataKeys
 from growsearch.datasets.known import cifar10, cifar100, digits, fashion_mnist
 from growsearch.datasets.known.cifar100 import load_cifar100_test

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from growsearch.datasets import load_dataset, summary_lines
-from growsearch.datasets.images import image_folder, mask_folder
+from growsearch.datasets import image_folder, load_dataset, mask_folder, summary_lines
 from growsearch.errors import UsageError
 
 GREY = Image.new("L", (64, 64), 90)

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from growsearch.datasets.augmentation import NO_AUGMENTATION
-from growsearch.datasets.images.raw_images import make_dataset
 from growsearch.datasets.normalisation import Normalisation
+from growsearch.datasets.raw_images import make_dataset
 from growsearch.datasets.reading.raw import RawImages
 from growsearch.errors import UsageError
 

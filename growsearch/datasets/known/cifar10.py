@@ -6,7 +6,7 @@ from pathlib import Path
 
 from growsearch.datasets.augmentation import SHIFT_MIRROR
 from growsearch.datasets.dataset import Dataset
-from growsearch.datasets.images.raw_images import make_dataset
+from growsearch.datasets.raw_images import make_dataset
 from growsearch.datasets.reading.cifar_files import read_batches, read_records
 from growsearch.datasets.reading.official import Download, Layout, Official
 from growsearch.datasets.reading.raw import RawImages

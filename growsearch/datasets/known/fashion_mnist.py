@@ -8,7 +8,7 @@ import torch
 
 from growsearch.datasets.augmentation import NO_AUGMENTATION
 from growsearch.datasets.dataset import Dataset
-from growsearch.datasets.images.raw_images import make_dataset
+from growsearch.datasets.raw_images import make_dataset
 from growsearch.datasets.reading.idx import read_idx
 from growsearch.datasets.reading.official import Download, Layout, Official
 from growsearch.datasets.reading.raw import RawImages

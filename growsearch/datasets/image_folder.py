@@ -7,10 +7,10 @@ from pathlib import Path
 
 from growsearch.datasets.augmentation import SHIFT_MIRROR
 from growsearch.datasets.dataset import Dataset, Split
-from growsearch.datasets.images.folder_layout import EXPECTED, FolderLayout, layout_of
-from growsearch.datasets.images.picture_files import PictureFiles
+from growsearch.datasets.folder_layout import EXPECTED, FolderLayout, layout_of
 from growsearch.datasets.keys import NO_KEYS, USUAL_MEMORY, DataKeys
 from growsearch.datasets.normalisation import Normalisation
+from growsearch.datasets.picture_files import PictureFiles
 from growsearch.datasets.reading.boundary import reading
 from growsearch.datasets.reading.image_file import (
     ReadImages,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from growsearch.datasets.images.folder_layout import Files
+from growsearch.datasets.folder_layout import Files
 from growsearch.datasets.reading.image_file import Size, read_images
 from growsearch.datasets.streams.loading import InputsAndLabels
 

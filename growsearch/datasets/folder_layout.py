@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from growsearch.datasets.images.raw_images import check_counts
 from growsearch.datasets.keys import USUAL_SHARE, DataKeys, held_out_count, share_in_words
+from growsearch.datasets.raw_images import check_counts
 from growsearch.datasets.reading.boundary import shown
 from growsearch.datasets.reading.image_files import (
     HIDDEN,

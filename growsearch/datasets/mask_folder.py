@@ -12,7 +12,7 @@ from torch import Tensor
 
 from growsearch.datasets.augmentation import NO_AUGMENTATION
 from growsearch.datasets.dataset import UNLABELLED, Dataset
-from growsearch.datasets.images.raw_images import check_counts, make_dataset
+from growsearch.datasets.raw_images import check_counts, make_dataset
 from growsearch.datasets.reading.boundary import reading, shown
 from growsearch.datasets.reading.image_file import ReadImages, check_memory, read_images, read_mask
 from growsearch.datasets.reading.image_files import HIDDEN, image_files, is_left_behind

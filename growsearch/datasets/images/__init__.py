@@ -1,1 +1,0 @@
-"""Images: folders and raw files of them, normalised and augmented."""
