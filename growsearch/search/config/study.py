@@ -7,16 +7,17 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, StrictBool, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from growsearch.datasets import BY_LABELS, TOKEN_DATASETS, TaskChoice
 from growsearch.datasets.task_choice import GAMMA
-from growsearch.datasets.texts.text_windows import WINDOW_WORDS
 from growsearch.errors import UsageError
 from growsearch.kinds import DataChoice, Strict, TextReading, TrialKinds
-from growsearch.kinds.values import OwnName, Share, TaskName
-from growsearch.pareto import MEASURES, Bound, Direction, Preference
-from growsearch.search.config.bounds import check_agreement, parse_limits, parse_quantities
+from growsearch.kinds.values import OwnName, TaskName
+from growsearch.pareto import MEASURES, Bound, Direction
+from growsearch.search.config.augmentation_value import AugmentationValue
+from growsearch.search.config.bounds import check_agreement, parse_limits
+from growsearch.search.config.data_settings import DataSettings, TextSettings
 from growsearch.search.config.metric_options import MetricOptions
 from growsearch.search.config.numbers import Number, Whole
 from growsearch.search.config.search_settings import (
@@ -24,6 +25,7 @@ from growsearch.search.config.search_settings import (
     SearchSettings,
     StopEarly,
 )
+from growsearch.search.config.select_settings import SelectSettings
 from growsearch.search.config.training import TrainingSettings
 from growsearch.search.config.units import with_units
 from growsearch.training.tasks.own_task import own_metrics
@@ -54,49 +56,6 @@ class Limits(Strict):
     min: Number | None = None
 
 
-class SelectSettings(Strict):
-    """Which network the study ends with.
-
-    ``weights`` go with ``prefer: weights``; ``confidence`` is how sure the bounds must be met.
-    """
-
-    max: dict[str, Number] = Field(default_factory=dict)
-    min: dict[str, Number] = Field(default_factory=dict)
-    prefer: Preference = "accuracy"
-    weights: dict[str, Number] = Field(default_factory=dict)
-    confidence: Share = None
-
-    @model_validator(mode="after")
-    def _weights_are_used(self) -> SelectSettings:
-        if bool(self.weights) != (self.prefer == "weights"):
-            raise ValueError("weights and prefer: weights go together; add the other, or remove it")
-        return self
-
-    @field_validator("max", "min", mode="before")
-    @classmethod
-    def _quantities(cls, value: Any) -> Any:
-        return parse_quantities(value)
-
-    def bounds(self) -> tuple[Bound, ...]:
-        """Return the bounds in the order they were written."""
-        upper = [Bound(objective=n, sense="max", value=v) for n, v in self.max.items()]
-        lower = [Bound(objective=n, sense="min", value=v) for n, v in self.min.items()]
-        return (*upper, *lower)
-
-
-class TextSettings(Strict):
-    """How a text is read: as a whole, in windows that follow one another.
-
-    ``carried`` lets recurrent networks read on from the state in which the last window left them;
-    without it each window is read alone. ``epoch_tokens`` makes an epoch a stretch of so many
-    tokens, from a random place each time.
-    """
-
-    carried: StrictBool = True
-    window: Whole = Field(default=WINDOW_WORDS, ge=1)
-    epoch_tokens: Whole | None = Field(default=None, ge=2)
-
-
 class StudyConfig(Strict):
     """A whole study, every value resolved."""
 
@@ -105,6 +64,16 @@ class StudyConfig(Strict):
     data_dir: Path | None = None
     # Train on so many examples (tokens of a text) only.
     subset: Whole | None = Field(default=None, ge=1)
+    data: DataSettings | None = Field(
+        default=None, description="How the data set's files are read."
+    )
+    augmentation: AugmentationValue = Field(
+        default=None,
+        description=(
+            "How training images change by chance: a name, or a list of names and "
+            "{name: {value: ...}}, one after another. Default: the data set's own."
+        ),
+    )
     # A text that is read as a whole; without it, in windows alone.
     text: TextSettings | None = None
     training: TrainingSettings = Field(default_factory=TrainingSettings)
@@ -210,6 +179,14 @@ class StudyConfig(Strict):
                 f"text: {self.dataset} is no text; remove the key, or take one of: "
                 f"{', '.join(TOKEN_DATASETS)}"
             )
+        if self.text is not None and self.augmentation is not None:
+            raise ValueError("augmentation: a text has no images to change; remove the key")
+        return self
+
+    @model_validator(mode="after")
+    def _data_keys_are_used(self) -> StudyConfig:
+        if self.data is not None:
+            self.data.check_for(self.dataset)
         return self
 
     @model_validator(mode="after")
@@ -355,14 +332,17 @@ class StudyConfig(Strict):
         )
 
     @property
-    def data(self) -> DataChoice:
+    def data_choice(self) -> DataChoice:
         """The data of the study, ready to be loaded."""
-        text = self.text
+        text, keys = self.text, self.data or DataSettings()
         return DataChoice(
             name=self.dataset,
             folder=self.data_dir,
             subset=self.subset,
             task=self.task_choice(),
+            augmentation=self.augmentation,
+            keys=keys.keys(self.search.parallel),
+            loading=keys.loading(self.search.parallel),
             text=None
             if text is None
             else TextReading(
