@@ -126,7 +126,9 @@ def _asked(taken: Taken, *, searched: bool) -> Values:
         return Values(form=f"name{more}", range=listed)
     if taken(True) is None and taken(0.25) is not None:
         return Values(form=f"truth{more}", range=_TRUTHS)
-    if taken("1 h") is None:
+    if taken("10%") is None and taken(_NOBODY) is None:
+        return Values(form="share or name", range=_real_bounds(taken), unit="1, or %")
+    if taken("1 h") is None and taken(_NOBODY) is not None:
         return Values(form="duration", range="above 0", unit="s (a number), or with s, min, h")
     if taken("2:4") is None and taken("16x16") is None:
         return Values(form=f"pattern{more}", range='`none`, `"N:M"`, `"N:M-t"`, `"HxW"`')

@@ -32,7 +32,7 @@ def dry_run(study: Path, steps: int) -> tuple[list[str], dict[str, Any], bool]:
     from growsearch.search.study.trial_needs import TrialNeeds, study_seconds, trial_needs
 
     config = load_study(study)
-    learning = config.data.load()
+    learning = config.data_choice.load()
     found = list(trial_needs(config, learning, steps=steps))
     needs = [each for each in found if isinstance(each, TrialNeeds)]
     seconds = study_seconds(config, needs)

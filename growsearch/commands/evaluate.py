@@ -120,7 +120,7 @@ def evaluation(run: Path, trial: Trial, asked: Asked, names: CodeOfRun) -> dict[
         except SearchSpaceError as error:
             raise UsageError(f"{key}: {error}") from error
     learning = dataclasses.replace(
-        dataclasses.replace(study.data, folder=where).load(),
+        dataclasses.replace(study.data_choice, folder=where).load(),
         device=training_device(asked.device),
     )
     dataset = learning.dataset

@@ -13,7 +13,12 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from growsearch.datasets.augmentation import AUGMENTATIONS, Augmentation
+from growsearch.datasets.augmentation import (
+    Augmentation,
+    Change,
+    augmentation_to_plain,
+    parse_augmentation,
+)
 from growsearch.datasets.checking.arrays import Images
 from growsearch.datasets.checking.consistency import check_dataset
 from growsearch.datasets.dataset import Dataset, Split
@@ -97,7 +102,7 @@ def _as_written(path: Path, about: Any, found: Mapping[str, Tensor], task: TaskC
         validation=validation,
         test=test,
         num_classes=about["num_classes"],
-        augmentation=Augmentation(**about["augmentation"]),
+        augmentation=_read_augmentation(about["augmentation"]),
         normalisation=Normalisation(mean=tuple(scale["mean"]), deviation=tuple(scale["deviation"])),
         task=task,
     )
@@ -109,6 +114,25 @@ _READERS: dict[str, Callable[[Path, TaskChoice], Dataset]] = {
     NUMPY_FILE: _read_numpy,
     TENSOR_FILE: _read_tensors,
 }
+
+
+def _written_augmentation(augmentation: Change) -> Any:
+    if isinstance(augmentation, Augmentation):
+        return dataclasses.asdict(augmentation)
+    try:
+        return augmentation_to_plain(augmentation)
+    except UsageError as error:
+        raise UsageError(f"dataset: {error}") from error
+
+
+def _read_augmentation(written: Any) -> Change:
+    if isinstance(written, dict):
+        return Augmentation(**written)
+    try:
+        return parse_augmentation(written)
+    except UsageError as error:
+        # The file that it is read from is named around it.
+        raise ValueError(str(error)) from error
 
 
 def _of_arrays(
@@ -163,9 +187,6 @@ def write_dataset(dataset: Dataset, folder: Path) -> None:
         UsageError: for an augmentation that cannot be written down.
         GrowsearchError: if the folder cannot be written.
     """
-    if type(dataset.augmentation) is not Augmentation:
-        valid = ", ".join(AUGMENTATIONS)
-        raise UsageError(f"dataset: its augmentation is of another class; use one of ours: {valid}")
     tensors = {
         f"{part}.{name}": getattr(getattr(dataset, part), name).detach().cpu().contiguous().clone()
         for part in _PARTS
@@ -174,7 +195,7 @@ def write_dataset(dataset: Dataset, folder: Path) -> None:
     about = {
         "name": dataset.name,
         "num_classes": dataset.num_classes,
-        "augmentation": dataclasses.asdict(dataset.augmentation),
+        "augmentation": _written_augmentation(dataset.augmentation),
         "normalisation": dataclasses.asdict(dataset.normalisation),
     }
     write_bytes(folder / TENSOR_FILE, save(tensors, metadata={_ABOUT: json.dumps(about)}))

@@ -7,7 +7,7 @@ import hashlib
 import torch
 from torch import Tensor
 
-from growsearch.datasets.augmentation import NO_AUGMENTATION, Augmentation
+from growsearch.datasets.augmentation import NO_AUGMENTATION, Change
 from growsearch.datasets.checking.arrays import Arrays, Given, Images, channels_first, given
 from growsearch.datasets.checking.labels import check_labels, check_num_classes, classes_of
 from growsearch.datasets.checking.targets import (
@@ -31,6 +31,7 @@ _HELD_OUT_ONE_IN = 10
 _SPLIT_SEED = 0
 _HASH_DIGITS = 12
 _LEAST = 30
+_LOOKED_AT = 64
 
 
 def from_tensors(
@@ -39,7 +40,7 @@ def from_tensors(
     *,
     test: tuple[Arrays | Images, Arrays] | None = None,
     num_classes: int | None = None,
-    augmentation: Augmentation = NO_AUGMENTATION,
+    augmentation: Change = NO_AUGMENTATION,
     name: str = "own",
     task: str | None = None,
 ) -> Dataset:
@@ -94,7 +95,7 @@ def _made(
     parts: tuple[_Pair, _Pair, _Pair],
     *,
     num_classes: int,
-    augmentation: Augmentation,
+    augmentation: Change,
     notes: tuple[str, ...],
     task: TaskChoice,
 ) -> Dataset:
@@ -187,13 +188,26 @@ def _as_inputs(x: Tensor, normalisation: Normalisation) -> Tensor:
 
 
 def content_hash(dataset: Dataset) -> str:
-    """Return 12 hexadecimal digits of all that a trial sees: inputs, labels, classes, changes."""
+    """Return 12 hexadecimal digits of all that a trial sees: inputs, labels, classes, changes.
+
+    Of streamed splits, whose whole content nobody wants to read for a name, it is of their sizes
+    and of 64 examples at equal distances.
+    """
     digest = hashlib.sha256(f"{dataset.num_classes} {dataset.augmentation}".encode())
     for split in (dataset.train, dataset.validation, dataset.test):
+        if split.streamed:
+            split = _looked_at(split)
         for tensor in (split.inputs, split.labels):
             digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
             digest.update(tensor.detach().cpu().contiguous().numpy().data)
     return digest.hexdigest()[:_HASH_DIGITS]
+
+
+def _looked_at(split: Split) -> Split:
+    """Return examples that stand for a streamed split, and its size in their labels' place."""
+    count = min(_LOOKED_AT, len(split))
+    some = split.at(torch.arange(count) * len(split) // count)
+    return Split(inputs=some.inputs, labels=torch.cat([some.labels, torch.tensor([len(split)])]))
 
 
 def _targets(labels: Arrays, inputs: Given, task: str | None) -> Tensor:

@@ -79,4 +79,4 @@ def subset(dataset: Dataset, *, train: int, validation: int, test: int, seed: in
 
 def _subset_of(split: Split, count: int, seed: int) -> Split:
     chosen = stratified_choice(split.labels, count, seed=seed)
-    return Split(inputs=split.inputs[chosen], labels=split.labels[chosen])
+    return split.take(chosen)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from growsearch.datasets.checking.arrays import Given
 from growsearch.datasets.checking.targets import check_numbers, check_positives, check_several
-from growsearch.datasets.dataset import Dataset, Split, labels_are
+from growsearch.datasets.dataset import Dataset, Split
 from growsearch.datasets.task_choice import TaskChoice
 from growsearch.errors import UsageError
 
@@ -31,7 +31,12 @@ def for_task(dataset: Dataset, task: TaskChoice) -> Dataset:
     if task == dataset.task or (task.name is None and dataset.task.name is not None):
         # What was stated when the data set was made stays, unless the study says otherwise.
         return dataset
-    kind = labels_are(dataset.train.labels)
+    kind = dataset.train.label_kind
+    if dataset.train.streamed and task.name is not None and not task.is_own:
+        raise UsageError(
+            f"task: {dataset.name} is streamed, one class an example; for a {task.name} give "
+            "tensors (growsearch.from_tensors), or fewer examples as a data set in memory"
+        )
     if task.name == "regression":
         if kind == "one an example":
             dataset = _with_labels(dataset, _as_numbers, outputs=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from growsearch.datasets import Dataset, Split, labels_are
+from growsearch.datasets import Dataset, Split
 from growsearch.errors import UsageError
 from growsearch.growth.full_network import build_full
 from growsearch.metrics import evaluating, undisturbed
@@ -52,15 +52,12 @@ def check_fits(space: SearchSpace, dataset: Dataset) -> nn.Module:
 
 def _check_own_task(module: nn.Module, name: str, dataset: Dataset) -> None:
     """Refuse a network whose outputs an own task cannot learn from or judge."""
-    task, examples = task_of(dataset), dataset.train
-    inputs, targets = examples.inputs[:_JUDGED], examples.labels[:_JUDGED]
+    task, some = task_of(dataset), _first(dataset.train)
+    inputs, targets = some.inputs, some.labels
     try:
         with undisturbed(module):
             loss = task.loss(module(inputs), targets, inputs=inputs)
-        held_out = dataset.validation
-        task.scores(
-            module, Split(inputs=held_out.inputs[:_JUDGED], labels=held_out.labels[:_JUDGED])
-        )
+        task.scores(module, _first(dataset.validation))
     except UsageError:
         raise
     except Exception as error:  # whatever own code raises, the cause is kept
@@ -78,11 +75,15 @@ def _check_own_task(module: nn.Module, name: str, dataset: Dataset) -> None:
         )
 
 
+def _first(split: Split) -> Split:
+    return split.at(torch.arange(min(_JUDGED, len(split))))
+
+
 @torch.no_grad()
 def _check_outputs(module: nn.Module, name: str, dataset: Dataset) -> None:
-    inputs, labels = dataset.zeros(_FED), dataset.train.labels
-    several = labels_are(labels) in ("numbers", "several an example")
-    wanted = (_FED, *(() if several else labels.shape[1:]), dataset.num_classes)
+    inputs, train = dataset.zeros(_FED), dataset.train
+    several = train.label_kind in ("numbers", "several an example")
+    wanted = (_FED, *(() if several else train.label_shape), dataset.num_classes)
     device = next((parameter.device for parameter in module.parameters()), inputs.device)
     try:
         with evaluating(module):

@@ -1,6 +1,6 @@
 """Measures of how good a network is: one small pure function a file."""
 
-from growsearch.metrics.accuracy import accuracy, cross_entropy, predict
+from growsearch.metrics.accuracy import accuracy, cross_entropy, predict, predict_split
 from growsearch.metrics.adaptive_ece import adaptive_calibration_error
 from growsearch.metrics.adversarial import Attack, fgsm, pgd
 from growsearch.metrics.average_precision import average_precision, mean_average_precision
@@ -63,6 +63,7 @@ __all__ = [
     "pgd",
     "pixel_accuracy",
     "predict",
+    "predict_split",
     "r2_score",
     "softmax_strangeness",
     "undisturbed",

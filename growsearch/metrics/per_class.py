@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from growsearch.datasets.dataset import Split, labels_are
+from growsearch.datasets.dataset import Split
 from growsearch.errors import UsageError
-from growsearch.metrics.accuracy import predict
+from growsearch.metrics.accuracy import predict_split
 from growsearch.metrics.mean_iou import confusion
 
 
@@ -45,13 +45,13 @@ def class_confusion(model: nn.Module, split: Split, *, classes: int) -> Tensor:
         >>> class_confusion(torch.nn.Identity(), split, classes=2).tolist()
         [[1, 1], [0, 0]]
     """
-    kind = labels_are(split.labels)
+    kind = split.label_kind
     if kind == "one a pixel":
         return confusion(model, split, classes=classes).long()
     if kind != "one an example":
         raise UsageError(f"confusion: is for classes of examples or pixels; this data has {kind}")
-    named = predict(model, split.inputs).argmax(dim=1).cpu()
-    pairs = split.labels.cpu() * classes + named
+    logits, labels = predict_split(model, split)
+    pairs = labels.cpu() * classes + logits.argmax(dim=1).cpu()
     return torch.bincount(pairs, minlength=classes * classes).view(classes, classes)
 
 

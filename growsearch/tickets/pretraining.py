@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from growsearch.datasets import Dataset, labels_are
+from growsearch.datasets import Dataset
 from growsearch.errors import GrowsearchError, UsageError
 from growsearch.growth import build_full
 from growsearch.reading import reading
@@ -126,7 +126,7 @@ def check_one_label_each(dataset: Dataset) -> None:
         >>> data = from_tensors(torch.eye(4).repeat(10, 1), torch.arange(4).repeat(10))
         >>> check_one_label_each(data)
     """
-    if labels_are(dataset.train.labels) != "one an example":
+    if dataset.train.label_kind != "one an example":
         raise UsageError(
             f"source: {dataset.name} has labels of shape {tuple(dataset.train.labels.shape)}; "
             "tickets are drawn from networks that were pretrained with one label an example"

@@ -17,8 +17,22 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.data import TensorDataset
 
-from growsearch.datasets import Dataset, Split, TaskChoice, TokenDataset, load_dataset, subset
+from growsearch.datasets import (
+    AUGMENTATIONS,
+    Dataset,
+    Loading,
+    Normalisation,
+    Split,
+    TaskChoice,
+    TokenDataset,
+    from_torch,
+    load_dataset,
+    loaded_by,
+    parse_augmentation,
+    subset,
+)
 from growsearch.growth import POLICIES, Budget, GrowthConfig, IndicatorConfig, build_full, grow
 from growsearch.kinds import (
     Learning,
@@ -203,6 +217,45 @@ def task(choice: TaskChoice, labels: Callable[[Split], Tensor] | None = None) ->
         }
 
     return check
+
+
+def augmented(name: str) -> Check:
+    """Train on images that are changed by chance, by their labels or by mixed ones."""
+    shape = (3, *SHAPE[1:])
+    data = dataclasses.replace(
+        _data(shape),
+        augmentation=parse_augmentation(name),
+        normalisation=Normalisation(mean=(100.0,) * 3, deviation=(150.0,) * 3),
+        task=TaskChoice(class_weights=(1.0, 2.0, 3.0)),
+    )
+
+    def check(device: str) -> Found:
+        model = build_full(dataclasses.replace(TINY, input_shape=shape), 0)
+        history, _ = train(model, data, ONE, seed=0, forward_macs=1, options=_on(device))
+        return {**_history(history), **_state(model)}
+
+    return check
+
+
+def streamed(device: str) -> Found:
+    """Train, grow and judge by images that are read batch by batch."""
+    parts = (_data().train, _data().validation, _data().test)
+    rows = [TensorDataset(part.inputs, part.labels) for part in parts]
+    data = from_torch(rows[0], validation=rows[1], test=rows[2], num_classes=CLASSES)
+    data = loaded_by(data, Loading(workers=0))
+    own = dataclasses.replace(data, task=TaskChoice(name=f"{__name__}:Teacher"))
+    model = build_full(TINY, 0)
+    history, _ = train(model, own, ONE, seed=0, forward_macs=1, options=_on(device))
+    with placed(model, training_device(device)):
+        judged = evaluate(["ece", "pgd_accuracy"], model, data.test, MetricSettings(attacked=4))
+    balanced = dataclasses.replace(data, task=TaskChoice(class_weights="balanced"))
+    grows = grown(TINY, lambda: balanced, birth="gradient")(device)
+    return {
+        **_history(history),
+        **judged,
+        **_state(model),
+        **{f"grown/{name}": value for name, value in grows.items()},
+    }
 
 
 def checkpoints(before: str | None, after: str | None, make: Callable[[], nn.Module]) -> Check:
@@ -599,6 +652,9 @@ def _checks() -> Iterator[tuple[str, Check]]:
     yield "task multi-label", task(TaskChoice(name="multi-label"), _several)
     yield "task focal, balanced", task(TaskChoice(loss="focal", class_weights="balanced"))
     yield "task own", task(TaskChoice(name=f"{__name__}:Teacher"))
+    yield "plain streamed", streamed
+    for name in AUGMENTATIONS:
+        yield f"plain {name}", augmented(name)
     yield "plain channels last", plain(ONE, channels_last=True)
     yield "plain resumed from the cpu", checkpoints("cpu", None, _masked)
     yield "plain resumed on the cpu", checkpoints(None, "cpu", _masked)

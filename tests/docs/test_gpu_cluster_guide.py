@@ -7,11 +7,8 @@ import pytest
 import yaml
 
 from growsearch.search.config.file import parse_study
-from growsearch.search.config.study import StudyConfig
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "gpu-cluster.md"
-# How data are read and changed: sections of a study of their own.
-OF_DATA = ("data", "augmentation")
 NODES, GPUS, CORES = 4, 8, 64
 
 
@@ -20,18 +17,11 @@ def study():
     return yaml.safe_load(block)
 
 
-def test_the_study_is_one_whatever_its_data():
-    config = parse_study({k: v for k, v in study().items() if k not in OF_DATA})
+def test_the_study_is_one():
+    config = parse_study(study())
     assert config.trials.max_epochs == 60
     assert config.training.device == "cuda"
     assert config.search.time_limit == 12 * 3600
-
-
-@pytest.mark.skipif(
-    not set(OF_DATA) <= set(StudyConfig.model_fields), reason="studies have no such sections here"
-)
-def test_the_whole_study_is_one():
-    config = parse_study(study())
     assert config.data.image_size == (224, 224)
     assert config.data.validation == pytest.approx(0.05)
     assert config.augmentation is not None

@@ -88,6 +88,24 @@ def test_every_key_has_a_meaning_a_default_and_what_may_stand_there(rows):
         ("trials.sparse.grow.epochs", "whole number; may be searched", "2 or more", "`10`"),
         ("trials.tickets.epsilon", "number; may be searched", "above 0, to 1", "none"),
         ("metrics.ood_auroc.noise", "number", "above 0, to 1", "`0.2`"),
+        (
+            "data.workers",
+            "whole number",
+            "0 to 256",
+            "the machine's cores, shared between trials at a time, 8 at most",
+        ),
+        (
+            "data.image_size",
+            "whole number",
+            "4 to 4,096",
+            "the images' own size if all have one, else 224",
+        ),
+        (
+            "data.test",
+            "share or name",
+            "above 0, below 1",
+            "test, else val; 10% with layout: classes",
+        ),
         ("objectives", "mapping of names: name", "`minimize`, `maximize`", "**required**"),
     ],
 )

@@ -34,21 +34,31 @@ def check_dataset(dataset: Dataset, place: str) -> None:
 
 def _check(dataset: Dataset) -> None:
     classes = dataset.num_classes
-    fewest = 2 if isinstance(dataset.train.labels, Tensor) and _are_classes(dataset) else 1
+    fewest = 2 if _are_classes(dataset) else 1
     if type(classes) is not int or not fewest <= classes <= MAX_CLASSES:
         raise UsageError(
             f"num_classes is {classes!r}; give a whole number from {fewest} to {MAX_CLASSES:,}"
         )
     parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     for key, split in parts.items():
-        _check_split(key, split, dataset, classes)
+        # Streamed examples are checked as they are read.
+        if not split.streamed:
+            _check_split(key, split, dataset, classes)
+        elif not len(split) or split.input_shape != dataset.input_shape:
+            raise UsageError(
+                f"{key} is empty or has inputs of another shape than train; give all one"
+            )
     _check_changes(dataset)
 
 
 def _are_classes(dataset: Dataset) -> bool:
     """Tell whether labels have to be classes: an own task may make of them what it likes."""
+    if dataset.task.is_own:
+        return False
+    if dataset.train.streamed:
+        return True
     y = dataset.train.labels
-    return not (dataset.task.is_own or y.is_floating_point() or y.dtype == torch.bool)
+    return isinstance(y, Tensor) and not (y.is_floating_point() or y.dtype == torch.bool)
 
 
 def _check_split(key: str, split: Split, dataset: Dataset, classes: int) -> None:
@@ -117,7 +127,7 @@ def _check_labels(key: str, x: Tensor, y: Tensor, classes: int) -> None:
 
 def _check_changes(dataset: Dataset) -> None:
     scale, shift = dataset.normalisation, dataset.augmentation
-    channels = dataset.train.inputs.shape[1]
+    channels = dataset.input_shape[0]
     if len(scale.mean) not in (1, channels) or len(scale.deviation) != len(scale.mean):
         raise UsageError(f"the normalisation is not of {channels} channels; give one value each")
     if not all(map(math.isfinite, (*scale.mean, *scale.deviation))) or min(scale.deviation) <= 0:

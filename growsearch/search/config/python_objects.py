@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from growsearch.datasets import BY_LABELS, Dataset, TaskChoice, as_dataset, pinned_dataset
+from growsearch.datasets import BY_LABELS, GIVEN, Dataset, TaskChoice, as_dataset, pinned_dataset
 from growsearch.errors import UsageError
 from search_spaces import SearchSpaceError
 from search_spaces.user_code import reference_to
@@ -49,7 +49,8 @@ def name_objects(data: Mapping[str, Any]) -> NamedStudy:
         task = settings.get("task")
         stated = TaskChoice(name=task) if isinstance(task, str) else BY_LABELS
         dataset = as_dataset(given, "dataset", stated)
-        settings["dataset"] = pinned_dataset(_IN_MEMORY, dataset)
+        place = GIVEN if dataset.train.streamed else _IN_MEMORY
+        settings["dataset"] = pinned_dataset(place, dataset)
         if settings.get("data_dir") is not None:
             raise UsageError("data_dir: the data is in memory already; remove data_dir")
     if isinstance(settings.get("trials"), Mapping):

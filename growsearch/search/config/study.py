@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +15,15 @@ from growsearch.errors import UsageError
 from growsearch.kinds import DataChoice, Strict, TextReading, TrialKinds
 from growsearch.kinds.values import OwnName, TaskName
 from growsearch.pareto import MEASURES, Bound, Direction
+from growsearch.search.config.augmentation_value import AugmentationValue
 from growsearch.search.config.bounds import check_agreement, parse_limits
+from growsearch.search.config.data_settings import DataSettings, TextSettings
+from growsearch.search.config.metric_names import (
+    LATENCY,
+    PLAIN_OBJECTIVES,
+    check_metric,
+    quality_metrics,
+)
 from growsearch.search.config.metric_options import MetricOptions
 from growsearch.search.config.numbers import Number, Whole
 from growsearch.search.config.search_settings import (
@@ -24,7 +32,6 @@ from growsearch.search.config.search_settings import (
     StopEarly,
 )
 from growsearch.search.config.select_settings import Limits, SelectSettings
-from growsearch.search.config.text_settings import TextSettings
 from growsearch.search.config.training import TrainingSettings
 from growsearch.search.config.units import with_units
 from growsearch.training.tasks.own_task import own_metrics
@@ -40,40 +47,43 @@ __all__ = [
     "StudyConfig",
 ]
 
-PLAIN_OBJECTIVES = ("accuracy", "macs", "dense_macs", "parameters", "training_macs")
-
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.+")
 # Devices that Ray shares out as "GPU".
 _RAYS_GPUS = ("cuda", "xpu")
-_LATENCY = re.compile(r"latency\[(.+)\]")
 
 
 class StudyConfig(Strict):
-    """A whole study, every value resolved.
-
-    Attributes:
-        subset: Train on so many examples (tokens of a text) only. Default: all.
-        text: Read a text as a whole. Default: windows alone.
-    """
+    """A whole study, every value resolved."""
 
     name: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
         max_length=80,
         description="Name of the study, and of its run's folder: runs/NAME.",
     )
-    dataset: str = Field(
-        description="Data set by name (growsearch list datasets), or a function of your own as "
-        "MODULE:ATTRIBUTE."
-    )
+    dataset: str = Field(description="A data set by name, or your own as MODULE:ATTRIBUTE.")
     data_dir: Path | None = Field(
         default=None,
         description="Folder of the data's files, relative to the study's file. Default: none, for "
         "data that need no files.",
     )
-    # Train on so many examples (tokens of a text) only.
-    subset: Whole | None = Field(default=None, ge=1)
-    # A text that is read as a whole; without it, in windows alone.
-    text: TextSettings | None = None
+    subset: Whole | None = Field(
+        default=None,
+        ge=1,
+        description="Train on so many examples (tokens of a text) only. Default: all.",
+    )
+    data: DataSettings | None = Field(
+        default=None, description="How the data set's files are read."
+    )
+    augmentation: AugmentationValue = Field(
+        default=None,
+        description=(
+            "How training images change by chance: a name, or a list of names and "
+            "{name: {value: ...}}, one after another. Default: the data set's own."
+        ),
+    )
+    text: TextSettings | None = Field(
+        default=None, description="Read a text as a whole. Default: windows alone."
+    )
     training: TrainingSettings = Field(
         default_factory=TrainingSettings, description="Where and how trials compute."
     )
@@ -186,7 +196,7 @@ class StudyConfig(Strict):
     @model_validator(mode="after")
     def _known_metrics(self) -> StudyConfig:
         for name in (*self.objectives, *self.constraints, *self.select.max, *self.select.min):
-            _check_metric(name, self.judged_by())
+            check_metric(name, self.judged_by())
         for name in self.select.weights:
             if name not in self.objectives:
                 raise ValueError(f"select.weights: {name} is no objective of this study")
@@ -204,6 +214,14 @@ class StudyConfig(Strict):
                 f"text: {self.dataset} is no text; remove the key, or take one of: "
                 f"{', '.join(TOKEN_DATASETS)}"
             )
+        if self.text is not None and self.augmentation is not None:
+            raise ValueError("augmentation: a text has no images to change; remove the key")
+        return self
+
+    @model_validator(mode="after")
+    def _data_keys_are_used(self) -> StudyConfig:
+        if self.data is not None:
+            self.data.check_for(self.dataset)
         return self
 
     @model_validator(mode="after")
@@ -290,7 +308,7 @@ class StudyConfig(Strict):
     @property
     def devices(self) -> tuple[str, ...]:
         """The devices whose latency is asked for, in order of their first mention."""
-        found = (_LATENCY.fullmatch(name) for name in (*self.objectives, *self.constraints))
+        found = (LATENCY.fullmatch(name) for name in (*self.objectives, *self.constraints))
         return tuple(dict.fromkeys(match[1] for match in found if match))
 
     @property
@@ -312,7 +330,7 @@ class StudyConfig(Strict):
             return own_metrics(self.task)
         asked = (*self.constraints, *self.select.max, *self.select.min)
         named: dict[str, Direction] = {**dict.fromkeys(asked, "maximize"), **self.objectives}
-        others = {*PLAIN_OBJECTIVES, *_quality_metrics()}
+        others = {*PLAIN_OBJECTIVES, *quality_metrics()}
         return {
             name: direction
             for name, direction in named.items()
@@ -323,7 +341,7 @@ class StudyConfig(Strict):
     def quality_names(self) -> tuple[str, ...]:
         """The measures beyond accuracy that are asked for, in order of their first mention."""
         asked = dict.fromkeys((*self.objectives, *self.constraints))
-        known = set(_quality_metrics()) - set(self.judged_by())
+        known = set(quality_metrics()) - set(self.judged_by())
         return tuple(name for name in asked if name in known)
 
     @property
@@ -349,14 +367,17 @@ class StudyConfig(Strict):
         )
 
     @property
-    def data(self) -> DataChoice:
+    def data_choice(self) -> DataChoice:
         """The data of the study, ready to be loaded."""
-        text = self.text
+        text, keys = self.text, self.data or DataSettings()
         return DataChoice(
             name=self.dataset,
             folder=self.data_dir,
             subset=self.subset,
             task=self.task_choice(),
+            augmentation=self.augmentation,
+            keys=keys.keys(self.search.parallel),
+            loading=keys.loading(self.search.parallel),
             text=None
             if text is None
             else TextReading(
@@ -377,20 +398,3 @@ class StudyConfig(Strict):
     def to_plain(self) -> dict[str, Any]:
         """Return what `load_study` reads, every default written out."""
         return with_units(self.model_dump(mode="json", exclude_none=True))
-
-
-def _check_metric(name: str, own: Iterable[str]) -> None:
-    from cost_models import DEVICES
-
-    match = _LATENCY.fullmatch(name)
-    if match and match[1] not in DEVICES:
-        raise ValueError(f"unknown device {match[1]!r} in {name}; valid: {', '.join(DEVICES)}")
-    told = (name for name, measure in MEASURES.items() if measure.every_epoch)
-    valid = dict.fromkeys((*PLAIN_OBJECTIVES, *own, *_quality_metrics(), *told))
-    if not match and name not in valid:
-        raise ValueError(f"unknown metric {name!r}; valid: {', '.join(valid)}, latency[DEVICE]")
-
-
-def _quality_metrics() -> tuple[str, ...]:
-    """Return the names of the measures beyond accuracy."""
-    return tuple(name for name, measure in MEASURES.items() if not measure.every_epoch)

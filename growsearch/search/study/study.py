@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -11,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from growsearch.datasets import Dataset, load_dataset, pinned_dataset
+from growsearch.datasets import WITH_KEYS, Dataset, load_dataset, pinned_dataset
 from growsearch.datasets.arrays import write_dataset
 from growsearch.errors import UsageError
 from growsearch.export import ExportResult
@@ -22,6 +23,7 @@ from growsearch.reading import reading
 from growsearch.report import front_of_trials
 from growsearch.search.backends.serial import run_serial
 from growsearch.search.backends.time_budget import TimeBudget
+from growsearch.search.config.data_settings import DataSettings
 from growsearch.search.config.file import load_study, parse_study
 from growsearch.search.config.python_objects import name_objects
 from growsearch.search.config.study import StudyConfig
@@ -77,9 +79,10 @@ class Study:
 
     Args:
         config: a `StudyConfig`, a mapping of a study's keys, or the path of a YAML file. In a
-            mapping ``dataset`` may be a `Dataset`, a pair (inputs, labels) or a function that
-            returns one of them, ``space`` a class of your own networks and ``transform`` a function
-            of your own: at the top level of a module, so that workers can import them.
+            mapping ``dataset`` may be a `Dataset`, a pair (inputs, labels), a
+            torch.utils.data.Dataset or a function that returns one of them, ``space`` a class of
+            your own networks and ``transform`` a function of your own: at the top level of a
+            module, so that workers can import them.
         folder: where the run lives; default ``runs/<name>``. An existing run resumes. On a cluster
             all nodes must see it.
 
@@ -101,7 +104,7 @@ class Study:
         folder = Path("runs") / config.name if folder is None else Path(folder)
         check_local(folder)
         self.folder = RunFolder(folder.absolute())
-        if self._dataset is not None:
+        if self._in_memory is not None:
             data_dir = self.folder.path / _DATA
             self.config = config.model_copy(update={"data_dir": data_dir})
         self.trials: tuple[Trial, ...] = ()
@@ -147,8 +150,8 @@ class Study:
             if mirror is not None:
                 mirror.fetch()
             self.folder.open(self.config)
-            if self._dataset is not None:
-                write_dataset(self._dataset, self.folder.path / _DATA)
+            if self._in_memory is not None:
+                write_dataset(self._in_memory, self.folder.path / _DATA)
             profiles = keep_profiles(self.config, self.folder)
             recorder = Recorder(
                 self.folder, self.config.search.seed, retry_failed=options.retry_failed
@@ -198,16 +201,34 @@ class Study:
         place = None if folder is None else Path(folder)
         return export_trial(self.folder.path, which, place, onnx=onnx)
 
+    @property
+    def _in_memory(self) -> Dataset | None:
+        """The data that the study was given and that can be written into its run."""
+        given = self._dataset
+        return None if given is None or given.train.streamed else given
+
+    @property
+    def _streamed(self) -> Dataset | None:
+        """The data that the study was given and that goes along with its trials."""
+        given = self._dataset
+        return given if given is not None and given.train.streamed else None
+
     def _learning(self) -> Learning:
         """Load the data; own data gets the hash of its content into its name."""
         config = self.config
         if config.text is not None:
-            return config.data.load()
-        task = config.task_choice()
-        whole = self._dataset or load_dataset(config.dataset, config.data_dir, task)
-        pinned = pinned_dataset(config.dataset, whole)
-        self.config = config.model_copy(update={"dataset": pinned})
-        return self.config.data.of(whole)
+            return config.data_choice.load()
+        choice = config.data_choice
+        whole = self._dataset or load_dataset(
+            config.dataset, config.data_dir, choice.task, keys=choice.keys
+        )
+        update: dict[str, Any] = {"dataset": pinned_dataset(config.dataset, whole)}
+        if config.dataset in WITH_KEYS:
+            # Found out once, and the same for every trial and every resume.
+            size = {"image_size": whole.input_shape[1:]}
+            update["data"] = (config.data or DataSettings()).model_copy(update=size)
+        self.config = config.model_copy(update=update)
+        return self.config.data_choice.of(whole)
 
     def _check_front(self, recorder: Recorder, profiles: Mapping[str, Path]) -> None:
         self.trials = _in_order(recorder)
@@ -222,7 +243,7 @@ class Study:
         budget: TimeBudget,
     ) -> None:
         task = TrialTask(
-            data=self.config.data,
+            data=dataclasses.replace(self.config.data_choice, given=self._streamed),
             devices=self.config.devices,
             folder=self.folder.path,
             profiles=profiles,

@@ -17,6 +17,6 @@ class AugmentedExamples(Examples):
     """Training batches are augmented, one label or target belongs to a whole example."""
 
     def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[InputsAndTargets]:
-        """Yield inputs (N, ...) and labels (N, ...)."""
+        """Yield inputs (N, ...) and labels (N, ...); of mixed ones, probabilities (N, classes)."""
         for inputs, labels in whole_batches(self.dataset.train, batch_size, generator):
-            yield self.dataset.augmentation.apply(inputs, generator), labels
+            yield self.dataset.augmented(inputs, labels, generator)

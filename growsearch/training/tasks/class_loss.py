@@ -81,10 +81,14 @@ def class_loss(
 ) -> Tensor:
     """Return the loss of logits (..., classes) for targets (...), as the data set's task says.
 
+    Targets of floating point are probabilities (..., classes), as mixed images have.
+
     Raises:
         UsageError: for a focal loss with label smoothing.
     """
-    rows, labels, task = logits.flatten(0, -2), targets.flatten(), dataset.task
+    shared = targets.is_floating_point() and targets.shape == logits.shape
+    labels = targets.flatten(0, -2) if shared else targets.flatten()
+    rows, task = logits.flatten(0, -2), dataset.task
     if task.loss == "focal":
         if label_smoothing:
             raise UsageError(

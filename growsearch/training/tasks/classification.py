@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from growsearch.datasets.dataset import Split
-from growsearch.metrics import accuracy, predict
+from growsearch.metrics import accuracy, predict_split
 from growsearch.training.tasks.augmented import AugmentedExamples
 from growsearch.training.tasks.task import Scores
 
@@ -27,4 +27,4 @@ class Classification(AugmentedExamples):
 
     def scores(self, model: nn.Module, split: Split) -> Scores:
         """Return the accuracy on ``split``."""
-        return Scores(accuracy=accuracy(predict(model, split.inputs), split.labels))
+        return Scores(accuracy=accuracy(*predict_split(model, split)))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from growsearch.datasets.dataset import Split
-from growsearch.metrics import mean_average_precision, predict
+from growsearch.metrics import mean_average_precision, predict_split
 from growsearch.pareto import Direction
 from growsearch.training.tasks.augmented import AugmentedExamples
 from growsearch.training.tasks.task import Outputs, Scores
@@ -48,5 +48,5 @@ class MultiLabel(AugmentedExamples):
 
     def scores(self, model: nn.Module, split: Split) -> Scores:
         """Return the mAP on ``split``, over the labels that some example of it has."""
-        found = predict(model, split.inputs).float()
-        return Scores(metrics={"mAP": mean_average_precision(found, split.labels)})
+        found, labels = predict_split(model, split)
+        return Scores(metrics={"mAP": mean_average_precision(found.float(), labels)})

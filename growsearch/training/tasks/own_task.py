@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from growsearch.datasets.dataset import Dataset, Split
 from growsearch.errors import UsageError
-from growsearch.metrics import evaluating
+from growsearch.metrics import predict_split
 from growsearch.metrics.placement import device_of
 from growsearch.pareto import MEASURES, Direction
 from growsearch.pareto.quantities import COUNT, ENERGY, TIME, quantity_of
@@ -26,7 +26,6 @@ _DIRECTIONS: tuple[Direction, ...] = ("minimize", "maximize")
 # What a trial has beside its task's metrics, and what begins or marks names of another kind.
 _TAKEN = ("epochs", "epoch", "loss", "mac_error")
 _MARKS = ("test_", "latency", "energy", "budget_", "full_", "width")
-_EVALUATED = 256
 _FORM = "give the class a mapping such as metrics = {'mae': 'minimize'}"
 
 
@@ -98,6 +97,11 @@ def _made(name: str, data: _ByIdentity) -> Any:
         raise UsageError(f"task: {plain} fails: {type(error).__name__}: {error}") from error
 
 
+def _held(dataset: Dataset) -> object:
+    """Return what is there once for a data set, whatever is said of it."""
+    return dataset.train if dataset.train.streamed else dataset.train.inputs
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _ByIdentity:
     """A data set as a key: tensors have no hash, and are the same where the data set is."""
@@ -105,12 +109,15 @@ class _ByIdentity:
     dataset: Dataset
 
     def __hash__(self) -> int:
-        return id(self.dataset.train.inputs)
+        return id(_held(self.dataset))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _ByIdentity) and (
-            other.dataset.train.inputs is self.dataset.train.inputs
-            and other.dataset.train.labels is self.dataset.train.labels
+            _held(other.dataset) is _held(self.dataset)
+            and (
+                self.dataset.train.streamed
+                or other.dataset.train.labels is self.dataset.train.labels
+            )
         )
 
 
@@ -200,13 +207,11 @@ class OwnTask(AugmentedExamples):
         Raises:
             UsageError: if one is missing, too many or no finite number.
         """
-        with evaluating(model):
-            parts = torch.split(split.inputs, _EVALUATED)
-            device = device_of(model)
-            outputs = torch.cat([model(part.to(device)).to(split.inputs.device) for part in parts])
+        # Where it asks for all inputs, they have to be in memory.
         given = {"inputs": split.inputs} if "inputs" in _named(self.own.scores) else {}
-        _bring(self.own, split.labels.device)
-        found = self.own.scores(outputs, split.labels, **given)
+        outputs, labels = predict_split(model, split)
+        _bring(self.own, labels.device)
+        found = self.own.scores(outputs, labels, **given)
         wanted = self.metrics
         if not isinstance(found, Mapping) or set(found) != set(wanted):
             raise UsageError(

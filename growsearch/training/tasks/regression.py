@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from growsearch.datasets.dataset import Split
 from growsearch.errors import UsageError
-from growsearch.metrics import mean_absolute_error, mean_squared_error, predict, r2_score
+from growsearch.metrics import mean_absolute_error, mean_squared_error, predict_split, r2_score
 from growsearch.pareto import Direction
 from growsearch.training.tasks.augmented import AugmentedExamples
 from growsearch.training.tasks.target_scale import InUnits, TargetScale
@@ -74,10 +74,9 @@ class Regression(AugmentedExamples):
 
     def scores(self, model: nn.Module, split: Split) -> Scores:
         """Return the metrics on ``split``, of a network in training or one that is `InUnits`."""
-        found = predict(model, split.inputs).float()
+        found, targets = predict_split(model, split)
+        found = found.float()
         if not isinstance(model, InUnits):
             found = self.scale.in_units(found)
         judged = {"mse": mean_squared_error, "mae": mean_absolute_error, "r2": r2_score}
-        return Scores(
-            metrics={name: measure(found, split.labels) for name, measure in judged.items()}
-        )
+        return Scores(metrics={name: measure(found, targets) for name, measure in judged.items()})

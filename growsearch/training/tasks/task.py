@@ -131,12 +131,14 @@ def loss_on(task: Task, inputs: Tensor, *, label_smoothing: float = 0.0) -> Loss
 def mean_loss(logits: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
     """Return the cross-entropy in nats of logits (..., classes), averaged over targets (...).
 
+    Targets of floating point are probabilities (..., classes), as mixed images have.
+
     Example:
         >>> import torch
         >>> from growsearch.training import mean_loss
         >>> round(float(mean_loss(torch.zeros(3, 4), torch.tensor([0, 1, 2]))), 4)
         1.3863
     """
-    return F.cross_entropy(
-        logits.flatten(0, -2), targets.flatten(), label_smoothing=label_smoothing
-    )
+    shared = targets.is_floating_point() and targets.shape == logits.shape
+    flat = targets.flatten(0, -2) if shared else targets.flatten()
+    return F.cross_entropy(logits.flatten(0, -2), flat, label_smoothing=label_smoothing)

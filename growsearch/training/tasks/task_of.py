@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from growsearch.datasets.dataset import Dataset, LabelKind, labels_are
+from growsearch.datasets.dataset import Dataset, LabelKind
 from growsearch.errors import UsageError
 from growsearch.training.tasks.classification import Classification
 from growsearch.training.tasks.examples import Examples
@@ -40,7 +40,7 @@ def task_of(dataset: Dataset) -> Examples:
     """
     if dataset.task.is_own:
         return OwnTask(dataset)
-    kind = labels_are(dataset.train.labels)
+    kind = dataset.train.label_kind
     if kind not in _TASKS:
         raise UsageError(
             f"{dataset.name}: labels of shape {tuple(dataset.train.labels.shape)}; give one an "

@@ -64,7 +64,7 @@ def test_a_regression_is_searched_reported_chosen_and_exported_in_its_own_unit(
     history = (tmp_path / "run" / "trials" / best.id / "history.csv").read_text()
     assert history.startswith("epoch,loss,training_macs,forward_macs,mse,mae,r2")
     model = study.load(best)
-    data = study.config.data.load().dataset
+    data = study.config.data_choice.load().dataset
     found = model(data.test.inputs).detach()[:, 0]
     assert float((found - data.test.labels).abs().mean()) == pytest.approx(
         trial.metrics["test_mae"], rel=1e-4
