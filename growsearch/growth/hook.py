@@ -218,6 +218,9 @@ class GrowthHook(Hook):
     def _recalibrate(self, state: TrainingState) -> None:
         size = self.task.batch_examples(state.recipe.batch_size)
         inputs, _ = self.task.sample(size * self.config.calibration_batches, self.generator)
+        if size > 1 and len(inputs) % size == 1:
+            # BatchNorm refuses to average one example.
+            inputs = inputs[:-1]
         (inputs,) = beside(state.model, inputs)
         recalibrate(state.model, torch.split(inputs, size))
         # Forward passes cost as well: once, for they have no backward pass.
