@@ -98,6 +98,46 @@ class BareLoop:
         self.losses.append(float(loss.detach()))
 
 
+class InTurn:
+    """Our loop's task: between two of its batches the bare loop takes a step."""
+
+    def __init__(self, inner: Any, split: Any, bare: BareLoop) -> None:
+        self._inner, self._split, self._bare = inner, split, bare
+        self.ours: list[tuple[float, float]] = []
+        self.theirs: list[tuple[float, float]] = []
+
+    def __getattr__(self, key: str) -> Any:
+        return getattr(self._inner, key)
+
+    def batches(self, batch_size: int, generator: Any) -> Iterator[Any]:
+        """Yield our batches; who comes first changes with every step."""
+        import torch
+
+        batches = self._inner.batches(batch_size, generator)
+        for place in range(self._inner.steps_per_epoch(batch_size)):
+            # Gathered by places, as ours are.
+            chosen = torch.arange(place * batch_size, (place + 1) * batch_size)
+            bare_first = len(self.ours) % 2
+            if bare_first:
+                self._bare_step(chosen)
+            start = now()
+            yield next(batches)
+            self.ours.append(since(start))
+            if not bare_first:
+                self._bare_step(chosen)
+
+    def evaluate(self, _: Any) -> Any:
+        """Judge nothing: steps alone are compared."""
+        from growsearch.training import Scores
+
+        return Scores(accuracy=0.0)
+
+    def _bare_step(self, places: Any) -> None:
+        start = now()
+        self._bare.step(self._split.inputs[places], self._split.labels[places])
+        self.theirs.append(since(start))
+
+
 def compared(name: str, steps: int, threads: int, quick: bool) -> dict[str, Any]:
     """Return the seconds of both loops' steps, taken in turn."""
     import torch
@@ -110,42 +150,9 @@ def compared(name: str, steps: int, threads: int, quick: bool) -> dict[str, Any]
     epochs = -(-(steps + WARM) // inner.steps_per_epoch(size))
     recipe = Recipe(epochs=epochs, batch_size=size, warmup_epochs=0)
     bare = BareLoop(copy.deepcopy(model), recipe, (steps + WARM) * 2)
-    ours, theirs = [], []
-
-    class InTurn:
-        """Our loop's task: between two of its batches the bare loop takes a step."""
-
-        def __getattr__(self, key: str) -> Any:
-            return getattr(inner, key)
-
-        def batches(self, batch_size: int, generator: Any) -> Iterator[Any]:
-            batches = inner.batches(batch_size, generator)
-            split = data.train
-            order = torch.arange(len(split))
-            for place in range(inner.steps_per_epoch(batch_size)):
-                chosen = order[place * batch_size : (place + 1) * batch_size]
-                first = len(ours) % 2
-
-                def bare_step(chosen: Any = chosen) -> None:
-                    start = now()
-                    bare.step(split.inputs[chosen], split.labels[chosen])
-                    theirs.append(since(start))
-
-                if first:
-                    bare_step()
-                start = now()
-                yield next(batches)
-                ours.append(since(start))
-                if not first:
-                    bare_step()
-
-        def evaluate(self, _: Any) -> Any:
-            from growsearch.training import Scores
-
-            return Scores(accuracy=0.0)
-
-    train(model, InTurn(), recipe, seed=0, forward_macs=1)
-    pairs = list(zip(ours, theirs, strict=True))[WARM:]
+    turns = InTurn(inner, data.train, bare)
+    train(model, turns, recipe, seed=0, forward_macs=1)
+    pairs = list(zip(turns.ours, turns.theirs, strict=True))[WARM:]
     return {
         "parameters": sum(p.numel() for p in model.parameters()),
         "batch": size,

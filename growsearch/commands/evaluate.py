@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from growsearch.datasets import Dataset, Split
     from growsearch.kinds.learning import SplitName
+    from growsearch.search.config.study import StudyConfig
     from growsearch.trial.record import Trial
     from search_spaces.code_origin import CodeOfRun
 
@@ -101,24 +102,14 @@ def evaluation(run: Path, trial: Trial, asked: Asked, names: CodeOfRun) -> dict[
     import dataclasses
 
     from growsearch.export import load_network
-    from growsearch.files import write_json
-    from growsearch.report.evaluations import read_evaluation
     from growsearch.search.config.file import load_study
     from growsearch.training import task_of
     from growsearch.training.devices import training_device
     from growsearch.trial.trial_folder import trial_folder
-    from search_spaces import SearchSpaceError
 
     study, folder = load_study(run / "study.yaml", run=True), trial_folder(run, trial.id)
     where = asked.data_dir or study.data_dir
-    for key, check, name in (
-        ("dataset", names.check_data, study.dataset),
-        ("task", names.check, study.task or ""),
-    ):
-        try:
-            check(name)
-        except SearchSpaceError as error:
-            raise UsageError(f"{key}: {error}") from error
+    _check_names(study, names)
     learning = dataclasses.replace(
         dataclasses.replace(study.data_choice, folder=where).load(),
         device=training_device(asked.device),
@@ -148,10 +139,32 @@ def evaluation(run: Path, trial: Trial, asked: Asked, names: CodeOfRun) -> dict[
         **classes,
         **({"own": list(task_of(dataset).metrics)} if dataset.task.is_own else {}),
     }
+    return _kept(folder, content)
+
+
+def _check_names(study: StudyConfig, names: CodeOfRun) -> None:
+    """Refuse own data and an own task of the run whose code may not be imported."""
+    from search_spaces import SearchSpaceError
+
+    for key, check, name in (
+        ("dataset", names.check_data, study.dataset),
+        ("task", names.check, study.task or ""),
+    ):
+        try:
+            check(name)
+        except SearchSpaceError as error:
+            raise UsageError(f"{key}: {error}") from error
+
+
+def _kept(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
+    """Write ``content``, with what was measured before under the same conditions; return both."""
+    from growsearch.files import write_json
+    from growsearch.report.evaluations import read_evaluation
+
     before = read_evaluation(folder) or {}
     same = ("data", "split", "examples", "conditions")
     if all(before.get(key) == content[key] for key in same):
-        content["metrics"] = {**before["metrics"], **values}
+        content = {**content, "metrics": {**before["metrics"], **content["metrics"]}}
     write_json(folder / _file(), content)
     return content
 

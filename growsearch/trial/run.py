@@ -165,17 +165,18 @@ def _train_and_score(
         folder = made_trial_folder(task.folder, trial.id)
         learning = task.data.load()
         lock = machine_lock()
-        device = training_device(task.computing.device)
-        learning = dataclasses.replace(learning, device=device)
+        learning = dataclasses.replace(learning, device=training_device(task.computing.device))
     callbacks = own_hooks(task.callbacks, folder=folder, seed=trial.seed)
-    options = TrainingOptions(
-        hooks=(_Steps(listener.step), *callbacks),
-        guard=limited(lock.shared, task.time_limit_s),
-        on_epoch=listener.epoch,
-        on_resume=listener.resumed,
-        checkpoint=_usable(folder),
+    options = task.computing.options(
+        TrainingOptions(
+            hooks=(_Steps(listener.step), *callbacks),
+            guard=limited(lock.shared, task.time_limit_s),
+            on_epoch=listener.epoch,
+            on_resume=listener.resumed,
+            checkpoint=_usable(folder),
+        ),
+        config.own_precision,
     )
-    options = task.computing.options(options, config.own_precision)
     context = TrainingContext(
         learning=learning,
         seed=trial.seed,
@@ -187,11 +188,10 @@ def _train_and_score(
     candidate = kind_of(config).train(config, context, options)
     check_finite(candidate)
     candidate = candidate.in_units(learning.task(candidate.model))
-    devices = {device: task.profiles.get(device) for device in task.devices}
     found = score(
         candidate.model,
         learning,
-        devices,
+        {device: task.profiles.get(device) for device in task.devices},
         lock,
         training_macs=candidate.training_macs,
         measure_latency=task.measure,
