@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,8 @@ from growsearch.training.layout import (
 )
 from growsearch.training.loss_scale import LossScale
 from growsearch.training.losses import Losses
+from growsearch.training.parallel.structure import structure_of
+from growsearch.training.parallel.workers import ALONE, Guard, Workers
 from growsearch.training.recipes.recipe import Precision, Recipe
 from growsearch.training.state import EpochRecord, Hook, TrainingState
 from growsearch.training.tasks.task import Forward, InputsAndTargets, Task, mean_loss
@@ -32,9 +35,6 @@ from growsearch.training.tasks.task_of import task_of
 
 # Forward once, backward twice: gradients of the inputs and of the weights (spec/cost_models.md).
 TRAINING_PASSES = 3
-
-
-Guard = Callable[[], AbstractContextManager[object]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +57,10 @@ class TrainingOptions:
     ``precision`` takes the place of the recipe's. ``compile`` lets torch.compile make the training
     passes, of a network that grows once its structure is final.
 
+    ``workers`` train the network together, each in its own process on its share of every batch; see
+    `growsearch.training.parallel.group`. Each calls `train` alike. The first one writes the
+    checkpoint, which all read; ``guard`` is the first one's.
+
     Example:
         >>> from pathlib import Path
         >>> from growsearch.training import TrainingOptions
@@ -73,6 +77,7 @@ class TrainingOptions:
     device: str | None = None
     precision: Precision | None = None
     compile: bool = False
+    workers: Workers = ALONE
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
@@ -182,8 +187,12 @@ def _started(
         generator=torch.Generator().manual_seed(seed),
         scaling=LossScale(device_of(model)) if recipe.precision == "float16" else None,
     )
-    for hook in options.hooks:
+    workers, hooks = options.workers, options.hooks
+    workers.check(batch_examples=task.batch_examples(recipe.batch_size), compiles=options.compile)
+    for hook in hooks:
         hook.on_start(state)
+    workers.compare(functools.partial(structure_of, state, hooks), epoch=0)
+    workers.agree(model)
     return state
 
 
@@ -191,8 +200,10 @@ def _run(
     state: TrainingState, task: Task, options: TrainingOptions, settings: Mapping[str, object]
 ) -> list[EpochRecord]:
     """Train the epochs that a checkpoint has not, and return the whole history."""
-    keeper = _keeper(options, settings)
-    history = [EpochRecord(**fields) for fields in keeper.resume(state)] if keeper else []
+    keeper, workers = _keeper(options, settings), options.workers
+    # One that is quick must not take for an earlier run's what another has just written.
+    kept = keeper is not None and workers.first(keeper.path.exists)
+    history = [EpochRecord(**fields) for fields in keeper.resume(state)] if keeper and kept else []
     if history and options.on_resume is not None:
         options.on_resume(history)
     for epoch in range(len(history), state.recipe.epochs):
@@ -200,7 +211,7 @@ def _run(
         record = _train_epoch(state, task, options)
         history.append(record)
         if keeper is not None:
-            keeper.save(state, history)
+            workers.first(functools.partial(keeper.save, state, history))
         if options.on_epoch is not None:
             options.on_epoch(record)
     return history
@@ -223,19 +234,22 @@ def _train_epoch(state: TrainingState, task: Task, options: TrainingOptions) -> 
         check_channels_last(state.model)
     if options.compile:
         _compile(state, options)
-    device = device_of(state.model)
+    device, workers = device_of(state.model), options.workers
+    workers.begin(state.epoch, state.generator.initial_seed(), device)
     losses, forward = Losses(state.epoch, state.step), task.forward()
     with losses.told_first():
         for inputs, targets in task.batches(state.recipe.batch_size, state.generator):
-            with options.guard():
+            with workers.guarded(options.guard):
                 batch = inputs.to(device), targets.to(device)
                 if options.channels_last:
                     batch = with_channels_last(batch[0]), batch[1]
-                _step(state, forward, batch, options.hooks, losses)
-    with options.guard():
+                _step(state, forward, batch, options, losses)
+    with workers.guarded(options.guard):
+        workers.agree(state.model)
         for hook in options.hooks:
             hook.on_epoch_end(state)
-        scores = task.evaluate(state.model)
+        workers.compare(functools.partial(structure_of, state, options.hooks), state.epoch + 1)
+        scores = workers.first(functools.partial(task.evaluate, state.model))
     return EpochRecord(
         epoch=state.epoch + 1,
         loss=losses.mean(),
@@ -250,10 +264,11 @@ def _step(
     state: TrainingState,
     forward: Forward,
     batch: InputsAndTargets,
-    hooks: Sequence[Hook],
+    options: TrainingOptions,
     losses: Losses,
 ) -> None:
     recipe, optimizer = state.recipe, state.optimizer
+    hooks, workers = options.hooks, options.workers
     state.batch_examples = len(batch[1])
     for hook in hooks:
         batch = hook.before_forward(state, batch)
@@ -262,10 +277,13 @@ def _step(
         group["lr"] = recipe.learning_rate_at(state.step / state.total_steps)
     optimizer.zero_grad(set_to_none=True)
     with autocast(recipe, inputs.device):
-        logits = forward(state.model if state.compiled is None else state.compiled, inputs)
+        with workers.reading():
+            network = state.model if state.compiled is None else state.compiled
+            logits = forward(network, workers.share(inputs))
+        logits = workers.whole(logits, len(inputs))
         loss = mean_loss(logits, targets, label_smoothing=recipe.label_smoothing)
     losses.add(loss.detach())
-    _backward(state, loss, hooks)
+    _backward(state, loss, options)
     # A list: every hook sees the gradients, also when an earlier one has replaced the update.
     wanted = [hook.before_update(state) for hook in hooks]
     if all(wanted):
@@ -277,17 +295,29 @@ def _step(
         hook.after_update(state)
 
 
-def _backward(state: TrainingState, loss: Tensor, hooks: Sequence[Hook]) -> None:
-    """Fill in the gradients, unscaled."""
+def _backward(state: TrainingState, loss: Tensor, options: TrainingOptions) -> None:
+    """Fill in the gradients, unscaled, of all workers' examples."""
+    hooks = options.hooks
+
+    def complete() -> None:
+        options.workers.add_up(_gradients(state.model, hooks))
+
     if state.scaling is None:
         loss.backward()  # type: ignore[no-untyped-call]
+        complete()
         return
 
     def forget() -> None:
         for hook in hooks:
             hook.forget_gradients()
 
-    state.loss_scale = state.scaling.backward(loss, state.optimizer, forget)
+    state.loss_scale = state.scaling.backward(loss, state.optimizer, forget, complete)
+
+
+def _gradients(model: nn.Module, hooks: Sequence[Hook]) -> Iterator[Tensor]:
+    yield from (p.grad for p in model.parameters() if p.grad is not None)
+    for hook in hooks:
+        yield from hook.own_gradients()
 
 
 def _compile(state: TrainingState, options: TrainingOptions) -> None:
