@@ -188,7 +188,11 @@ def _started(
         scaling=LossScale(device_of(model)) if recipe.precision == "float16" else None,
     )
     workers, hooks = options.workers, options.hooks
-    workers.check(batch_examples=task.batch_examples(recipe.batch_size), compiles=options.compile)
+    workers.check(
+        batch_examples=task.batch_examples(recipe.batch_size),
+        compiles=options.compile,
+        device=device_of(model),
+    )
     for hook in hooks:
         hook.on_start(state)
     workers.compare(functools.partial(structure_of, state, hooks), epoch=0)

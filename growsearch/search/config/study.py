@@ -18,6 +18,7 @@ from growsearch.pareto import MEASURES, Bound, Direction, Preference
 from growsearch.search.config.bounds import check_agreement, parse_limits, parse_quantities
 from growsearch.search.config.metric_options import MetricOptions
 from growsearch.search.config.numbers import MAX_SEED, Number, Whole
+from growsearch.search.config.sharing import sharing_problem
 from growsearch.search.config.training import TrainingSettings
 from growsearch.search.config.units import with_units
 
@@ -94,14 +95,22 @@ class SearchSettings(Strict):
         default=0.0,
         ge=0.0,
         description="GPUs that Ray gives each trial for itself, to train or measure on: a part of "
-        "one (0.5 is two trials a GPU) or a whole number; 0 gives none.",
+        "one (0.5 is two trials a GPU) or a whole number; 0 gives none. On several, of one node, a "
+        "trial trains data-parallel, a worker each.",
+    )
+    workers_per_trial: Whole = Field(
+        default=1,
+        ge=1,
+        le=4096,
+        description="Processes of one node that train each trial together, each on its share of "
+        "every batch; they have cpus_per_trial cores each. On GPUs it follows from gpus_per_trial.",
     )
     cpus_per_trial: Whole = Field(
         default=1,
         ge=1,
         le=4096,
-        description="Processor cores that Ray reserves for each trial, and its threads where "
-        "training.threads is auto.",
+        description="Processor cores that Ray reserves for each trial (each worker of it, where "
+        "there are several), and its threads where training.threads is auto.",
     )
 
 
@@ -291,12 +300,27 @@ class StudyConfig(Strict):
         return self
 
     @model_validator(mode="after")
+    def _workers_can_train_together(self) -> StudyConfig:
+        problem = sharing_problem(self.workers, self.search, self.training, self.trials)
+        if problem is not None:
+            raise ValueError(problem)
+        return self
+
+    @model_validator(mode="after")
     def _threads_are_a_number(self) -> StudyConfig:
         """Resolve auto here, since a run goes on with as many as it started with."""
         resolved = self.training.model_copy(update={"threads": self.threads})
         # The model is frozen for everybody else.
         self.__dict__["training"] = resolved
         return self
+
+    @property
+    def workers(self) -> int:
+        """The processes that train each trial together."""
+        search = self.search
+        if search.gpus_per_trial > 1 and self.training.device != "cpu":
+            return int(search.gpus_per_trial)
+        return search.workers_per_trial
 
     @property
     def threads(self) -> int:

@@ -45,6 +45,13 @@ class TrainingSettings(Strict):
         "Latencies are measured with one thread whatever this is.",
     )
 
+    sync_batchnorm: StrictBool = Field(
+        default=True,
+        description="Where several workers train a trial: batch normalisation sees the examples of "
+        "all of them, as on one device; false: each worker's own, and the first one's statistics "
+        "are kept.",
+    )
+
     @field_validator("device")
     @classmethod
     def _a_device(cls, value: str) -> str:

@@ -20,6 +20,7 @@ T = TypeVar("T")
 # Gradients travel together, so many bytes at a time.
 _BUCKET_BYTES = 2**25
 _HASH_BYTES = 8
+_DEVICES = ("cpu", "cuda")
 
 
 class WorkerGroup:
@@ -67,8 +68,8 @@ class WorkerGroup:
         """Tell whether this is the worker that writes and judges."""
         return self.rank == 0
 
-    def check(self, *, batch_examples: int, compiles: bool) -> None:
-        """Refuse batches of fewer examples than workers, and torch.compile.
+    def check(self, *, batch_examples: int, compiles: bool, device: torch.device) -> None:
+        """Refuse batches of fewer examples than workers, torch.compile, and other devices.
 
         Raises:
             UsageError: naming the key, the value, the rule and the remedy.
@@ -77,6 +78,11 @@ class WorkerGroup:
             raise UsageError(
                 f"batch_size: {batch_examples} examples cannot be shared by {self.size} workers; "
                 "use larger batches, or fewer workers"
+            )
+        if device.type not in _DEVICES:
+            raise UsageError(
+                f"device: {device.type} cannot be shared by {self.size} workers, which talk over "
+                f"{' and '.join(_DEVICES)}; use one of these, or one worker"
             )
         if compiles:
             raise UsageError(

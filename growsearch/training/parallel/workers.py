@@ -27,7 +27,7 @@ class Workers(Protocol):
         """Tell whether this is the worker that writes and judges."""
         ...
 
-    def check(self, *, batch_examples: int, compiles: bool) -> None:
+    def check(self, *, batch_examples: int, compiles: bool, device: torch.device) -> None:
         """Refuse what cannot be shared, before the first step."""
         ...
 
@@ -80,7 +80,7 @@ class Alone:
 
     is_first = True
 
-    def check(self, *, batch_examples: int, compiles: bool) -> None:
+    def check(self, *, batch_examples: int, compiles: bool, device: torch.device) -> None:
         """Allow everything."""
 
     def agree(self, model: nn.Module) -> None:
