@@ -1,8 +1,9 @@
-"""What is not written by hand when the site is built: the benchmark tables and the decisions."""
+"""What is not written by hand when the site is built: benchmark tables, decisions, study keys."""
 
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).parents[1]
 _BENCHMARKS = "benchmarks.md"
 _DECISIONS = "decisions"
+_STUDY = "reference/study.md"
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -29,13 +31,14 @@ def _present(entries: list[Any], docs: Path) -> list[Any]:
         elif target == _DECISIONS:
             pages = sorted((docs / _DECISIONS).glob("*.md"))
             found.append({title: [f"{_DECISIONS}/{page.name}" for page in pages]})
-        elif target == _BENCHMARKS or (docs / target).exists():
+        elif target in (_BENCHMARKS, _STUDY) or (docs / target).exists():
             found.append(entry)
     return found
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the page of benchmark tables."""
+    """Add the pages of benchmark tables and of a study's keys."""
+    files.append(File.generated(config, _STUDY, content=_study_keys()))
     spec = importlib.util.spec_from_file_location("tables", ROOT / "benchmarks" / "tables.py")
     assert spec is not None
     assert spec.loader is not None
@@ -43,3 +46,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     spec.loader.exec_module(tables)
     files.append(File.generated(config, _BENCHMARKS, content=tables.markdown()))
     return files
+
+
+def _study_keys() -> str:
+    folders = [str(ROOT), str(ROOT / "docs")]
+    sys.path[:0] = folders
+    try:
+        from study_reference import markdown
+    finally:
+        del sys.path[: len(folders)]
+    return markdown()

@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from growsearch.datasets import Dataset, Images, from_tensors
+    from growsearch.datasets import Dataset, Images, from_tensors, from_torch
     from growsearch.pareto import Front
     from growsearch.search.study.study import Study, StudyOptions
 
@@ -20,9 +20,19 @@ _HOMES = {
     "StudyOptions": "growsearch.search.study.study",
     "Images": "growsearch.datasets",
     "from_tensors": "growsearch.datasets",
+    "from_torch": "growsearch.datasets",
 }
 
-__all__ = ["Dataset", "Front", "Images", "Study", "StudyOptions", "__version__", "from_tensors"]
+__all__ = [
+    "Dataset",
+    "Front",
+    "Images",
+    "Study",
+    "StudyOptions",
+    "__version__",
+    "from_tensors",
+    "from_torch",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -187,9 +187,14 @@ def _check_output(space: OwnSpace, module: nn.Module, inputs: tuple[Tensor, ...]
             f"{space.name} does not take inputs of shape {shape}: {type(error).__name__}: {error}"
         ) from error
     wanted = (_TRACED_BATCH, space.num_classes)
-    got = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
+    if not isinstance(out, Tensor):
+        raise SearchSpaceError(
+            f"{space.name} gives a {type(out).__name__}, and one tensor is wanted; let several "
+            "heads stand side by side along its last axis, where an own task can take them apart"
+        )
+    got = tuple(out.shape)
     # Between the two there may be a score a pixel.
-    if not isinstance(got, tuple) or len(got) < len(wanted) or (got[0], got[-1]) != wanted:
+    if len(got) < len(wanted) or (got[0], got[-1]) != wanted:
         raise SearchSpaceError(
             f"{space.name} gives {got} for a batch of {_TRACED_BATCH}, but the data has "
             f"{space.num_classes} classes, so that {wanted} is expected; "

@@ -1,4 +1,4 @@
-"""Doctor command: is this machine ready, and what to do about what is not."""
+"""Doctor command: is this machine ready, and what will a trial of a study need on it?"""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ import typer
 from growsearch.commands.examples import examples
 
 EPILOG = examples(
-    "growsearch doctor", "growsearch doctor --ray --seconds 10", "growsearch doctor --json"
+    "growsearch doctor",
+    "growsearch doctor --ray --seconds 10",
+    "growsearch doctor examples/digits.yaml",
+    "growsearch doctor study.yaml --steps 20 --json",
 )
 
 State = Literal["ok", "note", "problem"]
@@ -52,6 +55,10 @@ class Finding:
 
 
 def doctor(
+    study: Annotated[
+        Path | None,
+        typer.Argument(help="A study: say what its trials will need.", show_default=False),
+    ] = None,
     seconds: Annotated[
         float, typer.Option(min=0.5, help="How long to check the noise of times.")
     ] = 2.0,
@@ -59,11 +66,19 @@ def doctor(
         bool, typer.Option("--ray", help="Start a Ray and run a task in it, which takes a while.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+    steps: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Steps of a study that are measured.")
+    ] = 5,
 ) -> None:
     """Check versions, devices, Ray, disk, noise and extras; 1 is returned if a search cannot run.
 
-    A line that starts with -- is about something optional.
+    A line that starts with -- is about something optional. With a STUDY it is a dry run: the
+    largest networks of each kind of trial are trained for a few steps, and memory and time are
+    told: of a step, an epoch, a trial and the study. Nothing is written.
     """
+    if study is not None:
+        _dry_run(study, steps, as_json=as_json)
+        return
     findings = list(examine(seconds, start_ray=start_ray))
     if as_json:
         rows = [
@@ -78,10 +93,21 @@ def doctor(
         raise typer.Exit(1)
 
 
+def _dry_run(study: Path, steps: int, *, as_json: bool) -> None:
+    from growsearch.commands.doctor_study import dry_run
+
+    lines, data, complete = dry_run(study, steps)
+    devices = [finding.line() for finding in _accelerators()]
+    typer.echo(json.dumps(data, indent=2) if as_json else "\n".join([*devices, *lines]))
+    if not complete:
+        raise typer.Exit(1)
+
+
 def examine(seconds: float, *, start_ray: bool = False) -> Iterator[Finding]:
     """Look at everything, one after the other; what raises is a problem and stops nothing."""
     yield _python()
     yield from _packages()
+    yield from _accelerators()
     looks: dict[str, Callable[[], Finding]] = {
         "devices": _devices,
         "ray": _ray_task if start_ray else _ray,
@@ -131,6 +157,22 @@ def _packages() -> Iterator[Finding]:
             )
             continue
         yield Finding(name=name, state="ok", found=version)
+
+
+def _accelerators() -> Iterator[Finding]:
+    from growsearch.commands.doctor_accelerators import accelerators
+
+    try:
+        for name, found in accelerators():
+            yield Finding(name=f"trains on {name}", state="ok", found=found)
+    except Exception as error:  # a driver that is broken; the other lines are wanted
+        reason = " ".join(str(error).split())[:200]
+        yield Finding(
+            name="trains on",
+            state="problem",
+            found=f"{type(error).__name__}: {reason}",
+            remedy="mend the driver, or write training: {device: cpu} in studies",
+        )
 
 
 def _devices() -> Finding:

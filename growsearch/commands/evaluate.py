@@ -14,7 +14,10 @@ from growsearch.commands.examples import examples
 from growsearch.errors import UsageError
 
 if TYPE_CHECKING:
-    from growsearch.datasets import Split
+    from rich.table import Table
+    from torch import nn
+
+    from growsearch.datasets import Dataset, Split
     from growsearch.kinds.learning import SplitName
     from growsearch.trial.record import Trial
     from search_spaces.code_origin import CodeOfRun
@@ -52,7 +55,7 @@ def evaluate(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Take measures beyond accuracy of a trial's network, and keep them in its folder."""
+    """Take measures and each class's figures of a trial's network; keep them in its folder."""
     from growsearch.commands.terminal import say
     from growsearch.report import read_run
     from search_spaces.code_origin import CodeOfRun
@@ -101,18 +104,23 @@ def evaluation(run: Path, trial: Trial, asked: Asked, names: CodeOfRun) -> dict[
     from growsearch.files import write_json
     from growsearch.report.evaluations import read_evaluation
     from growsearch.search.config.file import load_study
+    from growsearch.training import task_of
     from growsearch.training.devices import training_device
     from growsearch.trial.trial_folder import trial_folder
     from search_spaces import SearchSpaceError
 
     study, folder = load_study(run / "study.yaml", run=True), trial_folder(run, trial.id)
     where = asked.data_dir or study.data_dir
-    try:
-        names.check_data(study.dataset)
-    except SearchSpaceError as error:
-        raise UsageError(f"dataset: {error}") from error
+    for key, check, name in (
+        ("dataset", names.check_data, study.dataset),
+        ("task", names.check, study.task or ""),
+    ):
+        try:
+            check(name)
+        except SearchSpaceError as error:
+            raise UsageError(f"{key}: {error}") from error
     learning = dataclasses.replace(
-        dataclasses.replace(study.data, folder=where).load(),
+        dataclasses.replace(study.data_choice, folder=where).load(),
         device=training_device(asked.device),
     )
     dataset = learning.dataset
@@ -121,16 +129,24 @@ def evaluation(run: Path, trial: Trial, asked: Asked, names: CodeOfRun) -> dict[
     if asked.against is not None:
         changed = options.ood_auroc.model_copy(update={"against": asked.against})
         options = options.model_copy(update={"ood_auroc": changed})
-    quality = options.quality(_names(asked.metrics, examples))
-    quality.check(dataset, where)
+    if not dataset.task.is_own:
+        quality = options.quality(_names(asked.metrics, examples))
+        quality.check(dataset, where)
     model = load_network(folder, names)
-    values = quality.take(model, learning, where, asked.split)
+    if dataset.task.is_own:
+        values = _own_values(asked.metrics, learning.scores(model, asked.split).named())
+    else:
+        values = quality.take(model, learning, where, asked.split)
+    with learning.judging(model):
+        classes = classes_of(model, dataset, asked.split)
     content = {
         "data": dataset.name,
         "split": asked.split,
         "examples": len(examples),
         "conditions": options.model_dump(mode="json"),
         "metrics": values,
+        **classes,
+        **({"own": list(task_of(dataset).metrics)} if dataset.task.is_own else {}),
     }
     before = read_evaluation(folder) or {}
     same = ("data", "split", "examples", "conditions")
@@ -138,6 +154,41 @@ def evaluation(run: Path, trial: Trial, asked: Asked, names: CodeOfRun) -> dict[
         content["metrics"] = {**before["metrics"], **values}
     write_json(folder / _file(), content)
     return content
+
+
+def _own_values(metrics: str, found: Mapping[str, float]) -> dict[str, float]:
+    """Return what an own task is judged by, or those of ``metrics``."""
+    wanted = list(found) if metrics == ALL else [name.strip() for name in metrics.split(",")]
+    for name in wanted:
+        if name not in found:
+            raise UsageError(f"--metrics: unknown {name!r}; this task has: {', '.join(found)}")
+    return {name: found[name] for name in wanted}
+
+
+def classes_of(model: nn.Module, dataset: Dataset, split: SplitName) -> dict[str, Any]:
+    """Return the figures of every class and the table of confusion, of up to `MAX_CLASSES`.
+
+    Labels that are no classes of examples or pixels have none, nor has an own task.
+    """
+    import dataclasses
+
+    from growsearch.datasets import labels_are
+    from growsearch.metrics import class_confusion, per_class
+    from growsearch.report.evaluations import MAX_CLASSES
+
+    examples, classes = dataset.split(split), dataset.num_classes
+    told = labels_are(examples.labels) in ("one an example", "one a pixel")
+    if dataset.task.is_own or not told or classes > MAX_CLASSES:
+        return {}
+    table = class_confusion(model, examples, classes=classes)
+    names = dataset.report.class_names or tuple(f"class {number}" for number in range(classes))
+    return {
+        "classes": [
+            {"name": name, **dataclasses.asdict(figures)}
+            for name, figures in zip(names, per_class(table), strict=True)
+        ],
+        "confusion": table.tolist(),
+    }
 
 
 def _names(metrics: str, split: Split) -> tuple[str, ...]:
@@ -185,7 +236,8 @@ def _show(data: Mapping[str, Any]) -> None:
     from rich.table import Table
 
     from growsearch.commands.terminal import Terminal
-    from growsearch.pareto import MEASURES, format_quantity
+    from growsearch.pareto import format_quantity
+    from growsearch.report.describe import direction_of, title
 
     table = Table(title=f"{data['examples']:,} {data['split']} examples of {data['data']}")
     table.add_column("name")
@@ -193,6 +245,31 @@ def _show(data: Mapping[str, Any]) -> None:
     table.add_column("value", justify="right")
     table.add_column("better")
     for name, value in data["metrics"].items():
-        better = "higher" if MEASURES[name].direction == "maximize" else "lower"
-        table.add_row(name, MEASURES[name].title, format_quantity(value, name), better)
-    Terminal(width=80).print(table)
+        better = "higher" if direction_of(name, {}) == "maximize" else "lower"
+        table.add_row(name, title(name), format_quantity(value, name), better)
+    terminal = Terminal(width=80)
+    terminal.print(table)
+    if data.get("classes"):
+        terminal.print(_class_table(data))
+
+
+def _class_table(data: Mapping[str, Any]) -> Table:
+    """Return the classes' figures, and what each is mostly taken for where it is not told."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title="Classes")
+    for column in ("class", "count", "precision", "recall", "mostly taken for"):
+        table.add_column(column, justify="left" if column.startswith(("c", "m")) else "right")
+    names = [entry["name"] for entry in data["classes"]]
+    for place, (entry, row) in enumerate(zip(data["classes"], data["confusion"], strict=True)):
+        wrong = [0 if other == place else count for other, count in enumerate(row)]
+        most = max(wrong)
+        taken = f"{names[wrong.index(most)]} ({most:,})" if most else ""
+        shares = [_share(entry[key]) for key in ("precision", "recall")]
+        table.add_row(escape(entry["name"]), f"{entry['count']:,}", *shares, escape(taken))
+    return table
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f} %"

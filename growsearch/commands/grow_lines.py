@@ -168,6 +168,9 @@ def _quality(record: EpochRecord) -> str:
     if record.perplexity is not None:
         digits = ".3g" if record.perplexity < 1000 else ".0f"
         return f"ppl {record.perplexity:{digits}}"
+    if record.accuracy is None:
+        name, value = next(iter(record.metrics.items()))
+        return f"{name} {format_quantity(value, name)}"
     return f"{100 * record.accuracy:.2f} %"
 
 
@@ -178,10 +181,14 @@ def _quality_line(trial: Trial) -> str:
             f"  perplexity     {metrics['perplexity']:.2f} validation, "
             f"{metrics['test_perplexity']:.2f} test"
         )
-    return (
-        f"  accuracy       {100 * metrics['accuracy']:.2f} % validation, "
-        f"{100 * metrics['test_accuracy']:.2f} % test"
-    )
+    if "accuracy" in metrics:
+        return (
+            f"  accuracy       {100 * metrics['accuracy']:.2f} % validation, "
+            f"{100 * metrics['test_accuracy']:.2f} % test"
+        )
+    name = next(name for name in metrics if f"test_{name}" in metrics)
+    found, tested = (format_quantity(metrics[key], name) for key in (name, f"test_{name}"))
+    return f"  {name:<13}  {found} validation, {tested} test"
 
 
 def _latency_lines(trial: Trial, metric: str) -> list[str]:

@@ -10,7 +10,19 @@ from growsearch.commands.examples import examples
 from growsearch.errors import UsageError
 
 EPILOG = examples("growsearch list spaces")
-_LISTS = "spaces, devices, transforms, distributions, updaters, tickets, datasets, samplers"
+_LISTS = ", ".join(
+    (
+        "spaces",
+        "devices",
+        "transforms",
+        "distributions",
+        "updaters",
+        "tickets",
+        "datasets",
+        "augmentations",
+        "samplers",
+    )
+)
 
 
 def list_names(
@@ -49,6 +61,10 @@ def _listing(what: str) -> dict[str, str]:
         from growsearch.datasets import DESCRIPTIONS as DATASET_DESCRIPTIONS
 
         return dict(DATASET_DESCRIPTIONS)
+    if what == "augmentations":
+        from growsearch.datasets import AUGMENTATIONS, augmentation_values
+
+        return {name: augmentation_values(name) for name in AUGMENTATIONS}
     if what == "samplers":
         from growsearch.search.samplers.registry import AUTO, SAMPLERS
 

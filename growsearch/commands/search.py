@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -44,6 +45,8 @@ def search(
     ] = None,
 ) -> None:
     """Search for the best networks; an existing run resumes. Ends with a Pareto report."""
+    # Before what takes seconds to import: a time budget is the whole command's.
+    started = time.monotonic()
     from growsearch.commands.terminal import Terminal
     from growsearch.search.config.file import load_study
     from growsearch.search.ledger.run_folder import fresh_folder
@@ -56,6 +59,7 @@ def search(
     options = StudyOptions(
         retry_failed=retry_failed,
         address=address,
+        started=started,
         around=lambda recorder: _progress(console, run, recorder),
     )
     front = run_study(run, options)
@@ -77,10 +81,10 @@ def _progress(console: Console, run: Study, recorder: Recorder) -> AbstractConte
     for line in run.data_lines:
         console.print(line, soft_wrap=True, markup=False, emoji=False)
     if recorder.resumed:
-        left = config.search.trials - recorder.resumed
+        wanted = config.search.trials
+        left = "" if wanted is None else f", {max(0, wanted - recorder.resumed)} to run"
         console.print(
-            f"Resuming {recorder.folder.path.name}: {recorder.resumed} trials are finished, "
-            f"{max(0, left)} to run."
+            f"Resuming {recorder.folder.path.name}: {recorder.resumed} trials are finished{left}."
         )
     for note in run.notes:
         console.print(f"Note: {note}", soft_wrap=True, markup=False)
@@ -113,14 +117,20 @@ def _show_end(console: Console, run: Study, front: Front) -> None:
     failed = [trial for trial in run.trials if trial.failed]
     for incident in run.incidents:
         console.print(f"Note: {incident}", soft_wrap=True, markup=False)
-    missing = run.config.search.trials - len(run.trials)
-    if missing > 0:
+    missing = (run.config.search.trials or 0) - len(run.trials)
+    if run.time_was_up is not None:
+        console.print(_time_was_up(run), soft_wrap=True, markup=False)
+    elif missing > 0:
         console.print(
             f"{missing} of {run.config.search.trials} trials did not finish; "
             "run the same command again to go on."
         )
     if failed:
         console.print(f"{len(failed)} trials failed; the first: {failed[0].error}", soft_wrap=True)
+    if not front.points and run.time_was_up is not None:
+        written = write_report(run.folder.path)
+        console.print(f"No network is to compare yet.\n\nReport: {written['html']}", soft_wrap=True)
+        return
     if not front.points:
         raise GrowsearchError(
             f"no trial of {run.folder.path} finished inside the constraints; "
@@ -141,6 +151,18 @@ def _show_end(console: Console, run: Study, front: Front) -> None:
         console.print(line, soft_wrap=True, markup=False)
     written = write_report(run.folder.path)
     console.print(f"\nReport: {written['html']}", soft_wrap=True)
+
+
+def _time_was_up(run: Study) -> str:
+    """Say why a search ended before its trials were there, and what becomes of the rest."""
+    search, done = run.config.search, len(run.trials)
+    wanted = "" if search.trials is None else f" of {search.trials}"
+    kept = len(run.folder.read_starts()) - done
+    rest = f"; {kept} under way are kept and go on after their last epochs" if kept > 0 else ""
+    return (
+        f"The time budget of {search.time_budget:g} s ended the search after {done}{wanted} "
+        f"trials: {run.time_was_up}{rest}. Run the same command again to go on."
+    )
 
 
 def _show_devices(console: Console, run: Study, front: Front) -> None:

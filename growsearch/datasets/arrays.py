@@ -13,7 +13,12 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from growsearch.datasets.augmentation import AUGMENTATIONS, Augmentation
+from growsearch.datasets.augmentation import (
+    Augmentation,
+    Change,
+    augmentation_to_plain,
+    parse_augmentation,
+)
 from growsearch.datasets.checking.arrays import Images
 from growsearch.datasets.checking.consistency import check_dataset
 from growsearch.datasets.dataset import Dataset, Split
@@ -24,6 +29,7 @@ from growsearch.datasets.reading.memory import memory_bytes
 from growsearch.datasets.reading.npz import Array, read_npz
 from growsearch.datasets.reading.regular_file import open_regular
 from growsearch.datasets.report import skipped_of
+from growsearch.datasets.task_choice import BY_LABELS, TaskChoice
 from growsearch.errors import UsageError
 from growsearch.files import write_bytes
 
@@ -39,11 +45,11 @@ _LAYOUT, _CLASSES = "layout", "num_classes"
 _ARRAYS = frozenset({"inputs", "labels", "test_inputs", "test_labels", _LAYOUT, _CLASSES})
 
 
-def load(data_dir: Path | None) -> Dataset:
+def load(data_dir: Path | None, task: TaskChoice = BY_LABELS) -> Dataset:
     """Return the data set of arrays in a file; nothing in it is run.
 
-    See `from_tensors` for how arrays are split and what they may be. A file that `write_dataset`
-    made has its splits in it.
+    See `from_tensors` for how arrays are split and what they may be for which ``task``. A file that
+    `write_dataset` made has its splits in it.
 
     Raises:
         UsageError: if the file is missing, cannot be read, lacks an array or promises more than it
@@ -55,18 +61,19 @@ def load(data_dir: Path | None) -> Dataset:
     if len(there) > 1:
         raise UsageError(f"data_dir: {shown(data_dir)} has both {' and '.join(there)}; remove one")
     for name in there:
-        return _READERS[name](data_dir / name)
+        return _READERS[name](data_dir / name, task)
     raise UsageError(f"data_dir: {shown(data_dir / NUMPY_FILE)} is missing. {_EXPECTED}")
 
 
-def _read_numpy(path: Path) -> Dataset:
+def _read_numpy(path: Path, task: TaskChoice) -> Dataset:
     with reading(path, "cannot be read", "write it with numpy.savez"):
         found, others = read_npz(path, _ARRAYS)
         layout = found.pop(_LAYOUT, None)
-        return _of_arrays(path, found, others, None if layout is None else str(layout))
+        stated = None if layout is None else str(layout)
+        return _of_arrays(path, found, others, layout=stated, task=task)
 
 
-def _read_tensors(path: Path) -> Dataset:
+def _read_tensors(path: Path, task: TaskChoice) -> Dataset:
     with reading(path, "cannot be read", "write it with safetensors.torch.save_file"):
         # Whatever is no file would keep safetensors waiting.
         open_regular(path, most_bytes=memory_bytes()).close()
@@ -78,12 +85,12 @@ def _read_tensors(path: Path) -> Dataset:
             found = {name: file.get_tensor(name) for name in names if name in wanted}
         others = tuple(sorted(set(names) - found.keys()))
         if about is None:
-            return _of_arrays(path, found, others, metadata.get(_LAYOUT))
+            return _of_arrays(path, found, others, layout=metadata.get(_LAYOUT), task=task)
     with reading(path, "not written by growsearch", "remove it"):
-        return _as_written(path, about, found)
+        return _as_written(path, about, found, task)
 
 
-def _as_written(path: Path, about: Any, found: Mapping[str, Tensor]) -> Dataset:
+def _as_written(path: Path, about: Any, found: Mapping[str, Tensor], task: TaskChoice) -> Dataset:
     """Return what `write_dataset` wrote, if it still fits together."""
     train, validation, test = (
         Split(inputs=found[f"{part}.inputs"], labels=found[f"{part}.labels"]) for part in _PARTS
@@ -95,24 +102,46 @@ def _as_written(path: Path, about: Any, found: Mapping[str, Tensor]) -> Dataset:
         validation=validation,
         test=test,
         num_classes=about["num_classes"],
-        augmentation=Augmentation(**about["augmentation"]),
+        augmentation=_read_augmentation(about["augmentation"]),
         normalisation=Normalisation(mean=tuple(scale["mean"]), deviation=tuple(scale["deviation"])),
+        task=task,
     )
     check_dataset(dataset, shown(path))
     return dataset
 
 
-_READERS: dict[str, Callable[[Path], Dataset]] = {
+_READERS: dict[str, Callable[[Path, TaskChoice], Dataset]] = {
     NUMPY_FILE: _read_numpy,
     TENSOR_FILE: _read_tensors,
 }
+
+
+def _written_augmentation(augmentation: Change) -> Any:
+    if isinstance(augmentation, Augmentation):
+        return dataclasses.asdict(augmentation)
+    try:
+        return augmentation_to_plain(augmentation)
+    except UsageError as error:
+        raise UsageError(f"dataset: {error}") from error
+
+
+def _read_augmentation(written: Any) -> Change:
+    if isinstance(written, dict):
+        return Augmentation(**written)
+    try:
+        return parse_augmentation(written)
+    except UsageError as error:
+        # The file that it is read from is named around it.
+        raise ValueError(str(error)) from error
 
 
 def _of_arrays(
     path: Path,
     found: Mapping[str, Tensor | Array],
     others: tuple[str, ...],
+    *,
     layout: str | None,
+    task: TaskChoice,
 ) -> Dataset:
     missing = [name for name in ("inputs", "labels") if name not in found]
     if missing:
@@ -130,6 +159,7 @@ def _of_arrays(
         test=test,
         num_classes=_whole_number(path, found.get(_CLASSES)),
         name="arrays",
+        task=task.name,
     )
     skipped = skipped_of(("other arrays", name) for name in others)
     report = dataclasses.replace(dataset.report, skipped=skipped)
@@ -157,9 +187,6 @@ def write_dataset(dataset: Dataset, folder: Path) -> None:
         UsageError: for an augmentation that cannot be written down.
         GrowsearchError: if the folder cannot be written.
     """
-    if type(dataset.augmentation) is not Augmentation:
-        valid = ", ".join(AUGMENTATIONS)
-        raise UsageError(f"dataset: its augmentation is of another class; use one of ours: {valid}")
     tensors = {
         f"{part}.{name}": getattr(getattr(dataset, part), name).detach().cpu().contiguous().clone()
         for part in _PARTS
@@ -168,7 +195,7 @@ def write_dataset(dataset: Dataset, folder: Path) -> None:
     about = {
         "name": dataset.name,
         "num_classes": dataset.num_classes,
-        "augmentation": dataclasses.asdict(dataset.augmentation),
+        "augmentation": _written_augmentation(dataset.augmentation),
         "normalisation": dataclasses.asdict(dataset.normalisation),
     }
     write_bytes(folder / TENSOR_FILE, save(tensors, metadata={_ABOUT: json.dumps(about)}))

@@ -7,14 +7,22 @@ import hashlib
 import torch
 from torch import Tensor
 
-from growsearch.datasets.augmentation import NO_AUGMENTATION, Augmentation
+from growsearch.datasets.augmentation import NO_AUGMENTATION, Change
 from growsearch.datasets.checking.arrays import Arrays, Given, Images, channels_first, given
 from growsearch.datasets.checking.labels import check_labels, check_num_classes, classes_of
-from growsearch.datasets.dataset import UNLABELLED, Dataset, Split
+from growsearch.datasets.checking.targets import (
+    check_numbers,
+    check_own_targets,
+    check_positives,
+    check_several,
+    check_spread,
+)
+from growsearch.datasets.dataset import UNLABELLED, Dataset, Split, labels_are
 from growsearch.datasets.normalisation import IDENTITY, Normalisation
 from growsearch.datasets.reading.boundary import reading
 from growsearch.datasets.report import DataReport
 from growsearch.datasets.stratified import check_classes_left, stratified_choice
+from growsearch.datasets.task_choice import BUILT_IN, TaskChoice
 from growsearch.errors import UsageError
 
 _Pair = tuple[Tensor, Tensor]
@@ -23,6 +31,7 @@ _HELD_OUT_ONE_IN = 10
 _SPLIT_SEED = 0
 _HASH_DIGITS = 12
 _LEAST = 30
+_LOOKED_AT = 64
 
 
 def from_tensors(
@@ -31,8 +40,9 @@ def from_tensors(
     *,
     test: tuple[Arrays | Images, Arrays] | None = None,
     num_classes: int | None = None,
-    augmentation: Augmentation = NO_AUGMENTATION,
+    augmentation: Change = NO_AUGMENTATION,
     name: str = "own",
+    task: str | None = None,
 ) -> Dataset:
     """Return a data set of your own inputs and labels.
 
@@ -49,26 +59,34 @@ def from_tensors(
         num_classes: default: the largest label and one. State it where some classes never occur.
         augmentation: applied to training batches of images.
         name: for reports.
+        task: what labels are where they do not say it themselves: "regression", numbers (N,) or
+            (N, K); "multi-label", (N, K) of 0 and 1; or an own task's name, "module:attribute",
+            whose targets (N, ...) are taken as they are.
 
     Raises:
         UsageError: for shapes, types or labels that do not fit, images whose channels may be last,
             labels with gaps, a single class, or fewer than 30 examples.
     """
     with reading("dataset", "inputs and labels cannot be read", "give arrays of plain numbers"):
-        found = _checked(inputs, labels, "inputs")
+        _check_task_name(task)
+        found = _checked(inputs, labels, "inputs", task)
         if len(found[1]) < _LEAST:
             raise UsageError(f"dataset: {len(found[1])} examples are too few; at least {_LEAST}")
-        rest, held_test = _held_out(found) if test is None else (found, _checked(*test, "test"))
+        rest, held_test = (
+            _held_out(found) if test is None else (found, _checked(*test, "test", task))
+        )
         _check_alike(found[0], held_test[0])
         train, validation = _held_out(rest)
-        check_classes_left("dataset", train[1], found[1])
-        classes, notes = _classes(rest, held_test, num_classes)
+        if task is None:
+            check_classes_left("dataset", train[1], found[1])
+        classes, notes = _outputs((train, validation, held_test), rest, num_classes, task)
         return _made(
             name,
             (train, validation, held_test),
             num_classes=classes,
             augmentation=augmentation,
             notes=(_range_of(train[0]), *notes),
+            task=TaskChoice(name=task),
         )
 
 
@@ -77,8 +95,9 @@ def _made(
     parts: tuple[_Pair, _Pair, _Pair],
     *,
     num_classes: int,
-    augmentation: Augmentation,
+    augmentation: Change,
     notes: tuple[str, ...],
+    task: TaskChoice,
 ) -> Dataset:
     raw = parts[0][0]
     normalisation = Normalisation.of(raw) if raw.dtype == torch.uint8 else IDENTITY
@@ -94,6 +113,7 @@ def _made(
         augmentation=augmentation,
         normalisation=normalisation,
         report=DataReport(notes=notes),
+        task=task,
     )
 
 
@@ -103,6 +123,42 @@ def _check_alike(found: Tensor, test: Tensor) -> None:
             f"dataset: test inputs are {_shape(test)}, training inputs {_shape(found)}; give both "
             "one shape and type"
         )
+
+
+def _check_task_name(task: str | None) -> None:
+    if task is not None and task not in BUILT_IN and ":" not in task:
+        raise UsageError(
+            f"task: unknown {task!r}; valid: {', '.join(BUILT_IN)}, or your own as MODULE:ATTRIBUTE"
+        )
+
+
+def _outputs(
+    parts: tuple[_Pair, _Pair, _Pair], rest: _Pair, stated: int | None, task: str | None
+) -> tuple[int, tuple[str, ...]]:
+    """Return how many outputs a network has for one example, and what to know of the labels."""
+    train, validation, test = (labels for _, labels in parts)
+    if task is None:
+        return _classes(rest, parts[2], stated)
+    if test.shape[1:] != train.shape[1:] or test.dtype != train.dtype:
+        raise UsageError(
+            f"dataset: test labels are {_shape(test)}, training labels {_shape(train)}; give both "
+            "one shape and type"
+        )
+    wanted = 1 if train.ndim == 1 else train[0].numel()
+    if task not in BUILT_IN:
+        if stated is None and labels_are(train) == "one an example":
+            stated = int(max(train.max(), validation.max(), test.max())) + 1
+        return stated or wanted, ()
+    if stated not in (None, wanted):
+        raise UsageError(
+            f"dataset: num_classes = {stated}, and {task} has {wanted} targets an example; leave "
+            "it out"
+        )
+    if task == "regression":
+        check_spread(train)
+        return wanted, ()
+    splits = {"training": train, "validation": validation, "test": test}
+    return wanted, check_positives(splits)
 
 
 def _classes(rest: _Pair, test: _Pair, stated: int | None) -> tuple[int, tuple[str, ...]]:
@@ -132,19 +188,41 @@ def _as_inputs(x: Tensor, normalisation: Normalisation) -> Tensor:
 
 
 def content_hash(dataset: Dataset) -> str:
-    """Return 12 hexadecimal digits of all that a trial sees: inputs, labels, classes, changes."""
+    """Return 12 hexadecimal digits of all that a trial sees: inputs, labels, classes, changes.
+
+    Of streamed splits, whose whole content nobody wants to read for a name, it is of their sizes
+    and of 64 examples at equal distances.
+    """
     digest = hashlib.sha256(f"{dataset.num_classes} {dataset.augmentation}".encode())
     for split in (dataset.train, dataset.validation, dataset.test):
+        if split.streamed:
+            split = _looked_at(split)
         for tensor in (split.inputs, split.labels):
             digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
             digest.update(tensor.detach().cpu().contiguous().numpy().data)
     return digest.hexdigest()[:_HASH_DIGITS]
 
 
-def _checked(inputs: Arrays | Images, labels: Arrays, key: str) -> _Pair:
+def _looked_at(split: Split) -> Split:
+    """Return examples that stand for a streamed split, and its size in their labels' place."""
+    count = min(_LOOKED_AT, len(split))
+    some = split.at(torch.arange(count) * len(split) // count)
+    return Split(inputs=some.inputs, labels=torch.cat([some.labels, torch.tensor([len(split)])]))
+
+
+def _targets(labels: Arrays, inputs: Given, task: str | None) -> Tensor:
+    found = given(labels, "labels")
+    if task is None:
+        return check_labels(found, inputs)
+    if task == "regression":
+        return check_numbers(found)
+    return check_several(found) if task == "multi-label" else check_own_targets(found)
+
+
+def _checked(inputs: Arrays | Images, labels: Arrays, key: str, task: str | None) -> _Pair:
     stated = inputs.layout if isinstance(inputs, Images) else None
     found = given(inputs.values if isinstance(inputs, Images) else inputs, key)
-    y = check_labels(given(labels, "labels"), found)
+    y = _targets(labels, found, task)
     if found.tensor.ndim < 2 or len(found.tensor) != len(y) or not found.tensor.numel():
         raise UsageError(f"dataset: {key} are {found} for {len(y)} labels; give one each")
     found = channels_first(found, y, stated, key)
@@ -152,10 +230,15 @@ def _checked(inputs: Arrays | Images, labels: Arrays, key: str) -> _Pair:
     if x.dtype == torch.uint8 and x.ndim != 4:
         grey = f"; grey ones are {key}[:, None]" if x.ndim == 3 else ""
         raise UsageError(f"dataset: {key} of type uint8 are images (N, C, H, W), not {found}{grey}")
-    _check_kind(found, y, key)
+    if task is None:
+        _check_kind(found, y, key)
+    elif x.dtype != torch.uint8 and not x.is_floating_point() and x.dtype != torch.int64:
+        raise UsageError(f"dataset: {key} are {found}; give float32, or uint8 images")
     # As it will be used: a large float64 is infinite in float32.
     if x.is_floating_point() and not bool(torch.isfinite(x.float()).all()):
         raise UsageError(f"dataset: {key} hold values that are not finite; remove or fill them")
+    if task is not None:
+        return x, y
     told = y[y != UNLABELLED] if y.ndim == 3 else y
     if int(told.min()) < 0:
         raise UsageError(f"dataset: label {int(told.min())} is below 0; classes count from 0")

@@ -1,181 +1,135 @@
-"""Your own images: a folder a class, below train/ and val/ (the layout of ImageNet)."""
+"""Your own images: a folder a class, below train/ and val/ (the layout of ImageNet), or alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import Counter
 from pathlib import Path
 
-import torch
-
 from growsearch.datasets.augmentation import SHIFT_MIRROR
-from growsearch.datasets.dataset import Dataset
-from growsearch.datasets.raw_images import check_counts, make_dataset
-from growsearch.datasets.reading.boundary import reading, shown
-from growsearch.datasets.reading.image_file import ReadImages, check_memory, read_images
-from growsearch.datasets.reading.image_files import (
-    HIDDEN,
-    NO_IMAGE,
-    folder_above,
-    image_files,
-    is_image,
-    is_left_behind,
+from growsearch.datasets.dataset import Dataset, Split
+from growsearch.datasets.folder_layout import EXPECTED, FolderLayout, layout_of
+from growsearch.datasets.keys import NO_KEYS, USUAL_MEMORY, DataKeys
+from growsearch.datasets.normalisation import Normalisation
+from growsearch.datasets.picture_files import PictureFiles
+from growsearch.datasets.reading.boundary import reading
+from growsearch.datasets.reading.image_file import (
+    ReadImages,
+    Size,
+    common_size,
+    needed_bytes,
+    read_images,
 )
-from growsearch.datasets.reading.raw import RawImages
+from growsearch.datasets.reading.memory import memory_bytes
 from growsearch.datasets.report import DataReport, counted, extremes, skipped_of
+from growsearch.datasets.streams.from_torch import normalised_note
+from growsearch.datasets.streams.streamed_split import StreamedSplit, looked_at
 from growsearch.errors import UsageError
 
-_PARTS = ("train", "val")
-_EXPECTED = "Expected: data_dir/train/CLASS/*.png and data_dir/val/CLASS/*.png (or .jpg, .jpeg)"
-_LOOP = "a link to a folder above it"
-_BESIDE = "beside train and val"
+_NAME = "image-folder"
+# What ImageNet's networks read.
+_USUAL_SIZE: Size = (224, 224)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Part:
-    """The images of train/ or val/ by class, and (reason, path) of what is left out."""
+def load(data_dir: Path | None, keys: DataKeys = NO_KEYS) -> Dataset:
+    """Return images of class folders, in memory or, where they take too much of it, streamed.
 
-    images: dict[str, tuple[Path, ...]]
-    skipped: tuple[tuple[str, Path], ...]
-
-    def __len__(self) -> int:
-        return sum(map(len, self.images.values()))
-
-
-def load(data_dir: Path | None) -> Dataset:
-    """Return the images of train/ (a tenth of them held out as validation) and of val/ as test.
-
-    Inputs are (N, 3, 64, 64): the shorter side is resized to 64 pixels and the middle cut out.
-    Images are taken as a person sees them: upright by their EXIF data, on white where they are
-    transparent, 16 bits scaled to 8. Classes are numbered in the order of their folders' names.
-    Training images are shifted and mirrored. Hidden folders and files that are no images are left
-    out, which the data set's report tells.
+    Below ``data_dir`` lie train/ and val/, the test, with a tenth of train/ held out as validation;
+    or train/, val/ and test/; or one folder a class, of which a tenth each is held out for both
+    (``keys`` say otherwise). Inputs are (N, 3, H, W): the images' own size if they agree, else 224
+    x 224, which they are resized to cover, and the middle cut out. Images are taken as a person
+    sees them: upright by their EXIF data, on white where they are transparent, 16 bits scaled to
+    8. Classes are numbered in the order of their folders' names. They are normalised with the
+    statistics of up to 2,048 training images. Training images are shifted and mirrored. Hidden
+    folders and files that are no images are left out, which the data set's report tells.
 
     Raises:
-        UsageError: if a folder is missing or empty, val/ has a class of its own, there are fewer
-            than two classes, an image cannot be read or lies where it would be left out, or all of
-            them do not fit into memory.
+        UsageError: if a folder is missing or empty, has a class of its own, there are fewer than
+            two classes, an image cannot be read or lies where it would be left out.
     """
     if data_dir is None:
-        raise UsageError(f"data_dir: image-folder needs a folder. {_EXPECTED}")
-    with reading(f"data_dir: {data_dir}", "no folder of images that can be read", _EXPECTED):
-        train, val = (_part(data_dir, name) for name in _PARTS)
-        classes = sorted(train.images)
-        _check_classes(data_dir, train, val)
-        _check_apart(data_dir)
-        check_memory(data_dir, len(train) + len(val))
-        read = [_read_all(part, classes) for part in (train, val)]
-    return make_dataset(
-        "image-folder",
-        *(raw for raw, _ in read),
-        num_classes=len(classes),
+        raise UsageError(f"data_dir: {_NAME} needs a folder. {EXPECTED}")
+    with reading(f"data_dir: {data_dir}", "no folder of images that can be read", EXPECTED):
+        layout = layout_of(data_dir, keys)
+        size, size_note = _size(layout, keys)
+        needed = keys.copies * needed_bytes(len(layout.files), size)
+        share = USUAL_MEMORY if keys.memory is None else keys.memory
+        streamed = needed > share * memory_bytes()
+        splits, normalisation, read = (_streamed if streamed else _in_memory)(layout, size)
+    return Dataset(
+        name=_NAME,
+        train=splits[0],
+        validation=splits[1],
+        test=splits[2],
+        num_classes=len(layout.classes),
         augmentation=SHIFT_MIRROR,
-        report=_report(data_dir, (train, val), [images for _, images in read]),
+        normalisation=normalisation,
+        report=DataReport(
+            class_names=layout.classes,
+            sizes=extremes(read.sizes),
+            changes=counted(read.changes),
+            skipped=skipped_of(
+                (reason, str(path.relative_to(data_dir))) for reason, path in layout.skipped
+            ),
+            notes=(
+                *layout.notes,
+                size_note,
+                f"{'streamed' if streamed else 'held in memory'}: {needed / 1e9:.2g} GB are "
+                f"{'more' if streamed else 'no more'} than {share:.0%} of this machine's memory "
+                "(data.memory)",
+                *_looked_at(layout, size, read),
+            ),
+        ),
     )
 
 
-def _part(data_dir: Path, name: str) -> _Part:
-    """Look through train/ or val/; nothing is read yet."""
-    folder = data_dir / name
-    if not folder.is_dir():
-        raise UsageError(f"data_dir: {shown(folder)} is missing{_found(data_dir)}. {_EXPECTED}")
-    images: dict[str, tuple[Path, ...]] = {}
-    skipped: list[tuple[str, Path]] = []
-    for path in sorted(folder.iterdir()):
-        reason = _why_no_class(path)
-        if reason is not None:
-            skipped.append((reason, path))
-            continue
-        content = image_files(path)
-        images[path.name] = content.images
-        skipped.extend(content.skipped)
-    if not images:
-        raise UsageError(
-            f"data_dir: {shown(folder)} has no class folders{_found(folder)}. {_EXPECTED}"
+def _size(layout: FolderLayout, keys: DataKeys) -> tuple[Size, str]:
+    """Return the (height, width) at which images are read, and why."""
+    if keys.image_size is not None:
+        height, width = keys.image_size
+        return keys.image_size, f"read at {width} x {height} (data.image_size)"
+    own = common_size(layout.files)
+    if own is None:
+        height, width = _USUAL_SIZE
+        return _USUAL_SIZE, (
+            f"images of several sizes, read at {width} x {height}; data.image_size says otherwise"
         )
-    return _Part(images=images, skipped=tuple(skipped))
+    return own, f"all images are {own[1]} x {own[0]}, and read so; data.image_size says otherwise"
 
 
-def _why_no_class(path: Path) -> str | None:
-    if is_left_behind(path.name):
-        return HIDDEN
-    if not path.is_dir():
-        if is_image(path):
-            raise UsageError(
-                f"{shown(path)}: an image beside the class folders; move it into its class. "
-                f"{_EXPECTED}"
-            )
-        return NO_IMAGE
-    return _LOOP if folder_above(path) else None
+_Read = tuple[list[Split], Normalisation, ReadImages]
 
 
-def _found(folder: Path) -> str:
-    names = sorted(path.name for path in folder.iterdir())[:10] if folder.is_dir() else []
-    return f" (found there: {', '.join(map(shown, names))})" if names else ""
-
-
-def _check_classes(data_dir: Path, train: _Part, val: _Part) -> None:
-    unknown = set(val.images) - set(train.images)
-    if unknown:
-        names = ", ".join(map(shown, sorted(unknown)))
-        raise UsageError(f"{shown(data_dir / 'val')}: no training images of {names}")
-    empty = sorted(name for name, paths in train.images.items() if not paths)
-    if empty:
-        names = ", ".join(map(shown, empty))
-        raise UsageError(
-            f"{shown(data_dir / 'train')}: no images of class {names}, which would be "
-            "counted all the same; add PNG or JPEG images, or remove the folder"
-        )
-    check_counts("image-folder", len(train), len(val))
-    if len(train.images) == 1:
-        raise UsageError(
-            f"{shown(data_dir / 'train')}: one class, {shown(*train.images)}, can teach nothing; "
-            f"give at least two. {_EXPECTED}"
-        )
-
-
-def _check_apart(data_dir: Path) -> None:
-    """Refuse one folder under two names: one image would have two classes, or test what it taught.
-
-    Raises:
-        UsageError: naming both.
-    """
-    known: dict[Path, Path] = {}
-    for part in _PARTS:
-        for path in sorted((data_dir / part).iterdir()):
-            if not path.is_dir() or is_left_behind(path.name) or folder_above(path):
-                continue
-            place = path.resolve()
-            if place in known:
-                raise UsageError(
-                    f"{shown(path)} is a link to {shown(known[place])}; give each a folder of "
-                    "its own"
-                )
-            known[place] = path
-
-
-def _read_all(part: _Part, classes: list[str]) -> tuple[RawImages, ReadImages]:
-    files = [
-        (path, label) for label, name in enumerate(classes) for path in part.images.get(name, ())
+def _streamed(layout: FolderLayout, size: Size) -> _Read:
+    parts = (layout.train, layout.validation, layout.test)
+    some = looked_at(len(layout.train), (3, *size))
+    read = read_images(layout.train.at(some).paths, size=size)
+    normalisation = Normalisation.of(read.images)
+    splits: list[Split] = [
+        StreamedSplit(PictureFiles(part, size, _NAME), normalisation=normalisation)
+        for part in parts
     ]
-    read = read_images([path for path, _ in files])
-    labels = torch.tensor([label for _, label in files], dtype=torch.long)
-    return RawImages(images=read.images, labels=labels), read
+    return splits, normalisation, read
 
 
-def _report(data_dir: Path, parts: Iterable[_Part], read: list[ReadImages]) -> DataReport:
-    train, val = parts
-    skipped = [*train.skipped, *val.skipped, *_beside(data_dir)]
-    lacking = sorted(name for name in train.images if not val.images.get(name))
-    notes = (f"val has no images of {', '.join(map(shown, lacking))}",) if lacking else ()
-    return DataReport(
-        class_names=tuple(sorted(train.images)),
-        sizes=extremes(read[0].sizes + read[1].sizes),
-        changes=counted(read[0].changes + read[1].changes),
-        skipped=skipped_of((reason, str(path.relative_to(data_dir))) for reason, path in skipped),
-        notes=notes,
-    )
+def _in_memory(layout: FolderLayout, size: Size) -> _Read:
+    parts = (layout.train, layout.validation, layout.test)
+    read = [read_images(part.paths, size=size) for part in parts]
+    # Of as many as where they are streamed: a network does not depend on the machine's memory.
+    normalisation = Normalisation.of(read[0].images[looked_at(len(layout.train), (3, *size))])
+    splits = [
+        Split(inputs=normalisation.apply(each.images), labels=part.labels)
+        for each, part in zip(read, parts, strict=True)
+    ]
+    sizes, changes = Counter[tuple[int, int]](), Counter[str]()
+    for each in read:
+        sizes.update(each.sizes)
+        changes.update(each.changes)
+    return splits, normalisation, ReadImages(images=read[0].images, sizes=sizes, changes=changes)
 
 
-def _beside(data_dir: Path) -> list[tuple[str, Path]]:
-    return [(_BESIDE, path) for path in sorted(data_dir.iterdir()) if path.name not in _PARTS]
+def _looked_at(layout: FolderLayout, size: Size, read: ReadImages) -> tuple[str, ...]:
+    count, seen = len(looked_at(len(layout.train), (3, *size))), sum(read.sizes.values())
+    note = normalised_note(count)
+    if seen == len(layout.files):
+        return (note,)
+    return (note, f"sizes and changes are those of {seen:,} images; others are looked at when read")

@@ -59,7 +59,8 @@ def load(data_dir: Path | None) -> Dataset:
             raise UsageError(
                 f"data_dir: {shown(data_dir)} has one folder as train and val; give two"
             )
-        check_counts("mask-folder", *(len(part.pairs) for part in parts))
+        train, test = (len(part.pairs) for part in parts)
+        check_counts("mask-folder", train, test)
         check_memory(data_dir, sum(len(part.pairs) for part in parts), masks=True)
         labels = [_read_masks(part.pairs) for part in parts]
         classes, notes = _classes(data_dir, *labels)

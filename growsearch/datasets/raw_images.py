@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from growsearch.datasets.augmentation import Augmentation
+from growsearch.datasets.augmentation import Change
 from growsearch.datasets.dataset import Dataset, Split
 from growsearch.datasets.normalisation import Normalisation
 from growsearch.datasets.reading.raw import RawImages
@@ -27,7 +27,7 @@ def make_dataset(
     official_test: RawImages,
     *,
     num_classes: int,
-    augmentation: Augmentation,
+    augmentation: Change,
     report: DataReport = NOTHING_TO_REPORT,
 ) -> Dataset:
     """Hold out a tenth of the official training images, stratified and always the same.
@@ -58,14 +58,14 @@ def make_dataset(
     )
 
 
-def check_counts(name: str, train: int, test: int) -> None:
-    """Refuse fewer than 10 training images, or no test images.
+def check_counts(name: str, train: int, test: int, part: str = "test") -> None:
+    """Refuse fewer than 10 training images, or no images of another ``part``.
 
     Raises:
         UsageError: naming both counts.
     """
     if train < _HELD_OUT_ONE_IN or test < 1:
         raise UsageError(
-            f"{name}: {train} training and {test} test images are too few; at least "
+            f"{name}: {train} training and {test} {part} images are too few; at least "
             f"{_HELD_OUT_ONE_IN} and 1 are needed"
         )

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from growsearch.datasets.dataset import Dataset, Split
+from growsearch.datasets.dataset import Dataset, Split, labels_are
 from growsearch.errors import UsageError
 
 
@@ -16,14 +16,14 @@ def stratified_choice(labels: Tensor, count: int, *, seed: int) -> Tensor:
     """Return the sorted indices of ``count`` examples, each class as frequent as in ``labels``.
 
     A class's count is its share of ``count``, rounded up or down (largest remainders first).
-    Examples of several labels, one a word or a pixel, count as one class.
+    Examples of several labels, one a word or a pixel, count as one class, and so do numbers.
 
     Raises:
         UsageError: if ``count`` is below 1 or above the number of examples.
     """
     if not 1 <= count <= len(labels):
         raise UsageError(f"subset: {count} examples asked for; valid: 1 to {len(labels)}")
-    if labels.ndim > 1:
+    if labels_are(labels) != "one an example":
         labels = torch.zeros(len(labels), dtype=torch.long)
     classes, sizes = np.unique(labels.numpy(), return_counts=True)
     # NumPy keeps RandomState's stream forever (NEP 19): a library update must not move a split.
@@ -41,7 +41,7 @@ def check_classes_left(name: str, left: Tensor, all_of_them: Tensor) -> None:
     Raises:
         UsageError: naming the class and its number of examples.
     """
-    if all_of_them.ndim > 1:
+    if labels_are(all_of_them) != "one an example":
         return
     lost = np.setdiff1d(all_of_them.numpy(), left.numpy())
     if len(lost):
@@ -79,4 +79,4 @@ def subset(dataset: Dataset, *, train: int, validation: int, test: int, seed: in
 
 def _subset_of(split: Split, count: int, seed: int) -> Split:
     chosen = stratified_choice(split.labels, count, seed=seed)
-    return Split(inputs=split.inputs[chosen], labels=split.labels[chosen])
+    return split.take(chosen)

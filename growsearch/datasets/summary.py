@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from growsearch.datasets.dataset import UNLABELLED, Dataset, Split
 from growsearch.datasets.reading.boundary import shown
+from growsearch.datasets.streams.streamed_split import StreamedSplit
 
 # So many classes are told one by one.
 _LISTED = 6
@@ -22,6 +24,8 @@ def summary_lines(dataset: Dataset) -> tuple[str, ...]:
         f"{_what(dataset)}",
         _classes(dataset),
     ]
+    if dataset.train.streamed:
+        lines.append(f"  streamed: read batch by batch by {_workers(dataset.train)}")
     if report.sizes:
         sizes = " to ".join(f"{width:,} x {height:,}" for width, height in report.sizes)
         lines.append(f"  files: images of {sizes} pixels (width x height)")
@@ -34,17 +38,32 @@ def summary_lines(dataset: Dataset) -> tuple[str, ...]:
 
 def _what(dataset: Dataset) -> str:
     shape = " x ".join(f"{side:,}" for side in dataset.input_shape)
-    if not dataset.train.inputs.is_floating_point():
+    if not dataset.train.input_type.is_floating_point:
         return f"texts of {shape} words"
     kind = "images" if len(dataset.input_shape) == _IMAGE_AXES else "inputs"
     return f"{kind} of {shape}"
 
 
 def _classes(dataset: Dataset) -> str:
-    if dataset.train.labels.ndim == 2:
+    kind = dataset.train.label_kind
+    if kind == "one a word":
         return f"  words: {dataset.num_classes:,}"
-    if dataset.train.labels.ndim == 3:
+    if kind == "numbers":
+        return f"  targets: {_ranges(dataset.train.labels)}"
+    if kind == "several an example":
+        shares = dataset.train.labels.float().mean(dim=0)
+        return (
+            f"  labels: {len(shares):,}, each of {float(shares.min()):.1%} to "
+            f"{float(shares.max()):.1%} of the training examples"
+        )
+    if kind == "of another kind":
+        return f"  targets: {tuple(dataset.train.labels.shape[1:])} an example"
+    if kind == "one a pixel":
         return f"  classes: {dataset.num_classes}; training pixels: {_pixel_shares(dataset)}"
+    if not all(
+        _labels_are_known(part) for part in (dataset.train, dataset.validation, dataset.test)
+    ):
+        return f"  classes: {dataset.num_classes:,}"
     counts = [
         _counts(part, dataset.num_classes)
         for part in (dataset.train, dataset.validation, dataset.test)
@@ -61,6 +80,28 @@ def _classes(dataset: Dataset) -> str:
         f"  classes: {len(named):,}, of {counts[0][fewest]:,} ({named[fewest]}) to "
         f"{counts[0][most]:,} ({named[most]}) training examples"
     )
+
+
+def _ranges(targets: Tensor) -> str:
+    """Return the least, the mean and the largest of numbers (N,) or (N, K), of a few columns."""
+    columns = targets if targets.ndim == 2 else targets[:, None]
+    told = [
+        f"{float(column.min()):.4g} to {float(column.max()):.4g}, mean {float(column.mean()):.4g}"
+        for column in columns.T[:_LISTED]
+    ]
+    more = [f"and {columns.shape[1] - _LISTED:,} more"] if columns.shape[1] > _LISTED else []
+    return "; ".join([*told, *more])
+
+
+def _labels_are_known(part: Split) -> bool:
+    return not isinstance(part, StreamedSplit) or part.labels_are_known
+
+
+def _workers(part: Split) -> str:
+    count = part.workers if isinstance(part, StreamedSplit) else 0
+    if not count:
+        return "the process that trains"
+    return "1 worker" if count == 1 else f"{count} workers"
 
 
 def _name(dataset: Dataset, number: int) -> str:

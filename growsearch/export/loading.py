@@ -95,11 +95,15 @@ def load_weights(module: nn.Module, state: Mapping[str, Tensor], source: Path) -
     return module.eval()
 
 
-def loader_script(input_shape: Sequence[int], *, tokens: bool = False, program: bool = True) -> str:
+def loader_script(
+    input_shape: Sequence[int], *, tokens: bool = False, program: bool = True, classes: bool = True
+) -> str:
     """Return a script of at most ten lines that runs the network of the folder that it lies in.
 
-    It needs torch alone where there is a ``program``, and growsearch where there is none.
+    It needs torch alone where there is a ``program``, and growsearch where there is none. Of
+    logits of ``classes`` it shows the highest, else the outputs as they are.
     """
+    shown = "model(inputs).argmax(1)" if classes else "model(inputs)"
     shape = ", ".join(map(str, (1, *input_shape)))
     inputs = f"torch.zeros({shape}, dtype=torch.long)" if tokens else f"torch.randn({shape})"
     if not program:
@@ -112,7 +116,7 @@ from growsearch.export import load_network
 
 model = load_network(Path(__file__).parent, *sys.argv[1:2])
 inputs = {inputs}  # yours, normalised as MODEL_CARD.md says
-print(model(inputs).argmax(1))
+print({shown})
 '''
     return f'''"""Run this network with torch alone: python load.py"""
 
@@ -122,5 +126,5 @@ import torch
 
 model = torch.export.load(Path(__file__).parent / "program.pt2").module()
 inputs = {inputs}  # yours, normalised as MODEL_CARD.md says
-print(model(inputs).argmax(1))
+print({shown})
 '''

@@ -77,7 +77,7 @@ class ExportResult:
 
 
 def export_network(
-    network: Network, weights: Path, folder: Path, *, onnx: bool = False
+    network: Network, weights: Path, folder: Path, *, onnx: bool = False, classes: bool = True
 ) -> ExportResult:
     """Write one network to ``folder``: architecture, weights, program and a script that loads it.
 
@@ -90,6 +90,7 @@ def export_network(
         weights: a safetensors file with the state of the module that ``network`` builds.
         folder: is made if it is not there.
         onnx: write model.onnx, too.
+        classes: whether outputs are logits of classes, of which load.py shows the highest.
 
     Raises:
         UsageError: if the weights are not there, not readable or of another network, or a package
@@ -131,7 +132,8 @@ def export_network(
         differences = _prove(staged, module, draw)
     refused = {name: why for name, why in {**made, **differences}.items() if isinstance(why, str)}
     tokens = not example.is_floating_point()
-    loader = loader_script(shape, tokens=tokens, program=PROGRAM_FILE not in refused)
+    program = PROGRAM_FILE not in refused
+    loader = loader_script(shape, tokens=tokens, program=program, classes=classes)
     contents[LOADER_FILE] = loader.encode()
     _replace(folder, contents, refused)
     return ExportResult(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from growsearch.errors import UsageError
 from growsearch.growth.indicators.relaxation import RELAXATIONS
 from growsearch.growth.indicators.steering import STEERINGS
-from growsearch.training import Recipe
+from growsearch.training import OwnOptimizer, Recipe
 
 BIRTHS = ("chance", "gradient")
 TEMPERATURES = ("global", "structure")
@@ -98,7 +98,7 @@ class GrowthConfig:
 
     Example:
         >>> from growsearch.growth import GrowthConfig
-        >>> from growsearch.training import Recipe
+        >>> from growsearch.training import OwnOptimizer, Recipe
         >>> GrowthConfig(recipe=Recipe(epochs=10), freeze_at=0.5).growing_epochs
         5
     """
@@ -117,6 +117,16 @@ class GrowthConfig:
         if self.recipe.epochs < 2:
             raise UsageError(
                 f"epochs: {self.recipe.epochs} is too few to grow and then train; give at least 2"
+            )
+        if self.recipe.ema is not None:
+            raise UsageError(
+                f"ema: {self.recipe.ema} averages weights of one shape, which growth replaces; "
+                "leave it out, or train the grown network further with it"
+            )
+        if isinstance(self.recipe.optimizer, OwnOptimizer):
+            raise UsageError(
+                "optimizer: growth moves an optimizer's state to new weights, and does not know "
+                "yours; take sgd, adam, adamw or lion"
             )
         if not 0 < self.freeze_at <= 1:
             raise UsageError(f"freeze_at: {self.freeze_at} is not in (0, 1]; 0.5 is a good start")

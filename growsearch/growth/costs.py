@@ -14,7 +14,13 @@ from growsearch.growth.budget.traced_macs import traced_mac_terms
 from growsearch.growth.growing_groups import GrowingGroups, growing_groups
 from growsearch.growth.latency.model import Latencies, LatencyModel, latency_model
 from growsearch.growth.layers import declared_units
-from growsearch.training import TRAINING_PASSES, Recipe, Task
+from growsearch.training import (
+    TRAINING_PASSES,
+    Recipe,
+    Task,
+    examples_per_step,
+    steps_per_epoch,
+)
 from search_spaces import SearchSpace, Unit
 
 _UNLOCKED = Latencies()
@@ -91,6 +97,6 @@ class Costs:
 
     def dense_training_macs(self, task: Task, recipe: Recipe) -> int:
         """Return what training the full configuration with ``recipe`` costs, in MACs."""
-        size = task.batch_examples(recipe.batch_size)
-        steps = task.steps_per_epoch(recipe.batch_size) * recipe.epochs
+        size = examples_per_step(task, recipe)
+        steps = steps_per_epoch(task, recipe) * recipe.epochs
         return TRAINING_PASSES * self.macs.exact(self.structures.sizes) * size * steps

@@ -43,6 +43,7 @@ def train_directly(
             loss=epoch.loss,
             accuracy=epoch.accuracy,
             perplexity=epoch.perplexity,
+            metrics=epoch.metrics,
             training_macs=grown.training_macs + epoch.training_macs,
             temperature={},
             probability={},

@@ -27,7 +27,7 @@ from growsearch.growth.policies.policy import GrowthTask
 from growsearch.growth.policies.registry import make_policy
 from growsearch.growth.result import GrowthRecord, GrowthResult
 from growsearch.growth.surgery.surgeon import Surgeon
-from growsearch.training import EpochRecord, Task, TrainingOptions, train
+from growsearch.training import EpochRecord, Task, TrainingOptions, steps_per_epoch, train
 from search_spaces import SearchSpace, seeded
 
 # Apart from the loop's own stream, so that every policy sees the same batches at the same seed.
@@ -158,7 +158,7 @@ def _make_hook(
     growth_task = GrowthTask(
         projection=costs.projection,
         config=config,
-        steps_per_epoch=task.steps_per_epoch(config.recipe.batch_size),
+        steps_per_epoch=steps_per_epoch(task, config.recipe),
         generator=generator,
     )
     return GrowthHook(
@@ -185,6 +185,7 @@ def _record(
         loss=epoch.loss,
         accuracy=epoch.accuracy,
         perplexity=epoch.perplexity,
+        metrics=epoch.metrics,
         training_macs=epoch.training_macs,
         forward_macs=epoch.forward_macs,
         parameters=costs.parameters.exact(structures.counts(change.live)),

@@ -28,7 +28,14 @@ from growsearch.growth.surgery.surgeon import (
     recalibrate,
 )
 from growsearch.metrics.placement import beside, device_of
-from growsearch.training import TRAINING_PASSES, Hook, Task, TrainingState, tensors_under
+from growsearch.training import (
+    TRAINING_PASSES,
+    Hook,
+    Task,
+    TrainingState,
+    loss_on,
+    tensors_under,
+)
 
 # Prefixes of a checkpoint's tensors.
 _SURGEON, _POLICY, _CHANGES = "surgeon/", "policy/", "changes/"
@@ -204,7 +211,8 @@ class GrowthHook(Hook):
 
     def _ask_the_unborn(self, state: TrainingState) -> None:
         batch = self.task.sample(state.recipe.batch_size, self.generator)
-        scores = birth_scores(self.surgeon, self.gates, *beside(state.model, *batch))
+        inputs, targets = beside(state.model, *batch)
+        scores = birth_scores(self.surgeon, self.gates, inputs, targets, loss_on(self.task, inputs))
         structures = self.projection.structures
         # Of units that run not at all nothing was asked, nor of the channels inside them.
         asked = structures.running(~structures.are_units() | self.surgeon.live)
@@ -222,6 +230,9 @@ class GrowthHook(Hook):
     def _recalibrate(self, state: TrainingState) -> None:
         size = self.task.batch_examples(state.recipe.batch_size)
         inputs, _ = self.task.sample(size * self.config.calibration_batches, self.generator)
+        if size > 1 and len(inputs) % size == 1:
+            # BatchNorm refuses to average one example.
+            inputs = inputs[:-1]
         (inputs,) = beside(state.model, inputs)
         recalibrate(state.model, torch.split(inputs, size))
         # Forward passes cost as well: once, for they have no backward pass.

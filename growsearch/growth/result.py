@@ -26,13 +26,13 @@ class GrowthRecord:
     evaluated for ``accuracy``. ``cost`` is that network's in the budget's metric, bounded by
     ``limit``; ``dense_training_macs`` what the full configuration would have spent so far, and
     ``channels`` how many it has.
-    ``frozen`` tells that the structure will not change any more. ``perplexity`` is of language
-    models only.
+    ``frozen`` tells that the structure will not change any more. ``accuracy`` is of classes only,
+    ``perplexity`` of language models; ``metrics`` are what other tasks are judged by.
     """
 
     epoch: int
     loss: float
-    accuracy: float
+    accuracy: float | None
     training_macs: int
     forward_macs: int
     parameters: int
@@ -51,6 +51,7 @@ class GrowthRecord:
     dense_training_macs: int
     channels: int
     perplexity: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def widths(self) -> dict[str, int]:

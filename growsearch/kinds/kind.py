@@ -132,6 +132,14 @@ class TrialKind(ABC, Generic[S, C]):
         """Return the network that training starts with, of a candidate with a `fixed_network`."""
         raise UsageError(f"trials.{self.name}: {candidate} is not scored before it trains")
 
+    def largest(self, candidate: C, dataset: Dataset, seed: int) -> Untrained:
+        """Return the largest network that the candidate's training may hold, with its recipe.
+
+        Raises:
+            UsageError: if the kind does not say; by default of what has no `fixed_network`.
+        """
+        return self.untrained(candidate, dataset, seed)
+
     def usual(self) -> Mapping[str, Any]:
         """Return what a candidate's line leaves out where it is as usual, as a study writes it."""
         return codec.usual(self.candidate)

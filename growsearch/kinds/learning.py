@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -12,12 +12,21 @@ import torch
 from torch import nn
 
 from growsearch.datasets import (
+    BY_LABELS,
+    NO_KEYS,
+    Change,
+    DataKeys,
     Dataset,
+    Loading,
+    TaskChoice,
+    for_task,
     load_dataset,
     load_token_dataset,
+    loaded_by,
     subset,
     summary_lines,
     text_windows,
+    with_augmentation,
 )
 from growsearch.datasets.texts.text_windows import WINDOW_WORDS
 from growsearch.datasets.texts.tokens import TokenDataset
@@ -26,6 +35,7 @@ from growsearch.metrics.placement import device_of
 from growsearch.training import CarriesState, Examples, LanguageModelling, Scores, task_of
 from growsearch.training.devices import placed
 
+_USUAL_LOADING = Loading()
 SplitName = Literal["train", "validation", "test"]
 
 
@@ -47,13 +57,21 @@ class DataChoice:
     """The data of a study: a name, its folder, and how much of it is read in which way.
 
     ``subset`` is a number of training examples (tokens of a text); None is all. With a ``text``
-    reading, the data is a text that is read as a whole and not in windows alone.
+    reading, the data is a text that is read as a whole and not in windows alone. ``task`` is what
+    is learned, where the labels alone do not say it. An ``augmentation`` takes the place of the
+    data's own. ``keys`` say how files become splits, ``loading`` how streamed data are read;
+    ``given`` is such data that no name leads to.
     """
 
     name: str
     folder: Path | None = None
     subset: int | None = None
     text: TextReading | None = None
+    task: TaskChoice = BY_LABELS
+    augmentation: Change | None = None
+    keys: DataKeys = NO_KEYS
+    loading: Loading = _USUAL_LOADING
+    given: Dataset | None = field(default=None, compare=False, repr=False)
 
     def load(self) -> Learning:
         """Load the data.
@@ -67,14 +85,18 @@ class DataChoice:
                 text = _first_tokens(text, self.subset)
             windows = text_windows(text, self.text.window)
             return Learning(dataset=windows, text=text, reading=self.text)
-        return self.of(load_dataset(self.name, self.folder))
+        return self.of(
+            self.given or load_dataset(self.name, self.folder, self.task, keys=self.keys)
+        )
 
     def of(self, dataset: Dataset) -> Learning:
         """Return the choice's part of data that is loaded already.
 
         Raises:
-            UsageError: for a subset that is larger than the data.
+            UsageError: for a subset that is larger than the data, or an augmentation that the data
+                cannot have.
         """
+        dataset = for_task(dataset, self.task)
         if self.subset is not None:
             if self.subset > len(dataset.train):
                 raise UsageError(
@@ -83,6 +105,9 @@ class DataChoice:
                 )
             sizes = {"validation": len(dataset.validation), "test": len(dataset.test)}
             dataset = subset(dataset, train=self.subset, **sizes)
+        dataset = loaded_by(dataset, self.loading)
+        if self.augmentation is not None:
+            dataset = with_augmentation(dataset, self.augmentation)
         return Learning(dataset=dataset)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ from growsearch.kinds.network_bounds import (
 )
 from growsearch.reading import reading
 from growsearch.shown_text import shown
+from growsearch.training import InUnits, TargetScale
 from growsearch.transforms import Sizes, expand
 from search_spaces import Architecture, SearchSpace, SearchSpaceError, search_space
 from search_spaces.code_origin import FOUND_HERE, CodeNames
@@ -59,12 +62,16 @@ class AppliedTransform:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """An architecture, the data's shape and the transform on top: the content of a network file."""
+    """An architecture, the data's shape and the transform on top: the content of a network file.
+
+    With a ``target_scale`` the network's outputs are put into the unit of a regression's targets.
+    """
 
     architecture: Architecture
     input_shape: tuple[int, ...]
     num_classes: int
     transform: AppliedTransform | None = None
+    target_scale: TargetScale | None = None
 
     def space(self) -> SearchSpace:
         """Return the search space, adapted to the data."""
@@ -105,15 +112,15 @@ class Network:
         space = self.space()
         check_widths(space, self.architecture)
         module = space.build(self.architecture)
-        if self.transform is None:
-            return module
-        return expand(
-            module,
-            self.transform.name,
-            sparsity=self.transform.sparsity,
-            activation=self.transform.activation,
-            sizes=self.transform.sizes,
-        )
+        if self.transform is not None:
+            module = expand(
+                module,
+                self.transform.name,
+                sparsity=self.transform.sparsity,
+                activation=self.transform.activation,
+                sizes=self.transform.sizes,
+            )
+        return module if self.target_scale is None else InUnits(module, self.target_scale)
 
     @property
     def reads_words(self) -> bool:
@@ -128,12 +135,14 @@ class Network:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""
+        scale = self.target_scale
         return {
             "format": FORMAT,
             **self.architecture.to_json(),
             "input_shape": list(self.input_shape),
             "num_classes": self.num_classes,
             "transform": None if self.transform is None else self.transform.to_json(),
+            **({} if scale is None else {"target_scale": dataclasses.asdict(scale)}),
         }
 
     @classmethod
@@ -168,9 +177,23 @@ class Network:
                 input_shape=checked_shape(data["input_shape"]),
                 num_classes=checked_classes(data["num_classes"]),
                 transform=None if transform is None else _applied(transform),
+                target_scale=_scale(data.get("target_scale"), data["num_classes"]),
             )
             network.space()
         return network
+
+
+def _scale(data: Any, columns: int) -> TargetScale | None:
+    if data is None:
+        return None
+    mean, deviation = data["mean"], data["deviation"]
+    for key, values in (("mean", mean), ("deviation", deviation)):
+        sound = isinstance(values, list | tuple) and len(values) == columns
+        if not sound or not all(type(v) in (int, float) and math.isfinite(v) for v in values):
+            raise ValueError(f"target_scale.{key} = {str(values)[:60]}: {columns} numbers")
+    if min(deviation) <= 0:
+        raise ValueError(f"target_scale.deviation = {str(deviation)[:60]}: numbers above 0")
+    return TargetScale(mean=tuple(map(float, mean)), deviation=tuple(map(float, deviation)))
 
 
 def _name(value: Any) -> str:

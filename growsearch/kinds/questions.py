@@ -13,6 +13,19 @@ from growsearch.kinds.space import KindSpace
 VARIANT = "[pattern]"
 
 
+# A recipe's keys that are asked for where a study has them, in this order.
+_LATER = (
+    "weight_decay",
+    "momentum",
+    "schedule",
+    "warmup_epochs",
+    "accumulation",
+    "clip_norm",
+    "label_smoothing",
+    "ema",
+)
+
+
 class Suggester(Protocol):
     """The part of ``optuna.Trial`` that is needed."""
 
@@ -56,6 +69,11 @@ class Questions:
             name=name,
             optimizer=None if space.optimizer is None else self.ask("optimizer", space.optimizer),
             precision=None if space.precision is None else self.ask("precision", space.precision),
+            **{
+                key: self.ask(key, domain)
+                for key in _LATER
+                if (domain := getattr(space, key)) is not None
+            },
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from growsearch.kinds.learning import Learning
 from growsearch.kinds.network import Network
 from growsearch.kinds.space import KindSpace
 from growsearch.tickets import Ticket
-from growsearch.training import EpochRecord, Recipe, Task
+from growsearch.training import EpochRecord, InUnits, Recipe, Regression, Task
 from search_spaces import SearchSpace
 
 # One line of a record, such as the spectra of an epoch.
@@ -82,3 +83,13 @@ class TrainedCandidate:
     records: Mapping[str, Sequence[Line]] = field(default_factory=dict)
     ticket: Ticket | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
+
+    def in_units(self, task: Task) -> TrainedCandidate:
+        """Return the candidate with the network's outputs in the unit of a regression's targets."""
+        if not isinstance(task, Regression):
+            return self
+        return dataclasses.replace(
+            self,
+            model=InUnits(self.model, task.scale),
+            network=dataclasses.replace(self.network, target_scale=task.scale),
+        )

@@ -10,10 +10,11 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PlainSerializer, ValidationInfo
 
 from growsearch.datasets import DATASETS
+from growsearch.datasets.task_choice import BUILT_IN
 from growsearch.errors import UsageError
 from growsearch.growth import BIRTHS, POLICIES, RELAXATIONS, STEERINGS, TEMPERATURES
 from growsearch.kinds.domain import Domain, Scalar, domain_to_plain, parse_domain
-from growsearch.kinds.recipe_choice import OPTIMIZERS, RECIPE_NAMES
+from growsearch.kinds.recipe_choice import OPTIMIZERS, RECIPE_NAMES, SCHEDULES
 from growsearch.metrics.adversarial import NORMS
 from growsearch.pareto.quantities import parse_quantity, parse_share
 from growsearch.sparsity import (
@@ -59,7 +60,7 @@ def _one_of_or_own(key: str, registry: Iterable[str], *before: str) -> BeforeVal
     """
 
     def validate(raw: Any, info: ValidationInfo) -> Any:
-        of_run = bool((info.context or {}).get(OF_RUN))
+        of_run = _of_run(info)
 
         def parse(value: Any) -> Scalar:
             if isinstance(value, str) and is_own(value):
@@ -178,6 +179,24 @@ def _parse_rate(value: Any) -> float:
     return float(value)
 
 
+def _parse_from_zero(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise ValueError(f"{value!r} is no number from 0 on")
+    return float(value)
+
+
+def _parse_fraction(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+        raise ValueError(f"{value!r} is not in [0, 1)")
+    return float(value)
+
+
+def _parse_decay(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
+        raise ValueError(f"{value!r} is not between 0 and 1; write for example 0.999")
+    return float(value)
+
+
 def _parse_strength(value: Any) -> float:
     """Read a share of the range of a pixel: 0.03, or 8/255 as papers write it."""
     number = value
@@ -234,6 +253,9 @@ Sparsity = Annotated[Domain, _sparsity, _plain]
 OptionalCount = Annotated[Domain | None, _count, _plain]
 OptionalRate = Annotated[Domain | None, _rate, _plain]
 OptionalSparsity = Annotated[Domain | None, _sparsity, _plain]
+OptionalFromZero = Annotated[Domain | None, _domain(_parse_from_zero), _plain]
+OptionalFraction = Annotated[Domain | None, _domain(_parse_fraction), _plain]
+OptionalDecay = Annotated[Domain | None, _domain(_parse_decay), _plain]
 Strength = Annotated[Domain | None, _domain(_parse_strength), _plain]
 Seed = Annotated[Domain, _domain(_parse_seed), _plain]
 Truth = Annotated[Domain, _domain(_parse_truth), _plain]
@@ -243,6 +265,31 @@ PatternName = Annotated[Domain, _domain(_parse_pattern), _plain]
 NormName = Annotated[Domain, _domain(_parse_norm), _plain]
 Share = Annotated[float | None, BeforeValidator(_parse_confidence)]
 Duration = Annotated[float | None, BeforeValidator(_parse_duration)]
+
+
+def _of_run(info: ValidationInfo) -> bool:
+    """Tell whether nothing may be imported for a name."""
+    return bool((info.context or {}).get(OF_RUN))
+
+
+def _parse_task(value: Any, info: ValidationInfo) -> Any:
+    if value is None or value in BUILT_IN:
+        return value
+    if isinstance(value, str) and is_own(value):
+        return value if _of_run(info) else _pinned(value)
+    raise ValueError(
+        f"unknown task {value!r}; valid: {', '.join(BUILT_IN)}, or your own as MODULE:ATTRIBUTE"
+    )
+
+
+def _parse_own(value: Any, info: ValidationInfo) -> str:
+    if isinstance(value, str) and is_own(value):
+        return value if _of_run(info) else _pinned(value)
+    raise ValueError(f"{value!r} is no name of own code; write MODULE:ATTRIBUTE")
+
+
+OwnName = Annotated[str, BeforeValidator(_parse_own)]
+TaskName = Annotated[str | None, BeforeValidator(_parse_task)]
 
 # Names of registries.
 Space = Annotated[Domain, _one_of_or_own("space", SEARCH_SPACES), _plain]
@@ -256,7 +303,8 @@ RobustnessName = Annotated[Domain, _one_of("robustness", ROBUSTNESS), _plain]
 ModeName = Annotated[Domain, _one_of("mode", MODES), _plain]
 SourceName = Annotated[Domain, _one_of("data set", DATASETS), _plain]
 RecipeName = Annotated[Domain, _one_of("recipe", RECIPE_NAMES), _plain]
-OptimizerName = Annotated[Domain | None, _one_of("optimizer", OPTIMIZERS), _plain]
+OptimizerName = Annotated[Domain | None, _one_of_or_own("optimizer", OPTIMIZERS), _plain]
+ScheduleName = Annotated[Domain | None, _one_of("schedule", SCHEDULES), _plain]
 PrecisionName = Annotated[Domain | None, _one_of("precision", PRECISIONS), _plain]
 PolicyName = Annotated[Domain, _one_of("policy", POLICIES), _plain]
 SteeringName = Annotated[Domain, _one_of("steering", STEERINGS), _plain]

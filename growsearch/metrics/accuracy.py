@@ -6,8 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from growsearch.datasets.dataset import Split
 from growsearch.metrics.evaluation import evaluating
 from growsearch.metrics.placement import device_of
+
+_BATCH = 512
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:
@@ -35,7 +38,7 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> float:
 
 
 @torch.no_grad()
-def predict(model: nn.Module, inputs: Tensor, *, batch: int = 512) -> Tensor:
+def predict(model: nn.Module, inputs: Tensor, *, batch: int = _BATCH) -> Tensor:
     """Return the logits (N, classes) of ``model`` in evaluation mode; modes are restored.
 
     Parts of ``inputs`` go where the network is; the logits come back to where the inputs are.
@@ -51,3 +54,20 @@ def predict(model: nn.Module, inputs: Tensor, *, batch: int = 512) -> Tensor:
         device = device_of(model)
         parts = [model(part.to(device)).to(inputs.device) for part in torch.split(inputs, batch)]
         return torch.cat(parts)
+
+
+def predict_split(model: nn.Module, split: Split) -> tuple[Tensor, Tensor]:
+    """Return logits (N, classes) and labels (N,) of a split, streamed or in memory; see `predict`.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.datasets import Split
+        >>> from growsearch.metrics import predict_split
+        >>> split = Split(inputs=torch.ones(3, 4), labels=torch.tensor([0, 1, 1]))
+        >>> logits, labels = predict_split(torch.nn.Linear(4, 2), split)
+        >>> logits.shape, labels.tolist()
+        (torch.Size([3, 2]), [0, 1, 1])
+    """
+    parts = [(predict(model, inputs), labels) for inputs, labels in split.batches(_BATCH)]
+    logits, labels = (torch.cat(part) for part in zip(*parts, strict=True))
+    return logits, labels

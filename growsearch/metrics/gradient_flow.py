@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,13 +14,24 @@ from torch.nn import functional as F
 from growsearch.metrics.placement import beside
 from search_spaces.randomness import random_state_kept
 
+Loss = Callable[[Any, Tensor], Tensor]
+
+
+def _mean_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    return F.cross_entropy(logits.flatten(0, -2), labels.flatten())
+
 
 def layer_gradient_norms(
-    model: nn.Module, inputs: Tensor, labels: Tensor, masks: Mapping[str, Tensor]
+    model: nn.Module,
+    inputs: Tensor,
+    labels: Tensor,
+    masks: Mapping[str, Tensor],
+    *,
+    loss: Loss = _mean_cross_entropy,
 ) -> dict[str, float]:
     """Return the Euclidean norm of the loss's gradient over the active weights of every layer.
 
-    The loss is the mean cross-entropy of one batch in the model's present mode. Gradients stored on
+    The loss is that of one batch in the model's present mode. Gradients stored on
     the parameters stay as they are; in training mode BatchNorm statistics see the batch (see
     `undisturbed`).
 
@@ -29,6 +41,7 @@ def layer_gradient_norms(
         labels: (N,), or (N, T).
         masks: True where a weight is active, by parameter name; these layers are measured. Masks
             that are all True measure the dense network.
+        loss: maps (outputs, labels) to a scalar; by default the mean cross-entropy.
 
     Example:
         >>> import torch
@@ -42,9 +55,8 @@ def layer_gradient_norms(
     parameters = dict(model.named_parameters(remove_duplicate=False))
     weights = [parameters[name] for name in masks]
     inputs, labels = beside(model, inputs, labels)
-    logits = model(inputs)
-    loss = F.cross_entropy(logits.flatten(0, -2), labels.flatten())
-    gradients = torch.autograd.grad(loss, weights, materialize_grads=True)
+    value = loss(model(inputs), labels)
+    gradients = torch.autograd.grad(value, weights, materialize_grads=True)
     return {
         name: float(torch.linalg.vector_norm(gradient[mask.to(gradient.device)]))
         for (name, mask), gradient in zip(masks.items(), gradients, strict=True)
@@ -52,7 +64,12 @@ def layer_gradient_norms(
 
 
 def effective_gradient_flow(
-    model: nn.Module, inputs: Tensor, labels: Tensor, masks: Mapping[str, Tensor]
+    model: nn.Module,
+    inputs: Tensor,
+    labels: Tensor,
+    masks: Mapping[str, Tensor],
+    *,
+    loss: Loss = _mean_cross_entropy,
 ) -> float:
     """Return the norm of the gradient over all active weights together.
 
@@ -68,7 +85,7 @@ def effective_gradient_flow(
         >>> effective_gradient_flow(module, torch.tensor([[4.0, 3.0]]), torch.tensor([0]), masks)
         2.5
     """
-    norms = layer_gradient_norms(model, inputs, labels, masks)
+    norms = layer_gradient_norms(model, inputs, labels, masks, loss=loss)
     return math.hypot(*norms.values())
 
 

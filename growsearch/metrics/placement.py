@@ -51,4 +51,9 @@ def on_cpu(model: nn.Module) -> nn.Module:
 
 def doubled(values: Tensor) -> Tensor:
     """Return ``values`` in double precision, on the CPU where their device has none."""
-    return (values.cpu() if values.device.type in SINGLE else values).double()
+    return with_doubles(values).double()
+
+
+def with_doubles(values: Tensor) -> Tensor:
+    """Return ``values`` where there is double precision: on their device, or else on the CPU."""
+    return values.cpu() if values.device.type in SINGLE else values

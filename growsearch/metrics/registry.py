@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from growsearch.datasets.dataset import Split
 from growsearch.errors import UsageError
-from growsearch.metrics.accuracy import accuracy, cross_entropy, predict
+from growsearch.metrics.accuracy import accuracy, cross_entropy, predict, predict_split
 from growsearch.metrics.adaptive_ece import adaptive_calibration_error
 from growsearch.metrics.adversarial import fgsm, pgd
+from growsearch.metrics.average_precision import mean_average_precision
 from growsearch.metrics.brier import brier_score
 from growsearch.metrics.ece import expected_calibration_error
 from growsearch.metrics.evaluation import evaluating
@@ -26,15 +27,14 @@ from growsearch.metrics.out_of_distribution import (
 )
 from growsearch.metrics.pixels import noisy
 from growsearch.metrics.placement import beside
+from growsearch.metrics.regression import mean_absolute_error, mean_squared_error, r2_score
 from growsearch.metrics.settings import MetricSettings
 from growsearch.metrics.smoothing import certified_accuracy, certify
 from growsearch.pareto import MEASURES, Direction, Measure
-from growsearch.pareto.measures import Labels
 
 Function = Callable[[nn.Module, Split, MetricSettings], float]
 
-# By the number of axes that labels have.
-_LABELS: dict[int, Labels] = {1: "one an example", 2: "one a word", 3: "one a pixel"}
+_CLASSES = ("one an example", "one a word", "one a pixel")
 _BATCH = 128
 
 
@@ -42,8 +42,8 @@ _BATCH = 128
 class Metric:
     """One measure and how it is computed.
 
-    ``function`` maps (model, split, settings) to a value from 0 on. It leaves the model's
-    parameters, gradients and modes alone, and the same settings give the same value.
+    ``function`` maps (model, split, settings) to a value, from 0 on but for R². It leaves the
+    model's parameters, gradients and modes alone, and the same settings give the same value.
 
     Example:
         >>> from growsearch.metrics import METRICS
@@ -109,12 +109,16 @@ def fitting_metric(name: str, split: Split) -> Metric:
     if name not in METRICS:
         raise UsageError(f"metrics: unknown {name!r}; valid: {', '.join(METRICS)}")
     metric, measure = METRICS[name], METRICS[name].measure
-    found = _LABELS.get(split.labels.ndim, "of another shape")
-    if measure.labels is not None and measure.labels != found:
-        raise UsageError(f"metrics: {name} is for labels {measure.labels}; this data has {found}")
-    if measure.images and split.inputs.ndim != 4:
+    found = split.label_kind
+    fits = (measure.labels,) if measure.labels is not None else _CLASSES
+    if found not in fits:
         raise UsageError(
-            f"metrics: {name} is for images; this data has inputs of {tuple(split.inputs.shape)}"
+            f"metrics: {name} is for labels {' or '.join(map(str, fits))}; this data has {found}"
+        )
+    if measure.images and len(split.input_shape) != 3:
+        raise UsageError(
+            f"metrics: {name} is for images; this data has inputs of "
+            f"{(len(split), *split.input_shape)}"
         )
     return metric
 
@@ -123,19 +127,19 @@ def _of_logits(score: Callable[[Tensor, Tensor], float]) -> Function:
     """Return the metric that is a function of all logits and labels."""
 
     def function(model: nn.Module, split: Split, settings: MetricSettings) -> float:  # noqa: ARG001
-        return score(predict(model, split.inputs), split.labels)
+        return score(*predict_split(model, split))
 
     return function
 
 
 def _accuracy(model: nn.Module, split: Split, settings: MetricSettings) -> float:  # noqa: ARG001
     """Return the share of examples, words or labelled pixels that are right."""
-    axes = split.labels.ndim
+    axes = 1 + len(split.label_shape)
     if axes == 2:
         return next_word_scores(model, split)[0]
     if axes == 3:
         return pixel_accuracy(_confusion(model, split))
-    return accuracy(predict(model, split.inputs), split.labels)
+    return accuracy(*predict_split(model, split))
 
 
 def _fgsm_accuracy(model: nn.Module, split: Split, settings: MetricSettings) -> float:
@@ -186,14 +190,28 @@ def _certified_accuracy(model: nn.Module, split: Split, settings: MetricSettings
 
 def _auroc(strangeness: Strangeness) -> Function:
     def function(model: nn.Module, split: Split, settings: MetricSettings) -> float:
-        outside = settings.outside
-        if outside is None:
-            outside = noisy(
-                split.inputs, settings.noise, _generator(settings), settings.normalisation
-            )
-        return ood_auroc(predict(model, split.inputs), predict(model, outside), strangeness)
+        if settings.outside is None:
+            outside = _noisy_logits(model, split, settings)
+        else:
+            outside = predict(model, settings.outside)
+        return ood_auroc(predict_split(model, split)[0], outside, strangeness)
 
     return function
+
+
+def _noisy_logits(model: nn.Module, split: Split, settings: MetricSettings) -> Tensor:
+    """Return the logits of the split's images with noise, drawn for all of them at once if it can.
+
+    What is in memory has had its noise that way in earlier versions.
+    """
+    generator = _generator(settings)
+    parts = split.batches(_BATCH if split.streamed else len(split))
+    return torch.cat(
+        [
+            predict(model, noisy(part, settings.noise, generator, settings.normalisation))
+            for part, _ in parts
+        ]
+    )
 
 
 def _perplexity(model: nn.Module, split: Split, settings: MetricSettings) -> float:  # noqa: ARG001
@@ -213,10 +231,11 @@ def _confusion(model: nn.Module, split: Split) -> Tensor:
 
 def _evenly(split: Split, count: int) -> Split:
     """Return at most ``count`` examples at equal distances, the first one included."""
-    if count >= len(split):
+    if count >= len(split) and not split.streamed:
         return split
+    count = min(count, len(split))
     places = torch.arange(count) * len(split) // count
-    return Split(inputs=split.inputs[places], labels=split.labels[places])
+    return split.at(places)
 
 
 def _batches(split: Split) -> Iterable[Split]:
@@ -240,5 +259,9 @@ METRICS: Mapping[str, Metric] = {
     "ood_auroc": Metric.of("ood_auroc", _auroc(softmax_strangeness)),
     "ood_auroc_energy": Metric.of("ood_auroc_energy", _auroc(energy)),
     "perplexity": Metric.of("perplexity", _perplexity),
+    "mse": Metric.of("mse", _of_logits(mean_squared_error)),
+    "mae": Metric.of("mae", _of_logits(mean_absolute_error)),
+    "r2": Metric.of("r2", _of_logits(r2_score)),
+    "mAP": Metric.of("mAP", _of_logits(mean_average_precision)),
     "mean_iou": Metric.of("mean_iou", _mean_iou),
 }

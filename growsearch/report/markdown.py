@@ -111,7 +111,8 @@ def _evaluations(run: Run) -> list[str]:
     there = {name: data for name, data in found.items() if data is not None}
     if not there:
         return []
-    names = [name for name in MEASURES if any(name in data["metrics"] for data in there.values())]
+    taken = dict.fromkeys(name for data in there.values() for name in data["metrics"])
+    names = [*(n for n in MEASURES if n in taken), *(n for n in taken if n not in MEASURES)]
     rows = [
         [trial, f"{data.get('split')} of {data.get('data')}", *_values(data["metrics"], names)]
         for trial, data in there.items()

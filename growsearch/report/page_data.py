@@ -16,6 +16,7 @@ from growsearch.report.evaluations import read_evaluation
 from growsearch.report.progress import hypervolume_progress
 from growsearch.report.records import read_records
 from growsearch.report.run_data import Run, once_a_run, read_history
+from growsearch.shown_text import shown
 from growsearch.trial.record import Latency, Trial
 
 # What layers and histories may take of the page; the front's come first.
@@ -175,7 +176,7 @@ def _detail(run: Run, trial: Trial) -> dict[str, Any]:
     history = {
         name: column
         for name, column in read_history(run, trial).items()
-        if name in _DRAWN or name.startswith(_WIDTHS)
+        if name in (*_DRAWN, next(iter(run.objectives))) or name.startswith(_WIDTHS)
     }
     return {
         "config": dict(trial.config),
@@ -201,6 +202,8 @@ def _evaluation(run: Run, trial: Trial) -> dict[str, Any] | None:
         "split": found.get("split"),
         "examples": found.get("examples"),
         "metrics": [{**_metric(name, run), "value": v} for name, v in found["metrics"].items()],
+        "classes": [{**entry, "name": shown(entry["name"])} for entry in found.get("classes", ())],
+        "confusion": found.get("confusion", []),
     }
 
 

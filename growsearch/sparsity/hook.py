@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from growsearch.errors import CandidateError, UsageError
+from growsearch.metrics.placement import with_doubles
 from growsearch.sparsity.dynamic.timetable import Timetable
 from growsearch.sparsity.dynamic.updater import Connections, MaskUpdater
 from growsearch.sparsity.masks import Masks, hide
@@ -184,11 +185,14 @@ class SparseTraining(Hook):
                     f"exclude it from the masks, {_OTHERWISE}"
                 )
             layers[name] = Connections(
-                weight=weight.detach(), gradient=gradient, mask=self._masks[name]
+                weight=with_doubles(weight.detach()),
+                gradient=None if gradient is None else with_doubles(gradient),
+                mask=with_doubles(self._masks[name]),
             )
         before = self._masks.nonzeros()
         progress = state.step / state.total_steps
         for name, mask in self._updater.update(layers, progress, state.generator).items():
+            mask = mask.to(self._masks[name].device)
             grown = mask & ~self._masks[name]
             self._masks.set(name, mask)
             _clear_slots(state.optimizer, self._masks.weight(name), grown)

@@ -13,7 +13,7 @@ from growsearch.sparsity import Masks, SparseTraining, make_updater
 from growsearch.tickets.backbone import backbone_weights
 from growsearch.tickets.drawing import Draw, Drawn, kept_weights, largest_units, ticket_of
 from growsearch.tickets.granularity import expanded
-from growsearch.training import Classification, Recipe, train
+from growsearch.training import Classification, Recipe, examples_per_step, train
 from growsearch.transforms import MacProfile
 
 # Each round has batches and perturbations of its own.
@@ -113,4 +113,4 @@ class _Rounds:
         kept = kept_weights(model, sparsity)
         self._units = largest_units(model, kept, settings.granularity, self._units)
         self.macs += state.training_macs
-        self.examples += state.total_steps * task.batch_examples(self._recipe.batch_size)
+        self.examples += state.total_steps * examples_per_step(task, self._recipe)

@@ -23,7 +23,14 @@ from growsearch.tickets.granularity import (
     unit_size,
 )
 from growsearch.tickets.retargeting import retarget
-from growsearch.training import Hook, TrainingState, task_of, tensors_under, train
+from growsearch.training import (
+    Hook,
+    TrainingState,
+    examples_per_step,
+    task_of,
+    tensors_under,
+    train,
+)
 from growsearch.transforms import MacProfile
 
 _MOMENTUM = 0.9
@@ -65,7 +72,7 @@ def learnable(draw: Draw) -> Drawn:
     return Drawn(
         ticket=ticket_of(draw, learning.masks.copies()),
         training_macs=state.training_macs,
-        examples=state.total_steps * task.batch_examples(recipe.batch_size),
+        examples=state.total_steps * examples_per_step(task, recipe),
     )
 
 

@@ -20,6 +20,7 @@ from growsearch.training import (
     Classification,
     Recipe,
     TrainingOptions,
+    examples_per_step,
     plain,
     read_checkpoint,
     train,
@@ -100,13 +101,15 @@ def pretrain(
         forward_macs=macs,
         options=dataclasses.replace(options, hooks=(*hooks, *options.hooks)),
     )
+    accuracy = history[-1].accuracy
+    assert accuracy is not None  # of one class an example, as was checked
     return Pretrained(
         model=model.eval(),
         space=space,
         source=pretraining_source(space, dataset, recipe, robustness, seed),
         training_macs=state.training_macs,
-        examples=state.total_steps * task.batch_examples(recipe.batch_size),
-        accuracy=history[-1].accuracy,
+        examples=state.total_steps * examples_per_step(task, recipe),
+        accuracy=accuracy,
     )
 
 
@@ -123,7 +126,7 @@ def check_one_label_each(dataset: Dataset) -> None:
         >>> data = from_tensors(torch.eye(4).repeat(10, 1), torch.arange(4).repeat(10))
         >>> check_one_label_each(data)
     """
-    if dataset.train.labels.ndim != 1:
+    if dataset.train.label_kind != "one an example":
         raise UsageError(
             f"source: {dataset.name} has labels of shape {tuple(dataset.train.labels.shape)}; "
             "tickets are drawn from networks that were pretrained with one label an example"

@@ -21,6 +21,7 @@ from growsearch.training import (
     Hook,
     Recipe,
     TrainingOptions,
+    examples_per_step,
     task_of,
     train,
 )
@@ -140,6 +141,6 @@ def transfer(
         space=target.space,
         history=history,
         training_macs=state.training_macs,
-        examples=state.total_steps * task.batch_examples(settings.recipe.batch_size),
+        examples=state.total_steps * examples_per_step(task, settings.recipe),
         dense_macs=profile.dense_macs,
     )

@@ -27,7 +27,8 @@ def placed_data(task: Task, device: torch.device) -> Task:
     if device.type == "cpu":
         return task
     if isinstance(task, Examples) and isinstance(task.dataset, Dataset):
-        if _bytes(task.dataset) > _room(device):
+        streamed = task.dataset.train.streamed or task.dataset.validation.streamed
+        if streamed or _bytes(task.dataset) > _room(device):
             return task
         moved: Task = dataclasses.replace(task, dataset=_dataset_on(task.dataset, device))
         return moved

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from growsearch.datasets.dataset import Dataset
+from growsearch.errors import DivergedError
 from growsearch.files import make_folder
 from growsearch.metrics.placement import device_of
 from growsearch.training.checkpoints.resume import Keeper
@@ -28,10 +30,13 @@ from growsearch.training.loss_scale import LossScale
 from growsearch.training.losses import Losses
 from growsearch.training.parallel.structure import structure_of
 from growsearch.training.parallel.workers import ALONE, Guard, Workers
+from growsearch.training.recipes.parameter_groups import make_optimizer
 from growsearch.training.recipes.recipe import Precision, Recipe
 from growsearch.training.state import EpochRecord, Hook, TrainingState
-from growsearch.training.tasks.task import Forward, InputsAndTargets, Task, mean_loss
+from growsearch.training.tasks.accumulation import in_groups, steps_per_epoch
+from growsearch.training.tasks.task import Forward, InputsAndTargets, Scores, Task
 from growsearch.training.tasks.task_of import task_of
+from growsearch.training.weight_average import WeightAverage
 
 # Forward once, backward twice: gradients of the inputs and of the weights (spec/cost_models.md).
 TRAINING_PASSES = 3
@@ -80,36 +85,6 @@ class TrainingOptions:
     workers: Workers = ALONE
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Split parameters into decayed weights and undecayed vectors (biases, BatchNorm).
-
-    Example:
-        >>> import torch
-        >>> from growsearch.training import parameter_groups
-        >>> weights, vectors = parameter_groups(torch.nn.Linear(4, 2), weight_decay=1e-4)
-        >>> weights["weight_decay"], vectors["weight_decay"]
-        (0.0001, 0.0)
-    """
-    trained = [p for p in model.parameters() if p.requires_grad]
-    return [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-
-
-def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Return the recipe's optimizer over the model's parameters.
-
-    Example:
-        >>> import torch
-        >>> from growsearch.training import Recipe, make_optimizer
-        >>> type(make_optimizer(torch.nn.Linear(4, 2), Recipe(epochs=1))).__name__
-        'SGD'
-    """
-    groups = parameter_groups(model, recipe.weight_decay)
-    return recipe.optimizer.over(groups, recipe.learning_rate)
-
-
 def autocast(recipe: Recipe, device: torch.device) -> AbstractContextManager[object]:
     """Return the context in which the forward pass has the recipe's precision."""
     if recipe.precision == "float32":
@@ -153,6 +128,9 @@ def train(
         (1.0, 31680)
     """
     options = options or TrainingOptions()
+    average = None if recipe.ema is None else WeightAverage(recipe.ema)
+    if average is not None:
+        options = dataclasses.replace(options, hooks=(*options.hooks, average))
     task = task_of(dataset) if isinstance(dataset, Dataset) else dataset
     device = device_for(model, options.device)
     with placed(model, device):
@@ -161,7 +139,12 @@ def train(
         if options.precision is not None:
             used = dataclasses.replace(recipe, precision=options.precision)
         state = _started(model, task, used, seed, forward_macs, options)
-        history = _run(state, task, options, {"seed": seed, **task.settings(), "recipe": recipe})
+        settings = {"seed": seed, **task.settings(), "recipe": recipe}
+        history = _run(state, task, options, settings, average)
+        if average is not None:
+            average.settle(model)
+            # Averages of norms that are not synchronised differ, and so may all by rounding.
+            options.workers.agree(model)
         state.compiled = None
     move_optimizer(state.optimizer)
     return history, state
@@ -182,7 +165,7 @@ def _started(
         model=model,
         optimizer=make_optimizer(model, recipe),
         recipe=recipe,
-        steps_per_epoch=task.steps_per_epoch(recipe.batch_size),
+        steps_per_epoch=steps_per_epoch(task, recipe),
         forward_macs=forward_macs,
         generator=torch.Generator().manual_seed(seed),
         scaling=LossScale(device_of(model)) if recipe.precision == "float16" else None,
@@ -201,7 +184,11 @@ def _started(
 
 
 def _run(
-    state: TrainingState, task: Task, options: TrainingOptions, settings: Mapping[str, object]
+    state: TrainingState,
+    task: Task,
+    options: TrainingOptions,
+    settings: Mapping[str, object],
+    average: WeightAverage | None,
 ) -> list[EpochRecord]:
     """Train the epochs that a checkpoint has not, and return the whole history."""
     keeper, workers = _keeper(options, settings), options.workers
@@ -212,7 +199,7 @@ def _run(
         options.on_resume(history)
     for epoch in range(len(history), state.recipe.epochs):
         state.epoch = epoch
-        record = _train_epoch(state, task, options)
+        record = _train_epoch(state, task, options, average)
         history.append(record)
         if keeper is not None:
             workers.first(functools.partial(keeper.save, state, history))
@@ -231,7 +218,9 @@ def _keeper(options: TrainingOptions, settings: Mapping[str, object]) -> Keeper 
     return Keeper(path=options.checkpoint, hooks=options.hooks, settings=settings)
 
 
-def _train_epoch(state: TrainingState, task: Task, options: TrainingOptions) -> EpochRecord:
+def _train_epoch(
+    state: TrainingState, task: Task, options: TrainingOptions, average: WeightAverage | None
+) -> EpochRecord:
     state.model.train()
     if options.channels_last:
         # Every epoch: hooks may have left fewer channels.
@@ -241,19 +230,19 @@ def _train_epoch(state: TrainingState, task: Task, options: TrainingOptions) -> 
     device, workers = device_of(state.model), options.workers
     workers.begin(state.epoch, state.generator.initial_seed(), device)
     losses, forward = Losses(state.epoch, state.step), task.forward()
+    batches = task.batches(state.recipe.batch_size, state.generator)
     with losses.told_first():
-        for inputs, targets in task.batches(state.recipe.batch_size, state.generator):
+        for group in in_groups(batches, state.recipe.accumulation):
             with workers.guarded(options.guard):
-                batch = inputs.to(device), targets.to(device)
-                if options.channels_last:
-                    batch = with_channels_last(batch[0]), batch[1]
-                _step(state, forward, batch, options, losses)
+                moved = [_moved(batch, device, options) for batch in group]
+                _step(state, task, forward, moved, options, losses)
     with workers.guarded(options.guard):
         workers.agree(state.model)
         for hook in options.hooks:
             hook.on_epoch_end(state)
         workers.compare(functools.partial(structure_of, state, options.hooks), state.epoch + 1)
-        scores = workers.first(functools.partial(task.evaluate, state.model))
+        scores = workers.first(functools.partial(_judged, state.model, task, average))
+        _check_judged(scores, state.epoch + 1)
     return EpochRecord(
         epoch=state.epoch + 1,
         loss=losses.mean(),
@@ -261,67 +250,119 @@ def _train_epoch(state: TrainingState, task: Task, options: TrainingOptions) -> 
         training_macs=state.training_macs,
         forward_macs=state.forward_macs,
         perplexity=scores.perplexity,
+        metrics=scores.metrics,
     )
+
+
+def _judged(model: nn.Module, task: Task, average: WeightAverage | None) -> Scores:
+    with nullcontext() if average is None else average.in_place(model):
+        return task.evaluate(model)
+
+
+def _check_judged(scores: Scores, epoch: int) -> None:
+    for name, value in scores.metrics.items():
+        if not math.isfinite(value):
+            raise DivergedError(f"{name} became {value} in epoch {epoch}; lower the learning rate")
 
 
 def _step(
     state: TrainingState,
+    task: Task,
     forward: Forward,
-    batch: InputsAndTargets,
+    batches: Sequence[InputsAndTargets],
     options: TrainingOptions,
     losses: Losses,
 ) -> None:
+    """Take one optimizer's step, of the mean gradient of ``batches``."""
     recipe, optimizer = state.recipe, state.optimizer
-    hooks, workers = options.hooks, options.workers
-    state.batch_examples = len(batch[1])
-    for hook in hooks:
-        batch = hook.before_forward(state, batch)
-    inputs, targets = batch
+    hooks = options.hooks
+    state.batch_examples = sum(len(targets) for _, targets in batches)
     for group in optimizer.param_groups:
         group["lr"] = recipe.learning_rate_at(state.step / state.total_steps)
     optimizer.zero_grad(set_to_none=True)
-    with autocast(recipe, inputs.device):
-        with workers.reading():
-            network = state.model if state.compiled is None else state.compiled
-            logits = forward(network, workers.share(inputs))
-        logits = workers.whole(logits, len(inputs))
-        loss = mean_loss(logits, targets, label_smoothing=recipe.label_smoothing)
-    losses.add(loss.detach())
-    _backward(state, loss, options)
+    _fill_gradients(state, task, forward, batches, options, losses)
     # A list: every hook sees the gradients, also when an earlier one has replaced the update.
     wanted = [hook.before_update(state) for hook in hooks]
     if all(wanted):
         _clip(optimizer, recipe.clip_norm)
         optimizer.step()
     state.step += 1
-    state.training_macs += TRAINING_PASSES * state.forward_macs * len(targets)
+    state.training_macs += TRAINING_PASSES * state.forward_macs * state.batch_examples
     for hook in hooks:
         hook.after_update(state)
 
 
-def _backward(state: TrainingState, loss: Tensor, options: TrainingOptions) -> None:
-    """Fill in the gradients, unscaled, of all workers' examples."""
+def _fill_gradients(
+    state: TrainingState,
+    task: Task,
+    forward: Forward,
+    batches: Sequence[InputsAndTargets],
+    options: TrainingOptions,
+    losses: Losses,
+) -> None:
+    """Fill in the mean gradient of ``batches``, unscaled, and note their mean loss.
+
+    What other workers have is added once, to the gradient of all batches. In float16 all of these
+    wait for the backward pass, which may have to be made again.
+    """
     hooks = options.hooks
 
     def complete() -> None:
         options.workers.add_up(_gradients(state.model, hooks))
 
+    values, waiting = [], []
+    for batch in batches:
+        loss = _loss(state, task, forward, batch, options)
+        values.append(loss.detach())
+        part = loss if len(batches) == 1 else loss / len(batches)
+        if state.scaling is None:
+            part.backward()  # type: ignore[no-untyped-call]
+        else:
+            waiting.append(part)
+    losses.add(values[0] if len(values) == 1 else torch.stack(values).mean())
     if state.scaling is None:
-        loss.backward()  # type: ignore[no-untyped-call]
         complete()
-        return
+    else:
 
-    def forget() -> None:
-        for hook in hooks:
-            hook.forget_gradients()
+        def forget() -> None:
+            for hook in hooks:
+                hook.forget_gradients()
 
-    state.loss_scale = state.scaling.backward(loss, state.optimizer, forget, complete)
+        total = waiting[0] if len(waiting) == 1 else torch.stack(waiting).sum()
+        state.loss_scale = state.scaling.backward(total, state.optimizer, forget, complete)
 
 
 def _gradients(model: nn.Module, hooks: Sequence[Hook]) -> Iterator[Tensor]:
     yield from (p.grad for p in model.parameters() if p.grad is not None)
     for hook in hooks:
         yield from hook.own_gradients()
+
+
+def _loss(
+    state: TrainingState,
+    task: Task,
+    forward: Forward,
+    batch: InputsAndTargets,
+    options: TrainingOptions,
+) -> Tensor:
+    """Return the loss of a batch, of all workers' examples, with the own ones' gradient's graph."""
+    for hook in options.hooks:
+        batch = hook.before_forward(state, batch)
+    inputs, targets = batch
+    workers, smoothing = options.workers, state.recipe.label_smoothing
+    network = state.model if state.compiled is None else state.compiled
+    with autocast(state.recipe, inputs.device):
+        with workers.reading():
+            outputs = forward(network, workers.share(inputs))
+        outputs = workers.whole(outputs, len(inputs))
+        return task.loss(outputs, targets, inputs=inputs, label_smoothing=smoothing)
+
+
+def _moved(
+    batch: InputsAndTargets, device: torch.device, options: TrainingOptions
+) -> InputsAndTargets:
+    inputs, targets = batch[0].to(device), batch[1].to(device)
+    return (with_channels_last(inputs) if options.channels_last else inputs), targets
 
 
 def _compile(state: TrainingState, options: TrainingOptions) -> None:

@@ -10,13 +10,19 @@ from typing import Any
 def plain(value: Any) -> Any:
     """Return settings as JSON data: a dataclass becomes its kind and its fields.
 
+    A field with the metadata "later" is left out where it is as usual: runs of before have none.
+
     Example:
         >>> from growsearch.training import SGD, plain
         >>> plain({"optimizer": SGD(momentum=0.5), "milestones": (1, 2)})
         {'optimizer': {'kind': 'SGD', 'momentum': 0.5, 'nesterov': True}, 'milestones': [1, 2]}
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        fields = {
+            f.name: plain(getattr(value, f.name))
+            for f in dataclasses.fields(value)
+            if not (f.metadata.get("later") and getattr(value, f.name) == f.default)
+        }
         return {"kind": type(value).__name__, **fields}
     if isinstance(value, Mapping):
         return {str(key): plain(entry) for key, entry in value.items()}

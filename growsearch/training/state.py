@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -131,11 +131,16 @@ class Hook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochRecord:
-    """One line of a training history; ``perplexity`` is of language models only."""
+    """One line of a training history.
+
+    ``accuracy`` is of classes only, ``perplexity`` of language models, and ``metrics`` are what
+    other tasks are judged by.
+    """
 
     epoch: int
     loss: float
-    accuracy: float
+    accuracy: float | None
     training_macs: int
     forward_macs: int
     perplexity: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)

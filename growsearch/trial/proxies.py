@@ -32,7 +32,7 @@ from growsearch.sparsity.distributions.distribution import SparsityRequest
 from growsearch.sparsity.distributions.saliency import probe
 from growsearch.sparsity.distributions.snip import snip_scores
 from growsearch.sparsity.distributions.synflow import synaptic_flow
-from growsearch.training import mean_loss, task_of
+from growsearch.training import loss_on, task_of
 from growsearch.training.devices import placed, training_device
 from growsearch.trial.task import TrialTask, machine_lock
 
@@ -76,7 +76,9 @@ def gradient_flow(given: ProxyInput) -> float:
     masks = {name: given.masks[name] for name in given.masks.nonzeros()}
     flows = []
     for batch in given.batches:
-        flows.append(effective_gradient_flow(twin, batch.inputs, batch.labels, masks))
+        flows.append(
+            effective_gradient_flow(twin, batch.inputs, batch.labels, masks, loss=batch.loss)
+        )
         _step(twin, batch, masks, given.learning_rate)
     return math.fsum(flows) / len(flows)
 
@@ -167,6 +169,6 @@ def _input(config: CandidateConfig, dataset: Dataset, seed: int) -> ProxyInput:
     return ProxyInput(
         module=found.module,
         masks=Masks.of(found.module),
-        batches=[Batch(inputs=inputs, labels=y, loss=mean_loss) for inputs, y in samples],
+        batches=[Batch(inputs=x, labels=y, loss=loss_on(task, x)) for x, y in samples],
         learning_rate=recipe.learning_rate,
     )

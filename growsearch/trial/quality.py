@@ -10,6 +10,7 @@ from torch import nn
 
 from growsearch.datasets import Dataset
 from growsearch.datasets.outside import outside_inputs
+from growsearch.errors import UsageError
 from growsearch.fault_origin import of_the_machine
 from growsearch.kinds import Learning
 from growsearch.kinds.learning import SplitName
@@ -38,6 +39,11 @@ class Quality:
             UsageError: naming the metric or the other data set.
         """
         for name in self.names:
+            if dataset.task.is_own:
+                raise UsageError(
+                    f"metrics: {name} is for the logits of classes, and the task is your own, "
+                    f"{str(dataset.task.name).partition('@')[0]}; let it be one of its metrics"
+                )
             fitting_metric(name, dataset.validation)
         self._settings(dataset, data_dir)
 

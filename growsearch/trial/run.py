@@ -28,7 +28,7 @@ from growsearch.kinds import (
     trial_seed,
 )
 from growsearch.tickets import write_ticket
-from growsearch.training import EpochRecord, Hook, TrainingOptions, TrainingState
+from growsearch.training import EpochRecord, Hook, TrainingOptions, TrainingState, own_hooks
 from growsearch.training.checkpoints.checkpoint import read_checkpoint
 from growsearch.training.checkpoints.weights_file import weights_bytes
 from growsearch.training.devices import training_device
@@ -139,13 +139,17 @@ def run_trial(
 
 
 class _Steps(Hook):
-    """Tells of every step; it takes no part in the run."""
+    """Tells of every step; it takes no part in the run, and is there if nobody listens, too.
 
-    def __init__(self, step: Step) -> None:
+    A checkpoint names hooks by their places, which must not depend on who listens.
+    """
+
+    def __init__(self, step: Step | None) -> None:
         self._step = step
 
     def after_update(self, state: TrainingState) -> None:
-        self._step(state.step - state.epoch * state.steps_per_epoch, state.steps_per_epoch)
+        if self._step is not None:
+            self._step(state.step - state.epoch * state.steps_per_epoch, state.steps_per_epoch)
 
     def state(self) -> Mapping[str, Tensor]:
         return {}
@@ -153,9 +157,11 @@ class _Steps(Hook):
 
 def stopped_trial(trial: Trial, record: EpochRecord) -> Trial:
     """Return the entry of a trial that was ended after ``record``'s epoch."""
+    judged = {} if record.accuracy is None else {"accuracy": record.accuracy}
     metrics = {
         "epochs": record.epoch,
-        "accuracy": record.accuracy,
+        **judged,
+        **record.metrics,
         "macs": record.forward_macs,
         "training_macs": record.training_macs,
     }
@@ -171,8 +177,9 @@ def _train_and_score(
         lock = machine_lock()
         device = training_device(task.computing.device)
         learning = dataclasses.replace(learning, device=device)
+    callbacks = own_hooks(task.callbacks, folder=folder, seed=trial.seed)
     options = TrainingOptions(
-        hooks=() if listener.step is None else (_Steps(listener.step),),
+        hooks=(_Steps(listener.step), *callbacks),
         # The others wait for the first one at each step: one lock and one clock are enough.
         guard=limited(lock.shared, task.time_limit_s) if workers.is_first else nullcontext,
         on_epoch=listener.epoch,
@@ -193,6 +200,7 @@ def _train_and_score(
     if not workers.is_first:
         return trial
     check_finite(candidate)
+    candidate = candidate.in_units(learning.task(candidate.model))
     devices = {device: task.profiles.get(device) for device in task.devices}
     found = score(
         candidate.model,
@@ -204,7 +212,7 @@ def _train_and_score(
     )
     with lock.shared():
         quality = task.quality.take(candidate.model, learning, task.data.folder)
-    check_metrics(quality)
+    check_metrics({**found.metrics, **quality})
     with of_the_machine():
         write_files(folder, candidate)
     return dataclasses.replace(
@@ -296,15 +304,18 @@ def write_files(folder: Path, candidate: TrainedCandidate) -> None:
 def history_csv(candidate: TrainedCandidate) -> str:
     """Return one line an epoch; a grown network has a column "width.<group>" a channel group.
 
-    What no epoch has, such as the perplexity of an image classifier, has no column.
+    What no epoch has, such as the perplexity of an image classifier, has no column; a task's own
+    metrics have one each.
     """
     groups = list(candidate.widths[0]) if candidate.widths else []
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    names = [field.name for field in dataclasses.fields(EpochRecord)]
+    names = [field.name for field in dataclasses.fields(EpochRecord) if field.name != "metrics"]
     fields = [n for n in names if any(getattr(r, n) is not None for r in candidate.history)]
-    writer.writerow([*fields, *(f"width.{group}" for group in groups)])
+    metrics = list(candidate.history[0].metrics) if candidate.history else []
+    writer.writerow([*fields, *metrics, *(f"width.{group}" for group in groups)])
     for index, record in enumerate(candidate.history):
         widths = [candidate.widths[index][group] for group in groups]
-        writer.writerow([*(getattr(record, field) for field in fields), *widths])
+        own = [record.metrics[name] for name in metrics]
+        writer.writerow([*(getattr(record, field) for field in fields), *own, *widths])
     return text.getvalue()

@@ -29,6 +29,7 @@ from cost_models import (
 from growsearch.errors import MachineError
 from growsearch.kinds import Learning
 from growsearch.kinds.latency import LATENCY_BATCH, fitted_profile, latency_metric
+from growsearch.training import Scores
 from growsearch.trial.latency_measuring import latency_of
 from growsearch.trial.record import Latency, LayerRecord
 from growsearch.trial.task import Measure
@@ -60,10 +61,10 @@ def score(
     """Evaluate a trained network, zeros in place.
 
     "accuracy" is on the validation split, which the search sees; "test_accuracy" on the split that
-    it does not. "macs" are effective (zeros skipped), "dense_macs" beside them; "parameters" are
-    those that are not zero, "dense_parameters" all. ``devices`` gives the profile to predict a
-    device's latency from; None measures it with ``measure_latency``, by default here and now, or
-    asks its analytic model.
+    it does not; other tasks have their own metrics in the place of both. "macs" are effective
+    (zeros skipped), "dense_macs" beside them; "parameters" are those that are not zero,
+    "dense_parameters" all. ``devices`` gives the profile to predict a device's latency from; None
+    measures it with ``measure_latency``, by default here and now, or asks its analytic model.
 
     Raises:
         CostModelError: if a layer cannot be counted, or a measurement is too noisy to be trusted.
@@ -80,8 +81,7 @@ def score(
         for device, profile in devices.items()
     }
     metrics: dict[str, float] = {
-        "accuracy": validation.accuracy,
-        "test_accuracy": test.accuracy,
+        **_judged(validation, test),
         "macs": work.effective_macs,
         "dense_macs": work.dense_macs,
         "parameters": work.nonzero_parameters,
@@ -92,6 +92,15 @@ def score(
         metrics["test_perplexity"] = test.perplexity
     metrics |= {latency_metric(device): found.value_s for device, found in latency.items()}
     return Score(metrics=metrics, latency=latency, layers=_layer_records(work, latency))
+
+
+def _judged(validation: Scores, test: Scores) -> dict[str, float]:
+    """Return what the task is judged by: what the search sees, and beside it the test's."""
+    found: dict[str, float] = {}
+    if validation.accuracy is not None and test.accuracy is not None:
+        found = {"accuracy": validation.accuracy, "test_accuracy": test.accuracy}
+    tested = {f"test_{name}": value for name, value in test.metrics.items()}
+    return {**found, **validation.metrics, **tested}
 
 
 def _latency(

@@ -33,7 +33,8 @@ class TrialTask:
     ``code_dir`` is where a worker finds own code. ``kinds`` is what the study says of each kind of
     trial; ``threads`` are a trial's to train with.
     ``computing`` says on what device and in which precision.
-    ``quality`` are the measures beyond accuracy that a finished trial has.
+    ``quality`` are the measures beyond accuracy that a finished trial has; ``callbacks`` the names
+    of own hooks that take part in its training.
     """
 
     data: DataChoice
@@ -47,6 +48,7 @@ class TrialTask:
     threads: int = 1
     computing: Computing = field(default_factory=Computing)
     quality: Quality = field(default_factory=Quality)
+    callbacks: tuple[str, ...] = ()
 
 
 def machine_lock() -> MachineLock:

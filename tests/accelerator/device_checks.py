@@ -12,13 +12,27 @@ import functools
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.data import TensorDataset
 
-from growsearch.datasets import Dataset, Split, TokenDataset, load_dataset, subset
+from growsearch.datasets import (
+    AUGMENTATIONS,
+    Dataset,
+    Loading,
+    Normalisation,
+    Split,
+    TaskChoice,
+    TokenDataset,
+    from_torch,
+    load_dataset,
+    loaded_by,
+    parse_augmentation,
+    subset,
+)
 from growsearch.growth import POLICIES, Budget, GrowthConfig, IndicatorConfig, build_full, grow
 from growsearch.kinds import (
     Learning,
@@ -54,7 +68,16 @@ from growsearch.tickets import (
     pretrain,
     transfer,
 )
-from growsearch.training import SGD, AdamW, Recipe, TrainingOptions, train
+from growsearch.training import (
+    SGD,
+    Adam,
+    AdamW,
+    Lion,
+    OneCycle,
+    Recipe,
+    TrainingOptions,
+    train,
+)
 from growsearch.training.devices import placed, training_device
 from growsearch.transforms import TRANSFORMS, transform
 from growsearch.trial.proxies import GRADIENT_FLOW_STEPS, PROXIES, ProxyInput
@@ -152,6 +175,87 @@ def plain(recipe: Recipe, space: SearchSpace = TINY, **options: Any) -> Check:
         return {**_history(history), **_state(model)}
 
     return check
+
+
+class Teacher:
+    """An own task that holds a network and a tensor, and asks for the inputs."""
+
+    metrics: ClassVar[dict[str, str]] = {"error": "minimize"}
+
+    def __init__(self) -> None:
+        self.network, self.factor = build_full(TINY, 1).eval(), torch.tensor(0.5)
+
+    def loss(self, outputs: Tensor, targets: Tensor, inputs: Tensor) -> Tensor:
+        with torch.no_grad():
+            wanted = self.network(inputs)
+        apart = nn.functional.mse_loss(outputs, wanted)
+        return apart * self.factor + nn.functional.cross_entropy(outputs, targets)
+
+    def scores(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
+        return {"error": float((outputs.argmax(dim=1) != targets).float().mean())}
+
+
+def task(choice: TaskChoice, labels: Callable[[Split], Tensor] | None = None) -> Check:
+    """Train and grow for a task that is stated."""
+
+    def check(device: str) -> Found:
+        data = _data()
+        if labels is not None:
+            splits = {key: getattr(data, key) for key in ("train", "validation", "test")}
+            changed = {k: Split(inputs=s.inputs, labels=labels(s)) for k, s in splits.items()}
+            data = dataclasses.replace(data, **changed)
+        data = dataclasses.replace(data, task=choice)
+        model = build_full(TINY, 0)
+        history, _ = train(model, data, ONE, seed=0, forward_macs=1, options=_on(device))
+        judged = {f"{r.epoch}/{name}": v for r in history for name, v in r.metrics.items()}
+        grows = grown(TINY, lambda: data, birth="gradient")(device)
+        return {
+            **_history(history),
+            **judged,
+            **_state(model),
+            **{f"grown/{name}": value for name, value in grows.items()},
+        }
+
+    return check
+
+
+def augmented(name: str) -> Check:
+    """Train on images that are changed by chance, by their labels or by mixed ones."""
+    shape = (3, *SHAPE[1:])
+    data = dataclasses.replace(
+        _data(shape),
+        augmentation=parse_augmentation(name),
+        normalisation=Normalisation(mean=(100.0,) * 3, deviation=(150.0,) * 3),
+        task=TaskChoice(class_weights=(1.0, 2.0, 3.0)),
+    )
+
+    def check(device: str) -> Found:
+        model = build_full(dataclasses.replace(TINY, input_shape=shape), 0)
+        history, _ = train(model, data, ONE, seed=0, forward_macs=1, options=_on(device))
+        return {**_history(history), **_state(model)}
+
+    return check
+
+
+def streamed(device: str) -> Found:
+    """Train, grow and judge by images that are read batch by batch."""
+    parts = (_data().train, _data().validation, _data().test)
+    rows = [TensorDataset(part.inputs, part.labels) for part in parts]
+    data = from_torch(rows[0], validation=rows[1], test=rows[2], num_classes=CLASSES)
+    data = loaded_by(data, Loading(workers=0))
+    own = dataclasses.replace(data, task=TaskChoice(name=f"{__name__}:Teacher"))
+    model = build_full(TINY, 0)
+    history, _ = train(model, own, ONE, seed=0, forward_macs=1, options=_on(device))
+    with placed(model, training_device(device)):
+        judged = evaluate(["ece", "pgd_accuracy"], model, data.test, MetricSettings(attacked=4))
+    balanced = dataclasses.replace(data, task=TaskChoice(class_weights="balanced"))
+    grows = grown(TINY, lambda: balanced, birth="gradient")(device)
+    return {
+        **_history(history),
+        **judged,
+        **_state(model),
+        **{f"grown/{name}": value for name, value in grows.items()},
+    }
 
 
 def checkpoints(before: str | None, after: str | None, make: Callable[[], nn.Module]) -> Check:
@@ -341,7 +445,21 @@ def _split_for(metric: str) -> tuple[nn.Module, Split]:
     if labels == "one a word":
         words = torch.randint(WORDS, (5, WINDOW), generator=generator)
         return nn.Embedding(WORDS, WORDS), Split(inputs=words, labels=(words + 1) % WORDS)
-    return build_full(TINY, 0), _split(12, 3)
+    images = _split(12, 3)
+    if labels == "numbers":
+        return build_full(TINY, 0), Split(inputs=images.inputs, labels=_numbers(images))
+    if labels == "several an example":
+        return build_full(TINY, 0), Split(inputs=images.inputs, labels=_several(images))
+    return build_full(TINY, 0), images
+
+
+def _numbers(split: Split) -> Tensor:
+    """Return a number (N, CLASSES) for each class, of which some are far from 0."""
+    return 100 + split.inputs.flatten(1)[:, :CLASSES] * torch.arange(1, CLASSES + 1)
+
+
+def _several(split: Split) -> Tensor:
+    return split.inputs.flatten(1)[:, :CLASSES] > 0.5
 
 
 class _ClassesLast(nn.Module):
@@ -524,6 +642,19 @@ def _checks() -> Iterator[tuple[str, Check]]:
         ("adamw, clipped", dataclasses.replace(ONE, optimizer=AdamW(), clip_norm=0.5)),
     ):
         yield f"plain {name}", plain(recipe)
+    for name, changed in (
+        ("lion", {"optimizer": Lion()}),
+        ("adam, one-cycle", {"optimizer": Adam(), "schedule": OneCycle(), "warmup_epochs": 0}),
+        ("accumulated, averaged", {"batch_size": 8, "accumulation": 2, "ema": 0.9}),
+    ):
+        yield f"plain {name}", plain(dataclasses.replace(ONE, **changed))
+    yield "task regression", task(TaskChoice(name="regression"), _numbers)
+    yield "task multi-label", task(TaskChoice(name="multi-label"), _several)
+    yield "task focal, balanced", task(TaskChoice(loss="focal", class_weights="balanced"))
+    yield "task own", task(TaskChoice(name=f"{__name__}:Teacher"))
+    yield "plain streamed", streamed
+    for name in AUGMENTATIONS:
+        yield f"plain {name}", augmented(name)
     yield "plain channels last", plain(ONE, channels_last=True)
     yield "plain resumed from the cpu", checkpoints("cpu", None, _masked)
     yield "plain resumed on the cpu", checkpoints(None, "cpu", _masked)

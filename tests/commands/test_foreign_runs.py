@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from growsearch.cli import app
 from growsearch.search.study.study import Study
 from growsearch.trial.ledger_file import read_ledger
-from search_spaces.user_code import fingerprint
+from search_spaces.user_code import _FINGERPRINTS, fingerprint
 
 STUDY = {
     "name": "foreign",
@@ -87,6 +87,32 @@ def _transform(folder, name):
     _study(folder, lambda study: study["trials"]["sparse"].update(transform=["none", name]))
 
 
+def _task(folder, name):
+    _study(folder, lambda study: study.update(task=name))
+
+
+def _callbacks(folder, name):
+    _study(folder, lambda study: study.update(callbacks=[name]))
+
+
+def _optimizer(folder, name):
+    _study(folder, lambda study: study["trials"]["sparse"].update(optimizer=["sgd", name]))
+
+
+def _recipe(folder, name):
+    def change(study):
+        sparse = study["trials"]["sparse"]
+        study["trials"]["sparse"] = {
+            key: sparse[key] for key in ("space", "transform", "sparsity", "epochs")
+        } | {"recipe": {"optimizer": name}}
+
+    _study(folder, change)
+
+
+def _ledger_optimizer(folder, name):
+    _lines(folder / "trials.jsonl", lambda line: line["config"].update(optimizer=name))
+
+
 def _ledger_space(folder, name):
     def change(line):
         line["config"]["space"] = line["network"]["space"] = name
@@ -125,6 +151,11 @@ PLACES = [
     _dataset,
     _space,
     _transform,
+    _task,
+    _callbacks,
+    _optimizer,
+    _recipe,
+    _ledger_optimizer,
     _ledger_space,
     _ledger_transform,
     _started,
@@ -189,6 +220,8 @@ def own_run(tmp_path, monkeypatch):
 
 def _forget():
     sys.modules.pop("foreign_own", None)
+    for name in [name for name in _FINGERPRINTS if name.startswith("foreign_own:")]:
+        del _FINGERPRINTS[name]
     sys.path[:] = [path for path in sys.path if not path.endswith("code")]
 
 
@@ -250,3 +283,78 @@ def test_a_runs_study_that_names_code_is_no_study_to_search_before_it_was_read(o
     done = _invoke(("search", "RUN/study.yaml", "--out", "RUN"), folder)
     assert "read that code, and give a copy without the key provenance" in str(done.exception)
     assert "foreign_own" not in sys.modules
+
+
+LEARNED = """
+import torch
+from torch.nn import functional as F
+
+from growsearch.training import Hook
+
+class Errors:
+    metrics = {"errors": "minimize", "unsure": "minimize"}
+    def loss(self, outputs, targets):
+        return F.cross_entropy(outputs, targets)
+    def scores(self, outputs, targets):
+        wrong = (outputs.argmax(dim=1) != targets).float().mean()
+        return {"errors": wrong, "unsure": F.cross_entropy(outputs, targets)}
+
+class Slow(torch.optim.SGD):
+    pass
+
+class Nothing(Hook):
+    def state(self):
+        return {}
+"""
+
+
+@pytest.fixture
+def learned_run(tmp_path, monkeypatch):
+    """A run whose task, callback and optimizer are own code, which is not imported any more."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "foreign_own.py").write_text(LEARNED)
+    settings = json.loads(json.dumps(STUDY)) | {
+        "task": "foreign_own:Errors",
+        "callbacks": ["foreign_own:Nothing"],
+        "objectives": {"errors": "minimize", "macs": "minimize"},
+        "constraints": {"unsure": {"max": 1000}},
+    }
+    settings["trials"]["sparse"]["optimizer"] = "foreign_own:Slow"
+    study = Study(settings | {"code_dir": str(code)}, tmp_path / "run")
+    study.run()
+    (trial,) = study.trials
+    assert trial.finished, trial.error
+    _forget()
+    yield tmp_path / "run", code, trial.id
+    _forget()
+
+
+def test_a_run_with_an_own_task_is_reported_and_selected_from_without_its_code(learned_run):
+    folder, _, _ = learned_run
+    for command in COMMANDS[:2]:
+        done = _invoke(command, folder)
+        assert done.exit_code == 0, (command, done.output, done.exception)
+        assert "foreign_own" not in sys.modules
+    assert "errors" in (folder / "optuna.log").read_text()
+
+
+def test_an_own_task_of_a_run_judges_with_its_folder_alone(learned_run):
+    folder, code, name = learned_run
+    refused = _invoke(("evaluate", "RUN", "ID"), folder)
+    assert "task: " in str(refused.exception)
+    assert "give its folder with --code" in str(refused.exception)
+    assert "foreign_own" not in sys.modules
+    done = _invoke(("evaluate", "RUN", "ID", "--code", str(code)), folder)
+    assert done.exit_code == 0, (done.output, done.exception)
+    kept = json.loads((folder / "trials" / name / "evaluation.json").read_text())
+    assert set(kept["metrics"]) == {"errors", "unsure"}
+
+
+def test_an_own_task_that_is_not_what_the_run_was_made_with_is_refused(learned_run):
+    folder, code, _ = learned_run
+    (code / "foreign_own.py").write_text(LEARNED.replace("!= targets", "== targets"))
+    done = _invoke(("evaluate", "RUN", "ID", "--code", str(code)), folder)
+    assert "task: " in str(done.exception)
+    assert "its code is not what it was" in str(done.exception)

@@ -379,3 +379,20 @@ def test_what_is_left_of_a_budget_is_explained_by_what_widths_move_in(multiple, 
 
     assert words in " ".join(lines(90))
     assert lines(100) == []
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--device", "gpu", "--device = 'gpu': unknown 'gpu'; here there are: cpu"),
+        ("--device", "cuda", "--device: 'cuda' is not there; here there are: cpu"),
+        ("--precision", "half", "--precision = 'half': Input should be 'auto', 'float32'"),
+    ],
+)
+def test_a_device_or_precision_that_is_not_had_is_refused_before_there_is_a_folder(
+    tmp_path, option, value, message
+):
+    done = _grow(tmp_path / "run", option, value)
+    assert done.exit_code != 0
+    assert message in str(done.exception)
+    assert not (tmp_path / "run" / "study.yaml").exists()

@@ -141,12 +141,30 @@ def write_ptb(data_dir: Path) -> Path:
     return data_dir
 
 
+def write_hf_disk(data_dir: Path) -> Path:
+    """Twenty different pictures of two classes, in one split."""
+    datasets = pytest.importorskip("datasets")
+    random, pictures = np.random.RandomState(0), []
+    for number in range(20):
+        file = io.BytesIO()
+        pixels = 100 * (number % 2) + random.randint(0, 90, (8, 9, 3))
+        Image.fromarray(pixels.astype(np.uint8)).save(file, "PNG")
+        pictures.append({"bytes": file.getvalue(), "path": None})
+    features = datasets.Features(
+        {"image": datasets.Image(), "label": datasets.ClassLabel(names=["dark", "bright"])}
+    )
+    rows = {"image": pictures, "label": [number % 2 for number in range(20)]}
+    datasets.Dataset.from_dict(rows, features=features).save_to_disk(data_dir)
+    return data_dir
+
+
 WRITERS = {
     "arrays": write_arrays,
     "digits": None,
     "cifar10": write_cifar10,
     "cifar100": write_cifar100,
     "fashion-mnist": write_fashion_mnist,
+    "hf-disk": write_hf_disk,
     "image-folder": write_image_folder,
     "mask-folder": write_mask_folder,
     "ptb": write_ptb,

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from growsearch.datasets import content_hash, from_tensors, load_dataset
+from growsearch.datasets import content_hash, from_tensors, load_dataset, parse_augmentation
 from growsearch.datasets.arrays import write_dataset
 from growsearch.errors import UsageError
 
@@ -210,6 +210,8 @@ def test_a_damaged_tensor_file_is_named(content, tmp_path):
         ({"normalisation": {"mean": [0.0] * 3, "deviation": [1.0] * 3}}, {}, "not of 4 channels"),
         ({"normalisation": 5}, {}, "not written by growsearch"),
         ({"augmentation": {"rotate": 1}}, {}, "not written by growsearch"),
+        ({"augmentation": [{"rotate": 1}]}, {}, ": not written by growsearch: unknown"),
+        ({"augmentation": [{"mixup": {"alpha": 0}}]}, {}, "not written by growsearch"),
     ],
 )
 def test_a_data_set_of_a_run_that_no_longer_fits_together_is_refused(
@@ -225,3 +227,11 @@ def test_a_data_set_of_a_run_that_no_longer_fits_together_is_refused(
     save_file({**load(content), **tensors}, path, metadata={"dataset": json.dumps(known | about)})
     with pytest.raises(UsageError, match=rf"data\.safetensors.*{message}"):
         load_dataset("arrays", tmp_path)
+
+
+def test_augmentation_with_values_is_written_and_read(tmp_path):
+    images = torch.randint(0, 256, (40, 3, 4, 4)).to(torch.uint8)
+    augmentation = parse_augmentation([{"mixup": {"alpha": 0.3}}, "rand-augment"])
+    made = from_tensors(images, torch.arange(40) % 2, augmentation=augmentation)
+    write_dataset(made, tmp_path)
+    assert load_dataset("arrays", tmp_path).augmentation == augmentation

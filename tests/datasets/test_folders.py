@@ -128,8 +128,8 @@ def test_a_class_whose_only_image_is_held_out_is_refused(folder):
 
 
 def test_a_missing_part_says_what_is_there_instead(folder):
-    (folder / "val").rename(folder / "validation")
-    with pytest.raises(UsageError, match=r"val is missing \(found there: train, validation\)"):
+    (folder / "val").rename(folder / "vla")
+    with pytest.raises(UsageError, match=r"val is missing \(found there: train, vla\)"):
         image_folder.load(folder)
 
 

@@ -18,7 +18,8 @@ def _save(path, pixels):
 def test_classes_are_the_folders_in_order_of_their_names(write):
     dataset = load_dataset("image-folder", write("image-folder"))
     assert dataset.num_classes == 2
-    assert dataset.input_shape == (3, 64, 64)
+    # As large as all images are.
+    assert dataset.input_shape == (3, 70, 80)
     assert dataset.train.labels.bincount().tolist() == [9, 9]
     assert dataset.validation.labels.bincount().tolist() == [1, 1]
     # Cats are bright, dogs are dark.
@@ -91,12 +92,21 @@ def test_too_few_images_are_refused(tmp_path):
         load_dataset("image-folder", tmp_path)
 
 
-def test_more_images_than_memory_holds_are_refused_before_reading(write, monkeypatch):
+def test_more_images_than_memory_holds_are_streamed_and_are_the_same(write, monkeypatch):
     data_dir = write("image-folder")
+    held = load_dataset("image-folder", data_dir)
     pages = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 100}
     monkeypatch.setattr(os, "sysconf", pages.__getitem__)
-    with pytest.raises(UsageError, match=r"has 24 images, which need .* GB of memory"):
-        load_dataset("image-folder", data_dir)
+    streamed = load_dataset("image-folder", data_dir)
+    assert not held.train.streamed
+    assert streamed.train.streamed
+    assert "streamed: 0.002 GB are more than 50%" in "\n".join(streamed.report.notes)
+    assert streamed.normalisation == held.normalisation
+    for part in ("train", "validation", "test"):
+        there = streamed.split(part)
+        read = there.at(torch.arange(len(there)))
+        assert torch.equal(read.inputs, held.split(part).inputs)
+        assert torch.equal(read.labels, held.split(part).labels)
 
 
 def test_the_order_of_files_on_disk_does_not_matter(write, monkeypatch):

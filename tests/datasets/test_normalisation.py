@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -48,3 +49,14 @@ def test_fewer_than_ten_training_images_are_refused():
     raw = RawImages(images=torch.zeros(9, 1, 2, 2).byte(), labels=torch.zeros(9).long())
     with pytest.raises(UsageError, match="nine: 9 training and 9 test images are too few"):
         make_dataset("nine", raw, raw, num_classes=1, augmentation=NO_AUGMENTATION)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [(5, 7), (1, 1), (4, 1)])
+def test_the_layout_of_images_changes_no_bit_and_is_kept(channels, size):
+    drawn = np.random.RandomState(0).randint(0, 256, (6, *size, channels), dtype=np.uint8)
+    innermost = torch.from_numpy(drawn).permute(0, 3, 1, 2)
+    for scale in (Normalisation(mean=(3.5,), deviation=(7.25,)), Normalisation.of(innermost)):
+        found = scale.apply(innermost)
+        assert torch.equal(found, scale.apply(innermost.contiguous()))
+        assert found.stride() == innermost.float().stride()

@@ -88,7 +88,7 @@ def test_test_images_have_a_layout_of_their_own():
         (np.zeros(60, np.int64), "all labels are 0, and one class can teach nothing"),
         (np.full(60, 3), "all labels are 3, and one class"),
         (Y.astype(np.float64), r"labels are float64 \(60,\).*labels.astype\('int64'\)"),
-        (Y + 0.5, "no classes, and regression is not offered"),
+        (Y + 0.5, "no classes: to predict them, state task=.regression."),
         (Y * np.nan, "labels are float64"),
         (Y > 0, r"labels are bool \(60,\).*labels.astype\('int64'\)"),
         (np.array(["cat", "dog"])[Y % 2], r"labels are text \(60,\); number the classes from 0 on"),

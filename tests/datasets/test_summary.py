@@ -18,13 +18,18 @@ def test_a_folder_of_images_is_told_in_a_few_lines(write):
     (data_dir / "train" / ".ipynb_checkpoints").mkdir()
     (data_dir / "train" / "dog" / "notes.txt").write_text("a dog")
     assert summary_lines(load_dataset("image-folder", data_dir)) == (
-        "Data image-folder: 19 training, 2 validation and 5 test images of 3 x 64 x 64",
+        "Data image-folder: 19 training, 2 validation and 5 test images of 3 x 224 x 224",
         "  classes: 2 (training + validation + test): cat 9 + 1 + 3, dog 10 + 1 + 2",
         "  files: images of 20 x 30 to 800 x 900 pixels (width x height)",
         "  changed: laid on white where they are transparent (1); "
         "of 16 bits a channel, scaled to 8 (1)",
         "  not read: hidden, or left by an operating system (1): train/.ipynb_checkpoints",
         "  not read: no image (1): train/dog/notes.txt",
+        "  note: validation is 10% of train/, the test val/",
+        "  note: images of several sizes, read at 224 x 224; data.image_size says otherwise",
+        "  note: held in memory: 0.02 GB are no more than 50% of this machine's memory "
+        "(data.memory)",
+        "  note: normalised with the statistics of 19 training images",
     )
 
 

@@ -14,12 +14,18 @@ SMALL = {
     "digits.py": ["--quick"],
     "own_device_profile.py": ["--quick"],
     "own_transform.py": ["--quick"],
+    "regression.py": ["--quick"],
+    "multi_label.py": ["--quick"],
+    "own_distillation.py": ["--quick"],
 }
 SHOWS = {
     "cluster.py": "accuracy",
     "digits.py": "Point(id=",
     "own_device_profile.py": "width 256:",
     "own_transform.py": "latency[wafer-cs2]",
+    "regression.py": "mae",
+    "multi_label.py": "mAP",
+    "own_distillation.py": "agreement",
 }
 
 
@@ -40,6 +46,11 @@ def test_the_example_runs(name, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(devices, "noise_line", lambda threads: "quiet")
     run(name, SMALL[name], tmp_path, monkeypatch)
     assert SHOWS[name] in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["regression.py", "multi_label.py", "own_distillation.py"])
+def test_other_tasks_take_scripts_of_about_50_lines(name):
+    assert len((EXAMPLES / name).read_text().splitlines()) <= 65
 
 
 @pytest.mark.ray

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 import torch
 
-from growsearch.datasets import load_dataset
+from growsearch.datasets import load_dataset, subset
 from growsearch.errors import UsageError
 from growsearch.growth import POLICIES, Budget, GrowthConfig, grow, train_fixed
 from growsearch.metrics import accuracy, predict
@@ -219,3 +219,12 @@ def test_two_epochs_are_enough_and_a_batch_may_be_larger_than_the_data(space, da
         result.dense_training_macs
         == train_fixed(space, dataset, space.largest(), recipe=recipe).training_macs
     )
+
+
+def test_one_example_beside_whole_batches_takes_no_part_in_batch_norms_statistics(
+    mlp_space, dataset
+):
+    few = subset(dataset, train=33, validation=20, test=20)
+    recipe = Recipe(epochs=2, batch_size=32)
+    result = grow(mlp_space, few, budget=Budget(parameters=0.3), config=GrowthConfig(recipe=recipe))
+    assert len(result.history) == 2

@@ -56,6 +56,10 @@ def case(name):
     model = nn.Sequential(
         nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3)
     )
+    if labels == "numbers":
+        return model, Split(inputs=images().inputs, labels=torch.randn(24, 3))
+    if labels == "several an example":
+        return model, Split(inputs=images().inputs, labels=torch.randn(24, 3) > 0)
     return model, images()
 
 
@@ -70,7 +74,9 @@ def test_a_metric_is_finite_in_range_and_the_same_again(name):
     first, second = (evaluate([name], model, split, SETTINGS)[name] for _ in range(2))
     assert first == second
     assert math.isfinite(first)
-    assert 0 <= first <= (METRICS[name].measure.highest or math.inf)
+    assert (
+        (-math.inf if name == "r2" else 0) <= first <= (METRICS[name].measure.highest or math.inf)
+    )
     assert METRICS[name].title
     assert METRICS[name].direction in ("maximize", "minimize")
 

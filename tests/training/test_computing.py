@@ -115,6 +115,24 @@ def test_float16_learns_with_gradients_as_large_as_those_of_float32():
     assert scaled[-1].loss == pytest.approx(plain[-1].loss, rel=0.02)
 
 
+def test_batches_that_share_a_step_are_scaled_together_in_float16():
+    class Gradients(Hook):
+        def __init__(self):
+            self.seen = []
+
+        def before_update(self, state):
+            self.seen.append(state.model.weight.grad.clone())
+            return True
+
+    recipe = Recipe(epochs=1, batch_size=8, learning_rate=0.5, accumulation=2)
+    half, full = Gradients(), Gradients()
+    scaled, _ = run(linear(), recipe, hooks=(half,), precision="float16")
+    plain, _ = run(linear(), recipe, hooks=(full,))
+    assert len(half.seen) == len(full.seen) == 2
+    assert torch.allclose(half.seen[0], full.seen[0], rtol=1e-2, atol=1e-4)
+    assert scaled[-1].loss == pytest.approx(plain[-1].loss, rel=0.02)
+
+
 def test_a_backward_pass_that_overflows_is_made_again_at_half_the_scale():
     weight = nn.Parameter(torch.tensor(1.0))
     optimizer = torch.optim.SGD([weight], lr=1.0)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from growsearch.datasets.checking.labels import MAX_CLASSES
-from growsearch.datasets.dataset import UNLABELLED, Dataset, Split
+from growsearch.datasets.dataset import UNLABELLED, Dataset, Split, labels_are
 from growsearch.errors import UsageError
 
 _IMAGE_AXES = 4
@@ -34,28 +34,72 @@ def check_dataset(dataset: Dataset, place: str) -> None:
 
 def _check(dataset: Dataset) -> None:
     classes = dataset.num_classes
-    if type(classes) is not int or not 2 <= classes <= MAX_CLASSES:
+    fewest = 2 if _are_classes(dataset) else 1
+    if type(classes) is not int or not fewest <= classes <= MAX_CLASSES:
         raise UsageError(
-            f"num_classes is {classes!r}; give a whole number from 2 to {MAX_CLASSES:,}"
+            f"num_classes is {classes!r}; give a whole number from {fewest} to {MAX_CLASSES:,}"
         )
     parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     for key, split in parts.items():
-        _check_split(key, split, dataset.train, classes)
+        # Streamed examples are checked as they are read.
+        if not split.streamed:
+            _check_split(key, split, dataset, classes)
+        elif not len(split) or split.input_shape != dataset.input_shape:
+            raise UsageError(
+                f"{key} is empty or has inputs of another shape than train; give all one"
+            )
     _check_changes(dataset)
 
 
-def _check_split(key: str, split: Split, train: Split, classes: int) -> None:
-    x, y = split.inputs, split.labels
+def _are_classes(dataset: Dataset) -> bool:
+    """Tell whether labels have to be classes: an own task may make of them what it likes."""
+    if dataset.task.is_own:
+        return False
+    if dataset.train.streamed:
+        return True
+    y = dataset.train.labels
+    return isinstance(y, Tensor) and not (y.is_floating_point() or y.dtype == torch.bool)
+
+
+def _check_split(key: str, split: Split, dataset: Dataset, classes: int) -> None:
+    x, y, train = split.inputs, split.labels, dataset.train
     if not isinstance(x, Tensor) or not isinstance(y, Tensor):
         raise UsageError(f"{key} holds no tensors; give torch tensors")
     if x.ndim < 2 or not len(x) == len(y) > 0 or not x.numel():
         raise UsageError(f"{key} has inputs {tuple(x.shape)} and labels {tuple(y.shape)}; one each")
     if x.shape[1:] != train.inputs.shape[1:] or x.dtype != train.inputs.dtype:
         raise UsageError(f"{key} has inputs of another shape or type than train; give all one")
-    if y.ndim != train.labels.ndim or y.dtype != torch.int64:
-        raise UsageError(f"{key} has labels {y.dtype} {tuple(y.shape)}; give int64, as train has")
+    if y.ndim != train.labels.ndim or y.dtype != train.labels.dtype:
+        raise UsageError(f"{key} has labels {y.dtype} {tuple(y.shape)}; give all as train has them")
     _check_inputs(key, x, classes)
+    if not _are_classes(dataset):
+        _check_targets(key, y, dataset)
+        return
+    if y.dtype != torch.int64:
+        raise UsageError(f"{key} has labels {y.dtype} {tuple(y.shape)}; give int64, as train has")
     _check_labels(key, x, y, classes)
+
+
+def _check_targets(key: str, y: Tensor, dataset: Dataset) -> None:
+    """Refuse numbers or several labels that do not fit a network's outputs, or each other."""
+    if y.is_floating_point() and not bool(torch.isfinite(y).all()):
+        raise UsageError(f"{key} has labels that are not finite; remove those examples")
+    if y.shape[1:] != dataset.train.labels.shape[1:]:
+        raise UsageError(f"{key} has labels {tuple(y.shape)}; give one shape, as train has")
+    if dataset.task.is_own:
+        return
+    wanted = 1 if y.ndim == 1 else y.shape[1]
+    kind = labels_are(y)
+    if kind == "of another kind" or (kind == "numbers" and y.dtype != torch.float32):
+        raise UsageError(
+            f"{key} has labels {y.dtype} {tuple(y.shape)}; give float32 (N,) or (N, K) to predict "
+            "numbers, bool (N, K) for several labels an example"
+        )
+    if dataset.num_classes != wanted:
+        raise UsageError(
+            f"num_classes is {dataset.num_classes}, and {key} has {wanted} targets of {y.dtype} an "
+            f"example; for classes give int64 labels, for these num_classes {wanted}"
+        )
 
 
 def _check_inputs(key: str, x: Tensor, classes: int) -> None:
@@ -83,7 +127,7 @@ def _check_labels(key: str, x: Tensor, y: Tensor, classes: int) -> None:
 
 def _check_changes(dataset: Dataset) -> None:
     scale, shift = dataset.normalisation, dataset.augmentation
-    channels = dataset.train.inputs.shape[1]
+    channels = dataset.input_shape[0]
     if len(scale.mean) not in (1, channels) or len(scale.deviation) != len(scale.mean):
         raise UsageError(f"the normalisation is not of {channels} channels; give one value each")
     if not all(map(math.isfinite, (*scale.mean, *scale.deviation))) or min(scale.deviation) <= 0:

@@ -40,8 +40,12 @@ def check_labels(labels: Given, inputs: Given) -> Tensor:
 def _of_type(y: Tensor) -> str:
     if y.dtype == torch.bool or bool((y == y.round()).all()):
         one_hot = " (one-hot rows: labels.argmax(1))" if y.ndim == 2 else ""
-        return f": labels.astype('int64'){one_hot}"
-    return "; numbers with a fraction are no classes, and regression is not offered"
+        several = "; several labels an example: task='multi-label'" if y.ndim == 2 else ""
+        return f": labels.astype('int64'){one_hot}{several}"
+    return (
+        "; numbers with a fraction are no classes: to predict them, state task='regression' "
+        "(task: regression in a study)"
+    )
 
 
 def _of_columns(y: Tensor) -> str:

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
 from growsearch.datasets.dataset import Dataset, Split
 from growsearch.datasets.normalisation import Normalisation
@@ -30,6 +28,10 @@ def load(data_dir: Path | None) -> Dataset:
     """
     if data_dir is not None:
         raise UsageError("data_dir: digits comes with scikit-learn; remove data_dir")
+    # Late: it takes seconds to import, and trials on other data start without.
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
     raw = load_digits()
     order = np.arange(len(raw.target))
     rest, test = train_test_split(

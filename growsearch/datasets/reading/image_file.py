@@ -1,4 +1,4 @@
-"""Picture files of any size, read as a square: shorter side resized, the middle cut out."""
+"""Picture files of any size, read at one size: resized to cover it, the middle cut out."""
 
 from __future__ import annotations
 
@@ -17,14 +17,20 @@ from growsearch.datasets.reading.boundary import reading, shown
 from growsearch.datasets.reading.memory import check_memory_for
 from growsearch.datasets.reading.picture import (
     TURNED,
+    Embedded,
     Picture,
     opened,
     read_picture,
+    size_in_header,
     stored_mode,
 )
 from growsearch.errors import UsageError
 
 SIZE_PIXELS = 64
+
+# (height, width) in pixels.
+Size = tuple[int, int]
+_SQUARE: Size = (SIZE_PIXELS, SIZE_PIXELS)
 
 _INPUT_BYTES, _LABEL_BYTES = 4, 8
 # Grey levels, or places in a palette: one number of 8 bits a pixel.
@@ -33,7 +39,7 @@ _MASK_MODES = ("L", "P")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadImages:
-    """Images (N, 3, 64, 64) uint8, the sizes (width, height) of their files, and what was changed.
+    """Images (N, 3, H, W) uint8, the sizes (width, height) of their files, and what was changed.
 
     ``sizes`` and ``changes`` count images.
     """
@@ -43,31 +49,39 @@ class ReadImages:
     changes: Counter[str]
 
 
+def needed_bytes(count: int, size: Size, *, masks: bool = False) -> int:
+    """Return what ``count`` images of ``size`` take in memory while they are read.
+
+    With ``masks`` every image has one, and both lie there twice while they are put together.
+    """
+    pixel_bytes = 3 * (_INPUT_BYTES + 1) + (2 * _LABEL_BYTES if masks else 0)
+    return count * pixel_bytes * size[0] * size[1]
+
+
 def check_memory(data_dir: Path, count: int, *, masks: bool = False) -> None:
     """Refuse before reading for minutes what the machine will then kill us for.
 
-    With ``masks`` every image has one, and both lie there twice while they are put together.
-
     Raises:
-        UsageError: if ``count`` images do not fit.
+        UsageError: if ``count`` images of 64 x 64 do not fit.
     """
-    pixel_bytes = 3 * (_INPUT_BYTES + 1) + (2 * _LABEL_BYTES if masks else 0)
-    needed = count * pixel_bytes * SIZE_PIXELS**2
+    needed = needed_bytes(count, _SQUARE, masks=masks)
     check_memory_for(f"data_dir: {data_dir}", f"{count:,} images", needed)
 
 
-def read_images(paths: Sequence[Path], *, masked: bool = False) -> ReadImages:
-    """Return the images, each as a person sees it, in the order of ``paths``.
+def read_images(
+    paths: Sequence[Path | Embedded], *, size: Size = _SQUARE, masked: bool = False
+) -> ReadImages:
+    """Return the images at ``size``, each as a person sees it, in the order of ``paths``.
 
     Raises:
         UsageError: naming a file that cannot be read, or one with a mask that its EXIF data turn:
             nobody knows whether the mask is turned with it.
     """
-    images = np.empty((len(paths), SIZE_PIXELS, SIZE_PIXELS, 3), dtype=np.uint8)
+    images = np.empty((len(paths), *size, 3), dtype=np.uint8)
     sizes: Counter[tuple[int, int]] = Counter()
     changes: Counter[str] = Counter()
     for index, path in enumerate(paths):
-        picture = _read_picture(path)
+        picture = _read_picture(path, size)
         if masked and TURNED in picture.changes:
             raise UsageError(
                 f"{shown(path)}: its EXIF orientation turns it, and its mask may be of the turned "
@@ -95,7 +109,7 @@ def read_mask(path: Path, image: Path) -> Tensor:
         _check_mask(path, mask, size)
         # A palette's colours are for people; its places are the classes.
         numbers = Image.fromarray(np.asarray(mask))
-        return torch.from_numpy(np.array(_square(numbers, Image.Resampling.NEAREST)))
+        return torch.from_numpy(np.array(_covering(numbers, _SQUARE, Image.Resampling.NEAREST)))
 
 
 def _check_mask(path: Path, mask: Image.Image, size: tuple[int, int]) -> None:
@@ -122,24 +136,52 @@ def _size(path: Path) -> tuple[int, int]:
         return image.size
 
 
+def common_size(paths: Sequence[Path | Embedded]) -> Size | None:
+    """Return the (height, width) that all pictures have as a person sees them; None: they differ.
+
+    Only their headers are read.
+
+    Raises:
+        UsageError: naming a file that cannot be read.
+    """
+    found: tuple[int, int] | None = None
+    for path in paths:
+        with _image_boundary(path):
+            size = size_in_header(path)
+        if found is not None and size != found:
+            return None
+        found = size
+    return None if found is None else (found[1], found[0])
+
+
 def _read_image(path: Path) -> Image.Image:
-    return _read_picture(path).image
+    return _read_picture(path, _SQUARE).image
 
 
-def _read_picture(path: Path) -> Picture:
-    """Return the middle square of a picture, 64 x 64."""
+def _read_picture(path: Path | Embedded, size: Size) -> Picture:
+    """Return the middle of a picture, as large as fits into the shape of ``size``."""
+    height, width = size
     with _image_boundary(path):
-        picture = read_picture(path, least_side=2 * SIZE_PIXELS)
-        square = _square(picture.image, Image.Resampling.BILINEAR)
-        return Picture(image=square, size=picture.size, changes=picture.changes)
+        picture = read_picture(path, least=(2 * width, 2 * height))
+        middle = _covering(picture.image, size, Image.Resampling.BILINEAR)
+        return Picture(image=middle, size=picture.size, changes=picture.changes)
 
 
-def _image_boundary(path: Path) -> AbstractContextManager[None]:
-    return reading(path, "not a readable PNG or JPEG image", "mend or remove it")
+def _image_boundary(path: Path | Embedded) -> AbstractContextManager[None]:
+    return reading(str(path), "not a readable PNG or JPEG image", "mend or remove it")
 
 
-def _square(image: Image.Image, resampling: Image.Resampling) -> Image.Image:
-    scale = SIZE_PIXELS / min(image.size)
-    image = image.resize((round(image.width * scale), round(image.height * scale)), resampling)
-    left, top = (image.width - SIZE_PIXELS) // 2, (image.height - SIZE_PIXELS) // 2
-    return image.crop((left, top, left + SIZE_PIXELS, top + SIZE_PIXELS))
+def _covering(image: Image.Image, size: Size, resampling: Image.Resampling) -> Image.Image:
+    """Return the middle of ``image``, resized so that it just covers ``size``."""
+    height, width = size
+    if image.size == (width, height):
+        return image
+    if image.width * height <= image.height * width:
+        scale = width / image.width
+        sides = width, max(height, round(image.height * scale))
+    else:
+        scale = height / image.height
+        sides = max(width, round(image.width * scale)), height
+    image = image.resize(sides, resampling)
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return image.crop((left, top, left + width, top + height))

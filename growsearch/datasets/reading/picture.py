@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image, PngImagePlugin
@@ -53,8 +55,25 @@ class Picture:
     changes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embedded:
+    """A picture's file that lies within another one: its bytes, and where they are from."""
+
+    place: str
+    content: bytes
+
+    def __str__(self) -> str:
+        return self.place
+
+
+def _file_of(source: Path | Embedded) -> BinaryIO:
+    if isinstance(source, Path):
+        return open_regular(source)
+    return io.BytesIO(source.content)
+
+
 @contextmanager
-def opened(path: Path, formats: tuple[str, ...] = _FORMATS) -> Iterator[Image.Image]:
+def opened(path: Path | Embedded, formats: tuple[str, ...] = _FORMATS) -> Iterator[Image.Image]:
     """Open one still image of bounded size; a PNG's checksums are right.
 
     Raises:
@@ -62,17 +81,18 @@ def opened(path: Path, formats: tuple[str, ...] = _FORMATS) -> Iterator[Image.Im
             file.
         Exception: whatever Pillow raises for a damaged file.
     """
-    with open_regular(path) as file, warnings.catch_warnings():
+    with _file_of(path) as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
-            with Image.open(file, formats=formats) as image:
-                _check_size(path, image)
-                if isinstance(image, PngImagePlugin.PngImageFile):
-                    image.verify()
-            # Verifying uses an image up.
-            file.seek(0)
-            with Image.open(file, formats=formats) as image:
+            image: Image.Image = Image.open(file, formats=formats)
+            _check_size(path, image)
+            if isinstance(image, PngImagePlugin.PngImageFile):
+                image.verify()
+                # Verifying uses an image up.
+                file.seek(0)
+                image = Image.open(file, formats=formats)
+            with image:
                 _check_content(path, image)
                 yield image
         except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
@@ -81,7 +101,7 @@ def opened(path: Path, formats: tuple[str, ...] = _FORMATS) -> Iterator[Image.Im
             ) from error
 
 
-def _check_size(path: Path, image: Image.Image) -> None:
+def _check_size(path: Path | Embedded, image: Image.Image) -> None:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise UsageError(
@@ -95,7 +115,7 @@ def _check_size(path: Path, image: Image.Image) -> None:
         )
 
 
-def _check_content(path: Path, image: Image.Image) -> None:
+def _check_content(path: Path | Embedded, image: Image.Image) -> None:
     if isinstance(image, PngImagePlugin.PngImageFile) and getattr(image, "n_frames", 1) > 1:
         raise UsageError(
             f"{shown(path)}: an animation of {getattr(image, 'n_frames', 1)} frames; save the "
@@ -107,7 +127,7 @@ def _check_content(path: Path, image: Image.Image) -> None:
         _check_palette(path, image)
 
 
-def _check_palette(path: Path, image: Image.Image) -> None:
+def _check_palette(path: Path | Embedded, image: Image.Image) -> None:
     colours = 0 if image.palette is None else len(image.palette.palette) // 3
     largest = int(np.asarray(image).max())
     if largest >= colours:
@@ -116,8 +136,26 @@ def _check_palette(path: Path, image: Image.Image) -> None:
         )
 
 
-def read_picture(path: Path, *, least_side: int) -> Picture:
-    """Return the picture; a large JPEG is decoded at a reduced size, ``least_side`` or more.
+def size_in_header(path: Path | Embedded) -> tuple[int, int]:
+    """Return (width, height) of a picture, by its header alone: upright as its EXIF data say.
+
+    PNG files keep EXIF data behind the pixels, where it is not looked for.
+
+    Raises:
+        UsageError: for too many pixels, or no regular file.
+        Exception: whatever Pillow raises for a damaged file.
+    """
+    with _file_of(path) as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(file, formats=_FORMATS) as image:
+            size = image.size
+            jpeg = image.format == "JPEG"
+            turn = _orientation(image)[0] if jpeg else 1
+    return size[::-1] if turn > max(_UPRIGHT_AXES) else size
+
+
+def read_picture(path: Path | Embedded, *, least: tuple[int, int]) -> Picture:
+    """Return the picture; a large JPEG is decoded at a reduced size, ``least`` sides or more.
 
     Raises:
         UsageError: as `opened`, or for a transparent colour of 16 bits.
@@ -126,7 +164,7 @@ def read_picture(path: Path, *, least_side: int) -> Picture:
     with opened(path) as image:
         size = image.size
         # JPEG decodes straight to a smaller size, much faster.
-        image.draft("RGB", (least_side, least_side))
+        image.draft("RGB", least)
         stored = stored_mode(image)
         # Before EXIF is asked for, which would load a PNG and hide what is wrong with it.
         image.load()
@@ -161,7 +199,9 @@ def stored_mode(image: Image.Image) -> str:
     return str(tiles[0][3]) if tiles else ""
 
 
-def _opaque_rgb(path: Path, image: Image.Image, stored: str) -> tuple[Image.Image, tuple[str, ...]]:
+def _opaque_rgb(
+    path: Path | Embedded, image: Image.Image, stored: str
+) -> tuple[Image.Image, tuple[str, ...]]:
     """Return the image in RGB, on white, and what that changed; ``stored`` is its stored mode."""
     changes = [FROM_16_BITS] if image.mode in _SIXTEEN or "16B" in stored else []
     if image.mode == "CMYK":
@@ -176,7 +216,7 @@ def _opaque_rgb(path: Path, image: Image.Image, stored: str) -> tuple[Image.Imag
     elif "transparency" in image.info and stored in _LEVEL_STEPS:
         image.info["transparency"] *= _LEVEL_STEPS[stored]
     if not image.has_transparency_data:
-        return image.convert("RGB"), tuple(changes)
+        return image if image.mode == "RGB" else image.convert("RGB"), tuple(changes)
     layered = image.convert("RGBA")
     if layered.getchannel("A").getextrema() != (255, 255):
         changes.append(ON_WHITE)

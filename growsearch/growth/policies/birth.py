@@ -8,11 +8,11 @@ from torch import Tensor
 from growsearch.growth.budget.structures import Structures
 from growsearch.growth.gates.gate import Gate
 from growsearch.growth.surgery.surgeon import Surgeon
-from growsearch.training import mean_loss
+from growsearch.training import Loss, mean_loss
 
 
 def birth_scores(
-    surgeon: Surgeon, gates: dict[str, Gate], inputs: Tensor, labels: Tensor
+    surgeon: Surgeon, gates: dict[str, Gate], inputs: Tensor, labels: Tensor, loss: Loss = mean_loss
 ) -> Tensor:
     """Return, for every channel (total,), how strongly its consumers' weights want to grow.
 
@@ -20,12 +20,13 @@ def birth_scores(
     zero and open gates, which keeps its function. The score is the norm of the loss gradient with
     respect to the weights that consume the channel: to first order, the fall of the loss for a
     step of given length (the reasoning of GradMax, Evci et al. 2022, applied to filters that are
-    drawn, not computed). This runs the full configuration forward and backward on ``inputs``.
+    drawn, not computed). This runs the full configuration forward and backward on ``inputs``;
+    ``loss`` maps (outputs, labels) to a scalar.
     """
     module = surgeon.full_copy(gates)
     module.train()
     with torch.enable_grad():
-        mean_loss(module(inputs), labels).backward()  # type: ignore[no-untyped-call]
+        loss(module(inputs), labels).backward()  # type: ignore[no-untyped-call]
     squares = torch.zeros(surgeon.structures.total)
     for channels, gradient in surgeon.consumer_gradients(module):
         squares[channels] += gradient.square().sum(dim=1).cpu()

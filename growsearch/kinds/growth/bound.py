@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainSerializer, model_serializer, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, model_serializer, model_validator
 
 from cost_models import DEVICES
 from growsearch.errors import UsageError
@@ -89,11 +89,31 @@ class GrowthBudget(Strict):
     A latency is a share of the full network's (40%, 0.4) or a time with its unit (2 ms).
     """
 
-    parameters: BudgetRange | None = None
-    macs: BudgetRange | None = None
-    latency: Domain | None = None
-    latency_s: Domain | None = None
-    device: str | None = None
+    parameters: BudgetRange | None = Field(
+        default=None,
+        description="Bound on parameters: a share of the full network's (10%) or a count (20k).",
+    )
+    macs: BudgetRange | None = Field(
+        default=None,
+        description="Bound on MACs of one example: a share of the full network's (36%) or a count "
+        "(20M).",
+    )
+    latency: Domain | None = Field(
+        default=None,
+        description="Bound on the latency on DEVICE: a share of the full network's (40%) or a "
+        "time (2 ms).",
+        json_schema_extra={
+            "key": "latency[DEVICE]",
+            "form": "share or time; may be searched",
+            "range": "above 0",
+        },
+    )
+    latency_s: Domain | None = Field(
+        default=None, description="The same in seconds.", json_schema_extra={"key": None}
+    )
+    device: str | None = Field(
+        default=None, description="The device in the key.", json_schema_extra={"key": None}
+    )
 
     @model_validator(mode="before")
     @classmethod

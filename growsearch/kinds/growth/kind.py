@@ -6,7 +6,9 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
+from growsearch.datasets import Dataset
 from growsearch.errors import UsageError
+from growsearch.growth import build_full
 from growsearch.growth.fits import check_fits
 from growsearch.growth.gates.insertion import insert_gates
 from growsearch.growth.growing_groups import growing_groups
@@ -21,7 +23,7 @@ from growsearch.kinds.growth.words import WORDS
 from growsearch.kinds.kind import Axis, ForecastContext, TrialKind
 from growsearch.kinds.questions import Questions
 from growsearch.kinds.recipe_choice import RecipeChoice
-from growsearch.kinds.trained import TrainedCandidate, TrainingContext
+from growsearch.kinds.trained import TrainedCandidate, TrainingContext, Untrained
 from growsearch.training import TrainingOptions
 from search_spaces import search_space, units
 from search_spaces.user_code import is_own
@@ -116,6 +118,11 @@ class GrowthKind(TrialKind[GrowthSpace, GrowthCandidate]):
         dataset = context.dataset
         space = search_space(candidate.space).for_data(dataset.input_shape, dataset.num_classes)
         return forecast_growth(candidate, space)
+
+    def largest(self, candidate: GrowthCandidate, dataset: Dataset, seed: int) -> Untrained:
+        """Return the full network, of which growth trains a part."""
+        module = build_full(space_for(candidate.space, dataset), seed)
+        return Untrained(module=module, recipe=candidate.training.recipe())
 
     def describe(self, config: Mapping[str, Any]) -> str:
         """Return such as "grown 31 %"."""

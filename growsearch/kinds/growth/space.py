@@ -31,25 +31,92 @@ class GrowthSpace(KindSpace):
     policies that order channels, ``steering_strength`` with steerings other than the task's.
     """
 
-    budget: GrowthBudget
-    device_batch: Count = Field(default=1, validate_default=True)
-    policy: PolicyName = Field(default=LEARNED, validate_default=True)
-    layers: Truth = Field(default=True, validate_default=True)
-    freeze_at: ShareOfEpochs = Field(default=0.5, validate_default=True)
-    birth: BirthName = Field(default="chance", validate_default=True)
-    width_multiple: Count = Field(default=1, validate_default=True)
-    direct_design: Truth = Field(default=False, validate_default=True)
-    steering: SteeringName = Field(default="task", validate_default=True)
-    steering_strength: Rate = Field(default=0.3, validate_default=True)
-    relaxation: RelaxationName = Field(default="sigmoid", validate_default=True)
-    temperature: TemperatureName = Field(default="structure", validate_default=True)
-    temperature_decay: Truth = Field(default=False, validate_default=True)
-    control_gain: Rate = Field(default=160.0, validate_default=True)
+    budget: GrowthBudget = Field(
+        description="Up to what networks grow: exactly one of the keys below."
+    )
+    device_batch: Count = Field(
+        default=1,
+        validate_default=True,
+        description="Examples at a time with which a bounded latency is taken.",
+    )
+    policy: PolicyName = Field(
+        default=LEARNED,
+        validate_default=True,
+        description="Who decides which structures live: learned indicators, chance, a random "
+        "order, or one share of every width.",
+    )
+    layers: Truth = Field(
+        default=True,
+        validate_default=True,
+        description="Grow layers, too, where the space has a choice of them; without it all of "
+        "them run from the start.",
+    )
+    freeze_at: ShareOfEpochs = Field(
+        default=0.5,
+        validate_default=True,
+        description="Share of the epochs after which the structure is final; the rest trains its "
+        "weights.",
+    )
+    birth: BirthName = Field(
+        default="chance",
+        validate_default=True,
+        description="Which of the channels that never lived come first: by chance, or by the norm "
+        "of the loss's gradient; with the policies learned and random-order.",
+    )
+    width_multiple: Count = Field(
+        default=1,
+        validate_default=True,
+        description="Widths are multiples of it, as a processor's vectors want them.",
+    )
+    direct_design: Truth = Field(
+        default=False,
+        validate_default=True,
+        description="Train the network that was grown once more, from fresh weights, and take "
+        "that one: growing has found an architecture only.",
+    )
+    steering: SteeringName = Field(
+        default="task",
+        validate_default=True,
+        description="What the learned policy's indicators follow: the loss's gradient, that "
+        "gradient scaled to a strength, or first-order Taylor saliency.",
+    )
+    steering_strength: Rate = Field(
+        default=0.3,
+        validate_default=True,
+        description="Strength of the steerings normalised and taylor.",
+    )
+    relaxation: RelaxationName = Field(
+        default="sigmoid",
+        validate_default=True,
+        description="How the learned policy's 0/1 indicators are made real numbers while they are "
+        "learned.",
+    )
+    temperature: TemperatureName = Field(
+        default="structure",
+        validate_default=True,
+        description="The learned policy's temperature rises with the epochs of the run, or with "
+        "those in which the structure itself was live.",
+    )
+    temperature_decay: Truth = Field(
+        default=False,
+        validate_default=True,
+        description="Slow the temperature's rise down with the weights' learning rate.",
+    )
+    control_gain: Rate = Field(
+        default=160.0,
+        validate_default=True,
+        description="Gain of the learned policy's penalty on the distance to the budget.",
+    )
 
     @field_validator("epochs")
     @classmethod
     def _time_to_grow(cls, value: Domain) -> Domain:
         return _time_to_grow(value)
+
+    @model_validator(mode="after")
+    def _what_surgery_carries_over(self) -> GrowthSpace:
+        check_surgery(self)
+        return self
 
     @model_validator(mode="after")
     def _options_that_do_something(self) -> GrowthSpace:
@@ -78,8 +145,13 @@ class GrowthSpace(KindSpace):
 class GrowFirstSpace(Strict):
     """What sparse trials grow before they go on with it."""
 
-    budget: GrowthBudget
-    epochs: Count = Field(default=10, validate_default=True)
+    budget: GrowthBudget = Field(
+        description="Up to what the network grows before: one of parameters and macs.",
+        json_schema_extra={"without": ["latency"]},
+    )
+    epochs: Count = Field(
+        default=10, validate_default=True, description="Epochs of growing before, at least 2."
+    )
 
     @field_validator("epochs")
     @classmethod
@@ -92,6 +164,21 @@ class GrowFirstSpace(Strict):
         if value.device is not None:
             raise ValueError("give exactly one of parameters and macs")
         return value
+
+
+def check_surgery(space: KindSpace) -> None:
+    """Refuse what holds tensors beside the weights that growth would have to cut to size.
+
+    Raises:
+        ValueError: naming the key.
+    """
+    if space.ema is not None:
+        raise ValueError("ema: averages weights of one shape, and growth replaces them; remove it")
+    if space.optimizer is not None and any(":" in str(n) for n in values_of(space.optimizer)):
+        raise ValueError(
+            "optimizer: growth moves an optimizer's state to new weights, and does not know yours; "
+            "take sgd, adam, adamw or lion"
+        )
 
 
 def _time_to_grow(value: Domain) -> Domain:

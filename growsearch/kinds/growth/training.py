@@ -131,6 +131,7 @@ def _epoch(record: GrowthRecord) -> GrowthEpoch:
         training_macs=record.training_macs,
         forward_macs=record.forward_macs,
         perplexity=record.perplexity,
+        metrics=record.metrics,
         cost=record.cost,
         limit=record.limit,
         live_share=record.live_share,
@@ -206,6 +207,7 @@ def plain_history(result: GrowthResult) -> tuple[EpochRecord, ...]:
             training_macs=record.training_macs,
             forward_macs=record.forward_macs,
             perplexity=record.perplexity,
+            metrics=record.metrics,
         )
         for record in result.history
     )

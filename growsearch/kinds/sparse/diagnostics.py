@@ -14,7 +14,7 @@ from torch import Tensor
 from growsearch.errors import UsageError
 from growsearch.metrics import layer_gradient_norms, layer_spectra, mean_spectra, undisturbed
 from growsearch.sparsity import Masks, prunable_parameters
-from growsearch.training import Hook, TrainingState
+from growsearch.training import Hook, Loss, TrainingState
 
 Recorded = Literal["spectra", "gradient_flow"]
 RECORDED: tuple[Recorded, ...] = get_args(Recorded)
@@ -43,7 +43,7 @@ class Recording(Hook):
     """
 
     def __init__(
-        self, masks: Masks, names: Iterable[Recorded], batch: tuple[Tensor, Tensor]
+        self, masks: Masks, names: Iterable[Recorded], batch: tuple[Tensor, Tensor], loss: Loss
     ) -> None:
         """Prepare for one run.
 
@@ -51,9 +51,11 @@ class Recording(Hook):
             masks: of the model that will be trained.
             names: what to record; see RECORDED.
             batch: inputs (N, ...) and targets, for the gradients.
+            loss: maps (outputs, targets) to a scalar.
         """
         self._masks = masks
         self._batch = batch
+        self._loss = loss
         self._lines: dict[str, list[_Line]] = {name: [] for name in names}
 
     @property
@@ -109,7 +111,9 @@ class Recording(Hook):
 
     def _gradient_flow(self, state: TrainingState) -> _Line:
         with undisturbed(state.model):
-            norms = layer_gradient_norms(state.model, *self._batch, self._layers(state))
+            norms = layer_gradient_norms(
+                state.model, *self._batch, self._layers(state), loss=self._loss
+            )
         return {
             "layers": norms,
             "all": math.hypot(*norms.values()),

@@ -154,6 +154,10 @@ class SparseKind(TrialKind[SparseSpace, SparseCandidate]):
         plan = plan_sparse(candidate, dense, space.example_inputs(), task, seed)
         return Untrained(module=plan.module, recipe=candidate.training.recipe())
 
+    def largest(self, candidate: SparseCandidate, dataset: Dataset, seed: int) -> Untrained:
+        """Return the masked network; of one that is grown before, as if it came to be the full."""
+        return self.untrained(candidate, dataset, seed)
+
     def usual(self) -> Mapping[str, Any]:
         """Return what a line leaves out; a study writes "none" for no pattern."""
         return {**super().usual(), "pattern": NO_PATTERN}

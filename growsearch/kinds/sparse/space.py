@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from growsearch.kinds.domain import Domain, is_only, offers, values_of
-from growsearch.kinds.growth.space import GrowFirstSpace
+from growsearch.kinds.growth.space import GrowFirstSpace, check_surgery
 from growsearch.kinds.space import KindSpace
 from growsearch.kinds.values import (
     NO_PATTERN,
@@ -32,15 +32,51 @@ class SparseSpace(KindSpace):
     sparsity and no distribution; patterns go with updaters that keep the sparsity.
     """
 
-    transform: TransformName
-    sparsity: OptionalSparsity = None
-    distribution: DistributionName = Field(default="erk", validate_default=True)
-    positions: PositionsName = Field(default="random", validate_default=True)
-    pattern: PatternName = Field(default=NO_PATTERN, validate_default=True)
-    updater: UpdaterName = Field(default="static", validate_default=True)
-    activation: Truth = Field(default=True, validate_default=True)
-    record: tuple[Literal["spectra", "gradient_flow"], ...] = ()
-    grow: GrowFirstSpace | None = None
+    transform: TransformName = Field(
+        description="Sparse-IFT member that keeps the dense network's MACs, none for the network "
+        "as it is, or a function of your own."
+    )
+    sparsity: OptionalSparsity = Field(
+        default=None,
+        description="Share of weights that are zero. An N:M pattern has its own; it is required "
+        "with anything else.",
+    )
+    distribution: DistributionName = Field(
+        default="erk",
+        validate_default=True,
+        description="How the sparsity is spread over the layers.",
+    )
+    positions: PositionsName = Field(
+        default="random",
+        validate_default=True,
+        description="Which weights of a layer: by chance, or by the saliencies of a distribution "
+        "that looks at data.",
+    )
+    pattern: PatternName = Field(
+        default=NO_PATTERN,
+        validate_default=True,
+        description="Structure of the zeros: N of M neighbours (transposable with -t) or blocks, "
+        "in quotes; with updaters that keep the sparsity.",
+    )
+    updater: UpdaterName = Field(
+        default="static", validate_default=True, description="How masks change in training."
+    )
+    activation: Truth = Field(
+        default=True,
+        validate_default=True,
+        description="Whether transforms of several layers have BatchNorm and ReLU in between, as "
+        "in the paper.",
+    )
+    record: tuple[Literal["spectra", "gradient_flow"], ...] = Field(
+        default=(),
+        description="What is written down every epoch, beside the trial's history. Default: "
+        "nothing.",
+    )
+    grow: GrowFirstSpace | None = Field(
+        default=None,
+        description="Grow the network under a budget before, in the same run. Default: it starts "
+        "as it is.",
+    )
 
     @field_validator("pattern", mode="before")
     @classmethod
@@ -54,6 +90,12 @@ class SparseSpace(KindSpace):
         if len(set(value)) < len(value):
             raise ValueError("a name stands twice; remove one")
         return value
+
+    @model_validator(mode="after")
+    def _what_surgery_carries_over(self) -> SparseSpace:
+        if self.grow is not None:
+            check_surgery(self)
+        return self
 
     @model_validator(mode="after")
     def _options_that_do_something(self) -> SparseSpace:

@@ -22,7 +22,9 @@ from growsearch.training import (
     TRAINING_PASSES,
     Task,
     TrainingOptions,
-    mean_loss,
+    examples_per_step,
+    loss_on,
+    steps_per_epoch,
     task_of,
     train,
 )
@@ -54,7 +56,8 @@ def train_sparse(
     masks = Masks.of(plan.module)
     hook = plan.hook(profile.per_weight)
     sample = task.sample(recipe.batch_size, torch.Generator().manual_seed(seed))
-    recording = Recording(masks, config.record, sample)
+    loss = loss_on(task, sample[0])
+    recording = Recording(masks, config.record, sample, loss)
     hooks = (hook, recording) if config.record else (hook,)
     history, state = train(
         plan.module,
@@ -66,7 +69,7 @@ def train_sparse(
     )
     masks.check()
     masks.detach()
-    examples = state.total_steps * task.batch_examples(recipe.batch_size)
+    examples = state.total_steps * examples_per_step(task, recipe)
     forward_part = state.training_macs - hook.dense_gradient_macs
     return TrainedCandidate(
         model=plan.module,
@@ -103,14 +106,15 @@ def plan_sparse(
     Saliencies look at their batch on ``device``.
     """
     recipe, settings = config.training.recipe(), config.settings()
-    steps_per_epoch = task.steps_per_epoch(recipe.batch_size)
-    steps = steps_per_epoch * recipe.epochs
-    longest = min(_MAX_STEPS_BETWEEN_UPDATES, steps_per_epoch, steps // _MIN_UPDATES)
+    an_epoch = steps_per_epoch(task, recipe)
+    steps = an_epoch * recipe.epochs
+    longest = min(_MAX_STEPS_BETWEEN_UPDATES, an_epoch, steps // _MIN_UPDATES)
     batch = None
     if settings.needs_data:
         # One batch of the training data, as in SNIP; another stream than the masks'.
         inputs, targets = task.sample(recipe.batch_size, torch.Generator().manual_seed(seed))
-        batch = Batch(inputs=inputs.to(device), labels=targets.to(device), loss=mean_loss)
+        inputs = inputs.to(device)
+        batch = Batch(inputs=inputs, labels=targets.to(device), loss=loss_on(task, inputs))
     return sparse_plan(
         dense,
         settings,

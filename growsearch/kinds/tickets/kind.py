@@ -21,7 +21,7 @@ from growsearch.kinds.tickets.candidate import TicketCandidate
 from growsearch.kinds.tickets.space import TicketSpace
 from growsearch.kinds.tickets.training import source_dir, train_ticket
 from growsearch.kinds.tickets.words import WORDS
-from growsearch.kinds.trained import TrainedCandidate, TrainingContext
+from growsearch.kinds.trained import TrainedCandidate, TrainingContext, Untrained
 from growsearch.tickets import (
     SOURCE,
     TICKET_SCHEMES,
@@ -139,6 +139,12 @@ class TicketKind(TrialKind[TicketSpace, TicketCandidate]):
             # Whole channels come near that number only.
             metrics["parameters"] = work.parameters - zeros
         return Forecast(metrics=metrics, least=metrics, live=live)
+
+    def largest(self, candidate: TicketCandidate, dataset: Dataset, seed: int) -> Untrained:
+        """Return the network of the transfer, before a ticket leaves weights out."""
+        networks = candidate.networks() or space_for(candidate.space, dataset)
+        target = networks.for_data(dataset.input_shape, dataset.num_classes)
+        return Untrained(module=build_full(target, seed), recipe=candidate.training.recipe())
 
     def describe(self, config: Mapping[str, Any]) -> str:
         """Return such as "omp ticket 90 % row, pgd 0.031, linear"; usual values are left out."""

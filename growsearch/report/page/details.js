@@ -61,12 +61,14 @@ function checkOf(entry) {
 }
 
 function historyParts(history) {
-  const epochs = history.epoch || [], accuracy = history.accuracy || [];
-  const points = epochs.map((epoch, place) => [epoch, accuracy[place]]).filter(([, y]) => y !== null && y !== undefined);
+  const epochs = history.epoch || [], name = history.accuracy ? "accuracy" : DATA.quality;
+  const column = history[name] || [], metric = DATA.metrics.find((each) => each.name === name);
+  const points = epochs.map((epoch, place) => [epoch, column[place]]).filter(([, y]) => y !== null && y !== undefined);
   if (points.length < 2) return [];
   const percent = (value) => `${Number((100 * value).toPrecision(3))} %`;
-  const parts = [el("h3", {}, "Validation accuracy by epoch"),
-    lineChart("Validation accuracy by epoch", points, { formatY: percent })];
+  const label = name === "accuracy" ? "Validation accuracy by epoch" : `${metric.title} by epoch (validation)`;
+  const formatY = name === "accuracy" ? percent : (value) => formatValue(value, metric);
+  const parts = [el("h3", {}, label), lineChart(label, points, { formatY })];
   const groups = Object.keys(history).filter((name) => name.startsWith("width."))
     .map((name) => [name.slice(6), history[name].map((width) => width || 0)]);
   if (!groups.length) return parts;
@@ -84,7 +86,26 @@ function evaluationParts(evaluation) {
     el("dt", {}, metric.title), el("dd", {}, formatValue(metric.value, metric))]);
   return [el("h3", {}, "Measures beyond accuracy"),
     el("p", { class: "muted small" }, `On ${withCommas(evaluation.examples)} ${evaluation.split} examples of ${evaluation.data}.`),
-    el("dl", { class: "evaluation" }, ...rows)];
+    el("dl", { class: "evaluation" }, ...rows), ...classParts(evaluation)];
+}
+
+// How well each class is told, and what it is taken for.
+function classParts({ classes, confusion }) {
+  if (!classes || !classes.length) return [];
+  const share = (value) => (value === null ? "–" : percentOf(value));
+  const head = (...cells) => el("thead", {}, el("tr", {}, ...cells.map((cell) => el("th", { title: cell }, cell))));
+  const figures = classes.map(({ name, count, precision, recall }) => el("tr", {},
+    el("td", {}, name), el("td", {}, withCommas(count)), el("td", {}, share(precision)), el("td", {}, share(recall))));
+  const rows = confusion.map((row, place) => el("tr", {}, el("th", {}, classes[place].name),
+    ...row.map((count, other) => el("td", {
+      class: other === place ? "told" : count ? "missed" : "none",
+      title: `${withCommas(count)} of ${classes[place].name} named ${classes[other].name}`,
+    }, count ? withCommas(count) : "·"))));
+  return [el("h3", {}, "Classes"),
+    el("table", { class: "classes" }, head("Class", "Count", "Precision", "Recall"), el("tbody", {}, ...figures)),
+    el("h3", {}, "Confusion: true class by row, named class by column"),
+    el("div", { class: "wide" }, el("table", { class: "confusion" },
+      head("", ...classes.map(({ name }) => name)), el("tbody", {}, ...rows)))];
 }
 
 const RECORDS = { spectra: "Mask spectra, means over layers", gradient_flow: "Gradient flow" };

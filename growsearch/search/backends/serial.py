@@ -9,6 +9,7 @@ import optuna
 
 from growsearch.errors import TimeLimitError
 from growsearch.kinds import CandidateConfig, suggest_candidate
+from growsearch.search.backends.time_budget import TimeBudget, TimeIsUp, ended_in_time
 from growsearch.search.config.study import StudyConfig
 from growsearch.search.fidelity.early_stopping import EarlyStopping, early_stopping, epoch_values
 from growsearch.search.fidelity.prescreening import Asked, FirstFidelity, score_here
@@ -27,12 +28,20 @@ from growsearch.trial.trial_folder import trial_folder
 
 # A small space can run dry: then the sampler repeats itself, and the search ends.
 SUGGESTIONS_A_TRIAL = 5
+REPEATS_IN_A_ROW = 100
 
 
 def run_serial(
-    config: StudyConfig, task: TrialTask, recorder: Recorder, report: Report, run: Run
+    config: StudyConfig,
+    task: TrialTask,
+    recorder: Recorder,
+    report: Report,
+    run: Run,
+    *,
+    budget: TimeBudget | None = None,
 ) -> None:
-    """Run trials until the ledger holds as many as the study asks for."""
+    """Run trials until the ledger holds as many as the study asks for, or time is up."""
+    budget = budget or TimeBudget(seconds=None)
     foresight = StudyCosts(config, task)
     study = create_study(config, make_sampler(config, foresight))
     constraint_filter = ConstraintFilter(config, foresight, task.folder)
@@ -42,21 +51,34 @@ def run_serial(
         score = functools.partial(score_here, config=config, task=task)
         rung_zero = FirstFidelity(config, study, recorder, constraint_filter, score)
     stopping = early_stopping(config, recorder.trials.values())
-    repeats = (SUGGESTIONS_A_TRIAL - 1) * config.search.trials
-    while len(recorder.trials) < config.search.trials and repeats >= 0:
+    repeats = (SUGGESTIONS_A_TRIAL - 1) * config.search.most_trials
+    if config.search.trials is None:
+        # A small space that has run dry would repeat itself until time is up.
+        repeats = REPEATS_IN_A_ROW
+    left = repeats
+    while len(recorder.trials) < config.search.most_trials and left >= 0:
+        if not budget.admits(recorder.trials.values()):
+            break
         chosen = _asked(study, config) if rung_zero is None else rung_zero.next()
         if chosen is None:
             break
         asked, candidate = chosen
         trial = recorder.known(candidate)
         if trial is not None:
-            repeats -= 1
+            left -= 1
         elif rung_zero is None and constraint_filter.refuses(study, asked, candidate):
             continue
         else:
+            if config.search.trials is None:
+                left = repeats
             start = recorder.begin(candidate, asked.params)
             listen = report if stopping is None else _judged(stopping, start.id, report)
-            trial = _ended(candidate, task, config.search.seed, listen, run)
+            try:
+                with ended_in_time(budget):
+                    trial = _ended(candidate, task, config.search.seed, listen, run)
+            except TimeIsUp:
+                recorder.abandon(start.id)
+                break
             trial = recorder.finish(trial if stopping is None else stopping.labelled(trial))
         tell(study, asked, trial, config)
 

@@ -134,14 +134,19 @@ def _validated(data: Mapping[str, Any], *, run: bool) -> StudyConfig:
 
 
 def names_own_code(data: Any) -> bool:
-    """Tell whether a study's data set, space or transform is own code, "module:attribute"."""
+    """Tell whether anything in a study is own code, "module:attribute"."""
     if not isinstance(data, Mapping):
         return False
     trials = data.get("trials")
     kinds = trials.values() if isinstance(trials, Mapping) else ()
-    named = [data.get("dataset")]
+    callbacks = data.get("callbacks")
+    named = [data.get("dataset"), data.get("task")]
+    named += callbacks if isinstance(callbacks, list | tuple) else []
     for kind in kinds:
         if isinstance(kind, Mapping):
-            for value in (kind.get("space"), kind.get("target_space"), kind.get("transform")):
+            recipe = kind.get("recipe")
+            inner = recipe.get("optimizer") if isinstance(recipe, Mapping) else None
+            keys = ("space", "target_space", "transform", "optimizer")
+            for value in (*(kind.get(key) for key in keys), inner):
                 named += value if isinstance(value, list | tuple) else [value]
     return any(isinstance(name, str) and is_own(name) for name in named)

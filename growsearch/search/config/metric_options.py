@@ -20,39 +20,73 @@ _STEP = 2 / 255
 class OutsideOptions(Strict):
     """What out-of-distribution metrics compare with: a data set, or noise in raw pixels."""
 
-    against: str | None = None
-    noise: Number = Field(default=0.2, gt=0, le=1)
+    against: str | None = Field(
+        default=None,
+        description="Data set of other things that out-of-distribution metrics compare with. "
+        "Default: noise.",
+    )
+    noise: Number = Field(
+        default=0.2,
+        gt=0,
+        le=1,
+        description="Standard deviation of the noise that stands for other things, where no data "
+        "set does.",
+    )
 
 
 class FgsmOptions(Strict):
     """The length of FGSM's step, in raw pixels from 0 to 1."""
 
-    epsilon: Number = Field(default=_EPSILON, ge=0, le=1)
+    epsilon: Number = Field(
+        default=_EPSILON,
+        ge=0,
+        le=1,
+        description="Length of the step, of each pixel; 8/255 unless said.",
+    )
 
 
 class PgdOptions(Strict):
     """PGD's ball and steps, in raw pixels from 0 to 1."""
 
-    epsilon: Number = Field(default=_EPSILON, ge=0)
-    steps: Whole = Field(default=10, ge=1)
-    step_size: Number = Field(default=_STEP, ge=0)
-    norm: Literal["inf", "2"] = "inf"
+    epsilon: Number = Field(
+        default=_EPSILON,
+        ge=0,
+        description="Radius of the ball that the attack stays in; 8/255 unless said.",
+    )
+    steps: Whole = Field(default=10, ge=1, description="Steps of the attack.")
+    step_size: Number = Field(
+        default=_STEP, ge=0, description="Length of a step; 2/255 unless said."
+    )
+    norm: Literal["inf", "2"] = Field(default="inf", description="Norm of the ball.")
 
 
 class CertifiedOptions(Strict):
     """Smoothing's noise and the radius to be certain within, in raw pixels from 0 to 1."""
 
-    sigma: Number = Field(default=0.25, gt=0)
-    radius: Number = Field(default=0.25, ge=0)
+    sigma: Number = Field(
+        default=0.25, gt=0, description="Standard deviation of smoothing's noise."
+    )
+    radius: Number = Field(
+        default=0.25, ge=0, description="Radius within which an example must be certified to count."
+    )
 
 
 class MetricOptions(Strict):
     """The conditions of every metric that has some; ``ood_auroc`` is for both OOD metrics."""
 
-    ood_auroc: OutsideOptions = Field(default_factory=OutsideOptions)
-    fgsm_accuracy: FgsmOptions = Field(default_factory=FgsmOptions)
-    pgd_accuracy: PgdOptions = Field(default_factory=PgdOptions)
-    certified_accuracy: CertifiedOptions = Field(default_factory=CertifiedOptions)
+    ood_auroc: OutsideOptions = Field(
+        default_factory=OutsideOptions,
+        description="What both out-of-distribution metrics compare with.",
+    )
+    fgsm_accuracy: FgsmOptions = Field(
+        default_factory=FgsmOptions, description="One step of an attack."
+    )
+    pgd_accuracy: PgdOptions = Field(
+        default_factory=PgdOptions, description="An attack of several steps."
+    )
+    certified_accuracy: CertifiedOptions = Field(
+        default_factory=CertifiedOptions, description="Randomised smoothing."
+    )
 
     def quality(self, names: tuple[str, ...]) -> Quality:
         """Return what a trial needs to take the metrics ``names``."""

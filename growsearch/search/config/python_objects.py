@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from growsearch.datasets import Dataset, as_dataset, pinned_dataset
+from growsearch.datasets import BY_LABELS, GIVEN, Dataset, TaskChoice, as_dataset, pinned_dataset
 from growsearch.errors import UsageError
 from search_spaces import SearchSpaceError
 from search_spaces.user_code import reference_to
 
 _IN_MEMORY = "arrays"
 # The keys of a trial kind that take own code.
-_KEYS = ("space", "transform")
+_KEYS = ("space", "transform", "optimizer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,13 +37,20 @@ def name_objects(data: Mapping[str, Any]) -> NamedStudy:
             f"study: a {type(data).__name__} is none; give a mapping of its keys, or a file's path"
         )
     settings = dict(data)
+    if settings.get("task") is not None and not isinstance(settings["task"], str):
+        settings["task"] = _name(settings["task"], "task", folders)
+    if isinstance(settings.get("callbacks"), list | tuple):
+        settings["callbacks"] = _named_value("callbacks", settings["callbacks"], folders)
     dataset = None
     given = settings.get("dataset")
     if callable(given) and not isinstance(given, Dataset):
         settings["dataset"] = _name(given, "dataset", folders)
     elif given is not None and not isinstance(given, str):
-        dataset = as_dataset(given, "dataset")
-        settings["dataset"] = pinned_dataset(_IN_MEMORY, dataset)
+        task = settings.get("task")
+        stated = TaskChoice(name=task) if isinstance(task, str) else BY_LABELS
+        dataset = as_dataset(given, "dataset", stated)
+        place = GIVEN if dataset.train.streamed else _IN_MEMORY
+        settings["dataset"] = pinned_dataset(place, dataset)
         if settings.get("data_dir") is not None:
             raise UsageError("data_dir: the data is in memory already; remove data_dir")
     if isinstance(settings.get("trials"), Mapping):
@@ -59,10 +66,13 @@ def name_objects(data: Mapping[str, Any]) -> NamedStudy:
 def _named_kind(key: str, values: Any, folders: list[Path]) -> Any:
     if not isinstance(values, Mapping):
         return values
-    return {
+    found = {
         name: _named_value(f"{key}.{name}", value, folders) if name in _KEYS else value
         for name, value in values.items()
     }
+    if isinstance(found.get("recipe"), Mapping):
+        found["recipe"] = _named_kind(f"{key}.recipe", found["recipe"], folders)
+    return found
 
 
 def _named_value(key: str, value: Any, folders: list[Path]) -> Any:

@@ -7,20 +7,36 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, StrictBool, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from growsearch.datasets import TOKEN_DATASETS
-from growsearch.datasets.texts.text_windows import WINDOW_WORDS
+from growsearch.datasets import BY_LABELS, TOKEN_DATASETS, TaskChoice
+from growsearch.datasets.task_choice import GAMMA
 from growsearch.errors import UsageError
 from growsearch.kinds import DataChoice, Strict, TextReading, TrialKinds
-from growsearch.kinds.values import Duration, Share
-from growsearch.pareto import MEASURES, Bound, Direction, Preference
-from growsearch.search.config.bounds import check_agreement, parse_limits, parse_quantities
+from growsearch.kinds.values import OwnName, TaskName
+from growsearch.pareto import MEASURES, Bound, Direction
+from growsearch.search.config.augmentation_value import AugmentationValue
+from growsearch.search.config.bounds import check_agreement, parse_limits
+from growsearch.search.config.data_settings import DataSettings, TextSettings
+from growsearch.search.config.metric_names import (
+    LATENCY,
+    PLAIN_OBJECTIVES,
+    check_metric,
+    quality_metrics,
+)
 from growsearch.search.config.metric_options import MetricOptions
-from growsearch.search.config.numbers import MAX_SEED, Number, Whole
-from growsearch.search.config.sharing import sharing_problem
+from growsearch.search.config.numbers import Number, Whole
+from growsearch.search.config.search_settings import (
+    FirstFidelitySettings,
+    SearchSettings,
+    StopEarly,
+)
+from growsearch.search.config.select_settings import Limits, SelectSettings
+from growsearch.search.config.sharing import gpus_problem, sharing_problem, workers_of_trial
 from growsearch.search.config.training import TrainingSettings
 from growsearch.search.config.units import with_units
+from growsearch.training.tasks.own_task import own_metrics
+from search_spaces.user_code import is_own, was_found
 
 __all__ = [
     "PLAIN_OBJECTIVES",
@@ -32,157 +48,110 @@ __all__ = [
     "StudyConfig",
 ]
 
-PLAIN_OBJECTIVES = ("accuracy", "macs", "dense_macs", "parameters", "training_macs")
-Sampler = Literal["auto", "random", "tpe", "nsga2", "gp", "gp-ehvi"]
-Backend = Literal["ray", "serial"]
-Proxy = Literal["synflow", "snip", "gradient_flow"]
-
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.+")
-# Devices that Ray shares out as "GPU".
-_RAYS_GPUS = ("cuda", "xpu")
-_LATENCY = re.compile(r"latency\[(.+)\]")
-
-
-class Limits(Strict):
-    """A hard bound on a metric."""
-
-    max: Number | None = None
-    min: Number | None = None
-
-
-class StopEarly(Strict):
-    """Asynchronous successive halving: the worse trials of each rung are stopped.
-
-    Rungs are after ``first`` epochs and its multiples by powers of ``eta``; a trial goes on if it
-    is among the best 1/``eta`` that came there.
-    """
-
-    first: Whole = Field(default=1, ge=1)
-    eta: Whole = Field(default=3, ge=2)
-
-
-class FirstFidelitySettings(Strict):
-    """Rung 0: candidates are scored before they train, and the better share of a pool trains.
-
-    ``proxy`` scores an untrained network, see `growsearch.trial.proxies`; of every ``pool``
-    candidates the share ``keep`` is trained.
-    """
-
-    proxy: Proxy = "synflow"
-    keep: Number = Field(default=0.5, gt=0.0, lt=1.0)
-    pool: Whole = Field(default=16, ge=2)
-
-
-class SearchSettings(Strict):
-    """How the space is searched.
-
-    ``points_to_evaluate`` come first: candidates, "dense" or "papers". ``warm_start`` are folders
-    of earlier runs on the same data, from which the sampler learns.
-    """
-
-    sampler: Sampler = "auto"
-    trials: Whole = Field(default=32, ge=1)
-    parallel: Whole = Field(default=1, ge=1)
-    seed: Whole = Field(default=0, ge=0, le=MAX_SEED)
-    backend: Backend = "ray"
-    stop_early: StopEarly | None = None
-    first_fidelity: FirstFidelitySettings | None = None
-    points_to_evaluate: tuple[dict[str, Any] | Literal["dense", "papers"], ...] = ()
-    warm_start: tuple[Path, ...] = ()
-    # What one attempt at a trial may take, in seconds or as "30 min"; without it there is no limit.
-    time_limit: Duration = None
-    gpus_per_trial: Number = Field(
-        default=0.0,
-        ge=0.0,
-        description="GPUs that Ray gives each trial for itself, to train or measure on: a part of "
-        "one (0.5 is two trials a GPU) or a whole number; 0 gives none. On several, of one node, a "
-        "trial trains data-parallel, a worker each.",
-    )
-    workers_per_trial: Whole = Field(
-        default=1,
-        ge=1,
-        le=4096,
-        description="Processes of one node that train each trial together, each on its share of "
-        "every batch; they have cpus_per_trial cores each. On GPUs it follows from gpus_per_trial.",
-    )
-    cpus_per_trial: Whole = Field(
-        default=1,
-        ge=1,
-        le=4096,
-        description="Processor cores that Ray reserves for each trial (each worker of it, where "
-        "there are several), and its threads where training.threads is auto.",
-    )
-
-
-class SelectSettings(Strict):
-    """Which network the study ends with.
-
-    ``weights`` go with ``prefer: weights``; ``confidence`` is how sure the bounds must be met.
-    """
-
-    max: dict[str, Number] = Field(default_factory=dict)
-    min: dict[str, Number] = Field(default_factory=dict)
-    prefer: Preference = "accuracy"
-    weights: dict[str, Number] = Field(default_factory=dict)
-    confidence: Share = None
-
-    @model_validator(mode="after")
-    def _weights_are_used(self) -> SelectSettings:
-        if bool(self.weights) != (self.prefer == "weights"):
-            raise ValueError("weights and prefer: weights go together; add the other, or remove it")
-        return self
-
-    @field_validator("max", "min", mode="before")
-    @classmethod
-    def _quantities(cls, value: Any) -> Any:
-        return parse_quantities(value)
-
-    def bounds(self) -> tuple[Bound, ...]:
-        """Return the bounds in the order they were written."""
-        upper = [Bound(objective=n, sense="max", value=v) for n, v in self.max.items()]
-        lower = [Bound(objective=n, sense="min", value=v) for n, v in self.min.items()]
-        return (*upper, *lower)
-
-
-class TextSettings(Strict):
-    """How a text is read: as a whole, in windows that follow one another.
-
-    ``carried`` lets recurrent networks read on from the state in which the last window left them;
-    without it each window is read alone. ``epoch_tokens`` makes an epoch a stretch of so many
-    tokens, from a random place each time.
-    """
-
-    carried: StrictBool = True
-    window: Whole = Field(default=WINDOW_WORDS, ge=1)
-    epoch_tokens: Whole | None = Field(default=None, ge=2)
 
 
 class StudyConfig(Strict):
     """A whole study, every value resolved."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)
-    dataset: str
-    data_dir: Path | None = None
-    # Train on so many examples (tokens of a text) only.
-    subset: Whole | None = Field(default=None, ge=1)
-    # A text that is read as a whole; without it, in windows alone.
-    text: TextSettings | None = None
-    training: TrainingSettings = Field(default_factory=TrainingSettings)
-    # Where own code, "module:attribute", is found, beside what is installed.
-    code_dir: Path | None = None
-    trials: TrialKinds
-    objectives: dict[str, Direction] = Field(min_length=1)
-    constraints: dict[str, Limits] = Field(default_factory=dict)
-    search: SearchSettings = Field(default_factory=SearchSettings)
-    select: SelectSettings = Field(default_factory=SelectSettings)
-    # Where the search can be followed beside its own files; see `growsearch.search.trackers`.
-    trackers: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = ()
-    # Where a copy of the run is kept while it searches: s3://bucket/runs, or any of pyarrow's.
-    mirror: str | None = None
-    # Files of `growsearch profile`: such a device is predicted, and measured for the front alone.
-    profiles: dict[str, Path] = Field(default_factory=dict)
-    # Of measures beyond accuracy: what they are taken against, how far an attack may go.
-    metrics: MetricOptions = Field(default_factory=MetricOptions)
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        max_length=80,
+        description="Name of the study, and of its run's folder: runs/NAME.",
+    )
+    dataset: str = Field(description="A data set by name, or your own as MODULE:ATTRIBUTE.")
+    data_dir: Path | None = Field(
+        default=None,
+        description="Folder of the data's files, relative to the study's file. Default: none, for "
+        "data that need no files.",
+    )
+    subset: Whole | None = Field(
+        default=None,
+        ge=1,
+        description="Train on so many examples (tokens of a text) only. Default: all.",
+    )
+    data: DataSettings | None = Field(
+        default=None, description="How the data set's files are read."
+    )
+    augmentation: AugmentationValue = Field(
+        default=None,
+        description=(
+            "How training images change by chance: a name, or a list of names and "
+            "{name: {value: ...}}, one after another. Default: the data set's own."
+        ),
+    )
+    text: TextSettings | None = Field(
+        default=None, description="Read a text as a whole. Default: windows alone."
+    )
+    training: TrainingSettings = Field(
+        default_factory=TrainingSettings, description="Where and how trials compute."
+    )
+    code_dir: Path | None = Field(
+        default=None,
+        description="Folder with own code, MODULE:ATTRIBUTE, beside what is installed; relative "
+        "to the study's file. Default: that file's folder.",
+    )
+    task: TaskName = Field(
+        default=None,
+        description="What is learned: regression, multi-label, or your own as MODULE:ATTRIBUTE; "
+        "without it classes of examples, words or pixels, as the labels say.",
+    )
+    class_weights: Literal["balanced"] | tuple[Number, ...] | None = Field(
+        default=None,
+        description="Factor of each class in the loss: balanced (inversely proportional to its "
+        "frequency in the training split), or a number above 0 a class; without it all are 1.",
+    )
+    loss: Literal["cross-entropy", "focal"] | None = Field(
+        default=None,
+        description="Loss of classes: cross-entropy (default), or focal, which looks away from "
+        "what is right already.",
+    )
+    gamma: Number | None = Field(
+        default=None,
+        ge=0,
+        description="Focusing parameter of loss: focal, from 0 on (default 2); at 0 it is the "
+        "cross-entropy.",
+    )
+    callbacks: tuple[OwnName, ...] = Field(
+        default=(),
+        description="Own hooks of the training loop, MODULE:CLASS each, made for every trial: "
+        "subclasses of growsearch.training.Hook.",
+    )
+    trials: TrialKinds = Field(
+        description="What is searched over: a key a kind of trial, at least one."
+    )
+    objectives: dict[str, Direction] = Field(
+        min_length=1,
+        description="What the front is made of: metrics, or latency[DEVICE], each with its "
+        "direction.",
+    )
+    constraints: dict[str, Limits] = Field(
+        default_factory=dict,
+        description="Hard bounds by metric: networks outside them are not on the front, and those "
+        "that will be for certain are not trained.",
+    )
+    search: SearchSettings = Field(
+        default_factory=SearchSettings, description="How the space is searched."
+    )
+    select: SelectSettings = Field(
+        default_factory=SelectSettings, description="Which network the study ends with."
+    )
+    trackers: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = Field(
+        default=(), description="Where the search can be followed beside its own files."
+    )
+    mirror: str | None = Field(
+        default=None,
+        description="Address at which a copy of the run is kept while it searches: "
+        "s3://bucket/runs, file:///folder or any other of pyarrow's.",
+    )
+    profiles: dict[str, Path] = Field(
+        default_factory=dict,
+        description="Files of growsearch profile by device: its latency is predicted while the "
+        "search runs, and measured for the front alone.",
+    )
+    metrics: MetricOptions = Field(
+        default_factory=MetricOptions, description="Conditions of the measures beyond accuracy."
+    )
 
     @field_validator("dataset")
     @classmethod
@@ -210,9 +179,23 @@ class StudyConfig(Strict):
         return {name: parse_limits(name, limits) for name, limits in value.items()}
 
     @model_validator(mode="after")
+    def _a_task_that_is_one(self) -> StudyConfig:
+        if self.gamma is not None and self.loss != "focal":
+            raise ValueError("gamma: goes with loss: focal; add it, or remove gamma")
+        try:
+            self.task_choice()
+            self.judged_by()
+        except UsageError as error:
+            raise ValueError(str(error)) from error
+        if self.text is not None and self.task_choice() != BY_LABELS:
+            key = "task" if self.task else "class_weights" if self.class_weights else "loss"
+            raise ValueError(f"{key}: a text that is read as a whole has its own; remove the key")
+        return self
+
+    @model_validator(mode="after")
     def _known_metrics(self) -> StudyConfig:
         for name in (*self.objectives, *self.constraints, *self.select.max, *self.select.min):
-            _check_metric(name)
+            check_metric(name, self.judged_by())
         for name in self.select.weights:
             if name not in self.objectives:
                 raise ValueError(f"select.weights: {name} is no objective of this study")
@@ -230,6 +213,14 @@ class StudyConfig(Strict):
                 f"text: {self.dataset} is no text; remove the key, or take one of: "
                 f"{', '.join(TOKEN_DATASETS)}"
             )
+        if self.text is not None and self.augmentation is not None:
+            raise ValueError("augmentation: a text has no images to change; remove the key")
+        return self
+
+    @model_validator(mode="after")
+    def _data_keys_are_used(self) -> StudyConfig:
+        if self.data is not None:
+            self.data.check_for(self.dataset)
         return self
 
     @model_validator(mode="after")
@@ -276,32 +267,9 @@ class StudyConfig(Strict):
         return self
 
     @model_validator(mode="after")
-    def _gpus_are_used(self) -> StudyConfig:
-        from cost_models import DEVICES
-
-        share = self.search.gpus_per_trial
-        if share > 1 and share != round(share):
-            raise ValueError(
-                f"search.gpus_per_trial = {share}: a part of one GPU, or a whole number of them"
-            )
-        accelerated = [name for name, device in DEVICES.items() if device.needs.accelerator]
-        trains = self.training.device
-        if share and trains == "cpu" and not set(accelerated) & set(self.devices):
-            raise ValueError(
-                "search.gpus_per_trial: trials train on the cpu and no device of this study is a "
-                f"GPU; let training.device be auto, add the latency of one "
-                f"({', '.join(accelerated)}), or remove the key"
-            )
-        if not share and self.search.backend == "ray" and trains.partition(":")[0] in _RAYS_GPUS:
-            raise ValueError(
-                f"training.device = {trains}: Ray hides GPUs from trials that ask for none; give "
-                "search.gpus_per_trial, such as 1, or search with backend: serial"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _workers_can_train_together(self) -> StudyConfig:
-        problem = sharing_problem(self.workers, self.search, self.training, self.trials)
+    def _gpus_and_workers_are_used(self) -> StudyConfig:
+        problem = gpus_problem(self.search, self.training, self.devices)
+        problem = problem or sharing_problem(self.search, self.training, self.trials)
         if problem is not None:
             raise ValueError(problem)
         return self
@@ -317,10 +285,7 @@ class StudyConfig(Strict):
     @property
     def workers(self) -> int:
         """The processes that train each trial together."""
-        search = self.search
-        if search.gpus_per_trial > 1 and self.training.device != "cpu":
-            return int(search.gpus_per_trial)
-        return search.workers_per_trial
+        return workers_of_trial(self.search, self.training)
 
     @property
     def threads(self) -> int:
@@ -331,7 +296,7 @@ class StudyConfig(Strict):
     @property
     def devices(self) -> tuple[str, ...]:
         """The devices whose latency is asked for, in order of their first mention."""
-        found = (_LATENCY.fullmatch(name) for name in (*self.objectives, *self.constraints))
+        found = (LATENCY.fullmatch(name) for name in (*self.objectives, *self.constraints))
         return tuple(dict.fromkeys(match[1] for match in found if match))
 
     @property
@@ -339,25 +304,68 @@ class StudyConfig(Strict):
         """Every metric that a finished trial of this study has."""
         return (
             *PLAIN_OBJECTIVES,
+            *self.task_metrics,
             *self.quality_names,
             *(f"latency[{device}]" for device in self.devices),
         )
+
+    def judged_by(self) -> Mapping[str, Direction]:
+        """Return the metrics of an own task; of another one's run, those that its study names.
+
+        A task that nobody here has named is not imported; see `search_spaces.code_origin`.
+        """
+        if self.task is None or not is_own(self.task) or was_found(self.task):
+            return own_metrics(self.task)
+        asked = (*self.constraints, *self.select.max, *self.select.min)
+        named: dict[str, Direction] = {**dict.fromkeys(asked, "maximize"), **self.objectives}
+        others = {*PLAIN_OBJECTIVES, *quality_metrics()}
+        return {
+            name: direction
+            for name, direction in named.items()
+            if name.isidentifier() and name not in others
+        }
 
     @property
     def quality_names(self) -> tuple[str, ...]:
         """The measures beyond accuracy that are asked for, in order of their first mention."""
         asked = dict.fromkeys((*self.objectives, *self.constraints))
-        known = _quality_metrics()
+        known = set(quality_metrics()) - set(self.judged_by())
         return tuple(name for name in asked if name in known)
 
     @property
-    def data(self) -> DataChoice:
+    def task_metrics(self) -> tuple[str, ...]:
+        """The task's own metrics that are asked for or known, beside accuracy."""
+        asked = (*self.objectives, *self.constraints)
+        told = [name for name in asked if name in MEASURES and MEASURES[name].every_epoch]
+        found = dict.fromkeys((*self.judged_by(), *told))
+        return tuple(name for name in found if name not in PLAIN_OBJECTIVES)
+
+    def task_choice(self) -> TaskChoice:
+        """Return what the study says of its task.
+
+        Raises:
+            UsageError: for keys that do not go together.
+        """
+        weights = self.class_weights
+        return TaskChoice(
+            name=self.task,
+            class_weights=weights if weights is None or weights == "balanced" else tuple(weights),
+            loss=self.loss or "cross-entropy",
+            gamma=GAMMA if self.gamma is None else self.gamma,
+        )
+
+    @property
+    def data_choice(self) -> DataChoice:
         """The data of the study, ready to be loaded."""
-        text = self.text
+        text, keys = self.text, self.data or DataSettings()
         return DataChoice(
             name=self.dataset,
             folder=self.data_dir,
             subset=self.subset,
+            task=self.task_choice(),
+            augmentation=self.augmentation,
+            keys=keys.keys(self.search.parallel),
+            loading=keys.loading(self.search.parallel),
             text=None
             if text is None
             else TextReading(
@@ -378,19 +386,3 @@ class StudyConfig(Strict):
     def to_plain(self) -> dict[str, Any]:
         """Return what `load_study` reads, every default written out."""
         return with_units(self.model_dump(mode="json", exclude_none=True))
-
-
-def _check_metric(name: str) -> None:
-    from cost_models import DEVICES
-
-    match = _LATENCY.fullmatch(name)
-    if match and match[1] not in DEVICES:
-        raise ValueError(f"unknown device {match[1]!r} in {name}; valid: {', '.join(DEVICES)}")
-    valid = (*PLAIN_OBJECTIVES, *_quality_metrics())
-    if not match and name not in valid:
-        raise ValueError(f"unknown metric {name!r}; valid: {', '.join(valid)}, latency[DEVICE]")
-
-
-def _quality_metrics() -> tuple[str, ...]:
-    """Return the names of the measures beyond accuracy."""
-    return tuple(name for name in MEASURES if name not in PLAIN_OBJECTIVES)

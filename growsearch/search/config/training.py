@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, StrictBool, field_validator
 
 from growsearch.errors import UsageError
 from growsearch.kinds import Strict
-from growsearch.search.config.numbers import Whole
 from growsearch.training.computing import Auto, Computing
 from growsearch.training.devices import AUTO, check_device
-from growsearch.training.recipes.recipe import Precision
 
-ThreadCount = Annotated[Whole, Field(ge=1, le=4096)]
+_MAX_THREADS = 4096
 
 
 class TrainingSettings(Strict):
@@ -24,13 +22,13 @@ class TrainingSettings(Strict):
         description="Where trials train: cpu, cuda, cuda:1, mps, xpu or another backend that torch "
         "knows; auto is the accelerator that Ray gave the trial, else the machine's, else the cpu.",
     )
-    precision: Precision | Auto | None = Field(
+    precision: Literal["auto", "float32", "bfloat16", "float16"] | None = Field(
         default=None,
         description="Of convolutions and products in training: float32, bfloat16 or float16; auto "
-        "is bfloat16 where the hardware computes it. Default: auto on accelerators, on a CPU what "
-        "the recipe says (float32). A candidate's own precision goes before it.",
+        "is bfloat16 where the hardware computes it. A candidate's own precision goes before it. "
+        "Default: auto on accelerators, on a CPU what the recipe says (float32).",
     )
-    channels_last: StrictBool | Auto = Field(
+    channels_last: Literal["auto", True, False] = Field(
         default=AUTO,
         description="Lay images out with channels innermost; auto does so on CUDA below float32.",
     )
@@ -39,7 +37,7 @@ class TrainingSettings(Strict):
         description="Let torch.compile make the training passes, of what grows once its structure "
         "is final. It takes a minute at the start.",
     )
-    threads: ThreadCount | Auto = Field(
+    threads: int | Auto = Field(
         default=AUTO,
         description="Processor threads that each trial trains with; auto is search.cpus_per_trial. "
         "Latencies are measured with one thread whatever this is.",
@@ -59,6 +57,15 @@ class TrainingSettings(Strict):
             check_device(value)
         except UsageError as error:
             raise ValueError(str(error).removeprefix("device: ")) from error
+        return value
+
+    @field_validator("threads", mode="before")
+    @classmethod
+    def _a_count(cls, value: Any) -> Any:
+        if value != AUTO and (type(value) is not int or not 1 <= value <= _MAX_THREADS):
+            raise ValueError(
+                f"auto, or a whole number from 1 to {_MAX_THREADS:,}, in digits without quotes"
+            )
         return value
 
     @field_validator("compile", mode="before")

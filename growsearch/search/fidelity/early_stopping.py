@@ -9,7 +9,7 @@ from typing import Any
 
 from growsearch.kinds import CandidateConfig, trial_id, trial_seed
 from growsearch.pareto import MEASURES, Direction
-from growsearch.search.config.study import StudyConfig
+from growsearch.search.config.study import PLAIN_OBJECTIVES, StudyConfig
 from growsearch.search.fidelity.mo_asha import MultiObjectiveAsha, RungRecord, rung_steps
 from growsearch.training import EpochRecord
 from growsearch.trial.record import RungResult, Trial
@@ -18,28 +18,37 @@ from growsearch.trial.record import RungResult, Trial
 # text, since Tune takes nested reports apart; whether it had passed the rung before it was cut off.
 EPOCH, VALUES, PASSED = "rung_epoch", "rung_values", "rung_passed"
 
-# What an epoch tells of each objective. A latency, a size and the MACs of a network are known only
-# when it is final: on a rung the MACs that it has at that epoch stand for all of them.
-_TOLD: dict[str, str] = {"accuracy": "accuracy", "training_macs": "training_macs"}
+# A latency, a size and the MACs of a network are known only when it is final: on a rung the MACs
+# that it has at that epoch stand for all of them.
 _STAND_IN = "macs"
+
+
+def is_told(name: str) -> bool:
+    """Tell whether every epoch has this figure: accuracy, training MACs, a task's own metrics."""
+    if name in MEASURES:
+        return MEASURES[name].every_epoch
+    return name == "training_macs" or not (name in PLAIN_OBJECTIVES or "[" in name)
 
 
 def rung_directions(objectives: Mapping[str, Direction]) -> dict[str, Direction]:
     """Return what is compared on a rung, and which way; of several costs the first says which."""
     found: dict[str, Direction] = {}
     for name, direction in objectives.items():
-        if name in MEASURES:
+        if name in MEASURES and not MEASURES[name].every_epoch:
             # No epoch tells a calibration or a robustness: accuracy stands for all of them.
             found.setdefault("accuracy", "maximize")
             continue
-        found.setdefault(_TOLD.get(name, _STAND_IN), direction)
+        told = name if is_told(name) else _STAND_IN
+        found.setdefault(told, direction)
     return found
 
 
 def epoch_values(record: EpochRecord) -> dict[str, float]:
     """Return an epoch's figures by the names of `rung_directions`."""
+    judged = {} if record.accuracy is None else {"accuracy": record.accuracy}
     return {
-        "accuracy": record.accuracy,
+        **judged,
+        **record.metrics,
         "macs": float(record.forward_macs),
         "training_macs": float(record.training_macs),
     }

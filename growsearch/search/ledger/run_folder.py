@@ -42,18 +42,22 @@ _MAX_BYTES = 2**30
 _MIN_FREE_BYTES = 64 * 2**20
 # What a search makes in its folder; a link in the place of one would lead it elsewhere.
 _FOLDERS = (TRIALS, "profiles", "data", "shared", "tensorboard", "wandb")
+_DATA = "data"
 # What may differ between a run and the study that resumes it.
 _MAY_CHANGE = (
     "search.trials",
     "search.parallel",
     "search.backend",
     "search.time_limit",
+    "search.time_budget",
     "search.gpus_per_trial",
     "search.cpus_per_trial",
     "search.workers_per_trial",
     "training.device",
     "select",
     "data_dir",
+    "data.memory",
+    "data.workers",
     "code_dir",
     "trackers",
     "mirror",
@@ -358,6 +362,9 @@ def _differences(before: Any, now: Any, key: str = "") -> Iterator[tuple[str, An
     """Yield (dotted key, old, new) for the innermost settings that differ and may not."""
     if key in _MAY_CHANGE or before == now:
         return
+    if key == _DATA:
+        # A study without the section is one that leaves all of it at its default.
+        before, now = before or {}, now or {}
     if not (isinstance(before, dict) and isinstance(now, dict)):
         yield key, before, now
         return

@@ -93,7 +93,8 @@ def chosen_sampler(config: StudyConfig) -> str:
                 f"search.sampler: unknown {name!r}; valid: {', '.join((AUTO, *SAMPLERS))}"
             )
         return name
-    trials = config.search.trials
+    # How many fit into a time budget nobody knows: "tpe" suits any number that is likely.
+    trials = config.search.trials or _MAX_FOR_TPE
     if trials <= _MAX_FOR_GP_EHVI and costs_are_known(config):
         return "gp-ehvi"
     return "tpe" if trials <= _MAX_FOR_TPE else "nsga2"

@@ -2,9 +2,57 @@
 
 from __future__ import annotations
 
-from growsearch.datasets import Dataset
-from growsearch.kinds import CheckContext
+from growsearch.datasets import Dataset, labels_are
+from growsearch.errors import UsageError
+from growsearch.kinds import CheckContext, KindSpace, Learning
+from growsearch.kinds.domain import is_only, values_of
 from growsearch.search.config.study import StudyConfig
+from growsearch.training import RECIPES, task_of
+from growsearch.training.devices import training_device
+
+
+def check_task(config: StudyConfig, learning: Learning) -> None:
+    """Refuse objectives and recipes that the task has no use for.
+
+    Raises:
+        UsageError: naming the key and the remedy.
+    """
+    if learning.text is not None:
+        return
+    task = task_of(learning.dataset)
+    known = task.metrics
+    for key, names in (("objectives", config.objectives), ("constraints", config.constraints)):
+        for name in names:
+            direction = known.get(name)
+            judged = name == "accuracy" or name in config.task_metrics
+            if judged and direction is None:
+                raise UsageError(
+                    f"{key}.{name}: this task is judged by {', '.join(known)}; name one of these"
+                )
+            wanted = config.objectives.get(name)
+            if judged and wanted is not None and wanted != direction:
+                raise UsageError(f"objectives.{name}: {wanted}; better is to {direction} it")
+    for kind, space in config.trials.items():
+        _check_smoothing(f"trials.{kind.name}", space, learning)
+
+
+def _check_smoothing(key: str, space: KindSpace, learning: Learning) -> None:
+    """Refuse label smoothing where there is none."""
+    task = learning.dataset.task
+    unsmoothed = task.loss == "focal" or labels_are(learning.dataset.train.labels) == "numbers"
+    if not unsmoothed or task.is_own:
+        return
+    what = "loss: focal" if task.loss == "focal" else "a regression"
+    if space.label_smoothing is not None:
+        if not is_only(space.label_smoothing, 0.0):
+            raise UsageError(f"{key}.label_smoothing: {what} has no labels to smooth; remove it")
+        return
+    for name in map(str, values_of(space.recipe)):
+        if name in RECIPES and RECIPES[name].label_smoothing:
+            raise UsageError(
+                f"{key}.recipe: {name} smooths labels, which {what} has not; add "
+                "label_smoothing: 0, or take another"
+            )
 
 
 def check_kinds(config: StudyConfig, dataset: Dataset) -> tuple[str, ...]:
@@ -23,3 +71,15 @@ def check_kinds(config: StudyConfig, dataset: Dataset) -> tuple[str, ...]:
         )
         kind.check(space, context)
     return tuple(notes)
+
+
+def check_training_device(name: str) -> None:
+    """Refuse a device to train on that this machine has not.
+
+    Raises:
+        UsageError: naming what there is.
+    """
+    try:
+        training_device(name)
+    except UsageError as error:
+        raise UsageError(f"training.{error}") from error

@@ -37,7 +37,8 @@ class ProgressLine:
         """Return the line."""
         self._look()
         wanted = self._config.search.trials
-        parts = [f"{self._seen}/{wanted} trials", f"{len(self._recorder.running)} running"]
+        told = f"{self._seen}" if wanted is None else f"{self._seen}/{wanted}"
+        parts = [f"{told} trials", f"{len(self._recorder.running)} running"]
         if self._failed:
             parts.append(f"{self._failed} failed")
         if self._stopped:
@@ -62,11 +63,11 @@ class ProgressLine:
         members = {member.id for member in front.members}
         self._front = tuple(trial for trial in candidates if trial.id in members)
 
-    def _clock(self, done: int, wanted: int) -> str:
+    def _clock(self, done: int, wanted: int | None) -> str:
         elapsed = time.monotonic() - self._started
         here = done - self._at_start
         text = f"{_minutes(elapsed)} gone"
-        if here and done < wanted:
+        if wanted is not None and here and done < wanted:
             text += f", {_minutes(elapsed / here * (wanted - done))} left"
         return text
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -10,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from growsearch.datasets import Dataset, load_dataset, pinned_dataset
+from growsearch.datasets import WITH_KEYS, Dataset, load_dataset, pinned_dataset
 from growsearch.datasets.arrays import write_dataset
 from growsearch.errors import UsageError
 from growsearch.export import ExportResult
@@ -20,6 +22,8 @@ from growsearch.pareto import Front, Point
 from growsearch.reading import reading
 from growsearch.report import front_of_trials
 from growsearch.search.backends.serial import run_serial
+from growsearch.search.backends.time_budget import TimeBudget
+from growsearch.search.config.data_settings import DataSettings
 from growsearch.search.config.file import load_study, parse_study
 from growsearch.search.config.python_objects import name_objects
 from growsearch.search.config.study import StudyConfig
@@ -28,7 +32,7 @@ from growsearch.search.ledger.recorder import Recorder
 from growsearch.search.ledger.run_folder import RunFolder, check_local
 from growsearch.search.samplers.initial_points import points_to_evaluate
 from growsearch.search.samplers.warm_start import earlier_trials
-from growsearch.search.study.checks import check_kinds
+from growsearch.search.study.checks import check_kinds, check_task, check_training_device
 from growsearch.search.study.front_measurement import measure_front
 from growsearch.search.study.latency_profiles import (
     check_devices,
@@ -38,7 +42,7 @@ from growsearch.search.study.latency_profiles import (
 )
 from growsearch.search.study.trial_export import export_trial, load_trial
 from growsearch.search.trackers import followed
-from growsearch.training.devices import training_device
+from growsearch.training import own_hooks
 from growsearch.trial.record import Trial
 from growsearch.trial.retries import Run, train_and_score
 from growsearch.trial.run import Report
@@ -56,8 +60,9 @@ class StudyOptions:
 
     ``around`` is entered for the time of the search (live progress). ``report`` receives every
     epoch of the serial backend, and as a `Listener` its steps and what a resumed trial has behind
-    it. ``retry_failed`` runs failed trials of an earlier session again. ``address`` is of a running
-    Ray cluster, "auto" or HOST:PORT. ``run`` is what runs a candidate.
+    it. ``clock`` gives the seconds that a time budget counts, from ``started`` on, or from when
+    the study runs. ``retry_failed`` runs failed trials of an earlier session again. ``address`` is
+    of a running Ray cluster, "auto" or HOST:PORT. ``run`` is what runs a candidate.
     """
 
     retry_failed: bool = False
@@ -65,6 +70,8 @@ class StudyOptions:
     run: Run = train_and_score
     around: Around = field(default=lambda _: nullcontext())
     report: Report = field(default=lambda _: None)
+    clock: Callable[[], float] = time.monotonic
+    started: float | None = None
 
 
 class Study:
@@ -72,9 +79,10 @@ class Study:
 
     Args:
         config: a `StudyConfig`, a mapping of a study's keys, or the path of a YAML file. In a
-            mapping ``dataset`` may be a `Dataset`, a pair (inputs, labels) or a function that
-            returns one of them, ``space`` a class of your own networks and ``transform`` a function
-            of your own: at the top level of a module, so that workers can import them.
+            mapping ``dataset`` may be a `Dataset`, a pair (inputs, labels), a
+            torch.utils.data.Dataset or a function that returns one of them, ``space`` a class of
+            your own networks and ``transform`` a function of your own: at the top level of a
+            module, so that workers can import them.
         folder: where the run lives; default ``runs/<name>``. An existing run resumes. On a cluster
             all nodes must see it.
 
@@ -96,7 +104,7 @@ class Study:
         folder = Path("runs") / config.name if folder is None else Path(folder)
         check_local(folder)
         self.folder = RunFolder(folder.absolute())
-        if self._dataset is not None:
+        if self._in_memory is not None:
             data_dir = self.folder.path / _DATA
             self.config = config.model_copy(update={"data_dir": data_dir})
         self.trials: tuple[Trial, ...] = ()
@@ -105,9 +113,10 @@ class Study:
         self.notes: tuple[str, ...] = ()
         self.incidents: tuple[str, ...] = ()
         self.check_notes: tuple[str, ...] = ()
+        self.time_was_up: str | None = None
 
     def run(self, options: StudyOptions | None = None) -> Front:
-        """Search until the ledger holds the study's number of trials; return the front.
+        """Search until the ledger holds the study's trials, or time is up; return the front.
 
         Trials that an earlier session finished are kept and not run again; those that it started
         and did not finish run first.
@@ -117,15 +126,23 @@ class Study:
             GrowsearchError: for storage or Ray trouble; what was finished is kept.
         """
         options = options or StudyOptions()
+        budget = TimeBudget(
+            seconds=self.config.search.time_budget, clock=options.clock, started=options.started
+        )
         if options.address is not None and self.config.search.backend == "serial":
             raise UsageError("--address: the serial backend uses no cluster; use --backend ray")
         learning = self._learning()
         dataset = learning.dataset
         self.data_lines = learning.summary
+        check_task(self.config, learning)
+        own_hooks(self.config.callbacks, folder=self.folder.path, seed=0)
         notes = check_kinds(self.config, dataset)
         quality = self.config.metrics.quality(self.config.quality_names)
         quality.check(dataset, self.config.data_dir)
         check_profiles(self.config, self.folder)
+        if options.address is None:
+            # Before there is a run's folder.
+            check_training_device(self.config.training.device)
         points_to_evaluate(self.config.trials, self.config.search.points_to_evaluate)
         earlier_trials(self.config)
         mirror = mirror_of(self.config.mirror, self.folder)
@@ -133,8 +150,8 @@ class Study:
             if mirror is not None:
                 mirror.fetch()
             self.folder.open(self.config)
-            if self._dataset is not None:
-                write_dataset(self._dataset, self.folder.path / _DATA)
+            if self._in_memory is not None:
+                write_dataset(self._in_memory, self.folder.path / _DATA)
             profiles = keep_profiles(self.config, self.folder)
             recorder = Recorder(
                 self.folder, self.config.search.seed, retry_failed=options.retry_failed
@@ -146,7 +163,7 @@ class Study:
                     options.around(recorder),
                     followed(recorder, self.config.trackers, self.config.name),
                 ):
-                    self._search(recorder, options, profiles)
+                    self._search(recorder, options, profiles, budget)
                     self._check_front(recorder, profiles)
                     self.trials = _in_order(recorder)
                     recorder.check_there()
@@ -184,15 +201,34 @@ class Study:
         place = None if folder is None else Path(folder)
         return export_trial(self.folder.path, which, place, onnx=onnx)
 
+    @property
+    def _in_memory(self) -> Dataset | None:
+        """The data that the study was given and that can be written into its run."""
+        given = self._dataset
+        return None if given is None or given.train.streamed else given
+
+    @property
+    def _streamed(self) -> Dataset | None:
+        """The data that the study was given and that goes along with its trials."""
+        given = self._dataset
+        return given if given is not None and given.train.streamed else None
+
     def _learning(self) -> Learning:
         """Load the data; own data gets the hash of its content into its name."""
         config = self.config
         if config.text is not None:
-            return config.data.load()
-        whole = self._dataset or load_dataset(config.dataset, config.data_dir)
-        pinned = pinned_dataset(config.dataset, whole)
-        self.config = config.model_copy(update={"dataset": pinned})
-        return self.config.data.of(whole)
+            return config.data_choice.load()
+        choice = config.data_choice
+        whole = self._dataset or load_dataset(
+            config.dataset, config.data_dir, choice.task, keys=choice.keys
+        )
+        update: dict[str, Any] = {"dataset": pinned_dataset(config.dataset, whole)}
+        if config.dataset in WITH_KEYS:
+            # Found out once, and the same for every trial and every resume.
+            size = {"image_size": whole.input_shape[1:]}
+            update["data"] = (config.data or DataSettings()).model_copy(update=size)
+        self.config = config.model_copy(update=update)
+        return self.config.data_choice.of(whole)
 
     def _check_front(self, recorder: Recorder, profiles: Mapping[str, Path]) -> None:
         self.trials = _in_order(recorder)
@@ -200,10 +236,14 @@ class Study:
         self.check_notes = measure_front(recorder, members, profiles)
 
     def _search(
-        self, recorder: Recorder, options: StudyOptions, profiles: Mapping[str, Path]
+        self,
+        recorder: Recorder,
+        options: StudyOptions,
+        profiles: Mapping[str, Path],
+        budget: TimeBudget,
     ) -> None:
         task = TrialTask(
-            data=self.config.data,
+            data=dataclasses.replace(self.config.data_choice, given=self._streamed),
             devices=self.config.devices,
             folder=self.folder.path,
             profiles=profiles,
@@ -213,20 +253,23 @@ class Study:
             threads=self.config.threads,
             computing=self.config.training.computing,
             quality=self.config.metrics.quality(self.config.quality_names),
+            callbacks=self.config.callbacks,
         )
-        if len(recorder.trials) >= self.config.search.trials:
+        if len(recorder.trials) >= self.config.search.most_trials:
             return
         if options.address is None:
             # A cluster may have a device that this machine has not.
             check_devices(measured_devices(self.config))
-            training_device(self.config.training.device)
         if self.config.search.backend == "serial":
-            run_serial(self.config, task, recorder, options.report, options.run)
+            run_serial(self.config, task, recorder, options.report, options.run, budget=budget)
+            self.time_was_up = budget.reason
             return
         # Ray takes seconds to import: only a search that uses it waits.
         from growsearch.search.backends.ray.backend import RayOptions, run_ray
 
-        run_ray(self.config, task, recorder, RayOptions(address=options.address, run=options.run))
+        how = RayOptions(address=options.address, run=options.run)
+        run_ray(self.config, task, recorder, how, budget=budget)
+        self.time_was_up = budget.reason
 
     @property
     def front(self) -> Front:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from growsearch.export import CardFacts, DeviceCost
@@ -25,15 +25,13 @@ def trial_card(run: Run, trial: Trial, outputs: Sequence[int], *, words: bool) -
         outputs: the shape of what the network gives for one example.
         words: whether its inputs are words of a vocabulary.
     """
-    network = trial.network or {}
-    shape = [int(size) for size in network.get("input_shape", ())]
     return CardFacts(
         title=f"{run.name} {trial.id}",
         summary=(
             f"A network of the space {trial.config.get('space')}, {describe_trial(trial)}, found "
             f"by growsearch among {len(run.finished)} finished trials of the study {run.name}."
         ),
-        data=_data(run, shape, outputs, words=words),
+        data=_data(run, trial, outputs, words=words),
         results=_results(trial),
         devices=tuple(
             DeviceCost(
@@ -50,18 +48,30 @@ def trial_card(run: Run, trial: Trial, outputs: Sequence[int], *, words: bool) -
         },
         provenance=provenance_rows(run.study.get("provenance") or {})
         | {"network hash": str(trial.network_hash), "trial": f"{trial.id} of {run.name}"},
-        limits=limits(tuple(found.method for found in trial.latency.values())),
+        limits=limits(tuple(found.method for found in trial.latency.values()), trial.metrics),
     )
 
 
-def _data(run: Run, shape: Sequence[int], outputs: Sequence[int], *, words: bool) -> dict[str, str]:
+def _data(run: Run, trial: Trial, outputs: Sequence[int], *, words: bool) -> dict[str, str]:
+    network = trial.network or {}
+    shape = [int(size) for size in network.get("input_shape", ())]
     kind, given = ("int64 words", "numbered") if words else ("float32", "normalised")
     return {
         "data set": str(run.study.get("dataset")),
         "inputs": f"{kind} of shape (N, {', '.join(map(str, shape))}), {given} as growsearch's "
         "data set of that name gives them",
-        "outputs": f"logits of shape (N, {', '.join(map(str, outputs))})",
+        "outputs": f"{_given(run, trial)} of shape (N, {', '.join(map(str, outputs))})",
     }
+
+
+def _given(run: Run, trial: Trial) -> str:
+    """Return what a network gives, as far as its task says."""
+    if (trial.network or {}).get("target_scale") is not None:
+        return "predictions, in the unit of the data's targets,"
+    task = str(run.study.get("task") or "")
+    if ":" in task:
+        return f"outputs of the task {task.partition('@')[0]},"
+    return "logits, one a label, of a sigmoid each," if "mAP" in trial.metrics else "logits"
 
 
 def _results(trial: Trial) -> dict[str, str]:
@@ -86,12 +96,13 @@ def provenance_rows(provenance: Mapping[str, Any]) -> dict[str, str]:
     return rows
 
 
-def limits(methods: tuple[str, ...]) -> tuple[str, ...]:
+def limits(methods: tuple[str, ...], metrics: Container[str]) -> tuple[str, ...]:
     """Return what the figures of a card do not say."""
+    figures = "Accuracies" if "accuracy" in metrics else "Figures of quality"
     said = [
         "It was trained and judged on this data set alone; other inputs, shifts and attacks were "
         "not looked at.",
-        "Accuracies are of one training run with one seed.",
+        f"{figures} are of one training run with one seed.",
         "MACs count convolutions and linear layers; zeros that are skipped in the count save time "
         "only where the device says so.",
     ]

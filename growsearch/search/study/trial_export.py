@@ -50,6 +50,7 @@ def export_trial(
         trial_folder(run, trial.id) / "weights.safetensors",
         folder or folder_inside(run, "export", trial.id),
         onnx=onnx,
+        classes="accuracy" in trial.metrics,
     )
     card = trial_card(found, trial, result.output_shape, words=network.reads_words)
     write_card(card, result)

@@ -120,6 +120,12 @@ def _model_and_optimizer(state: TrainingState) -> dict[str, Tensor]:
         for key, value in state.optimizer.state.get(parameter, {}).items():
             if isinstance(value, Tensor):
                 tensors[f"{_OPTIMIZER}{name}/{key}"] = value
+            elif value is not None:
+                raise UsageError(
+                    f"optimizer: {type(state.optimizer).__name__} keeps {key} as a "
+                    f"{type(value).__name__}, and a checkpoint holds tensors alone; let it be a "
+                    "tensor"
+                )
     return tensors
 
 

@@ -164,13 +164,15 @@ class WorkerGroup:
         """Return the outputs (examples, ...) of all workers; the own ones keep their gradient.
 
         Raises:
-            UsageError: if the first axis is not the examples'.
+            UsageError: if they are no tensor, or its first axis is not the examples'.
         """
         start, end = self._bounds(examples)
-        if outputs.ndim == 0 or len(outputs) != end - start:
+        tensor = isinstance(outputs, Tensor)
+        if not tensor or outputs.ndim == 0 or len(outputs) != end - start:
+            told = f"of shape {tuple(outputs.shape)}" if tensor else f"{type(outputs).__name__}"
             raise UsageError(
-                f"data-parallel training: outputs of shape {tuple(outputs.shape)} for "
-                f"{end - start} examples; the first axis must be the examples, or use one worker"
+                f"data-parallel training: outputs {told} for {end - start} examples; they must be "
+                "one tensor whose first axis is the examples', or use one worker"
             )
         # gloo and nccl both add float32; sums with zeros are exact.
         found = torch.zeros((examples, *outputs.shape[1:]), device=outputs.device)

@@ -1,4 +1,4 @@
-"""Optimizer rules, SGD and AdamW: how do gradients become new weights?"""
+"""Optimizer rules, SGD, Adam and AdamW: how do gradients become new weights?"""
 
 from __future__ import annotations
 
@@ -46,6 +46,30 @@ class SGD:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Adam:
+    """Adam (Kingma & Ba 2015, algorithm 1); weight decay is added to the gradient (L2).
+
+    Example:
+        >>> from growsearch.training import Adam, Recipe
+        >>> Recipe(epochs=5, learning_rate=1e-3, optimizer=Adam()).optimizer.beta1
+        0.9
+    """
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        _check_betas(self.beta1, self.beta2, self.epsilon)
+
+    def over(self, groups: Sequence[dict[str, Any]], learning_rate: float) -> torch.optim.Adam:
+        """Return a fresh optimizer."""
+        return torch.optim.Adam(
+            groups, lr=learning_rate, betas=(self.beta1, self.beta2), eps=self.epsilon
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AdamW:
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2).
 
@@ -60,14 +84,18 @@ class AdamW:
     epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
-        for name, value in (("beta1", self.beta1), ("beta2", self.beta2)):
-            if not 0 <= value < 1:
-                raise UsageError(f"{name}: {value} is not in [0, 1)")
-        if self.epsilon <= 0:
-            raise UsageError(f"epsilon: {self.epsilon} is not above 0")
+        _check_betas(self.beta1, self.beta2, self.epsilon)
 
     def over(self, groups: Sequence[dict[str, Any]], learning_rate: float) -> torch.optim.AdamW:
         """Return a fresh optimizer."""
         return torch.optim.AdamW(
             groups, lr=learning_rate, betas=(self.beta1, self.beta2), eps=self.epsilon
         )
+
+
+def _check_betas(beta1: float, beta2: float, epsilon: float) -> None:
+    for name, value in (("beta1", beta1), ("beta2", beta2)):
+        if not 0 <= value < 1:
+            raise UsageError(f"{name}: {value} is not in [0, 1)")
+    if epsilon <= 0:
+        raise UsageError(f"epsilon: {epsilon} is not above 0")

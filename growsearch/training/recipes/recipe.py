@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from growsearch.errors import UsageError
@@ -12,6 +12,9 @@ from growsearch.training.recipes.schedule import Cosine, Schedule
 
 Precision = Literal["float32", "bfloat16", "float16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+# Of what came later: settings that are as usual are not written, as before.
+LATER = {"later": True}
 
 _NESTEROV = SGD()
 _COSINE = Cosine()
@@ -28,6 +31,11 @@ class Recipe:
     "bfloat16" or "float16" runs convolutions and products in it (torch's autocast); weights, masks,
     gradients and evaluation stay in float32. With float16 the loss is scaled up for the backward
     pass (Micikevicius et al. 2018, section 3.2).
+
+    With ``accumulation`` k an optimizer's step takes the mean gradient of k batches, which is that
+    of one batch of k times the size; but BatchNorm sees each batch by itself, and a loss that
+    weighs examples is averaged batch by batch. ``ema`` is the decay of an exponential moving
+    average of the weights, which is what is evaluated and kept; None is none.
 
     Raises:
         UsageError: for values with which no run is possible.
@@ -52,9 +60,11 @@ class Recipe:
     precision: Precision = "float32"
     optimizer: OptimizerRule = _NESTEROV
     schedule: Schedule = _COSINE
+    accumulation: int = field(default=1, metadata=LATER)
+    ema: float | None = field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "learning_rate", "clip_norm"):
+        for name in ("epochs", "batch_size", "learning_rate", "clip_norm", "accumulation"):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise UsageError(f"{name}: {value} is not above 0")
@@ -64,6 +74,8 @@ class Recipe:
         for name in ("label_smoothing", "warmup_start"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"{name}: {getattr(self, name)} is not in [0, 1]")
+        if self.ema is not None and not 0 < self.ema < 1:
+            raise UsageError(f"ema: {self.ema} is not between 0 and 1; 0.999 is a good start")
         if self.precision not in PRECISIONS:
             raise UsageError(
                 f"precision: unknown {self.precision!r}; valid: {', '.join(PRECISIONS)}"

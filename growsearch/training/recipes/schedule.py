@@ -97,3 +97,70 @@ class Steps:
             )
         if self.factor <= 0:
             raise UsageError(f"factor: {self.factor} is not above 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constant:
+    """The peak all the way, after warm-up.
+
+    Example:
+        >>> from growsearch.training import Constant, Recipe
+        >>> recipe = Recipe(epochs=10, learning_rate=0.1, warmup_epochs=0, schedule=Constant())
+        >>> [recipe.learning_rate_at(progress) for progress in (0.0, 0.9)]
+        [0.1, 0.1]
+    """
+
+    def share(self, progress: float, *, epochs: int, warmup: float) -> float:  # noqa: ARG002
+        """Return 1."""
+        return 1.0
+
+    def scaled(self, *, before: int, after: int) -> Constant:  # noqa: ARG002
+        """Return itself."""
+        return self
+
+    def check(self, epochs: int) -> None:
+        """Fit into any run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneCycle:
+    """One cycle up and down (Smith & Topin 2018, arXiv 1708.07120), with cosines as torch has it.
+
+    From the peak divided by ``initial_division`` up to the peak in the share ``rise`` of what
+    warm-up leaves, and down to the start divided by ``final_division``.
+
+    Example:
+        >>> from growsearch.training import OneCycle, Recipe
+        >>> recipe = Recipe(epochs=10, learning_rate=1.0, warmup_epochs=0, schedule=OneCycle())
+        >>> [round(recipe.learning_rate_at(progress), 3) for progress in (0.0, 0.3, 1.0)]
+        [0.04, 1.0, 0.0]
+    """
+
+    rise: float = 0.3
+    initial_division: float = 25.0
+    final_division: float = 1e4
+
+    def share(self, progress: float, *, epochs: int, warmup: float) -> float:  # noqa: ARG002
+        """Return the share of the peak."""
+        after = (progress - warmup) / (1 - warmup)
+        start = 1 / self.initial_division
+        if after < self.rise:
+            return _between(start, 1.0, after / self.rise)
+        return _between(1.0, start / self.final_division, (after - self.rise) / (1 - self.rise))
+
+    def scaled(self, *, before: int, after: int) -> OneCycle:  # noqa: ARG002
+        """Return itself: a cycle fills any run."""
+        return self
+
+    def check(self, epochs: int) -> None:  # noqa: ARG002
+        """Raise UsageError unless the rise is within the run and the divisions are above 0."""
+        if not 0 < self.rise < 1:
+            raise UsageError(f"rise: {self.rise} is not in (0, 1)")
+        for name in ("initial_division", "final_division"):
+            if getattr(self, name) <= 0:
+                raise UsageError(f"{name}: {getattr(self, name)} is not above 0")
+
+
+def _between(start: float, end: float, share: float) -> float:
+    """Return where half a cosine from ``start`` to ``end`` is."""
+    return end + (start - end) * 0.5 * (1 + math.cos(math.pi * share))

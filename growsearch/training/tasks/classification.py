@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-import torch
 from torch import nn
 
 from growsearch.datasets.dataset import Split
-from growsearch.metrics import accuracy, predict
-from growsearch.training.tasks.examples import Examples
-from growsearch.training.tasks.task import InputsAndTargets, Scores
-from growsearch.training.tasks.whole_batches import whole_batches
+from growsearch.metrics import accuracy, predict_split
+from growsearch.training.tasks.augmented import AugmentedExamples
+from growsearch.training.tasks.task import Scores
 
 
 @dataclass(frozen=True, slots=True)
-class Classification(Examples):
+class Classification(AugmentedExamples):
     """Labels are (N,), logits (N, classes); training batches are augmented.
 
     Example:
@@ -28,11 +25,6 @@ class Classification(Examples):
         4
     """
 
-    def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[InputsAndTargets]:
-        """Yield inputs (N, ...) and labels (N,)."""
-        for inputs, labels in whole_batches(self.dataset.train, batch_size, generator):
-            yield self.dataset.augmentation.apply(inputs, generator), labels
-
     def scores(self, model: nn.Module, split: Split) -> Scores:
         """Return the accuracy on ``split``."""
-        return Scores(accuracy=accuracy(predict(model, split.inputs), split.labels))
+        return Scores(accuracy=accuracy(*predict_split(model, split)))

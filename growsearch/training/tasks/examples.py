@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from growsearch.datasets.dataset import Dataset, Split
-from growsearch.training.tasks.task import Forward, InputsAndTargets, Scores
+from growsearch.datasets.task_choice import BY_LABELS
+from growsearch.pareto import Direction
+from growsearch.training.tasks.class_loss import class_loss, class_weights
+from growsearch.training.tasks.task import (
+    Forward,
+    InputsAndTargets,
+    Outputs,
+    Scores,
+)
 from growsearch.training.tasks.whole_batches import random_batch, whole_batches, whole_steps
 
 
@@ -29,10 +37,34 @@ class Examples(ABC):
     """
 
     dataset: Dataset
+    weight: Tensor | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weight", class_weights(self.dataset))
+
+    def loss(
+        self,
+        outputs: Outputs,
+        targets: Tensor,
+        *,
+        inputs: Tensor | None = None,  # noqa: ARG002
+        label_smoothing: float = 0.0,
+    ) -> Tensor:
+        """Return the loss of logits (N, ..., classes) for labels (N, ...); see `class_loss`."""
+        return class_loss(
+            outputs, targets, self.dataset, self.weight, label_smoothing=label_smoothing
+        )
+
+    @property
+    def metrics(self) -> Mapping[str, Direction]:
+        """The accuracy."""
+        return {"accuracy": "maximize"}
 
     def settings(self) -> Mapping[str, object]:
-        """Return the data's name and size."""
-        return {"data": self.dataset.name, "examples": len(self.dataset.train)}
+        """Return the data's name and size, and what was said of the task."""
+        task = self.dataset.task
+        chosen = {} if task == BY_LABELS else {"task": task}
+        return {"data": self.dataset.name, "examples": len(self.dataset.train), **chosen}
 
     def steps_per_epoch(self, batch_size: int) -> int:
         """Return the number of whole batches, at least one."""
@@ -63,7 +95,6 @@ class Examples(ABC):
         """Judge ``model`` on ``split``, in evaluation mode; its mode is restored."""
 
 
-def call(model: nn.Module, inputs: Tensor) -> Tensor:
-    """Return the logits of ``model``."""
-    logits: Tensor = model(inputs)
-    return logits
+def call(model: nn.Module, inputs: Tensor) -> Outputs:
+    """Return the outputs of ``model``."""
+    return model(inputs)

@@ -15,8 +15,15 @@ from growsearch.datasets.texts.tokens import TokenDataset, streams, windows
 from growsearch.errors import UsageError
 from growsearch.metrics import evaluating, perplexity
 from growsearch.metrics.placement import beside
+from growsearch.pareto import Direction
 from growsearch.training.tasks.examples import call
-from growsearch.training.tasks.task import Forward, InputsAndTargets, Scores
+from growsearch.training.tasks.task import (
+    Forward,
+    InputsAndTargets,
+    Outputs,
+    Scores,
+    mean_loss,
+)
 
 # Of every layer, the tensors that it hands on to the next token.
 State = tuple[tuple[Tensor, ...], ...]
@@ -86,6 +93,22 @@ class LanguageModelling:
                 f"epoch_tokens: {self.epoch_tokens} hold no window of {self.window} tokens and the "
                 f"one that follows it; give at least {self.window + 1}"
             )
+
+    def loss(
+        self,
+        outputs: Outputs,
+        targets: Tensor,
+        *,
+        inputs: Tensor | None = None,  # noqa: ARG002
+        label_smoothing: float = 0.0,
+    ) -> Tensor:
+        """Return the mean cross-entropy of logits (N, T, words) for the words (N, T)."""
+        return mean_loss(outputs, targets, label_smoothing=label_smoothing)
+
+    @property
+    def metrics(self) -> Mapping[str, Direction]:
+        """Accuracy and perplexity."""
+        return {"accuracy": "maximize", "perplexity": "minimize"}
 
     def settings(self) -> Mapping[str, object]:
         """Return the text's name and size and the windows."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import nn
 
 from growsearch.datasets.dataset import Split
 from growsearch.metrics import next_word_scores
+from growsearch.pareto import Direction
 from growsearch.training.tasks.examples import Examples
 from growsearch.training.tasks.task import Scores
 
@@ -27,6 +29,11 @@ class NextWords(Examples):
         >>> task.sample(2, torch.Generator().manual_seed(0))[0].shape
         torch.Size([2, 4])
     """
+
+    @property
+    def metrics(self) -> Mapping[str, Direction]:
+        """Accuracy and perplexity."""
+        return {"accuracy": "maximize", "perplexity": "minimize"}
 
     def scores(self, model: nn.Module, split: Split) -> Scores:
         """Return accuracy and perplexity on ``split``."""

@@ -36,6 +36,7 @@ class Segmentation(Examples):
     """
 
     def __post_init__(self) -> None:
+        Examples.__post_init__(self)
         name, split = self.dataset.name, self.dataset.train
         if split.labels.ndim != 3 or split.labels.shape[1:] != split.inputs.shape[2:]:
             raise UsageError(

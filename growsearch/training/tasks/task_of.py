@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from growsearch.datasets.dataset import Dataset
+from growsearch.datasets.dataset import Dataset, LabelKind
 from growsearch.errors import UsageError
 from growsearch.training.tasks.classification import Classification
 from growsearch.training.tasks.examples import Examples
+from growsearch.training.tasks.multi_label import MultiLabel
 from growsearch.training.tasks.next_words import NextWords
+from growsearch.training.tasks.own_task import OwnTask
+from growsearch.training.tasks.regression import Regression
 from growsearch.training.tasks.segmentation import Segmentation
 
-# By the number of axes that labels have.
-_TASKS: dict[int, type[Examples]] = {1: Classification, 2: NextWords, 3: Segmentation}
+_TASKS: dict[LabelKind, type[Examples]] = {
+    "one an example": Classification,
+    "one a word": NextWords,
+    "one a pixel": Segmentation,
+    "numbers": Regression,
+    "several an example": MultiLabel,
+}
 
 
 def task_of(dataset: Dataset) -> Examples:
-    """Return the task of labels (N,), one a word (N, T), or one a pixel (N, H, W).
+    """Return the task of classes, one an example (N,), a word (N, T) or a pixel (N, H, W).
+
+    A data set whose task is own code has that one. Labels of float32 are numbers of a regression,
+    and of bool (N, K) several an example.
 
     Raises:
         UsageError: for labels of another shape.
@@ -27,10 +38,12 @@ def task_of(dataset: Dataset) -> Examples:
         >>> type(task_of(data)).__name__
         'Classification'
     """
-    axes = dataset.train.labels.ndim
-    if axes not in _TASKS:
+    if dataset.task.is_own:
+        return OwnTask(dataset)
+    kind = dataset.train.label_kind
+    if kind not in _TASKS:
         raise UsageError(
             f"{dataset.name}: labels of shape {tuple(dataset.train.labels.shape)}; give one an "
-            "example (N,), a word (N, T) or a pixel (N, H, W)"
+            "example (N,), a word (N, T) or a pixel (N, H, W), numbers (N, K), or name an own task"
         )
-    return _TASKS[axes](dataset)
+    return _TASKS[kind](dataset)

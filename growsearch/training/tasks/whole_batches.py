@@ -18,15 +18,13 @@ def whole_steps(split: Split, batch_size: int) -> int:
 def whole_batches(
     split: Split, batch_size: int, generator: torch.Generator
 ) -> Iterator[InputsAndTargets]:
-    """Yield inputs (batch, ...) and labels (batch, ...); a small split is one batch of all."""
+    """Return batches of inputs and labels (batch, ...); a small split is one batch of all."""
     size = min(batch_size, len(split))
     order = torch.randperm(len(split), generator=generator)
-    for start in range(0, whole_steps(split, batch_size) * size, size):
-        chosen = order[start : start + size]
-        yield split.inputs[chosen], split.labels[chosen]
+    return split.batches(size, order[: whole_steps(split, batch_size) * size])
 
 
 def random_batch(split: Split, count: int, generator: torch.Generator) -> InputsAndTargets:
     """Return ``count`` examples of ``split``, or all of them."""
-    chosen = torch.randperm(len(split), generator=generator)[:count]
-    return split.inputs[chosen], split.labels[chosen]
+    chosen = split.at(torch.randperm(len(split), generator=generator)[:count])
+    return chosen.inputs, chosen.labels

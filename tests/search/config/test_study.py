@@ -72,6 +72,11 @@ def _unset(*path: str) -> Callable[[dict[str, Any]], None]:
         (_set("select", value={"max": {"latency[cpu]": "1 ms"}}), ["latency[cpu]", "objectives"]),
         (_set("search", "trials", value=0), ["search.trials", "0"]),
         (_set("dataset", value="digit"), ["'digit'", "digits"]),
+        (_set("augmentation", value="mixip"), ["augmentation", "'mixip'", "mixup"]),
+        (
+            _set("augmentation", value=[{"mixup": {"alpha": 0}}]),
+            ["augmentation", "mixup.alpha", "is not above 0"],
+        ),
         (_set("name", value="../up"), ["name", "../up"]),
         (_set("trials", "sparse", "distribution", value="snap"), ["'snap'", "synflow"]),
         (_set("trials", "sparse", "pattern", value="2/4"), ["trials.sparse.pattern", '"4:8-t"']),

@@ -55,10 +55,11 @@ def test_compile_is_on_or_off(written, compiles):
     [
         ({"device": "gpu"}, r"training\.device.*unknown 'gpu'; here there are: cpu"),
         ({"device": "meta"}, r"training\.device.*unknown 'meta'"),
-        ({"precision": "half"}, r"training\.precision.*float32.*bfloat16.*float16"),
-        ({"channels_last": "yes"}, r"training\.channels_last"),
+        ({"precision": "half"}, r"training\.precision = 'half': .*'float32', 'bfloat16' or"),
+        ({"channels_last": "yes"}, r"training\.channels_last = 'yes': .*'auto', True or False"),
         ({"compile": "maybe"}, r"training\.compile.*off.*on"),
-        ({"threads": 0}, r"training\.threads"),
+        ({"threads": 0}, r"training\.threads = 0: auto, or a whole number from 1 to 4,096"),
+        ({"threads": True}, r"training\.threads = True: auto, or a whole number"),
         ({"device": "cuda"}, r"Ray hides GPUs from trials that ask for none"),
     ],
 )

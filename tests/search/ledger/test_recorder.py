@@ -25,7 +25,7 @@ def _opened(tiny: dict[str, Any], folder: Path) -> Study:
 
 def _task(study: Study) -> TrialTask:
     return TrialTask(
-        data=study.config.data,
+        data=study.config.data_choice,
         devices=study.config.devices,
         folder=study.folder.path,
     )

@@ -23,7 +23,7 @@ def _config(tiny: dict[str, Any], run_folder: Path) -> Study:
 
 
 def _sampler(config: StudyConfig, folder: Path) -> optuna.samplers.BaseSampler:
-    task = TrialTask(data=config.data, devices=config.devices, folder=folder, profiles={})
+    task = TrialTask(data=config.data_choice, devices=config.devices, folder=folder, profiles={})
     return make_sampler(config, StudyCosts(config, task))
 
 

@@ -11,7 +11,8 @@ import pytest
 from growsearch.errors import UsageError
 from growsearch.kinds import suggest_candidate
 from growsearch.search.config.file import parse_study
-from growsearch.search.config.study import Sampler, StudyConfig
+from growsearch.search.config.search_settings import Sampler
+from growsearch.search.config.study import StudyConfig
 from growsearch.search.samplers.gp_ehvi.sampler import GPEHVISampler
 from growsearch.search.samplers.history import create_study
 from growsearch.search.samplers.known_costs import StudyCosts
@@ -21,7 +22,7 @@ from growsearch.trial.task import TrialTask
 
 
 def _foresight(config: StudyConfig, folder: Path) -> StudyCosts:
-    task = TrialTask(data=config.data, devices=config.devices, folder=folder, profiles={})
+    task = TrialTask(data=config.data_choice, devices=config.devices, folder=folder, profiles={})
     return StudyCosts(config, task)
 
 

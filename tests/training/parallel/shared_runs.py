@@ -1,5 +1,6 @@
 """Runs that one worker or several make alike: plain, masked and growing ones."""
 
+import dataclasses
 import os
 from pathlib import Path
 from typing import Any
@@ -7,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from growsearch.datasets import from_tensors
+from growsearch.datasets import TaskChoice, from_tensors
 from growsearch.growth import Budget, GrowthConfig, grow
 from growsearch.sparsity import SparseTraining, macs_per_weight, make_updater, sparsify
 from growsearch.training import SGD, Hook, Recipe, TrainingOptions, train
 from growsearch.training.parallel.group import WorkerGroup
+from growsearch.training.parallel.workers import ALONE
 from search_spaces import search_space
 
 SHAPE = (3, 8, 8)
@@ -68,6 +70,48 @@ def plain(_: int, size: int, settings: dict[str, Any], recipe: Recipe = RECIPE) 
     return outcome(model, history)
 
 
+class Counting(WorkerGroup):
+    """Counts how often gradients are added up."""
+
+    sums = 0
+
+    def add_up(self, tensors: Any) -> None:
+        self.sums += 1
+        super().add_up(tensors)
+
+
+def counted(_: int, size: int, recipe: Recipe) -> dict[str, Any]:
+    workers = Counting() if size > 1 else ALONE
+    model = network()
+    history, state = train(
+        model, images(), recipe, seed=0, forward_macs=10, options=TrainingOptions(workers=workers)
+    )
+    assert state.batch_examples == recipe.batch_size * recipe.accumulation
+    return {**outcome(model, history), "sums": getattr(workers, "sums", 0)}
+
+
+def weighted(_: int, size: int) -> dict[str, Any]:
+    """Class weights make the loss of a batch another than the mean of its parts' losses."""
+    model = network()
+    choice = TaskChoice(class_weights=(1.0, 2.0, 4.0, 8.0), loss="focal")
+    task = dataclasses.replace(images(), task=choice)
+    history, _state = train(model, task, RECIPE, seed=0, forward_macs=10, options=options(size))
+    return outcome(model, history)
+
+
+class TwoOutputs(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = network()
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        return self.inner(inputs), inputs
+
+
+def two_outputs(_: int) -> None:
+    train(TwoOutputs(), images(), RECIPE, seed=0, forward_macs=1, options=options(2))
+
+
 def masked(_: int, size: int, updater: str) -> dict[str, Any]:
     model = network()
     generator = torch.Generator().manual_seed(2)
@@ -112,7 +156,9 @@ class Killer(Hook):
         return {}
 
 
-def killed(rank: int, size: int, checkpoint: Path, step: int | None) -> dict[str, Any]:
+def killed(
+    rank: int, size: int, checkpoint: Path, step: int | None, recipe: Recipe = RECIPE
+) -> dict[str, Any]:
     """One of the workers dies behind ``step``; the others find nobody there."""
     hook = Killer(step if rank == size - 1 else None)
     model = network(dropout=0.2)
@@ -120,7 +166,7 @@ def killed(rank: int, size: int, checkpoint: Path, step: int | None) -> dict[str
     history, _ = train(
         model,
         images(),
-        RECIPE,
+        recipe,
         seed=0,
         forward_macs=10,
         options=options(

@@ -42,6 +42,59 @@ def test_shares_of_unequal_size_count_by_their_examples(tmp_path):
     assert_alike(found, runs.plain(0, 1, {}, recipe))
 
 
+def test_gradients_of_accumulated_batches_are_added_up_once_a_step(tmp_path):
+    # 128 examples are 11 batches an epoch: 5 steps of two, and one that is left over.
+    recipe = dataclasses.replace(runs.RECIPE, batch_size=11, accumulation=2, clip_norm=0.5)
+    found = together(runs.counted, tmp_path, 2, recipe)
+    assert_alike(found, runs.counted(0, 1, recipe))
+    assert [worker["sums"] for worker in found] == [15, 15]
+
+
+def test_the_averaged_weights_are_those_of_one_worker(tmp_path):
+    recipe = dataclasses.replace(runs.RECIPE, ema=0.9)
+    found = together(runs.plain, tmp_path, 2, {}, recipe)
+    wanted = runs.plain(0, 1, {}, recipe)
+    assert_alike(found, wanted)
+    last = runs.plain(0, 1, {})["weights"]["0.weight"]
+    assert not torch.allclose(wanted["weights"]["0.weight"], last, atol=1e-3)
+
+
+def test_averages_of_norms_that_are_not_synchronised_are_the_first_workers(tmp_path):
+    recipe = dataclasses.replace(runs.RECIPE, ema=0.9)
+    first, second = together(runs.plain, tmp_path, 2, {"sync": False}, recipe)
+    assert first["accuracies"] == second["accuracies"]
+    for name, value in first["weights"].items():
+        assert torch.equal(value, second["weights"][name])
+
+
+def test_averaged_and_accumulated_steps_go_on_from_a_checkpoint(tmp_path):
+    recipe = dataclasses.replace(runs.RECIPE, batch_size=12, accumulation=2, ema=0.9)
+    checkpoint = tmp_path / "run.safetensors"
+    together(runs.killed, tmp_path / "first", 2, checkpoint, 8, recipe)
+    resumed = together(runs.killed, tmp_path / "second", 2, checkpoint, None, recipe)
+    whole = together(runs.killed, tmp_path / "whole", 2, tmp_path / "all.safetensors", None, recipe)
+    assert [worker["resumed"] for worker in resumed] == [[1], [1]]
+    assert resumed[0]["losses"] == whole[0]["losses"]
+    for name, value in whole[0]["weights"].items():
+        assert torch.equal(resumed[0]["weights"][name], value)
+
+
+def test_accumulated_batches_in_float16_are_scaled_alike_on_all_workers(tmp_path):
+    recipe = dataclasses.replace(
+        runs.RECIPE, precision="float16", epochs=1, batch_size=12, accumulation=2
+    )
+    first, second = together(runs.counted, tmp_path, 2, recipe)
+    wanted = runs.counted(0, 1, recipe)
+    assert first["losses"] == second["losses"] == pytest.approx(wanted["losses"], rel=1e-2)
+
+
+def test_a_task_of_its_own_loss_is_shared_and_outputs_that_are_no_tensor_are_refused(tmp_path):
+    found = together(runs.weighted, tmp_path, 2)
+    assert_alike(found, runs.weighted(0, 1))
+    for outcome in together(runs.two_outputs, tmp_path / "two"):
+        assert "outputs tuple for 12 examples; they must be one tensor" in outcome
+
+
 def test_float16_is_scaled_alike_on_all_workers(tmp_path):
     recipe = dataclasses.replace(runs.RECIPE, precision="float16", epochs=1)
     first, second = together(runs.plain, tmp_path, 2, {}, recipe)

@@ -27,7 +27,8 @@ from growsearch.search.backends.ray.distributed import WAITING_CPUS, DataParalle
 from growsearch.search.backends.ray.early_stopping import RungScheduler, rung_reports
 from growsearch.search.backends.ray.prescreening import rung_zero
 from growsearch.search.backends.ray.trouble import FATAL, StopAtTrouble, TrialWatch, Trouble
-from growsearch.search.backends.serial import SUGGESTIONS_A_TRIAL
+from growsearch.search.backends.serial import REPEATS_IN_A_ROW, SUGGESTIONS_A_TRIAL
+from growsearch.search.backends.time_budget import TimeBudget
 from growsearch.search.cluster.measuring_node import with_measuring_nodes
 from growsearch.search.cluster.session import check_here, check_nodes, ray_session
 from growsearch.search.config.study import StudyConfig
@@ -60,6 +61,8 @@ from search_spaces.user_code import add_code_folder
 
 _MODES = {"maximize": "max", "minimize": "min"}
 _LINE = "ledger_line"
+# Workers and Ray itself take seconds to stop, more on a busy machine.
+_STOPPING_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +144,9 @@ class LedgerSearch(OptunaSearch):  # type: ignore[misc]
         recorder: Recorder,
         trouble: Trouble,
         stopping: EarlyStopping | None = None,
+        budget: TimeBudget | None = None,
     ) -> None:
+        self._budget = budget or TimeBudget(seconds=None)
         foresight = StudyCosts(config, task)
         super().__init__(
             functools.partial(suggest_for_ray, kinds=config.trials.model_dump(mode="json")),
@@ -156,11 +161,16 @@ class LedgerSearch(OptunaSearch):  # type: ignore[misc]
         self._constraint_filter = ConstraintFilter(config, foresight, task.folder)
         prepare(self._ot_study, config, recorder, self._constraint_filter)
         self._rung_zero = rung_zero(config, task, self._ot_study, recorder, self._constraint_filter)
-        self._fresh_left = config.search.trials - len(recorder.trials)
+        self._fresh_left = config.search.most_trials - len(recorder.trials)
+        self._repeats = 0
 
     def suggest(self, trial_id: str) -> Any:
         """Return Tune's config of the next candidate, or that the search is at its end."""
         if self._fresh_left <= 0 or self._trouble.error:
+            return OptunaSearch.FINISHED
+        if self._config.search.trials is None and self._repeats > REPEATS_IN_A_ROW:
+            return OptunaSearch.FINISHED
+        if not self._budget.admits(self._recorder.trials.values()):
             return OptunaSearch.FINISHED
         try:
             return self._suggested(trial_id)
@@ -174,8 +184,10 @@ class LedgerSearch(OptunaSearch):  # type: ignore[misc]
             return OptunaSearch.FINISHED
         known = self._recorder.known(candidate)
         if known is not None:
+            self._repeats += 1
             return {"candidate": candidate.to_json(), "known": known.to_line()}
         self._fresh_left -= 1
+        self._repeats = 0
         self._recorder.begin(candidate, self._ot_trials[trial_id].params)
         return {"candidate": candidate.to_json(), "known": ""}
 
@@ -241,16 +253,23 @@ class LedgerSearch(OptunaSearch):  # type: ignore[misc]
 
 
 def run_ray(
-    config: StudyConfig, task: TrialTask, recorder: Recorder, options: RayOptions | None = None
+    config: StudyConfig,
+    task: TrialTask,
+    recorder: Recorder,
+    options: RayOptions | None = None,
+    *,
+    budget: TimeBudget | None = None,
 ) -> None:
-    """Run trials on Ray until the ledger holds as many as the study asks for.
+    """Run trials on Ray until the ledger holds as many as the study asks for, or time is up.
 
     Raises:
         GrowsearchError: if Ray cannot start, a node lacks the run's folder, or a trial met trouble
             of a machine, its storage or the data; the ledger is intact.
     """
     options = options or RayOptions()
-    if config.search.trials <= len(recorder.trials):
+    budget = budget or TimeBudget(seconds=None)
+    budget.reserve(_STOPPING_S)
+    if config.search.most_trials <= len(recorder.trials):
         return
     trouble, search = Trouble(), config.search
     cpus = search.parallel * search.cpus_per_trial * config.workers
@@ -262,7 +281,10 @@ def run_ray(
     ):
         if options.address is not None:
             task = with_measuring_nodes(task, check_nodes(task))
-        _tuner(config, task, recorder, trouble, options.run, scratch).fit()
+        _tuner(config, task, recorder, trouble, _Run(options.run, scratch, budget)).fit()
+    for name in tuple(recorder.running):
+        # Time was up: the next session takes them up again.
+        recorder.abandon(name)
     if trouble.error is not None:
         raise trouble.error
 
@@ -289,17 +311,25 @@ def _scratch(run: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What runs a candidate, where Tune keeps its files, and how long the search may take."""
+
+    run: Run
+    scratch: Path
+    budget: TimeBudget
+
+
 def _tuner(
     config: StudyConfig,
     task: TrialTask,
     recorder: Recorder,
     trouble: Trouble,
-    run: Run,
-    scratch: Path,
+    how: _Run,
 ) -> tune.Tuner:
     seed = config.search.seed
     stopping = early_stopping(config, recorder.trials.values())
-    rungs = () if stopping is None else stopping.rungs[:-1]
+    run, rungs = how.run, () if stopping is None else stopping.rungs[:-1]
     resources = {"cpu": config.search.cpus_per_trial, "gpu": config.search.gpus_per_trial}
     if config.workers > 1:
         run, resources = DataParallelRun.of(config, rungs), {"cpu": WAITING_CPUS}
@@ -307,18 +337,18 @@ def _tuner(
     return tune.Tuner(
         tune.with_resources(bound, resources),
         tune_config=tune.TuneConfig(
-            search_alg=LedgerSearch(config, task, recorder, trouble, stopping),
+            search_alg=LedgerSearch(config, task, recorder, trouble, stopping, how.budget),
             scheduler=None if stopping is None else RungScheduler(stopping, seed),
-            num_samples=SUGGESTIONS_A_TRIAL * config.search.trials,
+            num_samples=SUGGESTIONS_A_TRIAL * config.search.most_trials,
             max_concurrent_trials=config.search.parallel,
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
-            storage_path=str(scratch),
+            storage_path=str(how.scratch),
             name="tune",
             verbose=0,
             callbacks=[TrialWatch(recorder, seed, trouble)],
             failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
-            stop=StopAtTrouble(trouble),
+            stop=StopAtTrouble(trouble, how.budget),
         ),
     )

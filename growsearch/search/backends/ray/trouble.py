@@ -11,6 +11,7 @@ from ray.exceptions import RayTaskError
 
 from growsearch.errors import GrowsearchError, MachineError
 from growsearch.kinds import candidate_from_json, trial_id
+from growsearch.search.backends.time_budget import TimeBudget
 from growsearch.search.ledger.recorder import Recorder
 from growsearch.trial.retries import MAX_FAILURES, failed_trial
 
@@ -95,10 +96,10 @@ def _last_line(file: str | None) -> str:
 
 
 class StopAtTrouble(tune.Stopper):  # type: ignore[misc]
-    """Ends the whole search at the first trouble."""
+    """Ends the whole search at the first trouble, or when time is up."""
 
-    def __init__(self, trouble: Trouble) -> None:
-        self._trouble = trouble
+    def __init__(self, trouble: Trouble, budget: TimeBudget) -> None:
+        self._trouble, self._budget = trouble, budget
 
     def __call__(self, trial_id: str, result: Mapping[str, Any]) -> bool:  # noqa: ARG002
         """Tell whether to stop; Tune asks before it tells the callbacks."""
@@ -107,5 +108,5 @@ class StopAtTrouble(tune.Stopper):  # type: ignore[misc]
         return self.stop_all()
 
     def stop_all(self) -> bool:
-        """Tell whether all trials are to stop."""
-        return self._trouble.error is not None
+        """Tell whether all trials are to stop; Tune asks all the time."""
+        return self._trouble.error is not None or self._budget.is_over()

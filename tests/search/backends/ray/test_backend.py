@@ -7,7 +7,7 @@ import pytest
 from optuna.samplers import RandomSampler
 
 from growsearch.kinds import DataChoice
-from growsearch.search.study.study import Study
+from growsearch.search.study.study import Study, StudyOptions
 
 pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
 
@@ -138,3 +138,29 @@ def test_a_worker_that_dies_fails_its_trial_and_one_that_cannot_start_it_stops_t
     assert "install the same version of everything on every node" in str(trouble.error)
     assert [left.id for left in recorder.unfinished()] == [start.id]
     assert not recorder.running
+
+
+class _UpOnceBothTrain:
+    """A clock that stands still until both trials have an epoch behind them."""
+
+    def __init__(self, run: Path) -> None:
+        self._run = run
+
+    def __call__(self) -> float:
+        kept = list(self._run.glob("trials/*/checkpoint.safetensors"))
+        return 7200.0 if len(kept) == 2 else 0.0
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_time_that_is_up_cuts_trials_off_on_ray_and_keeps_their_epochs(
+    tiny: dict[str, Any], run_folder: Path
+) -> None:
+    del tiny["trials"]["growth"]
+    tiny["trials"]["sparse"] |= {"epochs": 100_000, "updater": "static"}
+    tiny["search"] |= {"backend": "ray", "parallel": 2, "trials": 2, "time_budget": "1 h"}
+    study = Study(tiny, run_folder)
+    study.run(StudyOptions(clock=_UpOnceBothTrain(run_folder)))
+    assert study.time_was_up == "it was used up"
+    assert study.trials == ()
+    assert len((run_folder / "started.jsonl").read_text().splitlines()) == 2
+    assert len(list(run_folder.glob("trials/*/checkpoint.safetensors"))) == 2

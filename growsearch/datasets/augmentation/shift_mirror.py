@@ -1,4 +1,4 @@
-"""Augmentation: how a training image may change from epoch to epoch without changing its class."""
+"""Shifts and mirroring: a cut from the padded image, and left for right."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from growsearch.datasets.augmentation.draws import check_share, check_whole, chosen
+
+MAX_SHIFT_PIXELS = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +48,35 @@ class Augmentation:
         return drawn.cpu()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shift:
+    """Shifts of up to ``pixels`` each way alone, as in `Augmentation` (He et al. 2016)."""
+
+    pixels: int = 4
+
+    def __post_init__(self) -> None:
+        check_whole("shift", "pixels", self.pixels, (1, MAX_SHIFT_PIXELS))
+
+    def apply(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Return shifted ``images`` (N, C, H, W)."""
+        return Augmentation(shift_pixels=self.pixels).apply(images, generator)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mirror:
+    """Left for right, with this ``probability`` (Krizhevsky et al. 2012, section 4.1)."""
+
+    probability: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_share("mirror", "probability", self.probability)
+
+    def apply(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Return ``images`` (N, C, H, W), some of them mirrored."""
+        mirrored = chosen(len(images), self.probability, generator).view(-1, 1, 1, 1)
+        return torch.where(mirrored.to(images.device), images.flip(-1), images)
+
+
 def _padded(images: Tensor, pixels: int) -> Tensor:
     return F.pad(images, (pixels, pixels, pixels, pixels)) if pixels else images
 
@@ -59,8 +92,3 @@ def _pick(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 
 NO_AUGMENTATION = Augmentation()
 SHIFT_MIRROR = Augmentation(shift_pixels=4, mirror=True)
-
-AUGMENTATIONS: dict[str, Augmentation] = {
-    "none": NO_AUGMENTATION,
-    "shift-mirror": SHIFT_MIRROR,
-}

@@ -1,0 +1,1 @@
+"""Streamed data: examples that are read batch by batch, by workers, and never held all at once."""
