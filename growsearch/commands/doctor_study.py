@@ -43,7 +43,7 @@ def dry_run(study: Path, steps: int) -> tuple[list[str], dict[str, Any], bool]:
     data = {
         "trials": [_plain(each) for each in found],
         "study_seconds": seconds,
-        "not_in_these_figures": _BESIDE,
+        "not_in_these_figures": _beside(config),
     }
     return lines, data, len(needs) == len(found)
 
@@ -94,7 +94,7 @@ def _study_lines(config: StudyConfig, seconds: float | None, missing: int) -> li
     search = config.search
     if seconds is None:
         told = "as many trials as fit the time budget" if search.trials is None else "not known"
-        return [f"study: {told}", _BESIDE]
+        return [f"study: {told}", _beside(config)]
     of = f"{_counted(search.trials or 0, 'trial')}, {search.parallel} at a time"
     without = (
         f" (without {_counted(missing, 'kind')} of trial that could not be tried)"
@@ -105,8 +105,15 @@ def _study_lines(config: StudyConfig, seconds: float | None, missing: int) -> li
     return [
         f"study: {of}: at most about {_time(seconds)}, as if every trial were "
         f"the slowest of these{without}{budget}",
-        _BESIDE,
+        _beside(config),
     ]
+
+
+def _beside(config: StudyConfig) -> str:
+    """Return what the figures leave out, of this study."""
+    if config.workers == 1:
+        return _BESIDE
+    return f"{_BESIDE} They are of one worker; a trial of this study has {config.workers}."
 
 
 def _plain(each: TrialNeeds | NotTried) -> dict[str, Any]:

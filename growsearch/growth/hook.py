@@ -96,6 +96,18 @@ class GrowthHook(Hook):
         """Drop those of the gates."""
         self.bank.forget()
 
+    def own_gradients(self) -> Sequence[Tensor]:
+        """Return those of the gates."""
+        return self.bank.own_gradients()
+
+    def structure(self) -> Mapping[str, Tensor]:
+        """Return what lives, what was ever created, and the stream of births."""
+        return {
+            "live channels": self.surgeon.live,
+            "created channels": self.surgeon.created,
+            "random stream": self.generator.get_state(),
+        }
+
     def is_settled(self) -> bool:
         """Tell whether the structure is final."""
         return self.frozen

@@ -88,6 +88,10 @@ class TrialKind(ABC, Generic[S, C]):
         """Return what is wrong with the keys together, as far as no data is needed."""
         return None
 
+    def not_shared(self, space: S) -> str | None:  # noqa: ARG002
+        """Return why several workers cannot train such a trial together; None if they can."""
+        return None
+
     def initial_points(self, space: S, wanted: str) -> Iterator[dict[str, Any]]:  # noqa: ARG002
         """Yield candidates as a person would write them: of "dense" baselines, or "papers"."""
         yield from ()

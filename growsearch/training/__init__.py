@@ -10,14 +10,13 @@ from growsearch.training.devices import training_device
 from growsearch.training.loop import (
     TRAINING_PASSES,
     TrainingOptions,
-    make_optimizer,
-    parameter_groups,
     train,
 )
 from growsearch.training.own_hooks import own_hooks
 from growsearch.training.recipes.lion import Lion
 from growsearch.training.recipes.optimizers import SGD, Adam, AdamW, OptimizerRule
 from growsearch.training.recipes.own_optimizer import OwnOptimizer
+from growsearch.training.recipes.parameter_groups import make_optimizer, parameter_groups
 from growsearch.training.recipes.presets import RECIPES, published_recipe
 from growsearch.training.recipes.recipe import Recipe
 from growsearch.training.recipes.schedule import Constant, Cosine, OneCycle, Schedule, Steps

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,9 @@ from growsearch.training.layout import (
 )
 from growsearch.training.loss_scale import LossScale
 from growsearch.training.losses import Losses
+from growsearch.training.parallel.structure import structure_of
+from growsearch.training.parallel.workers import ALONE, Guard, Workers
+from growsearch.training.recipes.parameter_groups import make_optimizer
 from growsearch.training.recipes.recipe import Precision, Recipe
 from growsearch.training.state import EpochRecord, Hook, TrainingState
 from growsearch.training.tasks.accumulation import in_groups, steps_per_epoch
@@ -36,9 +40,6 @@ from growsearch.training.weight_average import WeightAverage
 
 # Forward once, backward twice: gradients of the inputs and of the weights (spec/cost_models.md).
 TRAINING_PASSES = 3
-
-
-Guard = Callable[[], AbstractContextManager[object]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,10 @@ class TrainingOptions:
     ``precision`` takes the place of the recipe's. ``compile`` lets torch.compile make the training
     passes, of a network that grows once its structure is final.
 
+    ``workers`` train the network together, each in its own process on its share of every batch; see
+    `growsearch.training.parallel.group`. Each calls `train` alike. The first one writes the
+    checkpoint, which all read; ``guard`` is the first one's.
+
     Example:
         >>> from pathlib import Path
         >>> from growsearch.training import TrainingOptions
@@ -77,36 +82,7 @@ class TrainingOptions:
     device: str | None = None
     precision: Precision | None = None
     compile: bool = False
-
-
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Split parameters into decayed weights and undecayed vectors (biases, BatchNorm).
-
-    Example:
-        >>> import torch
-        >>> from growsearch.training import parameter_groups
-        >>> weights, vectors = parameter_groups(torch.nn.Linear(4, 2), weight_decay=1e-4)
-        >>> weights["weight_decay"], vectors["weight_decay"]
-        (0.0001, 0.0)
-    """
-    trained = [p for p in model.parameters() if p.requires_grad]
-    return [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-
-
-def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Return the recipe's optimizer over the model's parameters.
-
-    Example:
-        >>> import torch
-        >>> from growsearch.training import Recipe, make_optimizer
-        >>> type(make_optimizer(torch.nn.Linear(4, 2), Recipe(epochs=1))).__name__
-        'SGD'
-    """
-    groups = parameter_groups(model, recipe.weight_decay)
-    return recipe.optimizer.over(groups, recipe.learning_rate)
+    workers: Workers = ALONE
 
 
 def autocast(recipe: Recipe, device: torch.device) -> AbstractContextManager[object]:
@@ -167,6 +143,8 @@ def train(
         history = _run(state, task, options, settings, average)
         if average is not None:
             average.settle(model)
+            # Averages of norms that are not synchronised differ, and so may all by rounding.
+            options.workers.agree(model)
         state.compiled = None
     move_optimizer(state.optimizer)
     return history, state
@@ -192,8 +170,16 @@ def _started(
         generator=torch.Generator().manual_seed(seed),
         scaling=LossScale(device_of(model)) if recipe.precision == "float16" else None,
     )
-    for hook in options.hooks:
+    workers, hooks = options.workers, options.hooks
+    workers.check(
+        batch_examples=task.batch_examples(recipe.batch_size),
+        compiles=options.compile,
+        device=device_of(model),
+    )
+    for hook in hooks:
         hook.on_start(state)
+    workers.compare(functools.partial(structure_of, state, hooks), epoch=0)
+    workers.agree(model)
     return state
 
 
@@ -205,8 +191,10 @@ def _run(
     average: WeightAverage | None,
 ) -> list[EpochRecord]:
     """Train the epochs that a checkpoint has not, and return the whole history."""
-    keeper = _keeper(options, settings)
-    history = [EpochRecord(**fields) for fields in keeper.resume(state)] if keeper else []
+    keeper, workers = _keeper(options, settings), options.workers
+    # One that is quick must not take for an earlier run's what another has just written.
+    kept = keeper is not None and workers.first(keeper.path.exists)
+    history = [EpochRecord(**fields) for fields in keeper.resume(state)] if keeper and kept else []
     if history and options.on_resume is not None:
         options.on_resume(history)
     for epoch in range(len(history), state.recipe.epochs):
@@ -214,7 +202,7 @@ def _run(
         record = _train_epoch(state, task, options, average)
         history.append(record)
         if keeper is not None:
-            keeper.save(state, history)
+            workers.first(functools.partial(keeper.save, state, history))
         if options.on_epoch is not None:
             options.on_epoch(record)
     return history
@@ -239,19 +227,21 @@ def _train_epoch(
         check_channels_last(state.model)
     if options.compile:
         _compile(state, options)
-    device = device_of(state.model)
+    device, workers = device_of(state.model), options.workers
+    workers.begin(state.epoch, state.generator.initial_seed(), device)
     losses, forward = Losses(state.epoch, state.step), task.forward()
     batches = task.batches(state.recipe.batch_size, state.generator)
     with losses.told_first():
         for group in in_groups(batches, state.recipe.accumulation):
-            with options.guard():
+            with workers.guarded(options.guard):
                 moved = [_moved(batch, device, options) for batch in group]
-                _step(state, task, forward, moved, options.hooks, losses)
-    with options.guard():
+                _step(state, task, forward, moved, options, losses)
+    with workers.guarded(options.guard):
+        workers.agree(state.model)
         for hook in options.hooks:
             hook.on_epoch_end(state)
-        with nullcontext() if average is None else average.in_place(state.model):
-            scores = task.evaluate(state.model)
+        workers.compare(functools.partial(structure_of, state, options.hooks), state.epoch + 1)
+        scores = workers.first(functools.partial(_judged, state.model, task, average))
         _check_judged(scores, state.epoch + 1)
     return EpochRecord(
         epoch=state.epoch + 1,
@@ -262,6 +252,11 @@ def _train_epoch(
         perplexity=scores.perplexity,
         metrics=scores.metrics,
     )
+
+
+def _judged(model: nn.Module, task: Task, average: WeightAverage | None) -> Scores:
+    with nullcontext() if average is None else average.in_place(model):
+        return task.evaluate(model)
 
 
 def _check_judged(scores: Scores, epoch: int) -> None:
@@ -275,16 +270,17 @@ def _step(
     task: Task,
     forward: Forward,
     batches: Sequence[InputsAndTargets],
-    hooks: Sequence[Hook],
+    options: TrainingOptions,
     losses: Losses,
 ) -> None:
     """Take one optimizer's step, of the mean gradient of ``batches``."""
     recipe, optimizer = state.recipe, state.optimizer
+    hooks = options.hooks
     state.batch_examples = sum(len(targets) for _, targets in batches)
     for group in optimizer.param_groups:
         group["lr"] = recipe.learning_rate_at(state.step / state.total_steps)
     optimizer.zero_grad(set_to_none=True)
-    _fill_gradients(state, task, forward, batches, hooks, losses)
+    _fill_gradients(state, task, forward, batches, options, losses)
     # A list: every hook sees the gradients, also when an earlier one has replaced the update.
     wanted = [hook.before_update(state) for hook in hooks]
     if all(wanted):
@@ -301,16 +297,22 @@ def _fill_gradients(
     task: Task,
     forward: Forward,
     batches: Sequence[InputsAndTargets],
-    hooks: Sequence[Hook],
+    options: TrainingOptions,
     losses: Losses,
 ) -> None:
     """Fill in the mean gradient of ``batches``, unscaled, and note their mean loss.
 
-    In float16 all of them wait for the backward pass, which may have to be made again.
+    What other workers have is added once, to the gradient of all batches. In float16 all of these
+    wait for the backward pass, which may have to be made again.
     """
+    hooks = options.hooks
+
+    def complete() -> None:
+        options.workers.add_up(_gradients(state.model, hooks))
+
     values, waiting = [], []
     for batch in batches:
-        loss = _loss(state, task, forward, batch, hooks)
+        loss = _loss(state, task, forward, batch, options)
         values.append(loss.detach())
         part = loss if len(batches) == 1 else loss / len(batches)
         if state.scaling is None:
@@ -318,14 +320,22 @@ def _fill_gradients(
         else:
             waiting.append(part)
     losses.add(values[0] if len(values) == 1 else torch.stack(values).mean())
-    if state.scaling is not None:
+    if state.scaling is None:
+        complete()
+    else:
 
         def forget() -> None:
             for hook in hooks:
                 hook.forget_gradients()
 
         total = waiting[0] if len(waiting) == 1 else torch.stack(waiting).sum()
-        state.loss_scale = state.scaling.backward(total, state.optimizer, forget)
+        state.loss_scale = state.scaling.backward(total, state.optimizer, forget, complete)
+
+
+def _gradients(model: nn.Module, hooks: Sequence[Hook]) -> Iterator[Tensor]:
+    yield from (p.grad for p in model.parameters() if p.grad is not None)
+    for hook in hooks:
+        yield from hook.own_gradients()
 
 
 def _loss(
@@ -333,15 +343,18 @@ def _loss(
     task: Task,
     forward: Forward,
     batch: InputsAndTargets,
-    hooks: Sequence[Hook],
+    options: TrainingOptions,
 ) -> Tensor:
-    """Return the loss of a batch, with its gradient's graph."""
-    for hook in hooks:
+    """Return the loss of a batch, of all workers' examples, with the own ones' gradient's graph."""
+    for hook in options.hooks:
         batch = hook.before_forward(state, batch)
     inputs, targets = batch
-    smoothing = state.recipe.label_smoothing
+    workers, smoothing = options.workers, state.recipe.label_smoothing
+    network = state.model if state.compiled is None else state.compiled
     with autocast(state.recipe, inputs.device):
-        outputs = forward(state.model if state.compiled is None else state.compiled, inputs)
+        with workers.reading():
+            outputs = forward(network, workers.share(inputs))
+        outputs = workers.whole(outputs, len(inputs))
         return task.loss(outputs, targets, inputs=inputs, label_smoothing=smoothing)
 
 

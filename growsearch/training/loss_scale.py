@@ -26,12 +26,16 @@ class LossScale:
         self._scaler.scale(torch.zeros((), device=device))
 
     def backward(
-        self, loss: Tensor, optimizer: torch.optim.Optimizer, forget: Callable[[], None]
+        self,
+        loss: Tensor,
+        optimizer: torch.optim.Optimizer,
+        forget: Callable[[], None],
+        complete: Callable[[], None] = lambda: None,
     ) -> float:
         """Fill in the gradients of ``loss`` and return the scale, which others still have.
 
         Those of the optimizer's parameters are unscaled. ``forget`` drops all others before the
-        pass is made again at half the scale.
+        pass is made again at half the scale; ``complete`` adds what other workers have to them.
 
         Raises:
             DivergedError: if they overflow whatever the scale is.
@@ -40,6 +44,7 @@ class LossScale:
         for _ in range(_MAX_HALVINGS):
             scale = float(scaler.get_scale())
             scaler.scale(loss).backward(retain_graph=True)  # type: ignore[no-untyped-call]
+            complete()
             scaler.unscale_(optimizer)
             overflowed = any(float(v) for v in scaler._found_inf_per_device(optimizer).values())
             # Halves the scale after an overflow, doubles it after 2,000 steps without one.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -88,6 +88,17 @@ class Hook:
 
         Drop the gradients of tensors that are no parameters of the network.
         """
+
+    def own_gradients(self) -> Sequence[Tensor]:
+        """Return the gradients of tensors that are no parameters of the network.
+
+        Where several workers train it together, the loop puts their sums in place.
+        """
+        return ()
+
+    def structure(self) -> Mapping[str, Tensor]:
+        """Return what the hook decided and must be the same on all workers of one run."""
+        return {}
 
     def is_settled(self) -> bool:
         """Tell whether the network's layers stay as they are from here on, so as to compile it."""

@@ -9,6 +9,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from growsearch.training import EpochRecord, Hook, TrainingOptions, TrainingStat
 from growsearch.training.checkpoints.checkpoint import read_checkpoint
 from growsearch.training.checkpoints.weights_file import weights_bytes
 from growsearch.training.devices import training_device
+from growsearch.training.parallel.workers import ALONE, Workers
 from growsearch.trial.record import Trial
 from growsearch.trial.score import score
 from growsearch.trial.task import TrialTask, machine_lock
@@ -68,7 +70,13 @@ class StopTrialError(Exception):
 
 
 def run_trial(
-    config: CandidateConfig, task: TrialTask, *, number: int, study_seed: int, report: Report
+    config: CandidateConfig,
+    task: TrialTask,
+    *,
+    number: int,
+    study_seed: int,
+    report: Report,
+    workers: Workers = ALONE,
 ) -> Trial:
     """Run one candidate to its end and return its ledger entry.
 
@@ -85,6 +93,8 @@ def run_trial(
         report: called after every epoch; `StopTrialError` out of it ends the trial, which comes
             back as stopped, with what its last epoch told. A `Listener` hears of the epochs of an
             earlier attempt, too, and may end the trial then.
+        workers: those that train its network together, each of which calls this. What the first one
+            returns is the trial's outcome; the others measure and write nothing.
 
     Raises:
         GrowsearchError: if the machine, the storage or the data failed: no candidate's fault.
@@ -115,7 +125,7 @@ def run_trial(
 
     try:
         step = report.step if isinstance(report, Listener) else None
-        trial = _train_and_score(config, task, failed, Listener(listen, resumed, step))
+        trial = _train_and_score(config, task, failed, Listener(listen, resumed, step), workers)
     except StopTrialError:
         trial = stopped_trial(failed, last[-1])
     except Exception as error:
@@ -159,7 +169,7 @@ def stopped_trial(trial: Trial, record: EpochRecord) -> Trial:
 
 
 def _train_and_score(
-    config: CandidateConfig, task: TrialTask, trial: Trial, listener: Listener
+    config: CandidateConfig, task: TrialTask, trial: Trial, listener: Listener, workers: Workers
 ) -> Trial:
     with of_the_machine():
         folder = made_trial_folder(task.folder, trial.id)
@@ -170,10 +180,12 @@ def _train_and_score(
     options = task.computing.options(
         TrainingOptions(
             hooks=(_Steps(listener.step), *callbacks),
-            guard=limited(lock.shared, task.time_limit_s),
+            # The others wait for the first one at each step: one lock and one clock are enough.
+            guard=limited(lock.shared, task.time_limit_s) if workers.is_first else nullcontext,
             on_epoch=listener.epoch,
             on_resume=listener.resumed,
-            checkpoint=_usable(folder),
+            checkpoint=_usable(folder) if workers.is_first else folder / CHECKPOINT,
+            workers=workers,
         ),
         config.own_precision,
     )
@@ -186,6 +198,8 @@ def _train_and_score(
         lock=lock,
     )
     candidate = kind_of(config).train(config, context, options)
+    if not workers.is_first:
+        return trial
     check_finite(candidate)
     candidate = candidate.in_units(learning.task(candidate.model))
     found = score(

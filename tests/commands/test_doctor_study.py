@@ -108,6 +108,13 @@ def test_with_a_time_budget_alone_the_number_of_trials_is_open(tried):
     assert "study: as many trials as fit the time budget" in done.output
 
 
+def test_of_trials_with_several_workers_the_figures_say_that_they_are_of_one(tried):
+    assert "of one worker" not in tried("--steps", "1").output
+    done = tried("--steps", "1", search={"trials": 2, "workers_per_trial": 3})
+    assert done.exit_code == 0, done.output
+    assert "They are of one worker; a trial of this study has 3." in done.output
+
+
 def test_a_wrong_study_is_told_as_search_tells_it(tried):
     done = tried(dataset="no-such-data")
     assert done.exit_code != 0

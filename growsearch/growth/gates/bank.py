@@ -47,6 +47,10 @@ class GateBank:
             full[self._places] = self._leaf.grad.cpu()
         return full
 
+    def own_gradients(self) -> tuple[Tensor, ...]:
+        """Return the leaf's gradient, where there is one, to be changed in place."""
+        return () if self._leaf.grad is None else (self._leaf.grad,)
+
     def forget(self) -> None:
         """Drop the gradients."""
         self._leaf.grad = None

@@ -73,6 +73,12 @@ class GrowthKind(TrialKind[GrowthSpace, GrowthCandidate]):
         """Refuse networks that cannot be made, fed, grown or brought within the budget."""
         check_growing(space.space, space.budget, context)
 
+    def not_shared(self, space: GrowthSpace) -> str | None:
+        """Return that each worker would time the device for itself, and decide otherwise."""
+        if space.budget.device is None:
+            return None
+        return f"trials.growth.budget: latency[{space.budget.device}] is timed by one worker alone"
+
     def initial_points(self, space: GrowthSpace, wanted: str) -> Iterator[dict[str, Any]]:
         """Yield the paper's budget, with first values elsewhere."""
         if wanted != "papers":

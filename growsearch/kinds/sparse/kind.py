@@ -88,6 +88,13 @@ class SparseKind(TrialKind[SparseSpace, SparseCandidate]):
         else:
             check_growing(space.space, space.grow.budget, context, "grow.", updaters)
 
+    def not_shared(self, space: SparseSpace) -> str | None:
+        """Return the same of a latency budget to grow under before."""
+        if space.grow is None or space.grow.budget.device is None:
+            return None
+        device = space.grow.budget.device
+        return f"trials.sparse.grow.budget: latency[{device}] is timed by one worker alone"
+
     def initial_points(self, space: SparseSpace, wanted: str) -> Iterator[dict[str, Any]]:
         """Yield the least sparse untransformed networks, or the papers' settings there are."""
         if space.sparsity is None:

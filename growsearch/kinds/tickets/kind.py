@@ -83,6 +83,10 @@ class TicketKind(TrialKind[TicketSpace, TicketCandidate]):
             "remove the key, or add robustness: pgd"
         )
 
+    def not_shared(self, space: TicketSpace) -> str | None:  # noqa: ARG002
+        """Return that a trial waits for what another has pretrained, with a file's lock."""
+        return "trials.tickets: pretraining and drawing are one worker's"
+
     def check(self, space: TicketSpace, context: CheckContext) -> None:
         """Refuse networks that do not fit, and sources that are not there or do not fit."""
         if space.target_space is None:

@@ -118,14 +118,22 @@ class SearchSettings(Strict):
         default=0.0,
         ge=0.0,
         description="GPUs that Ray gives each trial for itself, to train or measure on: a part of "
-        "one (0.5 is two trials a GPU) or a whole number; 0 gives none.",
+        "one (0.5 is two trials a GPU) or a whole number; 0 gives none. On several, of one node, a "
+        "trial trains data-parallel, a worker each.",
+    )
+    workers_per_trial: Whole = Field(
+        default=1,
+        ge=1,
+        le=4096,
+        description="Processes of one node that train each trial together, each on its share of "
+        "every batch; they have cpus_per_trial cores each. On GPUs it follows from gpus_per_trial.",
     )
     cpus_per_trial: Whole = Field(
         default=1,
         ge=1,
         le=4096,
-        description="Processor cores that Ray reserves for each trial, and its threads where "
-        "training.threads is auto.",
+        description="Processor cores that Ray reserves for each trial (each worker of it, where "
+        "there are several), and its threads where training.threads is auto.",
     )
 
     @model_validator(mode="before")

@@ -32,6 +32,7 @@ from growsearch.search.config.search_settings import (
     StopEarly,
 )
 from growsearch.search.config.select_settings import Limits, SelectSettings
+from growsearch.search.config.sharing import gpus_problem, sharing_problem, workers_of_trial
 from growsearch.search.config.training import TrainingSettings
 from growsearch.search.config.units import with_units
 from growsearch.training.tasks.own_task import own_metrics
@@ -48,8 +49,6 @@ __all__ = [
 ]
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.+")
-# Devices that Ray shares out as "GPU".
-_RAYS_GPUS = ("cuda", "xpu")
 
 
 class StudyConfig(Strict):
@@ -268,27 +267,11 @@ class StudyConfig(Strict):
         return self
 
     @model_validator(mode="after")
-    def _gpus_are_used(self) -> StudyConfig:
-        from cost_models import DEVICES
-
-        share = self.search.gpus_per_trial
-        if share > 1 and share != round(share):
-            raise ValueError(
-                f"search.gpus_per_trial = {share}: a part of one GPU, or a whole number of them"
-            )
-        accelerated = [name for name, device in DEVICES.items() if device.needs.accelerator]
-        trains = self.training.device
-        if share and trains == "cpu" and not set(accelerated) & set(self.devices):
-            raise ValueError(
-                "search.gpus_per_trial: trials train on the cpu and no device of this study is a "
-                f"GPU; let training.device be auto, add the latency of one "
-                f"({', '.join(accelerated)}), or remove the key"
-            )
-        if not share and self.search.backend == "ray" and trains.partition(":")[0] in _RAYS_GPUS:
-            raise ValueError(
-                f"training.device = {trains}: Ray hides GPUs from trials that ask for none; give "
-                "search.gpus_per_trial, such as 1, or search with backend: serial"
-            )
+    def _gpus_and_workers_are_used(self) -> StudyConfig:
+        problem = gpus_problem(self.search, self.training, self.devices)
+        problem = problem or sharing_problem(self.search, self.training, self.trials)
+        if problem is not None:
+            raise ValueError(problem)
         return self
 
     @model_validator(mode="after")
@@ -298,6 +281,11 @@ class StudyConfig(Strict):
         # The model is frozen for everybody else.
         self.__dict__["training"] = resolved
         return self
+
+    @property
+    def workers(self) -> int:
+        """The processes that train each trial together."""
+        return workers_of_trial(self.search, self.training)
 
     @property
     def threads(self) -> int:

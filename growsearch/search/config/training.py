@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, StrictBool, field_validator
 
 from growsearch.errors import UsageError
 from growsearch.kinds import Strict
@@ -41,6 +41,13 @@ class TrainingSettings(Strict):
         default=AUTO,
         description="Processor threads that each trial trains with; auto is search.cpus_per_trial. "
         "Latencies are measured with one thread whatever this is.",
+    )
+
+    sync_batchnorm: StrictBool = Field(
+        default=True,
+        description="Where several workers train a trial: batch normalisation sees the examples of "
+        "all of them, as on one device; false: each worker's own, and the first one's statistics "
+        "are kept.",
     )
 
     @field_validator("device")

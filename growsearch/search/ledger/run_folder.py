@@ -52,6 +52,7 @@ _MAY_CHANGE = (
     "search.time_budget",
     "search.gpus_per_trial",
     "search.cpus_per_trial",
+    "search.workers_per_trial",
     "training.device",
     "select",
     "data_dir",

@@ -35,6 +35,7 @@ def test_a_study_without_the_section_trains_as_ever_where_there_is_no_accelerato
         "channels_last": "auto",
         "compile": "off",
         "threads": 1,
+        "sync_batchnorm": True,
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -22,6 +23,7 @@ from growsearch.fault_origin import machine_error, of_the_machine
 from growsearch.files import storage_error
 from growsearch.kinds import CandidateConfig, candidate_from_json
 from growsearch.kinds.trial_kinds import suggest_for_ray
+from growsearch.search.backends.ray.distributed import WAITING_CPUS, DataParallelRun
 from growsearch.search.backends.ray.early_stopping import RungScheduler, rung_reports
 from growsearch.search.backends.ray.prescreening import rung_zero
 from growsearch.search.backends.ray.trouble import FATAL, StopAtTrouble, TrialWatch, Trouble
@@ -270,11 +272,12 @@ def run_ray(
     if config.search.most_trials <= len(recorder.trials):
         return
     trouble, search = Trouble(), config.search
+    cpus = search.parallel * search.cpus_per_trial * config.workers
+    if config.workers > 1:
+        cpus += math.ceil(search.parallel * WAITING_CPUS)
     with (
         _scratch(task.folder) as scratch,
-        ray_session(
-            search.parallel * search.cpus_per_trial, search.gpus_per_trial, options.address
-        ),
+        ray_session(cpus, search.gpus_per_trial, options.address),
     ):
         if options.address is not None:
             task = with_measuring_nodes(task, check_nodes(task))
@@ -326,14 +329,11 @@ def _tuner(
 ) -> tune.Tuner:
     seed = config.search.seed
     stopping = early_stopping(config, recorder.trials.values())
-    bound = tune.with_parameters(
-        trainable,
-        task=task,
-        study_seed=seed,
-        run=how.run,
-        rungs=() if stopping is None else stopping.rungs[:-1],
-    )
+    run, rungs = how.run, () if stopping is None else stopping.rungs[:-1]
     resources = {"cpu": config.search.cpus_per_trial, "gpu": config.search.gpus_per_trial}
+    if config.workers > 1:
+        run, resources = DataParallelRun.of(config, rungs), {"cpu": WAITING_CPUS}
+    bound = tune.with_parameters(trainable, task=task, study_seed=seed, run=run, rungs=rungs)
     return tune.Tuner(
         tune.with_resources(bound, resources),
         tune_config=tune.TuneConfig(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ray import tune
@@ -21,8 +21,10 @@ from growsearch.training import EpochRecord
 from growsearch.trial.run import Listener
 
 
-def rung_reports(rungs: Sequence[int]) -> Listener:
-    """Return what reports a trial's rungs from its worker to the driver.
+def rung_reports(
+    rungs: Sequence[int], report: Callable[[dict[str, Any]], None] = tune.report
+) -> Listener:
+    """Return what reports a trial's rungs from its worker to the driver, by ``report``.
 
     One that was cut off reports the rungs behind it once more, as passed: a driver of another
     session has not heard of them. The last epoch may have come to its rung without being asked.
@@ -31,7 +33,7 @@ def rung_reports(rungs: Sequence[int]) -> Listener:
     def tell(record: EpochRecord, *, passed: bool = False) -> None:
         if record.epoch in rungs:
             values = json.dumps(epoch_values(record))
-            tune.report({EPOCH: record.epoch, VALUES: values, PASSED: passed})
+            report({EPOCH: record.epoch, VALUES: values, PASSED: passed})
 
     def resumed(records: Sequence[EpochRecord]) -> None:
         for record in records[:-1]:
