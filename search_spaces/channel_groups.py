@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from search_spaces.axis_parts import Member, gathered_entries
 from search_spaces.errors import SearchSpaceError
+from search_spaces.layer_groups import changed_layer_groups, layer_groups, set_layer_groups
 
 BatchNorm = nn.modules.batchnorm._BatchNorm
 Gating = Literal["norms", "readers"]
@@ -207,7 +208,21 @@ def resize(module: nn.Module, sizes: Mapping[str, int]) -> None:
         if tuple(shape) != tuple(old.shape):
             changed[name] = old.detach().new_empty(shape)
     set_tensors(module, changed)
+    sync_layer_groups(module, groups, sizes)
     sync_attributes(module)
+
+
+def sync_layer_groups(
+    module: nn.Module, groups: Iterable[ChannelGroup], sizes: Mapping[str, int]
+) -> None:
+    """Give layers with groups of their own as many as ``groups`` of other ``sizes`` leave."""
+    changes = [
+        (sizes.get(group.name, group.size) - group.size, member)
+        for group in groups
+        for member in group.members
+    ]
+    present = layer_groups(module, (member for _, member in changes))
+    set_layer_groups(module, changed_layer_groups(present, changes))
 
 
 def reinitialise(module: nn.Module) -> None:

@@ -18,6 +18,7 @@ from search_spaces.channel_groups import (
     named_tensors,
     set_tensors,
     sync_attributes,
+    sync_layer_groups,
 )
 from search_spaces.tracing.operator_record import tensors_of
 
@@ -41,6 +42,7 @@ def keep_channels(
             value = value.index_select(axis, entries.to(value.device))
         kept[name] = value
     set_tensors(module, kept)
+    sync_layer_groups(module, groups, {name: len(channels) for name, channels in live.items()})
     sync_attributes(module)
 
 
