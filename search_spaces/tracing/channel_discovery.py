@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -41,7 +41,10 @@ class Found:
 
 
 def discover_groups(
-    module: nn.Module, record: OperatorRecord, generator: torch.Generator
+    module: nn.Module,
+    record: OperatorRecord,
+    generator: torch.Generator,
+    norms: Collection[str] = (),
 ) -> list[Found]:
     """Perturb the channels of every layer of ``module`` and return what they are, in its order.
 
@@ -49,8 +52,9 @@ def discover_groups(
         module: it is not run; its layers give the names.
         record: of a run in evaluation mode on inputs with values that differ.
         generator: draws perturbations.
+        norms: the paths of modules that do no more than normalise over channels.
     """
-    return _Discovery(module, ChannelFlow(record, generator)).found()
+    return _Discovery(module, ChannelFlow(record, generator, frozenset(norms))).found()
 
 
 class _Discovery:
@@ -69,7 +73,8 @@ class _Discovery:
         self._products: dict[Axis, dict[Reading, None]] = {}
         self._reached: dict[Axis, tuple[Reading, ...]] = {}
         self._problems: dict[Axis, str] = {}
-        self._mixed: set[Axis] = set()
+        # By axis, the operators that take statistics over its channels.
+        self._mixed: dict[Axis, frozenset[int]] = {}
 
     def found(self) -> list[Found]:
         layers = self._flow.sources.layers()
@@ -97,7 +102,7 @@ class _Discovery:
         if reached.outputs:
             self._note(axis, OUTPUTS)
         if reached.statistics:
-            self._mixed.add(axis)
+            self._mixed[axis] = reached.statistics
         for reading, channels in reached.readings.items():
             if bool((channels == MIXED).any()):
                 self._note(axis, f"between it and {self._reader(reading)} channels are mixed")
@@ -273,12 +278,21 @@ class _Discovery:
         if not any(axis in self._reads or axis in self._products for axis in cluster):
             return None, "no layer reads its channels"
         ordered = sorted(members, key=lambda member: bool(member.reads))
+        normalised, all_norms = self._norms_over(cluster)
         return ChannelGroup(
             name=self._name(layers[0]),
             size=len(channels),
             members=tuple(ordered),
-            kept=MIXING if self._mixed & set(cluster) else "",
+            kept="" if all_norms else MIXING,
+            normalised=normalised,
         ), None
+
+    def _norms_over(self, cluster: list[Axis]) -> tuple[tuple[str, ...], bool]:
+        """Return the norms over these channels by path, and whether nothing else mixes them."""
+        places = {place for axis in cluster for place in self._mixed.get(axis, ())}
+        scopes = {self._flow.record.scopes[place] for place in places}
+        norms = sorted(scopes & self._flow.norms, key=lambda path: self._paths[path])
+        return tuple(norms), scopes <= self._flow.norms
 
     def _where(self, axis: Axis) -> str:
         return "a product of two inputs" if axis in self._products else _layer(axis[0])
