@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import torch
 from torch import Tensor, nn
 
@@ -14,7 +16,10 @@ from search_spaces.tracing.operator_record import OperatorRecord
 
 
 def discover_channels(
-    module: nn.Module, record: OperatorRecord, generator: torch.Generator
+    module: nn.Module,
+    record: OperatorRecord,
+    generator: torch.Generator,
+    norms: Collection[str] = (),
 ) -> Joined:
     """Perturb the channels of every layer of ``module`` and return which entries belong together.
 
@@ -22,8 +27,9 @@ def discover_channels(
         module: it is not run; its layers give the names.
         record: of a run in evaluation mode on inputs with values that differ.
         generator: draws perturbations.
+        norms: the paths of modules that do no more than normalise over channels.
     """
-    return _Discovery(module, ChannelFlow(record, generator)).joined()
+    return _Discovery(module, ChannelFlow(record, generator, frozenset(norms))).joined()
 
 
 class _Discovery:
@@ -65,7 +71,10 @@ class _Discovery:
         if reached.outputs:
             self._joined.note(axis, OUTPUTS)
         if reached.statistics:
-            self._joined.mixed.add(axis)
+            scopes = {self._flow.record.scopes[place] for place in reached.statistics}
+            self._joined.normalised[axis] = self._flow.norms & scopes
+            if not scopes <= self._flow.norms:
+                self._joined.mixed.add(axis)
         for reading, channels in reached.readings.items():
             if bool((channels == MIXED).any()):
                 self._joined.note(
