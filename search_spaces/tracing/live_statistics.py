@@ -80,11 +80,9 @@ class Norm:
 
         They are seen on inputs like ``x``, of values of about ``size``.
         """
-        sizes = [x.shape[axis] for axis in self.axes]
-        signs = 1.0 - 2.0 * (torch.arange(math.prod(sizes)) % 2)
-        shape = [1] * x.ndim
-        for axis, size in zip(self.axes, sizes, strict=True):
-            shape[axis] = size
+        own = {axis % x.ndim for axis in self.axes}
+        shape = [length if axis in own else 1 for axis, length in enumerate(x.shape)]
+        signs = 1.0 - 2.0 * (torch.arange(math.prod(shape)) % 2)
         given = size * signs.to(x).view(shape)
         up, down = layer(given), layer(-given)
         plain = self.normalised(given)
