@@ -19,6 +19,7 @@ from search_spaces.tracing.channel_flow import ChannelFlow, Reading
 from search_spaces.tracing.channel_labels import Axis, ChannelLabels
 from search_spaces.tracing.channel_sources import Source
 from search_spaces.tracing.contractions import Contraction
+from search_spaces.tracing.operator_record import Operator
 
 _NO_ROW = -1
 
@@ -74,6 +75,12 @@ class HeadFlow(ChannelFlow):
 
     def _is_of_data(self, product: Contraction) -> bool:
         return all(self.sources.depends(f.place) for f in (product.left, product.right))
+
+    def _elsewhere(self, operator: Operator, changed: Mapping[int, Tensor]) -> tuple[Tensor, ...]:
+        """Run what is no product; a softmax stays within its row of scores, masked or not."""
+        if operator.name in ("_softmax", "_safe_softmax"):
+            return operator(lambda place: self._soft.value(place, changed))
+        return ChannelFlow._elsewhere(self, operator, changed)
 
     def _product(self, product: Contraction, changed: Mapping[int, Tensor]) -> tuple[Tensor, ...]:
         """Note which rows move; heads end at weights, but a bias may be made of parameters."""
