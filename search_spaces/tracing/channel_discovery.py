@@ -39,7 +39,7 @@ class _Discovery:
         self._flow = flow
         self._module = module
         self._tensors = named_tensors(module)
-        self._joined = Joined()
+        self._joined = Joined(norms=flow.norms)
         # By convolutions in groups, the axis of their weight, and what no layer has put in.
         self._weights: dict[Axis, Axis] = {}
         self._inputs: dict[Axis, set[int]] = {}
@@ -71,10 +71,8 @@ class _Discovery:
         if reached.outputs:
             self._joined.note(axis, OUTPUTS)
         if reached.statistics:
-            scopes = {self._flow.record.scopes[place] for place in reached.statistics}
-            self._joined.normalised[axis] = self._flow.norms & scopes
-            if not scopes <= self._flow.norms:
-                self._joined.mixed.add(axis)
+            scopes = self._flow.record.scopes
+            self._joined.mixed[axis] = frozenset(scopes[place] for place in reached.statistics)
         for reading, channels in reached.readings.items():
             if bool((channels == MIXED).any()):
                 self._joined.note(

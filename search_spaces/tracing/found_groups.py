@@ -59,8 +59,8 @@ class Joined:
         grouped: what convolutions and norms take in in groups of channels; no axes of tensors.
         group_lengths: by axes with entries for such groups, how many there are for each.
         problems: why an axis of a layer keeps its width.
-        normalised: the norms, by path, over the channels of an axis.
-        mixed: axes over whose channels another statistic is taken.
+        mixed: by axis, the paths of the modules that take statistics over its channels.
+        norms: those of all modules that do no more than normalise over channels.
     """
 
     labels: ChannelLabels = field(default_factory=ChannelLabels)
@@ -72,8 +72,8 @@ class Joined:
     grouped: set[Axis] = field(default_factory=set)
     group_lengths: dict[Axis, int] = field(default_factory=dict)
     problems: dict[Axis, str] = field(default_factory=dict)
-    normalised: dict[Axis, frozenset[str]] = field(default_factory=dict)
-    mixed: set[Axis] = field(default_factory=set)
+    mixed: dict[Axis, frozenset[str]] = field(default_factory=dict)
+    norms: frozenset[str] = frozenset()
 
     def note(self, axis: Axis, problem: str) -> None:
         """Say why an axis keeps its width; the first reason counts."""
@@ -188,12 +188,15 @@ class _Groups:
             for member in self._members(axis, draft, names)
         ]
         ordered = sorted(members, key=lambda member: bool(member.reads))
+        mixing = {path for axis in draft.axes for path in self._joined.mixed.get(axis, ())}
         group = ChannelGroup(
             name=name,
             size=len(draft.channels),
             members=tuple(ordered),
-            kept=MIXING if self._joined.mixed & draft.axes.keys() else "",
-            normalised=self._norms_over(draft),
+            kept="" if mixing <= self._joined.norms else MIXING,
+            normalised=tuple(
+                sorted(mixing & self._joined.norms, key=lambda path: self._names.paths[path])
+            ),
         )
         layers = [
             axis for axis in sorted(draft.axes, key=self._names.rank) if axis in self._joined.layers
@@ -214,11 +217,6 @@ class _Groups:
                 place for axis in layers for place, *_ in self._joined.layers[axis].makers
             ),
         )
-
-    def _norms_over(self, draft: _Draft) -> tuple[str, ...]:
-        """Return the norms over the channels of a group by path, in the order of the network."""
-        norms = {path for axis in draft.axes for path in self._joined.normalised.get(axis, ())}
-        return tuple(sorted(norms, key=lambda path: self._names.paths[path]))
 
     def _passes(self, reading: Reading) -> bool:
         """Tell whether channels go on behind a reading, as through a convolution in groups."""

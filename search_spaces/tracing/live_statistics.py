@@ -80,11 +80,9 @@ class Norm:
 
         They are seen on inputs like ``x``, of values of about ``size``.
         """
-        sizes = [x.shape[axis] for axis in self.axes]
-        signs = 1.0 - 2.0 * (torch.arange(math.prod(sizes)) % 2)
-        shape = [1] * x.ndim
-        for axis, size in zip(self.axes, sizes, strict=True):
-            shape[axis] = size
+        own = {axis % x.ndim for axis in self.axes}
+        shape = [length if axis in own else 1 for axis, length in enumerate(x.shape)]
+        signs = 1.0 - 2.0 * (torch.arange(math.prod(shape)) % 2)
         given = size * signs.to(x).view(shape)
         up, down = layer(given), layer(-given)
         plain = self.normalised(given)
@@ -250,29 +248,29 @@ def use_live_statistics(
         dead: positions by the names of groups.
         norms: what `find_norms` returned.
     """
-    lives: dict[str, Tensor] = {}
     for group in groups:
         for path in group.normalised if group.name in dead else ():
-            live = _live(module.get_submodule(path), path, group, dead[group.name])
-            # Several groups are normalised together where they are concatenated.
-            lives[path] = lives[path] * live if path in lives else live
-    for path, live in lives.items():
-        layer = module.get_submodule(path)
-        module.set_submodule(path, _LiveNorm(layer, norms[path], live))
+            layer = module.get_submodule(path)
+            before = None
+            if isinstance(layer, _LiveNorm):  # of another group, which is concatenated with this
+                layer, before = layer.layer, layer.live
+            live = _live(layer, path, group, dead[group.name])
+            if isinstance(before, Tensor):
+                live = live * before
+            module.set_submodule(path, _LiveNorm(layer, norms[path], live))
 
 
 def _live(layer: nn.Module, path: str, group: ChannelGroup, dead: Tensor) -> Tensor:
     """Return which entries of a norm's axis belong to live channels: (entries,) of 0 and 1."""
-    own = [member for member in group.members if member.tensor.rpartition(".")[0] == path]
-    if not own:
-        live = torch.ones(group.size)  # it holds no tensor, and takes a channel an entry
-        live[dead] = 0.0
-        return live
-    first, leaf = own[0], own[0].tensor.rpartition(".")[2]
-    live = torch.ones(getattr(layer, leaf).shape[first.axis])
-    for member in own:
-        if (member.tensor, member.axis) == (first.tensor, first.axis):
+    held = [m for m in group.members if m.tensor.rpartition(".")[0] == path]
+    if held:
+        _, _, leaf = held[0].tensor.rpartition(".")
+        live = torch.ones(getattr(layer, leaf).shape[held[0].axis])
+        for member in (member for member in held if member.tensor == held[0].tensor):
             live[member.entries(dead, group.size)] = 0.0
+        return live
+    live = torch.ones(group.size)  # it holds no tensor, and takes a channel an entry
+    live[dead] = 0.0
     return live
 
 
