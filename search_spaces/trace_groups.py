@@ -38,7 +38,7 @@ class TracedGroups:
     """What a trace has found.
 
     ``groups`` can be resized. ``fixed`` are layers whose outputs cannot, by path: the classifier,
-    and those whose width the code itself relies on (attention heads, concatenated channels).
+    and those whose width the code itself relies on.
     ``reasons`` says why, by the same paths.
     """
 
@@ -57,8 +57,8 @@ def trace_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> Trace
     `ChannelGroup`). What fails the first two is ``fixed``, not guessed.
 
     Args:
-        module: any layers, and functions with parameters. Grouped convolutions that are not
-            depthwise are fixed, and weights that are computed from parameters at every call.
+        module: any layers, and functions with parameters. Weights that are computed from
+            parameters at every call are fixed.
         example_inputs: positional inputs, each with the batch on axis 0. Values of floating
             inputs do not matter.
 
