@@ -111,7 +111,7 @@ def product_terms(
         for axis, group, member in axes.get(name, ()):
             shape[axis] = member.entries_per_channel
             found.append(names.index(group.name))
-        found += [names.index(u.name) for u in units if name.startswith(f"{u.module}.")]
+        found += [names.index(u.name) for u in units if u.holds(name)]
         key = tuple(sorted(found))
         merged[key] = merged.get(key, 0) + times * math.prod(shape)
     return CostTerms(names=names, terms=tuple((c, key) for key, c in merged.items()))

@@ -116,8 +116,6 @@ def _weights(
             outputs=_put_out(layer, shape),
             output_groups=tuple(outputs),
             units=tuple(
-                len(groups) + index
-                for index, unit in enumerate(units)
-                if name.startswith(f"{unit.module}.")
+                len(groups) + index for index, unit in enumerate(units) if unit.holds(name)
             ),
         )

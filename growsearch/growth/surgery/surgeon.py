@@ -17,6 +17,7 @@ from growsearch.growth.budget.structures import Structures
 from growsearch.growth.gates.gate import Gate, GatedBatchNorm
 from growsearch.growth.gates.reader import reader_gates
 from growsearch.growth.gates.recurrent import GATED, reader_factors
+from growsearch.growth.gates.statistics import statistics_gates
 from growsearch.growth.surgery.optimizer_state import (
     is_first_moment,
     optimizer_state,
@@ -35,7 +36,7 @@ from search_spaces.channel_groups import (
     set_tensors,
     sync_attributes,
 )
-from search_spaces.units import compact, detach, unit_tensors
+from search_spaces.units import compact, detach, unit_layers, unit_tensors
 
 
 class Surgeon:
@@ -53,11 +54,13 @@ class Surgeon:
         self._module = module
         self.structures = Structures.of(groups, units)
         self._units = units
-        self._layers = {unit.name: module.get_submodule(unit.module) for unit in units}
+        self._layers = {unit.name: unit_layers(module, unit) for unit in units}
         self._absent: set[str] = set()
         tensors = named_tensors(module)
         inside = {name: unit.name for unit in units for name in unit_tensors(module, unit)}
-        self._unit_of = {name: unit for name, unit in inside.items() if tensors[name].ndim}
+        # Single numbers are counts of batches, or parameters.
+        numbers = dict(module.named_parameters())
+        self._unit_of = {n: unit for n, unit in inside.items() if tensors[n].ndim or n in numbers}
         # All tensors of a unit go with it, also those of which no channel belongs to a group.
         self._axes = dict.fromkeys(self._unit_of, ()) | axes_by_tensor(groups)
         # A mask follows its weight; what is created has the mask of its first draw.
@@ -148,7 +151,8 @@ class Surgeon:
         """Return a copy at full widths that computes what the module does; the rest is attached.
 
         Channels that do not run have their weights or initial draw, consumers' weights of zero and
-        open gates. Units that do not run stay away. The module itself stays as it is.
+        open gates; norms over channels do not hear of them. Units that do not run stay away. The
+        module itself stays as it is.
         """
         module, opened = copy.deepcopy((self._module, dict(gates)))
         values = self.full_values()
@@ -167,6 +171,8 @@ class Surgeon:
             full = torch.ones(len(live[group_name]))
             full[live[group_name]] = gate.value.detach().cpu()
             gate.set(full.to(device))
+        for norm in statistics_gates(module):
+            norm.hear_only({name: mask.to(device) for name, mask in live.items()})
         return module
 
     def consumer_gradients(self, full: nn.Module) -> Iterator[tuple[Tensor, Tensor]]:
@@ -196,7 +202,7 @@ class Surgeon:
             entries = [torch.arange(size) for size in full.shape]
             for axis, group, member in axes:
                 entries[axis] = member.entries(live[group.name], group.size)
-            found[name] = torch.meshgrid(*entries, indexing="ij")
+            found[name] = torch.meshgrid(*entries, indexing="ij") if entries else ()
         return found
 
     @torch.no_grad()
@@ -240,12 +246,13 @@ class Surgeon:
         live = self.structures.split(self.live)
         for unit in self._units:
             layers = self._layers[unit.name]
-            attached = self._module.get_submodule(unit.module) is layers
+            attached = unit_layers(self._module, unit) == layers
             if attached and not live[unit.name]:
                 detach(self._module, unit)
             elif live[unit.name] and not attached:
-                back = layers.to(device).train(self._module.training)
-                self._module.set_submodule(unit.module, back)
+                for path, each in layers.items():
+                    back = each.to(device).train(self._module.training)
+                    self._module.set_submodule(path, back)
         self._absent = {unit.name for unit in self._units if not live[unit.name]}
 
     def _sync(self, module: nn.Module) -> None:
@@ -285,7 +292,7 @@ class Surgeon:
         """
         for name in (name for name, owner in self._unit_of.items() if owner == unit.name):
             value = self._values[name].copy_(self._initial[name])
-            if unit.residual and name in (f"{unit.norm}.weight", f"{unit.norm}.bias"):
+            if unit.residual and name in unit.last:
                 value.zero_()
             elif not unit.residual and value.ndim > 1:
                 _make_identity(value)
@@ -323,7 +330,7 @@ def _layout(module: nn.Module) -> torch.memory_format:
 
 
 def _pick(full: Tensor, index: tuple[Tensor, ...], layout: torch.memory_format) -> Tensor:
-    part = full[index]
+    part = full[index] if index else full.clone()
     return part.contiguous(memory_format=layout if part.ndim == 4 else torch.contiguous_format)
 
 
@@ -341,12 +348,14 @@ def fold_gates(module: nn.Module, optimizer: torch.optim.Optimizer, recipe: Reci
         for name, factor in gates.factors(module).items():
             factors[name] = factor.detach() * factors.get(name, 1.0)
         gates.remove()
+    for norm in list(statistics_gates(module)):
+        norm.remove()
     for name, factor in factors.items():
         module.get_parameter(name).mul_(factor)
     for name, layer in list(module.named_modules()):
         if isinstance(layer, GatedBatchNorm):
             for leaf in (f"{name}.weight", f"{name}.bias"):
-                factors[leaf] = layer.factor().detach()
+                factors[leaf] = layer.factor().detach() * factors.get(leaf, 1.0)
             module.set_submodule(name, layer.folded())
         elif isinstance(layer, GATED):
             module.set_submodule(name, layer.plain())
