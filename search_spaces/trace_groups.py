@@ -210,13 +210,25 @@ class _Declaration:
         self._groups = groups
 
     def __call__(self) -> tuple[ChannelGroup, ...]:
-        """Return the groups with the sizes that the module's tensors have now."""
-        return with_present_sizes(self._groups, named_tensors(self._owner))
+        """Return the groups with the sizes that the module's tensors have now.
+
+        Members in units that are detached are left out, and groups that are all inside.
+        """
+        tensors = named_tensors(self._owner)
+        present = (_present(group, tensors) for group in self._groups)
+        return with_present_sizes([group for group in present if group.members], tensors)
 
 
 def declare_groups(module: nn.Module, groups: tuple[ChannelGroup, ...]) -> None:
     """Make ``module`` declare groups that a trace of the same network has found."""
     module.channel_groups = _Declaration(module, groups)  # type: ignore[assignment]
+
+
+def _present(group: ChannelGroup, tensors: dict[str, Tensor]) -> ChannelGroup:
+    if all(member.tensor in tensors for member in group.members):
+        return group
+    members = tuple(member for member in group.members if member.tensor in tensors)
+    return replace(group, members=members)
 
 
 def _resizable(
