@@ -26,6 +26,7 @@ from search_spaces.tracing.channel_gates import gated_group
 from search_spaces.tracing.channel_removal import closed_by_norms, passing, try_removal
 from search_spaces.tracing.code_ties import followed_groups, tied_groups
 from search_spaces.tracing.found_groups import MIXING, Found, Joined, found_groups, tied
+from search_spaces.tracing.group_roles import with_roles
 from search_spaces.tracing.head_groups import beside_heads, head_groups, joined_by_heads
 from search_spaces.tracing.live_statistics import find_norms, norms_of_members
 from search_spaces.tracing.network_probe import network_probe
@@ -89,7 +90,7 @@ def trace_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> Trace
             else gated_group(probe, record, each, generator)
             for each in resizable
         ]
-        groups = _proven(module, gated, example_inputs, generator)
+        groups = with_roles(_proven(module, gated, example_inputs, generator))
     names = {group.name for group in groups}
     reasons = {
         each.name: each.reason or "its code or its other layers rely on its width"

@@ -25,7 +25,7 @@ from search_spaces.tracing.operator_record import tensors_of
 # The path of a module under which a trial of it alone has it.
 _ALONE = "module"
 # How many sets of attributes are tried for a group, at most.
-_TRIES, _WHOLE_TRIES = 48, 6
+_TRIES, _WHOLE_TRIES = 64, 6
 
 
 class _Alone(nn.Module):

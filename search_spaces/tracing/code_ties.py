@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from torch import Tensor, nn
 
-from search_spaces.channel_groups import ChannelGroup, named_tensors
+from search_spaces.channel_groups import ChannelGroup, Role, named_tensors
 from search_spaces.tracing.attribute_search import AttributeSearch
 from search_spaces.tracing.channel_grouping import tie
 from search_spaces.tracing.found_groups import Found, Joined, found_groups
@@ -68,7 +68,9 @@ def tied_groups(
                 continue
             proven = None if group.kept or group.size == 1 else search.followed(group)
             if proven is not None:
-                yield replace(each, group=proven), tuple(parts)
+                by_heads = any(part in heads for part in parts)
+                role: Role = "embedding" if by_heads else proven.role
+                yield replace(each, group=replace(proven, role=role)), tuple(parts)
 
 
 def _width(group: ChannelGroup, tensors: Mapping[str, Tensor]) -> int:
