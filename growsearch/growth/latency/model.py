@@ -195,7 +195,8 @@ def latency_model(
         fitted = WidthLatencyFit.load(latencies.file)
     else:
         growing = tuple(unit for unit in units if unit.name in structures.inside)
-        groups = growing_groups(space, model).groups
+        found = growing_groups(space, model).groups
+        groups = tuple(group for group in found if group.name in structures.names)
         features = latency_features(model, groups, space.example_inputs(), growing)
         fitted = WidthLatencyFit.measure(clock, features, structures, units)
         if latencies.file is not None:
