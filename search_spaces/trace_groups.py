@@ -18,9 +18,14 @@ from torch import Tensor, nn
 
 from search_spaces.channel_groups import ChannelGroup, channel_groups, named_tensors, resize
 from search_spaces.errors import SearchSpaceError
-from search_spaces.tracing.channel_discovery import MIXING, discover_groups
+from search_spaces.group_sizes import told_sizes, with_present_sizes
+from search_spaces.tracing.attention_heads import HeadFlow, find_heads
+from search_spaces.tracing.attribute_search import AttributeSearch
+from search_spaces.tracing.channel_discovery import discover_channels
 from search_spaces.tracing.channel_gates import gated_group
-from search_spaces.tracing.channel_removal import closed_by_norms, try_removal
+from search_spaces.tracing.channel_removal import closed_by_norms, passing, try_removal
+from search_spaces.tracing.found_groups import MIXING, Found, Joined, found_groups, tied
+from search_spaces.tracing.head_groups import beside_heads, head_groups
 from search_spaces.tracing.live_statistics import find_norms, norms_of_members
 from search_spaces.tracing.network_probe import network_probe
 from search_spaces.tracing.operator_record import record_operators, tensors_of
@@ -33,7 +38,7 @@ class TracedGroups:
     """What a trace has found.
 
     ``groups`` can be resized. ``fixed`` are layers whose outputs cannot, by path: the classifier,
-    and those whose width the code itself relies on (attention heads, concatenated channels).
+    and those whose width the code itself relies on.
     ``reasons`` says why, by the same paths.
     """
 
@@ -52,8 +57,8 @@ def trace_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> Trace
     `ChannelGroup`). What fails the first two is ``fixed``, not guessed.
 
     Args:
-        module: any layers, and functions with parameters. Grouped convolutions that are not
-            depthwise are fixed, and weights that are computed from parameters at every call.
+        module: any layers, and functions with parameters. Weights that are computed from
+            parameters at every call are fixed.
         example_inputs: positional inputs, each with the batch on axis 0. Values of floating
             inputs do not matter.
 
@@ -65,23 +70,45 @@ def trace_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> Trace
         try:
             probe, inputs = network_probe(module, example_inputs, generator)
             record = record_operators(probe, inputs)
-            found = discover_groups(probe, record, generator, find_norms(probe, inputs))
+            norms = find_norms(probe, inputs)
+            joined = discover_channels(probe, record, generator, norms)
+            flow = HeadFlow(record, generator, frozenset(norms))
+            heads = _heads(module, joined, flow, example_inputs)
+            found = beside_heads(found_groups(probe, joined), heads)
         except Exception as error:  # whatever the module or torch raises, the cause is kept
             raise SearchSpaceError(
                 f"{type(module).__name__} cannot be traced: {type(error).__name__}: {error}"
             ) from error
+        told_of, resizable = _resizable(probe, joined, found, heads, inputs)
         gated = [
-            gated_group(probe, record, each, generator) for each in found if each.group is not None
+            each.group
+            if each.group is not None and each.group.role == "heads"
+            else gated_group(probe, record, each, generator)
+            for each in resizable
         ]
-        resizable = _resizable(probe, gated, inputs)
-        groups = _proven(module, resizable, example_inputs, generator)
+        groups = _proven(module, gated, example_inputs, generator)
     names = {group.name for group in groups}
     reasons = {
         each.name: each.reason or "its code or its other layers rely on its width"
-        for each in found
+        for each in told_of
         if each.name not in names
     }
+    # A layer is told once, also where its channels were tried in parts.
+    reasons = {n: r for n, r in reasons.items() if n.partition("#")[0] not in reasons.keys() - {n}}
     return TracedGroups(groups=groups, fixed=tuple(reasons), reasons=reasons)
+
+
+def _heads(
+    module: nn.Module, joined: Joined, flow: HeadFlow, example_inputs: tuple[Tensor, ...]
+) -> list[Found]:
+    """Return the groups of attention heads, and why there are none where there are none."""
+    found = find_heads(flow, joined.labels)
+    if not found.rows:
+        return []
+    generator = torch.Generator().manual_seed(_SEED)
+    probe, inputs = network_probe(module, example_inputs, generator, double=True)
+    search = AttributeSearch(probe, inputs)
+    return head_groups(probe, joined, found, flow.record.scopes, search)
 
 
 def prove_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> TracedGroups:
@@ -189,7 +216,7 @@ class _Declaration:
         """
         tensors = named_tensors(self._owner)
         present = (_present(group, tensors) for group in self._groups)
-        return tuple(replace(g, size=_size(g, tensors)) for g in present if g.members)
+        return with_present_sizes([group for group in present if group.members], tensors)
 
 
 def declare_groups(module: nn.Module, groups: tuple[ChannelGroup, ...]) -> None:
@@ -204,24 +231,39 @@ def _present(group: ChannelGroup, tensors: dict[str, Tensor]) -> ChannelGroup:
     return replace(group, members=members)
 
 
-def _size(group: ChannelGroup, tensors: dict[str, Tensor]) -> int:
-    first = group.members[0]
-    return tensors[first.tensor].shape[first.axis] // first.entries_per_channel
-
-
 def _resizable(
-    probe: nn.Module, groups: Sequence[ChannelGroup], inputs: tuple[Tensor, ...]
-) -> tuple[ChannelGroup, ...]:
+    probe: nn.Module,
+    joined: Joined,
+    found: Sequence[Found],
+    heads: Sequence[Found],
+    inputs: tuple[Tensor, ...],
+) -> tuple[Sequence[Found], list[Found]]:
+    """Return all that was found, and the groups with which the network runs at other widths.
+
+    Where it does not run, parts of one layer are tried at one ratio, then what is read together.
+    """
+    kept = _running(probe, found, inputs)
+    names = {each.name for each in kept}
+    lost = [each.name for each in found if each.group is not None and each.name not in names]
+    for again in tied(joined, found, lost):
+        together = beside_heads(found_groups(probe, again), heads)
+        better = _running(probe, together, inputs)
+        if len(together) - len(better) < len(found) - len(kept):
+            return together, better
+    return found, kept
+
+
+def _running(probe: nn.Module, found: Sequence[Found], inputs: tuple[Tensor, ...]) -> list[Found]:
     expected = _shapes(probe, inputs)
-    kept = tuple(groups)
-    if not _runs(probe, kept, inputs, expected):
-        kept = tuple(g for g in groups if _runs(probe, (g,), inputs, expected))
-    if not _runs(probe, kept, inputs, expected):
+    groups = told_sizes([each.group for each in found if each.group is not None])
+    kept = passing(groups, lambda some: _runs(probe, tuple(some), inputs, expected))
+    if not _runs(probe, tuple(kept), inputs, expected):
         raise SearchSpaceError(
             "the traced channel groups can be resized one by one but not together; "
             "give the network a method channel_groups()"
         )
-    return kept
+    names = {group.name for group in kept}
+    return [each for each in found if each.group is not None and each.name in names]
 
 
 def _runs(
@@ -233,12 +275,20 @@ def _runs(
     trial = copy.deepcopy(probe)
     declare_groups(trial, groups)
     # Another step for each group: widths that only agree by accident come apart.
-    sizes = {g.name: g.size + g.multiple * (2 * place + 1) for place, g in enumerate(groups)}
+    sizes = {g.name: g.size + g.multiple * _step(place) for place, g in enumerate(groups)}
     try:
         resize(trial, sizes)
         return _shapes(trial, inputs) == expected
     except (RuntimeError, SearchSpaceError, ValueError, IndexError, TypeError, AssertionError):
         return False
+
+
+def _step(place: int) -> int:
+    """Return another odd number for each of the first groups; of many they come again."""
+    return 2 * (place % _STEPS) + 1
+
+
+_STEPS = 16
 
 
 @torch.no_grad()

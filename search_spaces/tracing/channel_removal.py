@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +12,15 @@ from torch import Tensor, nn
 from search_spaces.channel_groups import (
     ChannelGroup,
     axes_by_tensor,
+    entries_by_axis,
     is_consumed,
     is_plain_norm,
     named_tensors,
     set_tensors,
     sync_attributes,
+    sync_layer_groups,
 )
+from search_spaces.size_attributes import follow_sizes
 from search_spaces.tracing.live_statistics import Norm, find_norms, use_live_statistics
 from search_spaces.tracing.network_probe import computes_in_single
 from search_spaces.tracing.operator_record import tensors_of
@@ -38,13 +41,14 @@ def keep_channels(
     tensors, kept = named_tensors(module), {}
     for name, axes in axes_by_tensor(groups).items():
         value = tensors[name].detach()
-        for axis, group, member in axes:
-            if group.name in live:
-                entries = member.entries(live[group.name], group.size).to(value.device)
-                value = value.index_select(axis, entries)
+        for axis, entries in entries_by_axis(axes, live).items():
+            value = value.index_select(axis, entries.to(value.device))
         kept[name] = value
     set_tensors(module, kept)
+    sync_layer_groups(module, groups, {name: len(channels) for name, channels in live.items()})
     sync_attributes(module)
+    named = (group for group in groups if group.name in live)
+    follow_sizes(module, (replace(group, size=len(live[group.name])) for group in named))
 
 
 @torch.no_grad()
@@ -90,14 +94,14 @@ def try_removal(
     heard = {n: halves for n, halves in _heard(module, groups, inputs).items() if n not in whole}
     tried = [group for group in groups if group.name in heard]
     trial = RemovalTrial.of(module, tuple(groups), inputs)
-    agreed = _passing(tried, trial.agrees)
+    agreed = passing(tried, trial.agrees)
     if not trial.agrees(agreed):
         agreed = []
     found = {group.name: heard[group.name] for group in agreed}
     return Removal(proven=whole | found, refuted=frozenset(heard) - frozenset(found))
 
 
-def _passing(
+def passing(
     groups: Sequence[ChannelGroup], passes: Callable[[Sequence[ChannelGroup]], bool]
 ) -> list[ChannelGroup]:
     """Return those of ``groups`` that pass; as a rule few do not, so halves are tried first."""
@@ -106,9 +110,7 @@ def _passing(
     if len(groups) == 1:
         return []
     middle = len(groups) // 2
-    return [
-        group for part in (groups[:middle], groups[middle:]) for group in _passing(part, passes)
-    ]
+    return [group for part in (groups[:middle], groups[middle:]) for group in passing(part, passes)]
 
 
 def _heard(
@@ -157,6 +159,7 @@ class RemovalTrial:
         inputs: of its forward pass.
         norms: what `find_norms` says of it.
         tolerance: of the largest output; None for that of the outputs' type.
+        lenient: whether outputs may have another shape, if only one has not (scores by heads).
     """
 
     module: nn.Module
@@ -164,15 +167,28 @@ class RemovalTrial:
     inputs: tuple[Tensor, ...]
     norms: Mapping[str, Norm]
     tolerance: float | None = None
+    lenient: bool = False
 
     @classmethod
     def of(
-        cls, module: nn.Module, groups: tuple[ChannelGroup, ...], inputs: tuple[Tensor, ...]
+        cls,
+        module: nn.Module,
+        groups: tuple[ChannelGroup, ...],
+        inputs: tuple[Tensor, ...],
+        *,
+        lenient: bool = False,
     ) -> RemovalTrial:
         """Return the trial of a network, which is run to see with what precision it computes."""
         norms = find_norms(module, inputs) if any(group.normalised for group in groups) else {}
         single = _TOLERANCES[torch.float32] if computes_in_single(module, inputs) else None
-        return cls(module=module, groups=groups, inputs=inputs, norms=norms, tolerance=single)
+        return cls(
+            module=module,
+            groups=groups,
+            inputs=inputs,
+            norms=norms,
+            tolerance=single,
+            lenient=lenient,
+        )
 
     def agrees(self, chosen: Sequence[ChannelGroup]) -> bool:
         """Tell whether all that is to be proven of ``chosen`` together holds."""
@@ -192,10 +208,13 @@ class RemovalTrial:
         try:
             use_live_statistics(silenced, self.groups, dead, self.norms)
             keep_channels(smaller, self.groups, live)
-            pairs = zip(
-                _outputs(silenced, self.inputs), _outputs(smaller, self.inputs), strict=True
-            )
-            return all(_close(one, other, self.tolerance) for one, other in pairs)
+            full, small = _outputs(silenced, self.inputs), _outputs(smaller, self.inputs)
+            pairs = [
+                (one, other)
+                for one, other in zip(full, small, strict=True)
+                if not self.lenient or one.shape == other.shape
+            ]
+            return bool(pairs) and all(_close(*pair, self.tolerance) for pair in pairs)
         except _REFUSALS:
             return False  # a width that the code relies on
 
@@ -247,7 +266,7 @@ def closed_by_norms(
     def close(part: Sequence[ChannelGroup]) -> bool:
         return all(_closes(module, part, first, inputs) for first in (0, 1))
 
-    return recurrent | {group.name for group in _passing(normed, close)}
+    return recurrent | {group.name for group in passing(normed, close)}
 
 
 @torch.no_grad()

@@ -161,7 +161,7 @@ def test_a_budget_below_what_keeps_its_width_is_refused_with_what_holds_it(datas
         input_shape=(4,),
         num_classes=5,
     )
-    with pytest.raises(UsageError, match="50.8 % of the full one.* 'model' holds 29.5 %"):
+    with pytest.raises(UsageError, match=r"50\.8 % of the full one.* 'model' holds 29\.5 %"):
         grow(gpt, dataset, budget=Budget(macs=0.5), config=config(), seed=0)
 
 

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
 
-from growsearch.growth.gates.gate import Gate, spread
+from growsearch.growth.gates.gate import AxisFactor, Gate
 from search_spaces import ChannelGroup, Member, Unit
 from search_spaces.channel_groups import axes_by_tensor, is_consumed
 
 
 @dataclass(slots=True)
 class _Reader:
-    """One axis of one tensor that takes in the channels of a gate; without one, all of it."""
+    """One axis of one tensor that takes in the channels of gates; without an axis, all of it."""
 
     tensor: str
-    gate: Gate
-    axis: int = 0
-    member: Member | None = None
+    factor: Callable[[], Tensor]
+    axis: int | None = None
 
-    def factor(self, axes: int) -> Tensor:
+    def factors(self, axes: int) -> Tensor:
         """Return what the tensor, of so many axes, is multiplied by."""
-        if self.member is None:
-            return self.gate.value if axes else self.gate.value.squeeze()
-        shape = [-1 if axis == self.axis else 1 for axis in range(axes)]
-        return spread(self.gate.value, self.member).view(shape)
+        factor = self.factor()
+        if self.axis is None:
+            return factor if axes else factor.squeeze()
+        return factor.view([-1 if axis == self.axis else 1 for axis in range(axes)])
 
 
 class ReaderGates:
@@ -47,14 +46,19 @@ class ReaderGates:
         gates: Mapping[str, Gate],
         units: tuple[Unit, ...] = (),
     ) -> None:
+        owners: dict[tuple[str, int], list[tuple[ChannelGroup, Member]]] = {}
+        for name, axes in axes_by_tensor(groups).items():
+            for axis, group, member in axes:
+                if group.name in gates and is_consumed(module, member):
+                    owners.setdefault((name, axis), []).append((group, member))
         self._readers = [
-            _Reader(tensor=name, axis=axis, member=member, gate=gates[group.name])
-            for name, axes in axes_by_tensor(groups).items()
-            for axis, group, member in axes
-            if group.name in gates and is_consumed(module, member)
+            _Reader(tensor=name, axis=axis, factor=AxisFactor(of, gates))
+            for (name, axis), of in owners.items()
         ]
         self._readers += [
-            _Reader(tensor=name, gate=gates[unit.name]) for unit in units for name in unit.closing
+            _Reader(tensor=name, factor=gates[unit.name].read)
+            for unit in units
+            for name in unit.closing
         ]
         # Layers that share a weight each hold it under a name of their own.
         firsts = {id(parameter): name for name, parameter in module.named_parameters()}
@@ -90,7 +94,7 @@ class ReaderGates:
             parameter = _parameter(module, reader.tensor)
             if parameter is None:
                 continue
-            factor = reader.factor(parameter.ndim)
+            factor = reader.factors(parameter.ndim)
             known = found.get(reader.tensor)
             found[reader.tensor] = factor if known is None else known * factor
         return found

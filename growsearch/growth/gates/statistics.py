@@ -9,7 +9,6 @@ removed, and the full network is what gates of 1 make.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,25 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from growsearch.growth.gates.gate import Gate, spread
+from growsearch.growth.gates.gate import AxisFactor, Gate
 from search_spaces import ChannelGroup, Member
-
-
-@dataclass(slots=True)
-class _Channels:
-    """The channels of one group on the axis that a norm takes its statistics over."""
-
-    name: str
-    gate: Gate
-    member: Member
-    heard: Tensor | None = None
-
-    def weights(self) -> Tensor:
-        """Return the weight of each entry of the axis."""
-        gate = self.gate.value
-        if self.heard is not None:
-            gate = gate * self.heard.to(gate)
-        return spread(gate, self.member)
 
 
 class StatisticsGate:
@@ -45,9 +27,10 @@ class StatisticsGate:
     variance over the channels) is answered with weighted statistics. ``caught`` counts the answers.
     """
 
-    def __init__(self, norm: nn.Module, name: str, gate: Gate, member: Member) -> None:
+    def __init__(self, norm: nn.Module, axis: int, weights: AxisFactor) -> None:
         self.caught = 0
-        self._channels = _Channels(name, gate, member)
+        self._axis, self._weights = axis, weights
+        self._heard: Mapping[str, Tensor] = {}
         self._modes: list[TorchFunctionMode] = []
         self._handles = (
             norm.register_forward_pre_hook(self.enter),
@@ -56,7 +39,7 @@ class StatisticsGate:
 
     def enter(self, norm: nn.Module, inputs: Any) -> None:  # noqa: ARG002
         """Let the statistics of what follows be weighted."""
-        mode = _Weighted(self._channels.weights(), self._channels.member.axis, self)
+        mode = _Weighted(self._weights(self._heard), self._axis, self)
         mode.__enter__()  # type: ignore[no-untyped-call]
         self._modes.append(mode)
 
@@ -70,7 +53,7 @@ class StatisticsGate:
 
         Their gates stay as they are: what reads a channel may be asked before it is heard.
         """
-        self._channels.heard = live[self._channels.name]
+        self._heard = live
 
     def remove(self) -> None:
         """Take the gate off the norm, whose channels then all weigh the same."""
@@ -91,10 +74,12 @@ def gate_statistics(
     module: nn.Module, groups: Sequence[ChannelGroup], gates: Mapping[str, Gate]
 ) -> None:
     """Put a `StatisticsGate` on every norm over the channels of ``groups``."""
+    owners: dict[str, list[tuple[ChannelGroup, Member]]] = {}
     for group in groups:
         for path in group.normalised:
-            norm = module.get_submodule(path)
-            StatisticsGate(norm, group.name, gates[group.name], _member(group, path))
+            owners.setdefault(path, []).append((group, _member(group, path)))
+    for path, of in owners.items():
+        StatisticsGate(module.get_submodule(path), of[0][1].axis, AxisFactor(of, gates))
 
 
 def _member(group: ChannelGroup, path: str) -> Member:

@@ -18,6 +18,7 @@ from growsearch.growth.gates.gate import Gate, GatedBatchNorm
 from growsearch.growth.gates.reader import reader_gates
 from growsearch.growth.gates.recurrent import GATED, reader_factors
 from growsearch.growth.gates.statistics import statistics_gates
+from growsearch.growth.surgery.layer_sizes import LayerSizes
 from growsearch.growth.surgery.optimizer_state import (
     is_first_moment,
     optimizer_state,
@@ -31,10 +32,10 @@ from growsearch.training import Recipe, tensors_under
 from search_spaces import ChannelGroup, Unit
 from search_spaces.channel_groups import (
     axes_by_tensor,
+    entries_by_axis,
     is_consumed,
     named_tensors,
     set_tensors,
-    sync_attributes,
 )
 from search_spaces.units import compact, detach, unit_layers, unit_tensors
 
@@ -79,12 +80,7 @@ class Surgeon:
         self._values = {name: value.clone() for name, value in self._initial.items()}
         # What the optimizer remembers, by `optimizer_state`'s keys: moments at full size.
         self._memory: dict[str, Tensor] = {}
-        # By layer: how many channels it puts out for one that it takes in.
-        self._depthwise = {
-            name: m.out_channels // m.groups
-            for name, m in module.named_modules()
-            if _is_depthwise(m)
-        }
+        self._sizes = LayerSizes(module, groups)
         self.live = torch.ones(self.structures.total, dtype=torch.bool)
         self.created = self.live.clone()
 
@@ -166,7 +162,8 @@ class Surgeon:
         set_tensors(
             module, {name: values[name].to(device) for name in self._axes if self._runs(name)}
         )
-        self._sync(module)
+        widths = self.structures.widths(torch.ones_like(self.live))
+        self._sizes.sync(module, widths, self._runs)
         for group_name, gate in opened.items():
             full = torch.ones(len(live[group_name]))
             full[live[group_name]] = gate.value.detach().cpu()
@@ -187,9 +184,11 @@ class Surgeon:
             gradient = parameters[name].grad if name in parameters else None
             for axis, group, member in axes:
                 if gradient is not None and (name, axis) in self._consumed:
-                    blocks = gradient.transpose(0, axis).reshape(member.blocks, group.size, -1)
-                    channels = starts[group.name] + torch.arange(group.size)
-                    yield channels, blocks.transpose(0, 1).flatten(1)
+                    channels = torch.arange(group.size)
+                    entries = member.entries(channels, group.size).to(gradient.device)
+                    rows = gradient.transpose(0, axis)[entries]
+                    blocks = rows.reshape(member.blocks, group.size, -1)
+                    yield starts[group.name] + channels, blocks.transpose(0, 1).flatten(1)
 
     def _indices(self) -> dict[str, tuple[Tensor, ...]]:
         """Return the live entries of every axis of each tensor that runs, for advanced indexing."""
@@ -200,8 +199,8 @@ class Surgeon:
                 continue
             full = self._initial[name]
             entries = [torch.arange(size) for size in full.shape]
-            for axis, group, member in axes:
-                entries[axis] = member.entries(live[group.name], group.size)
+            for axis, left in entries_by_axis(axes, live).items():
+                entries[axis] = left
             found[name] = torch.meshgrid(*entries, indexing="ij") if entries else ()
         return found
 
@@ -235,7 +234,7 @@ class Surgeon:
         indices = self._indices().items()
         live = {name: _pick(self._values[name], index, layout) for name, index in indices}
         set_tensors(self._module, {name: value.to(device) for name, value in live.items()})
-        self._sync(self._module)
+        self._sizes.sync(self._module, self.structures.widths(self.live), self._runs)
 
     def _runs(self, tensor: str) -> bool:
         unit = self._unit_of.get(tensor)
@@ -254,19 +253,6 @@ class Surgeon:
                     back = each.to(device).train(self._module.training)
                     self._module.set_submodule(path, back)
         self._absent = {unit.name for unit in self._units if not live[unit.name]}
-
-    def _sync(self, module: nn.Module) -> None:
-        sync_attributes(module)
-        for name, multiplier in self._depthwise.items():
-            if not self._runs(f"{name}.weight"):
-                continue
-            # Of one channel, such a layer looks like any other: only here is it known what it is.
-            layer = module.get_submodule(name)
-            assert isinstance(layer, nn.modules.conv._ConvNd)
-            entries = len(layer.weight)
-            transposed = isinstance(layer, nn.modules.conv._ConvTransposeNd)
-            layer.groups = layer.in_channels = entries if transposed else entries // multiplier
-            layer.out_channels = layer.in_channels * multiplier
 
     def _create(self, fresh: Tensor) -> None:
         """Draw nothing new: every channel's filter was drawn with the full configuration.
@@ -306,10 +292,6 @@ class Surgeon:
         for key, moments in self._memory.items():
             if parameter_of(key) == name and moments.ndim:
                 moments.index_fill_(axis, entries, start_value(key, moments))
-
-
-def _is_depthwise(layer: nn.Module) -> TypeGuard[nn.modules.conv._ConvNd]:
-    return isinstance(layer, nn.modules.conv._ConvNd) and 1 < layer.groups == layer.in_channels
 
 
 def _make_identity(weight: Tensor) -> None:
