@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from torch import nn
-
-if TYPE_CHECKING:
-    from search_spaces.channel_groups import ChannelGroup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +49,21 @@ class SizeAttribute:
         setattr(layer, self.name, type(sequence)(changed))
 
 
-def follow_sizes(module: nn.Module, groups: Iterable[ChannelGroup]) -> None:
+class Followed(Protocol):
+    """A channel group, as far as attributes follow it."""
+
+    @property
+    def size(self) -> int:
+        """Its channels."""
+        ...
+
+    @property
+    def attributes(self) -> tuple[SizeAttribute, ...]:
+        """What follows their number."""
+        ...
+
+
+def follow_sizes(module: nn.Module, groups: Iterable[Followed]) -> None:
     """Set all attributes of ``module`` that follow the sizes of ``groups``, in place."""
     for group in groups:
         for attribute in group.attributes:
