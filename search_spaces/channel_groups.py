@@ -13,6 +13,7 @@ from search_spaces.errors import SearchSpaceError
 
 BatchNorm = nn.modules.batchnorm._BatchNorm
 Gating = Literal["norms", "readers"]
+Role = Literal["channels", "heads", "head_dim", "mlp", "embedding"]
 _ConvTranspose = nn.modules.conv._ConvTransposeNd
 
 
@@ -70,8 +71,13 @@ class ChannelGroup:
     Attributes:
         gate: where a factor of 0 on a channel is the same as its removal: on the outputs of the
             group's BatchNorms, or on the entries that read it.
-        kept: why no channel can be removed without changing the others (a norm over channels);
+        kept: why no channel can be removed without changing the others (a softmax over channels);
             empty if one can. Such a group may have any width, but keeps the one it trains with.
+        normalised: the paths of the modules that normalise over the group's channels (LayerNorm,
+            RMSNorm, GroupNorm of one group). A channel is removed by taking its entries out of
+            their statistics, and a gate of 0 is the same as its removal only if it does so too.
+        role: what a channel is: a feature map or unit, an attention head, one place in all heads,
+            a hidden unit of a block's perceptron, or a place in the stream of a transformer.
 
     Example:
         >>> from torch import nn
@@ -92,6 +98,8 @@ class ChannelGroup:
     multiple: int = 1
     gate: Gating = "norms"
     kept: str = ""
+    normalised: tuple[str, ...] = ()
+    role: Role = "channels"
 
 
 @runtime_checkable
