@@ -130,6 +130,13 @@ def grow(
             min=1, help="Keep widths at multiples of this: 8 saves time with AVX2, 16 with AVX-512."
         ),
     ] = 1,
+    init: Annotated[
+        str | None,
+        typer.Option(
+            help="Trained weights of the full network to begin with: a file (.safetensors, .pth), "
+            "a function MODULE:FUNCTION, or own (those of a network of yours)."
+        ),
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads to train with [default: torch's choice].")
     ] = None,
@@ -174,6 +181,7 @@ def grow(
         "temperature": temperature,
         "temperature_decay": temperature_decay,
         "control_gain": control_gain,
+        "init": init,
     }
     settings = {
         "dataset": data,
@@ -250,7 +258,8 @@ def _study(settings: Mapping[str, Any], folder: Path) -> Study:
     from growsearch.search.study.study import Study
 
     space, data = settings["trials"]["growth"]["space"], settings["dataset"]
-    own = {"code_dir": Path.cwd()} if ":" in space + data else {}
+    names = space + data + (settings["trials"]["growth"].get("init") or "")
+    own = {"code_dir": Path.cwd()} if ":" in names else {}
     given = {key: value for key, value in {**settings, **own}.items() if value is not None}
     try:
         return Study(

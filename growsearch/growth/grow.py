@@ -27,6 +27,7 @@ from growsearch.growth.policies.policy import GrowthTask
 from growsearch.growth.policies.registry import make_policy
 from growsearch.growth.result import GrowthRecord, GrowthResult
 from growsearch.growth.surgery.surgeon import Surgeon
+from growsearch.growth.surgery.trained_order import trained_order
 from growsearch.training import EpochRecord, Task, TrainingOptions, steps_per_epoch, train
 from search_spaces import SearchSpace, seeded
 
@@ -97,7 +98,7 @@ def _grow(
     seed: int,
     options: TrainingOptions,
 ) -> GrowthResult:
-    model = build_full(space, seed)
+    model = build_full(space, seed, config.init)
     task = task_for(space, dataset, model)
     growing_groups(space, model).check(model)
     costs = Costs.of(
@@ -106,6 +107,9 @@ def _grow(
     costs.growing.tell(space.name)
     gates = insert_gates(model, costs.growing.groups, costs.growing_units)
     hook = _make_hook(model, gates, task, costs, config, seed)
+    if config.init is not None:
+        order = trained_order(model, costs.structures, costs.growing.groups)
+        hook.policy.prefer(~costs.structures.first_of_each(), order)
     seed_network = hook.policy.start()
     hook.surgeon.seed(seed_network)
     dense_macs = costs.dense_training_macs(task, config.recipe)
@@ -168,7 +172,12 @@ def _make_hook(
         macs=costs.macs,
         gates=gates,
         bank=GateBank(gates, costs.structures),
-        surgeon=Surgeon(model, costs.growing.groups, costs.growing_units),
+        surgeon=Surgeon(
+            model,
+            costs.growing.groups,
+            costs.growing_units,
+            trained=config.init is not None,
+        ),
         task=task,
         generator=generator,
         changes=[],

@@ -45,12 +45,21 @@ class Surgeon:
     values and moments of all that were ever live, and the initial draw of those that were not: on
     the CPU, wherever the module is. The three state transitions of arXiv 2007.15353, section 3,
     come down to moving between the two.
+
+    Where the weights of the module are ``trained`` already, what is created returns to its own on
+    either side, consumers included: the function changes towards the trained network's.
     """
 
     def __init__(
-        self, module: nn.Module, groups: tuple[ChannelGroup, ...], units: tuple[Unit, ...] = ()
+        self,
+        module: nn.Module,
+        groups: tuple[ChannelGroup, ...],
+        units: tuple[Unit, ...] = (),
+        *,
+        trained: bool = False,
     ) -> None:
         self._module = module
+        self._trained = trained
         self.structures = Structures.of(groups, units)
         self._units = units
         self._layers = {unit.name: module.get_submodule(unit.module) for unit in units}
@@ -116,7 +125,9 @@ class Surgeon:
         return fresh
 
     def plain_units(self, mask: Tensor) -> list[Unit]:
-        """Return the units in ``mask`` (total,) without a shortcut."""
+        """Return the units in ``mask`` (total,) without a shortcut that start as the identity."""
+        if self._trained:
+            return []
         chosen = self.structures.split(mask)
         return [unit for unit in self._units if chosen[unit.name] and not unit.residual]
 
@@ -285,13 +296,15 @@ class Surgeon:
         """
         for name in (name for name, owner in self._unit_of.items() if owner == unit.name):
             value = self._values[name].copy_(self._initial[name])
+            if self._trained:
+                continue
             if unit.residual and name in (f"{unit.norm}.weight", f"{unit.norm}.bias"):
                 value.zero_()
             elif not unit.residual and value.ndim > 1:
                 _make_identity(value)
 
     def _reset(self, name: str, axis: int, entries: Tensor, *, consumed: bool) -> None:
-        if consumed:
+        if consumed and not self._trained:
             self._values[name].index_fill_(axis, entries, 0.0)
         else:
             source = self._initial[name].index_select(axis, entries)

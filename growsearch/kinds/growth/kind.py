@@ -13,6 +13,7 @@ from growsearch.growth.fits import check_fits
 from growsearch.growth.gates.insertion import insert_gates
 from growsearch.growth.growing_groups import growing_groups
 from growsearch.kinds.checking.context import CheckContext, space_for
+from growsearch.kinds.checking.initial import check_init
 from growsearch.kinds.domain import Domain, Range, nearest, single, values_of
 from growsearch.kinds.forecasts import Forecast
 from growsearch.kinds.growth.bound import GrowthBound, GrowthBudget
@@ -61,7 +62,9 @@ class GrowthKind(TrialKind[GrowthSpace, GrowthCandidate]):
         found = {key: questions.ask(key, getattr(space, key)) for key in asked}
         if found.get("steering", "task") != "task":
             found["steering_strength"] = questions.ask("steering_strength", space.steering_strength)
-        return GrowthCandidate(space=name, budget=budget, training=training, policy=policy, **found)
+        return GrowthCandidate(
+            space=name, budget=budget, training=training, policy=policy, init=space.init, **found
+        )
 
     def train(
         self, candidate: GrowthCandidate, context: TrainingContext, options: TrainingOptions
@@ -72,6 +75,7 @@ class GrowthKind(TrialKind[GrowthSpace, GrowthCandidate]):
     def check(self, space: GrowthSpace, context: CheckContext) -> None:
         """Refuse networks that cannot be made, fed, grown or brought within the budget."""
         check_growing(space.space, space.budget, context)
+        check_init(space, context)
 
     def not_shared(self, space: GrowthSpace) -> str | None:
         """Return that each worker would time the device for itself, and decide otherwise."""

@@ -119,6 +119,12 @@ class GrowthSpace(KindSpace):
         return self
 
     @model_validator(mode="after")
+    def _weights_that_are_kept(self) -> GrowthSpace:
+        if self.init is not None and offers(self.direct_design, True):
+            raise ValueError("direct_design: trains from fresh weights; remove it, or init")
+        return self
+
+    @model_validator(mode="after")
     def _options_that_do_something(self) -> GrowthSpace:
         if self.budget.device is None and not is_only(self.device_batch, 1):
             raise ValueError(
