@@ -337,7 +337,7 @@ def test_what_goes_with_classes_is_refused_for_data_made_for_another_task(
         from_torch(Rows(_numbers(), listed=True), task="regression"),
         from_tensors(Rows(_numbers()).values, _numbers(), task="regression"),
     ):
-        with pytest.raises(UsageError, match="goes with classes.* not with the task regression"):
+        with pytest.raises(UsageError, match=r"goes with classes.* not with the task regression"):
             for_task(data, TaskChoice(**choice))
 
 
