@@ -133,8 +133,9 @@ def check_one_label_each(dataset: Dataset) -> None:
         >>> check_one_label_each(data)
     """
     if dataset.train.label_kind != "one an example":
+        shape = (len(dataset.train), *dataset.train.label_shape)
         raise UsageError(
-            f"source: {dataset.name} has labels of shape {tuple(dataset.train.labels.shape)}; "
+            f"source: {dataset.name} has labels of shape {shape}; "
             "tickets are drawn from networks that were pretrained with one label an example"
         )
 

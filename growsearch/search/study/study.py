@@ -14,6 +14,7 @@ from torch import nn
 
 from growsearch.datasets import WITH_KEYS, Dataset, load_dataset, pinned_dataset
 from growsearch.datasets.arrays import write_dataset
+from growsearch.datasets.streams.known_labels import KnownLabels
 from growsearch.errors import UsageError
 from growsearch.export import ExportResult
 from growsearch.files import write_json
@@ -94,6 +95,7 @@ class Study:
         self, config: StudyConfig | Mapping[str, Any] | Path | str, folder: Path | str | None = None
     ) -> None:
         self._dataset: Dataset | None = None
+        self._read_labels: KnownLabels | None = None
         if isinstance(config, Path | str):
             config = load_study(Path(config))
         elif not isinstance(config, StudyConfig):
@@ -135,6 +137,7 @@ class Study:
         dataset = learning.dataset
         self.data_lines = learning.summary
         check_task(self.config, learning)
+        self._read_labels = learning.read_labels
         own_hooks(self.config.callbacks, folder=self.folder.path, seed=0)
         notes = check_kinds(self.config, dataset)
         quality = self.config.metrics.quality(self.config.quality_names)
@@ -243,7 +246,9 @@ class Study:
         budget: TimeBudget,
     ) -> None:
         task = TrialTask(
-            data=dataclasses.replace(self.config.data_choice, given=self._streamed),
+            data=dataclasses.replace(
+                self.config.data_choice, given=self._streamed, train_labels=self._read_labels
+            ),
             devices=self.config.devices,
             folder=self.folder.path,
             profiles=profiles,
