@@ -18,9 +18,11 @@ from torch import Tensor, nn
 
 from search_spaces.channel_groups import ChannelGroup, channel_groups, named_tensors, resize
 from search_spaces.errors import SearchSpaceError
-from search_spaces.tracing.channel_discovery import MIXING, discover_groups
+from search_spaces.group_sizes import told_sizes, with_present_sizes
+from search_spaces.tracing.channel_discovery import discover_channels
 from search_spaces.tracing.channel_gates import gated_group
-from search_spaces.tracing.channel_removal import closed_by_norms, try_removal
+from search_spaces.tracing.channel_removal import closed_by_norms, passing, try_removal
+from search_spaces.tracing.found_groups import MIXING, Found, Joined, found_groups, tied
 from search_spaces.tracing.network_probe import network_probe
 from search_spaces.tracing.operator_record import record_operators, tensors_of
 
@@ -64,22 +66,23 @@ def trace_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> Trace
         try:
             probe, inputs = network_probe(module, example_inputs, generator)
             record = record_operators(probe, inputs)
-            found = discover_groups(probe, record, generator)
+            joined = discover_channels(probe, record, generator)
+            found = found_groups(probe, joined)
         except Exception as error:  # whatever the module or torch raises, the cause is kept
             raise SearchSpaceError(
                 f"{type(module).__name__} cannot be traced: {type(error).__name__}: {error}"
             ) from error
-        gated = [
-            gated_group(probe, record, each, generator) for each in found if each.group is not None
-        ]
-        resizable = _resizable(probe, gated, inputs)
-        groups = _proven(module, resizable, example_inputs, generator)
+        told_of, resizable = _resizable(probe, joined, found, inputs)
+        gated = [gated_group(probe, record, each, generator) for each in resizable]
+        groups = _proven(module, gated, example_inputs, generator)
     names = {group.name for group in groups}
     reasons = {
         each.name: each.reason or "its code or its other layers rely on its width"
-        for each in found
+        for each in told_of
         if each.name not in names
     }
+    # A layer is told once, also where its channels were tried in parts.
+    reasons = {n: r for n, r in reasons.items() if n.partition("#")[0] not in reasons.keys() - {n}}
     return TracedGroups(groups=groups, fixed=tuple(reasons), reasons=reasons)
 
 
@@ -175,8 +178,7 @@ class _Declaration:
 
     def __call__(self) -> tuple[ChannelGroup, ...]:
         """Return the groups with the sizes that the module's tensors have now."""
-        tensors = named_tensors(self._owner)
-        return tuple(replace(group, size=_size(group, tensors)) for group in self._groups)
+        return with_present_sizes(self._groups, named_tensors(self._owner))
 
 
 def declare_groups(module: nn.Module, groups: tuple[ChannelGroup, ...]) -> None:
@@ -184,24 +186,35 @@ def declare_groups(module: nn.Module, groups: tuple[ChannelGroup, ...]) -> None:
     module.channel_groups = _Declaration(module, groups)  # type: ignore[assignment]
 
 
-def _size(group: ChannelGroup, tensors: dict[str, Tensor]) -> int:
-    first = group.members[0]
-    return tensors[first.tensor].shape[first.axis] // first.entries_per_channel
-
-
 def _resizable(
-    probe: nn.Module, groups: Sequence[ChannelGroup], inputs: tuple[Tensor, ...]
-) -> tuple[ChannelGroup, ...]:
+    probe: nn.Module, joined: Joined, found: Sequence[Found], inputs: tuple[Tensor, ...]
+) -> tuple[Sequence[Found], list[Found]]:
+    """Return all that was found, and the groups with which the network runs at other widths.
+
+    Where it does not run, parts of one layer are tried at one ratio, then what is read together.
+    """
+    kept = _running(probe, found, inputs)
+    names = {each.name for each in kept}
+    lost = [each.name for each in found if each.group is not None and each.name not in names]
+    for again in tied(joined, found, lost):
+        together = found_groups(probe, again)
+        better = _running(probe, together, inputs)
+        if len(together) - len(better) < len(found) - len(kept):
+            return together, better
+    return found, kept
+
+
+def _running(probe: nn.Module, found: Sequence[Found], inputs: tuple[Tensor, ...]) -> list[Found]:
     expected = _shapes(probe, inputs)
-    kept = tuple(groups)
-    if not _runs(probe, kept, inputs, expected):
-        kept = tuple(g for g in groups if _runs(probe, (g,), inputs, expected))
-    if not _runs(probe, kept, inputs, expected):
+    groups = told_sizes([each.group for each in found if each.group is not None])
+    kept = passing(groups, lambda some: _runs(probe, tuple(some), inputs, expected))
+    if not _runs(probe, tuple(kept), inputs, expected):
         raise SearchSpaceError(
             "the traced channel groups can be resized one by one but not together; "
             "give the network a method channel_groups()"
         )
-    return kept
+    names = {group.name for group in kept}
+    return [each for each in found if each.group is not None and each.name in names]
 
 
 def _runs(
@@ -213,12 +226,20 @@ def _runs(
     trial = copy.deepcopy(probe)
     declare_groups(trial, groups)
     # Another step for each group: widths that only agree by accident come apart.
-    sizes = {g.name: g.size + g.multiple * (2 * place + 1) for place, g in enumerate(groups)}
+    sizes = {g.name: g.size + g.multiple * _step(place) for place, g in enumerate(groups)}
     try:
         resize(trial, sizes)
         return _shapes(trial, inputs) == expected
     except (RuntimeError, SearchSpaceError, ValueError, IndexError, TypeError, AssertionError):
         return False
+
+
+def _step(place: int) -> int:
+    """Return another odd number for each of the first groups; of many they come again."""
+    return 2 * (place % _STEPS) + 1
+
+
+_STEPS = 16
 
 
 @torch.no_grad()

@@ -11,12 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from search_spaces.axis_parts import Member
 from search_spaces.channel_groups import (
     ChannelGroup,
     DeclaresChannelGroups,
-    Member,
     axes_by_tensor,
     channel_groups,
+    entries_by_axis,
     frozen_member,
     frozen_tensors,
     named_tensors,
@@ -34,7 +35,7 @@ from search_spaces.trace_groups import (
     told,
     trace_groups,
 )
-from search_spaces.tracing.channel_discovery import OUTPUTS
+from search_spaces.tracing.found_groups import OUTPUTS
 from search_spaces.user_code import arguments_for, find, pinned
 from search_spaces.whole_networks import give_shapes, without_wrappers
 from search_spaces.width_space import WidthSpace
@@ -227,9 +228,13 @@ def _first_channels(
     value: Tensor, axes: Iterable[tuple[int, ChannelGroup, Member]], widths: Mapping[str, int]
 ) -> Tensor:
     """Return what the network itself gave the first channels; behind the last, they repeat."""
-    for axis, group, member in axes:
-        channels = torch.arange(widths.get(group.name, group.size)) % group.size
-        value = value.index_select(axis, member.entries(channels, group.size))
+    axes = tuple(axes)
+    chosen = {
+        group.name: torch.arange(widths.get(group.name, group.size)) % group.size
+        for _, group, _ in axes
+    }
+    for axis, entries in entries_by_axis(axes, chosen).items():
+        value = value.index_select(axis, entries)
     return value
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from search_spaces.channel_groups import (
     ChannelGroup,
     axes_by_tensor,
+    entries_by_axis,
     is_consumed,
     is_plain_norm,
     named_tensors,
@@ -36,10 +37,8 @@ def keep_channels(
     tensors, kept = named_tensors(module), {}
     for name, axes in axes_by_tensor(groups).items():
         value = tensors[name].detach()
-        for axis, group, member in axes:
-            if group.name in live:
-                entries = member.entries(live[group.name], group.size).to(value.device)
-                value = value.index_select(axis, entries)
+        for axis, entries in entries_by_axis(axes, live).items():
+            value = value.index_select(axis, entries.to(value.device))
         kept[name] = value
     set_tensors(module, kept)
     sync_attributes(module)
@@ -87,14 +86,14 @@ def try_removal(
     whole = {group.name: _BOTH for group in groups if group.size == 1}
     heard = {n: halves for n, halves in _heard(module, groups, inputs).items() if n not in whole}
     tried = [group for group in groups if group.name in heard]
-    agreed = _passing(tried, lambda part: _agrees(module, groups, part, inputs))
+    agreed = passing(tried, lambda part: _agrees(module, groups, part, inputs))
     if not _agrees(module, groups, agreed, inputs):
         agreed = []
     found = {group.name: heard[group.name] for group in agreed}
     return Removal(proven=whole | found, refuted=frozenset(heard) - frozenset(found))
 
 
-def _passing(
+def passing(
     groups: Sequence[ChannelGroup], passes: Callable[[Sequence[ChannelGroup]], bool]
 ) -> list[ChannelGroup]:
     """Return those of ``groups`` that pass; as a rule few do not, so halves are tried first."""
@@ -103,9 +102,7 @@ def _passing(
     if len(groups) == 1:
         return []
     middle = len(groups) // 2
-    return [
-        group for part in (groups[:middle], groups[middle:]) for group in _passing(part, passes)
-    ]
+    return [group for part in (groups[:middle], groups[middle:]) for group in passing(part, passes)]
 
 
 def _heard(
@@ -200,7 +197,7 @@ def closed_by_norms(
     def close(part: Sequence[ChannelGroup]) -> bool:
         return all(_closes(module, part, first, inputs) for first in (0, 1))
 
-    return recurrent | {group.name for group in _passing(normed, close)}
+    return recurrent | {group.name for group in passing(normed, close)}
 
 
 @torch.no_grad()

@@ -56,10 +56,18 @@ class Concatenation(nn.Module):
         return self.classifier(self.join(joined).mean((2, 3)))
 
 
-def test_concatenated_channels_are_fixed_and_others_are_not():
-    found = trace_groups(Concatenation(), (torch.zeros(1, 1, 5, 5),))
-    assert [(group.name, group.size) for group in found.groups] == [("join", 8)]
-    assert found.fixed == ("left", "right", "classifier")
+def test_concatenated_layers_are_groups_that_share_an_axis():
+    module = Concatenation()
+    found = declare_traced_groups(module, (torch.zeros(1, 1, 5, 5),))
+    sizes = {group.name: group.size for group in found.groups}
+    assert sizes == {"left": 4, "right": 6, "join": 8}
+    assert found.fixed == ("classifier",)
+    resize(module, {"left": 7, "right": 5})
+    assert module.join.weight.shape == (8, 12, 1, 1)
+    readers = {g.name: g.members[-1] for g in channel_groups(module)}
+    first = torch.arange(2)
+    assert readers["left"].entries(first, 7).tolist() == [0, 1]
+    assert readers["right"].entries(first, 5).tolist() == [7, 8]
 
 
 class FixedView(nn.Module):
@@ -158,10 +166,7 @@ def shuffled(x):
     [
         lambda x: x.flip(1),
         lambda x: torch.roll(x, 1, 1),
-        lambda x: torch.cat(x.chunk(2, 1)[::-1], 1),
-        lambda x: x[:, [1, 0, 3, 2, 5, 4, 7, 6]],
-        shuffled,
-        nn.ChannelShuffle(4),
+        lambda x: x[:, [1, 2, 4, 0, 7, 6, 3, 5]],
     ],
 )
 def test_channels_in_another_order_keep_their_width_and_the_layer_is_told(between):
@@ -172,10 +177,27 @@ def test_channels_in_another_order_keep_their_width_and_the_layer_is_told(betwee
 
 
 @pytest.mark.parametrize(
+    ("between", "made", "read"),
+    [
+        (lambda x: torch.cat(x.chunk(2, 1)[::-1], 1), (1, 2), (1, 2)),
+        (shuffled, (1, 2), (2, 1)),
+        (nn.ChannelShuffle(4), (1, 4), (4, 1)),
+    ],
+)
+def test_channels_in_an_order_that_some_of_them_keep_together_go_together(between, made, read):
+    _, groups = middle(between)
+    group = groups["inner"]
+    assert (group.size, group.kept) == (8 // max(made), "")
+    layouts = {member.reads: (member.repeat, member.blocks) for member in group.members}
+    assert layouts == {False: made, True: read}
+
+
+@pytest.mark.parametrize(
     ("between", "width", "reason"),
     [
-        (lambda x: torch.cat([x, x[:, :2]], 1), 10, "outer has its channels in another order or"),
-        (lambda x: x[:, :4], 4, "outer has more channels than it, or fewer"),
+        (lambda x: x[:, [1, 0, 3, 2, 5, 4, 7, 6]], 8, "its code or its other layers rely on its"),
+        (lambda x: torch.cat([x, x[:, :2]], 1), 10, "its code or its other layers rely on its"),
+        (lambda x: x[:, :4], 4, "its code or its other layers rely on its width"),
         (lambda x: x + x.flip(1), 8, "between it and outer channels are mixed"),
         (nn.Conv2d(8, 8, 1, groups=2), 8, "between reads it in groups of channels or"),
         (nn.GroupNorm(2, 8), 8, "its code or its other layers rely on its width"),

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from growsearch.errors import UsageError
-from growsearch.growth.gates.gate import Gate, GatedBatchNorm
+from growsearch.growth.gates.gate import AxisFactor, Gate, GatedBatchNorm
 from growsearch.growth.gates.reader import ReaderGates
 from growsearch.growth.gates.recurrent import gated, sole_producers
 from search_spaces import ChannelGroup, Member, Unit
@@ -38,10 +38,11 @@ def insert_gates(
             raise _refused(module, f"its channel group {group.name!r} has no BatchNorm to gate")
     behind = tuple(group for group in groups if group.gate == "norms")
     producers = list(sole_producers(module, behind))
-    for name, norm, group, member in _gateable(module, behind):
-        one_each = member.entries_per_channel == 1
-        gated_norm = GatedBatchNorm(norm, gates[group.name], None if one_each else member)
-        module.set_submodule(name, gated_norm)
+    norms: dict[str, list[tuple[ChannelGroup, Member]]] = {}
+    for name, _, group, member in _gateable(module, behind):
+        norms.setdefault(name, []).append((group, member))
+    for name, owners in norms.items():
+        module.set_submodule(name, _gated_norm(module.get_submodule(name), owners, gates))
     for name, layer, group in producers:
         module.set_submodule(name, gated(layer, gates[group.name]))
     readers = tuple(group for group in groups if group.gate == "readers")
@@ -53,6 +54,16 @@ def insert_gates(
         assert isinstance(last, GatedBatchNorm)
         last.unit_gate = gates[unit.name]
     return gates
+
+
+def _gated_norm(
+    norm: nn.Module, owners: list[tuple[ChannelGroup, Member]], gates: dict[str, Gate]
+) -> GatedBatchNorm:
+    """Return the norm with the gates of the groups whose channels it holds."""
+    assert isinstance(norm, BatchNorm)
+    (group, member), *_ = owners
+    one_each = member.entries_per_channel == 1 and not member.parts
+    return GatedBatchNorm(norm, gates[group.name], None if one_each else AxisFactor(owners, gates))
 
 
 def can_be_gated(module: nn.Module, group: ChannelGroup) -> bool:

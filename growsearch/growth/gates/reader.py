@@ -8,19 +8,18 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from growsearch.growth.gates.gate import Gate, spread
+from growsearch.growth.gates.gate import AxisFactor, Gate
 from search_spaces import ChannelGroup, Member
 from search_spaces.channel_groups import axes_by_tensor, is_consumed
 
 
 @dataclass(slots=True)
 class _Reader:
-    """One axis of one tensor that takes in the channels of a gate."""
+    """One axis of one tensor that takes in the channels of one gate or more."""
 
     tensor: str
     axis: int
-    member: Member
-    gate: Gate
+    factor: AxisFactor
 
 
 class ReaderGates:
@@ -34,11 +33,14 @@ class ReaderGates:
     def __init__(
         self, module: nn.Module, groups: tuple[ChannelGroup, ...], gates: Mapping[str, Gate]
     ) -> None:
+        owners: dict[tuple[str, int], list[tuple[ChannelGroup, Member]]] = {}
+        for name, axes in axes_by_tensor(groups).items():
+            for axis, group, member in axes:
+                if group.name in gates and is_consumed(module, member):
+                    owners.setdefault((name, axis), []).append((group, member))
         self._readers = [
-            _Reader(tensor=name, axis=axis, member=member, gate=gates[group.name])
-            for name, axes in axes_by_tensor(groups).items()
-            for axis, group, member in axes
-            if group.name in gates and is_consumed(module, member)
+            _Reader(tensor=name, axis=axis, factor=AxisFactor(of, gates))
+            for (name, axis), of in owners.items()
         ]
         # Layers that share a weight each hold it under a name of their own.
         firsts = {id(parameter): name for name, parameter in module.named_parameters()}
@@ -70,7 +72,7 @@ class ReaderGates:
         """Return, by parameter name, what each weight is multiplied by; it broadcasts over it."""
         found: dict[str, Tensor] = {}
         for reader in self._readers:
-            factor = spread(reader.gate.value, reader.member)
+            factor = reader.factor()
             axes = module.get_parameter(reader.tensor).ndim
             factor = factor.view([-1 if axis == reader.axis else 1 for axis in range(axes)])
             known = found.get(reader.tensor)

@@ -30,6 +30,7 @@ from growsearch.training import Recipe, tensors_under
 from search_spaces import ChannelGroup, Unit
 from search_spaces.channel_groups import (
     axes_by_tensor,
+    entries_by_axis,
     is_consumed,
     named_tensors,
     set_tensors,
@@ -192,9 +193,11 @@ class Surgeon:
             gradient = parameters[name].grad if name in parameters else None
             for axis, group, member in axes:
                 if gradient is not None and (name, axis) in self._consumed:
-                    blocks = gradient.transpose(0, axis).reshape(member.blocks, group.size, -1)
-                    channels = starts[group.name] + torch.arange(group.size)
-                    yield channels, blocks.transpose(0, 1).flatten(1)
+                    channels = torch.arange(group.size)
+                    entries = member.entries(channels, group.size).to(gradient.device)
+                    rows = gradient.transpose(0, axis)[entries]
+                    blocks = rows.reshape(member.blocks, group.size, -1)
+                    yield starts[group.name] + channels, blocks.transpose(0, 1).flatten(1)
 
     def _indices(self) -> dict[str, tuple[Tensor, ...]]:
         """Return the live entries of every axis of each tensor that runs, for advanced indexing."""
@@ -205,8 +208,8 @@ class Surgeon:
                 continue
             full = self._initial[name]
             entries = [torch.arange(size) for size in full.shape]
-            for axis, group, member in axes:
-                entries[axis] = member.entries(live[group.name], group.size)
+            for axis, left in entries_by_axis(axes, live).items():
+                entries[axis] = left
             found[name] = torch.meshgrid(*entries, indexing="ij")
         return found
 
