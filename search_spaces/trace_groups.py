@@ -23,6 +23,7 @@ from search_spaces.tracing.channel_discovery import discover_channels
 from search_spaces.tracing.channel_gates import gated_group
 from search_spaces.tracing.channel_removal import closed_by_norms, passing, try_removal
 from search_spaces.tracing.found_groups import MIXING, Found, Joined, found_groups, tied
+from search_spaces.tracing.live_statistics import find_norms, norms_of_members
 from search_spaces.tracing.network_probe import network_probe
 from search_spaces.tracing.operator_record import record_operators, tensors_of
 
@@ -66,7 +67,7 @@ def trace_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> Trace
         try:
             probe, inputs = network_probe(module, example_inputs, generator)
             record = record_operators(probe, inputs)
-            joined = discover_channels(probe, record, generator)
+            joined = discover_channels(probe, record, generator, find_norms(probe, inputs))
             found = found_groups(probe, joined)
         except Exception as error:  # whatever the module or torch raises, the cause is kept
             raise SearchSpaceError(
@@ -100,7 +101,15 @@ def prove_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> Trace
     with _undisturbed():
         probe, inputs = network_probe(module, example_inputs, generator, double=True)
         closed = closed_by_norms(probe, declared, inputs)
-        gated = [g if g.name in closed else replace(g, gate="readers") for g in declared]
+        norms = find_norms(probe, inputs)
+        gated = [
+            replace(
+                group,
+                gate=group.gate if group.name in closed else "readers",
+                normalised=norms_of_members(group, norms, probe),
+            )
+            for group in declared
+        ]
         groups = _proven(module, gated, example_inputs, generator)
     return TracedGroups(groups=groups, fixed=())
 

@@ -14,6 +14,7 @@ from growsearch.growth.gates.insertion import can_be_gated
 from search_spaces import ChannelGroup, SearchSpace, Unit, channel_groups
 from search_spaces.channel_groups import frozen_member
 from search_spaces.traced_space import OwnSpace
+from search_spaces.tracing.channel_discovery import MIXING
 
 _LOG = logging.getLogger(__name__)
 
@@ -81,4 +82,6 @@ def _reason(module: nn.Module, group: ChannelGroup, frozen: frozenset[str]) -> s
         return f"{held} is frozen (requires_grad is False)"
     if group.multiple > 1:
         return f"its width must stay a multiple of {group.multiple}"
+    if group.normalised:
+        return MIXING
     return group.kept or ("" if can_be_gated(module, group) else "it has no BatchNorm to gate")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import torch
 from torch import Tensor, nn
 
@@ -14,7 +16,10 @@ from search_spaces.tracing.operator_record import OperatorRecord
 
 
 def discover_channels(
-    module: nn.Module, record: OperatorRecord, generator: torch.Generator
+    module: nn.Module,
+    record: OperatorRecord,
+    generator: torch.Generator,
+    norms: Collection[str] = (),
 ) -> Joined:
     """Perturb the channels of every layer of ``module`` and return which entries belong together.
 
@@ -22,8 +27,9 @@ def discover_channels(
         module: it is not run; its layers give the names.
         record: of a run in evaluation mode on inputs with values that differ.
         generator: draws perturbations.
+        norms: the paths of modules that do no more than normalise over channels.
     """
-    return _Discovery(module, ChannelFlow(record, generator)).joined()
+    return _Discovery(module, ChannelFlow(record, generator, frozenset(norms))).joined()
 
 
 class _Discovery:
@@ -33,7 +39,7 @@ class _Discovery:
         self._flow = flow
         self._module = module
         self._tensors = named_tensors(module)
-        self._joined = Joined()
+        self._joined = Joined(norms=self._flow.norms, scopes=self._flow.record.scopes)
 
     def joined(self) -> Joined:
         layers = self._flow.sources.layers()
@@ -57,7 +63,7 @@ class _Discovery:
         if reached.outputs:
             self._joined.note(axis, OUTPUTS)
         if reached.statistics:
-            self._joined.mixed.add(axis)
+            self._joined.mixed[axis] = reached.statistics
         for reading, channels in reached.readings.items():
             if bool((channels == MIXED).any()):
                 self._joined.note(

@@ -48,13 +48,14 @@ class Reached:
     """What a source's channels reach before the next layer, and whether they leave the network.
 
     ``numbers`` (entries,) says which channel each entry of the source's axis is a part of. With
-    ``statistics``, a mean or a norm is taken over them on their way, so that each depends on all.
+    ``statistics``, operators by their place, a mean or a norm is taken over them on their way, so
+    that each depends on all.
     """
 
     readings: Readings
     outputs: bool
     numbers: Tensor
-    statistics: bool
+    statistics: frozenset[int]
 
 
 @dataclass(slots=True)
@@ -64,10 +65,12 @@ class ChannelFlow:
     Args:
         record: of the network in evaluation mode.
         generator: draws the perturbations.
+        norms: the paths of modules that do no more than normalise over channels.
     """
 
     record: OperatorRecord
     generator: torch.Generator
+    norms: frozenset[str] = frozenset()
     sources: ChannelSources = field(init=False)
     _soft: OperatorRecord = field(init=False)
     _seen: dict[Reading, Tensor] = field(init=False, default_factory=dict)
@@ -75,7 +78,7 @@ class ChannelFlow:
     _shifts: dict[int, tuple[float, Tensor]] = field(init=False, default_factory=dict)
     _kicks: dict[int, Tensor] = field(init=False, default_factory=dict)
     _left: bool = field(init=False, default=False)
-    _statistics: bool = field(init=False, default=False)
+    _statistics: set[int] = field(init=False, default_factory=set)
     _ends: dict[Reading, bool] = field(init=False, default_factory=dict)
     _taken_to_end: set[tuple[Reading, bool]] = field(init=False, default_factory=set)
 
@@ -127,14 +130,14 @@ class ChannelFlow:
             readings=readings,
             outputs=self._left,
             numbers=numbers,
-            statistics=self._statistics,
+            statistics=frozenset(self._statistics),
         )
 
     def _bits(
         self, source: Source, numbers: Tensor
     ) -> list[tuple[dict[Reading, Tensor], dict[Reading, Tensor]]]:
         """Return, bit by bit, what moves with the channels of that bit, and with the others."""
-        self._left = self._statistics = False
+        self._left, self._statistics = False, set()
         found = []
         for bit in range(max(1, int(numbers.max()).bit_length())):
             chosen = ((numbers >> bit) & 1).bool()
@@ -255,13 +258,14 @@ class ChannelFlow:
         A norm over channels then moves where its input does, so that channels can be told apart.
         """
         recorded = self._soft.recorded(operator)
-        axes = frozen_statistics(operator)
+        in_norm = self.record.scopes[operator.place] in self.norms
+        axes = frozen_statistics(operator, kept=not in_norm)
         if axes is not None and self._varies(operator, axes, changed):
-            self._statistics = True
+            self._statistics.add(operator.place)
             return recorded
         normalised = normalised_axes(operator)
         if normalised is not None and self._varies(operator, normalised, changed):
-            self._statistics = True
+            self._statistics.add(operator.place)
             data = operator.inputs[0]
             others = {place: value for place, value in changed.items() if place != data}
             out = operator(lambda place: self._soft.value(place, others))

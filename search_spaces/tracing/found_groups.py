@@ -56,7 +56,9 @@ class Joined:
         reached: where what an axis of a tensor makes or changes is read.
         targets: by reading, the axis that is read and its entry for each of the reader's.
         problems: why an axis of a layer keeps its width.
-        mixed: axes over whose channels a statistic is taken.
+        mixed: by axis, the operators that take statistics over its channels.
+        norms: the paths of modules that do no more than normalise over channels.
+        scopes: by operator, the path of the innermost module that ran it.
     """
 
     labels: ChannelLabels = field(default_factory=ChannelLabels)
@@ -66,7 +68,9 @@ class Joined:
     reached: dict[Axis, tuple[Reading, ...]] = field(default_factory=dict)
     targets: dict[Reading, tuple[Axis, Tensor]] = field(default_factory=dict)
     problems: dict[Axis, str] = field(default_factory=dict)
-    mixed: set[Axis] = field(default_factory=set)
+    mixed: dict[Axis, frozenset[int]] = field(default_factory=dict)
+    norms: frozenset[str] = frozenset()
+    scopes: Sequence[str] = ()
 
     def note(self, axis: Axis, problem: str) -> None:
         """Say why an axis keeps its width; the first reason counts."""
@@ -181,11 +185,13 @@ class _Groups:
             for member in self._members(axis, draft, names)
         ]
         ordered = sorted(members, key=lambda member: bool(member.reads))
+        normalised, all_norms = self._norms_over(draft)
         group = ChannelGroup(
             name=name,
             size=len(draft.channels),
             members=tuple(ordered),
-            kept=MIXING if self._joined.mixed & draft.axes.keys() else "",
+            kept="" if all_norms else MIXING,
+            normalised=normalised,
         )
         layers = [
             axis for axis in sorted(draft.axes, key=self._names.rank) if axis in self._joined.layers
@@ -204,6 +210,13 @@ class _Groups:
                 place for axis in layers for place, *_ in self._joined.layers[axis].makers
             ),
         )
+
+    def _norms_over(self, draft: _Draft) -> tuple[tuple[str, ...], bool]:
+        """Return the norms over these channels by path, and whether nothing else mixes them."""
+        places = {place for axis in draft.axes for place in self._joined.mixed.get(axis, ())}
+        scopes = {self._joined.scopes[place] for place in places}
+        norms = sorted(scopes & self._joined.norms, key=lambda path: self._names.paths[path])
+        return tuple(norms), scopes <= self._joined.norms
 
     def _members(self, axis: Axis, draft: _Draft, names: Mapping[int, str]) -> Iterator[Member]:
         """Yield a member for each part of an axis that holds channels of a group."""

@@ -46,13 +46,19 @@ def is_random_or_empty(operator: Operator) -> bool:
     return operator.name.startswith(_RANDOM_OR_EMPTY) or operator.name.endswith("_like")
 
 
-def frozen_statistics(operator: Operator) -> tuple[int, ...] | None:
+def frozen_statistics(operator: Operator, *, kept: bool = True) -> tuple[int, ...] | None:
     """Return the axes that a mean, a variance or a norm is taken over and that it keeps, else None.
 
     Such statistics are put back beside what they were taken of, whatever its width.
+
+    Args:
+        operator: any.
+        kept: False where axes that are not kept count as well: within a norm they come back.
     """
     arguments = operator.arguments
-    if not arguments.get("keepdim") or "dim" not in arguments:
+    if "dim" not in arguments or "keepdim" not in arguments:
+        return None
+    if kept and not arguments["keepdim"]:
         return None
     dims = arguments["dim"]
     if isinstance(dims, int):

@@ -260,7 +260,6 @@ def test_entries_that_make_one_channel_together_go_together(between, size, layou
 
 
 NORMS = (
-    nn.GroupNorm(1, 8),
     lambda x: F.layer_norm(x.permute(0, 2, 3, 1), (x.shape[1],)).permute(0, 3, 1, 2),
     lambda x: F.normalize(x, dim=1),
     lambda x: x.softmax(1),
@@ -269,6 +268,12 @@ NORMS = (
     lambda x: x * x.shape[1] ** -0.5,
     lambda x: x * x.amax(1, keepdim=True).sigmoid(),
 )
+
+
+def test_channels_of_a_module_that_normalises_over_them_can_go_and_the_group_names_the_module():
+    _, groups = middle(nn.GroupNorm(1, 8))
+    assert (groups["inner"].kept, groups["inner"].normalised) == ("", ("between",))
+    assert groups["outer"].normalised == ()
 
 
 @pytest.mark.parametrize("between", NORMS)

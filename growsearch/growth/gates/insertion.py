@@ -16,6 +16,7 @@ from search_spaces.channel_groups import (
     is_consumed,
     is_plain_norm,
 )
+from search_spaces.tracing.channel_discovery import MIXING
 
 
 def insert_gates(
@@ -32,8 +33,8 @@ def insert_gates(
     """
     gates = {group.name: Gate(torch.ones(group.size)) for group in groups}
     for group in groups:
-        if group.kept:
-            raise _refused(module, f"of its channel group {group.name!r} {group.kept}")
+        if group.kept or group.normalised:
+            raise _refused(module, f"of its channel group {group.name!r} {group.kept or MIXING}")
         if not can_be_gated(module, group):
             raise _refused(module, f"its channel group {group.name!r} has no BatchNorm to gate")
     behind = tuple(group for group in groups if group.gate == "norms")
