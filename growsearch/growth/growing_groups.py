@@ -14,7 +14,7 @@ from growsearch.growth.gates.insertion import can_be_gated
 from search_spaces import ChannelGroup, SearchSpace, Unit, channel_groups
 from search_spaces.channel_groups import frozen_member
 from search_spaces.traced_space import OwnSpace
-from search_spaces.tracing.channel_discovery import MIXING
+from search_spaces.tracing.found_groups import MIXING
 
 _LOG = logging.getLogger(__name__)
 

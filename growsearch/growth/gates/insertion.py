@@ -16,7 +16,7 @@ from search_spaces.channel_groups import (
     is_consumed,
     is_plain_norm,
 )
-from search_spaces.tracing.channel_discovery import MIXING
+from search_spaces.tracing.found_groups import MIXING
 
 
 def insert_gates(
