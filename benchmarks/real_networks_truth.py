@@ -189,6 +189,8 @@ def difference(first: nn.Module, second: nn.Module, inputs: Inputs) -> float:
         return float("inf")
     worst = 0.0
     for a, b in zip(ours, theirs, strict=True):
+        if not bool(a.isfinite().all()) or not bool(b.isfinite().all()):
+            return float("inf")
         scale = max(float(b.abs().max()), 1e-12)
         worst = max(worst, float((a - b).abs().max()) / scale)
     return worst
@@ -206,8 +208,12 @@ def in_double(inputs: Inputs) -> Inputs:
 
 
 @torch.no_grad()
-def stirred(module: nn.Module, seed: int = 0) -> nn.Module:
-    """Give vectors other values than the 0 and 1 of a fresh network, which would hide mistakes."""
+def stirred(module: nn.Module, inputs: Inputs | None = None, seed: int = 0) -> nn.Module:
+    """Draw values at which outputs hear every layer; BatchNorms have the statistics of ``inputs``.
+
+    The 0 and 1 of a fresh network's vectors would hide mistakes, and so would the small weights
+    with which some networks begin.
+    """
     draw = torch.Generator().manual_seed(seed)
     for name, value in named_tensors(module).items():
         if not value.is_floating_point() or value.numel() < 2:
@@ -215,6 +221,23 @@ def stirred(module: nn.Module, seed: int = 0) -> nn.Module:
         noise = torch.rand(value.shape, generator=draw).to(value)
         if name.endswith("running_var"):
             value.copy_(0.5 + noise)
+        elif value.ndim > 1 and value[0].numel() > 1:
+            # Uniform of a variance of 1.5 / inputs.
+            value.copy_((noise - 0.5) * (18 / value[0].numel()) ** 0.5)
         elif value.ndim == 1 or float(value.abs().max()) == 0:
             value.add_(0.2 * (noise - 0.3))
+    if inputs is not None:
+        _take_statistics(module, inputs)
     return module
+
+
+def _take_statistics(module: nn.Module, inputs: Inputs) -> None:
+    norms = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    before = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.train()
+        norm.momentum = 1.0
+    run(module, inputs)
+    for norm, momentum in zip(norms, before, strict=True):
+        norm.eval()
+        norm.momentum = momentum
