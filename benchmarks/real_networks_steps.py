@@ -20,6 +20,7 @@ from real_networks_truth import (
     difference,
     flop_counter_macs,
     in_double,
+    live_entries,
     products,
     stirred,
     without_channels,
@@ -33,7 +34,7 @@ from growsearch.sparsity import sparsify
 from growsearch.training import Recipe
 from growsearch.transforms import transform
 from search_spaces import ChannelGroup, SearchSpace, search_space
-from search_spaces.channel_groups import axes_by_tensor, channel_groups, named_tensors
+from search_spaces.channel_groups import channel_groups, named_tensors
 from search_spaces.trace_groups import TracedGroups, declare_traced_groups
 from search_spaces.tracing.channel_discovery import OUTPUTS
 
@@ -291,12 +292,11 @@ def _grown_error(full: nn.Module, grown: nn.Module, live: Any, inputs: tuple[Ten
         g.name: torch.tensor(live.get(g.name, range(g.size)), dtype=torch.long) for g in every
     }
     full, grown = copy.deepcopy(full).double(), copy.deepcopy(grown).double()
-    values, axes = named_tensors(grown), axes_by_tensor(every)
+    values = named_tensors(grown)
     for name, tensor in named_tensors(full).items():
-        entries = [torch.arange(size) for size in tensor.shape]
-        for axis, group, member in axes.get(name, ()):
-            entries[axis] = member.entries(positions[group.name], group.size)
-        if entries:
+        kept = live_entries(full, every, positions, name)
+        if kept:
+            entries = [kept.get(axis, torch.arange(n)) for axis, n in enumerate(tensor.shape)]
             tensor[torch.meshgrid(*entries, indexing="ij")] = values[name]
         else:
             tensor.copy_(values[name])

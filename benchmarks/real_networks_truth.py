@@ -161,17 +161,27 @@ def _norms_over_live(
     groups: tuple[ChannelGroup, ...],
     live: Mapping[str, Tensor],
 ) -> None:
-    parts = dict(deaf.named_modules())
-    for group in groups:
-        if len(live[group.name]) == group.size:
-            continue
-        for member in group.members:
-            path, _, leaf = member.tensor.rpartition(".")
-            if leaf == "weight" and _is_norm_over_channels(parts[path]):
-                entries = member.entries(live[group.name], group.size)
-                size = group.size * member.entries_per_channel
-                norm = copy.deepcopy(compact.get_submodule(path))
-                deaf.set_submodule(path, _LiveNorm(norm, entries, size))
+    sizes = {name: tensor.shape for name, tensor in named_tensors(deaf).items()}
+    for path, layer in list(deaf.named_modules()):
+        kept = live_entries(deaf, groups, live, f"{path}.weight")
+        if _is_norm_over_channels(layer) and kept:
+            ((_, entries),) = kept.items()
+            norm = copy.deepcopy(compact.get_submodule(path))
+            deaf.set_submodule(path, _LiveNorm(norm, entries, sizes[f"{path}.weight"][0]))
+
+
+def live_entries(
+    full: nn.Module, groups: tuple[ChannelGroup, ...], live: Mapping[str, Tensor], name: str
+) -> dict[int, Tensor]:
+    """Return which entries of a full tensor are left, by those of its axes that lose some."""
+    masks: dict[int, Tensor] = {}
+    for axis, group, member in axes_by_tensor(groups).get(name, ()):
+        dead = _others(live[group.name], group.size)
+        if len(dead):
+            size = named_tensors(full)[name].shape[axis]
+            mask = masks.setdefault(axis, torch.ones(size, dtype=torch.bool))
+            mask[member.entries(dead, group.size)] = False
+    return {axis: mask.nonzero().flatten() for axis, mask in masks.items()}
 
 
 def _is_norm_over_channels(layer: nn.Module) -> bool:
