@@ -155,7 +155,7 @@ def matrix(runs: list[Record]) -> list[Record]:
     """Return a row a network: how each step went."""
     found: dict[str, Record] = {name: {"network": name} for name in NETWORKS}
     for run in runs:
-        share = run.get("macs_share")
+        share = run.get("macs_share", run.get("floor"))
         share_told = f" {share:.0%}" if share is not None else ""
         found[run["network"]][run["step"]] = run["result"] + share_told
     return [{"network": name} | {s: row.get(s, "") for s in STEPS} for name, row in found.items()]

@@ -6,6 +6,8 @@ A step raises what our packages raise. Only what a person can call is called.
 from __future__ import annotations
 
 import copy
+import importlib
+import importlib.util
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +20,7 @@ from real_networks_truth import (
     difference,
     flop_counter_macs,
     in_double,
+    live_entries,
     products,
     stirred,
     without_channels,
@@ -30,8 +33,8 @@ from growsearch.growth.surgery.surgeon import Surgeon
 from growsearch.sparsity import sparsify
 from growsearch.training import Recipe
 from growsearch.transforms import transform
-from search_spaces import ChannelGroup, search_space
-from search_spaces.channel_groups import axes_by_tensor, channel_groups, named_tensors
+from search_spaces import ChannelGroup, SearchSpace, search_space
+from search_spaces.channel_groups import channel_groups, named_tensors
 from search_spaces.trace_groups import TracedGroups, declare_traced_groups
 from search_spaces.tracing.channel_discovery import OUTPUTS
 
@@ -40,6 +43,8 @@ SPARSITY, WIDE, SHARE = 0.8, 0.75, 0.4
 _NEAR, _EXAMPLES, _EPOCHS = 0.01, 40, 2
 # Of the cost, what may keep its width in a network that is called whole.
 _LITTLE = 0.05
+# Less of a change of the outputs is none.
+_HEARD = 1e-3
 
 
 def trace(network: RealNetwork) -> Record:
@@ -121,7 +126,8 @@ def groups(network: RealNetwork) -> Record:
     stay = _staying(found)
     says = f"{len(resizable)} groups, {len(stay)} keep their width, floor {floor:.0%} of MACs"
     says += f"; half of each removed: {far:.1e}" + (f"; {_reasons(stay)}" if stay else "")
-    result = "wrong" if far > TOLERANCE else "ok" if floor <= SHARE else "partial"
+    whole = not stay or floor <= _LITTLE
+    result = "wrong" if far > TOLERANCE else "ok" if whole else "partial"
     return {"result": result, "detail": says, "floor": floor, "stay": len(stay)}
 
 
@@ -172,11 +178,14 @@ def _removal_error(
     widths: dict[str, int],
     network: RealNetwork,
 ) -> float:
-    full = stirred(copy.deepcopy(module).double())
+    inputs = in_double(network.example_inputs(4))
+    full = stirred(copy.deepcopy(module).double(), inputs)
     live = _live(resizable, widths)
     compact = _compact(full, resizable, live)
     deaf = without_channels(full, compact, resizable, live)
-    return difference(compact, deaf, in_double(network.example_inputs(2)))
+    if difference(full, deaf, inputs) < _HEARD:
+        raise RuntimeError("the outputs do not hear the channels: the check says nothing")
+    return difference(compact, deaf, inputs)
 
 
 def _share(
@@ -190,7 +199,7 @@ def _share(
     return flop_counter_macs(compact.eval(), inputs) / flop_counter_macs(module, inputs)
 
 
-def prune(network: RealNetwork) -> Record:
+def _uniform(network: RealNetwork) -> Record:
     """Shrink to 40 % of the MACs: one share for all groups, of random channels."""
     module, inputs = network.raw().eval(), network.example_inputs(2)
     found = declare_traced_groups(module, inputs)
@@ -235,21 +244,44 @@ def grow(network: RealNetwork) -> Record:
 
     data = random_data(network)
     space = search_space(network.own).for_data(data.input_shape, data.num_classes)
-    config = GrowthConfig(recipe=Recipe(epochs=_EPOCHS, batch_size=8, learning_rate=0.01))
+    config = GrowthConfig(recipe=_recipe())
     result = grown_by(space, data, budget=Budget(macs=SHARE), config=config)
-    inputs = (data.train.inputs[:2],)
-    one = (data.train.inputs[:1],)
+    return _judged(space, data, result)
+
+
+def prune(network: RealNetwork) -> Record:
+    """Prune to 40 % of the MACs; checked as grown networks are."""
+    if importlib.util.find_spec("growsearch.pruning") is None:
+        return _uniform(network)
+    pruning = importlib.import_module("growsearch.pruning")
+    growth = importlib.import_module("growsearch.growth")
+    data = random_data(network)
+    space = search_space(network.own).for_data(data.input_shape, data.num_classes)
+    config = pruning.PruneConfig(recipe=_recipe(), steps=1, importance_batches=2)
+    result = pruning.prune(space, data, budget=growth.Budget(macs=SHARE), config=config)
+    return _judged(space, data, result)
+
+
+def _recipe() -> Recipe:
+    return Recipe(epochs=_EPOCHS, batch_size=8, learning_rate=0.01)
+
+
+def _judged(space: SearchSpace, data: Dataset, result: Any) -> Record:
+    """Compare a grown or pruned network with its budget, torch's count and the full network."""
+    inputs, one = (data.train.inputs[:2],), (data.train.inputs[:1],)
     model = result.model.eval()
     full = space.build(space.largest()).eval()
-    share = flop_counter_macs(model, one) / flop_counter_macs(full, one)
+    macs = flop_counter_macs(model, one)
+    share = macs / flop_counter_macs(full, one)
     far = _grown_error(full, model, result.history[-1].live, inputs)
     says = f"{share:.0%} of MACs; function {far:.1e}"
     stay = {name: why for name, why in result.kept.items() if why != OUTPUTS}
     says += f"; {len(stay)} keep their width: {_reasons(stay)}" if stay else ""
-    wrong = far > TOLERANCE or abs(result.macs / flop_counter_macs(model, one) - 1) > _NEAR
-    over = share > SHARE + 1e-6
-    result_word = "wrong" if wrong or over else "partial" if stay else "ok"
-    return {"result": result_word, "detail": says, "macs_share": share, "stay": len(stay)}
+    counted = abs(result.macs / macs - 1) <= _NEAR
+    says += "" if counted else f"; told {result.macs:,} MACs, torch counts {macs:,}"
+    right = far <= TOLERANCE and counted and share <= SHARE + 1e-6
+    word = ("partial" if stay else "ok") if right else "wrong"
+    return {"result": word, "detail": says, "macs_share": share, "stay": len(stay)}
 
 
 @torch.no_grad()
@@ -260,12 +292,11 @@ def _grown_error(full: nn.Module, grown: nn.Module, live: Any, inputs: tuple[Ten
         g.name: torch.tensor(live.get(g.name, range(g.size)), dtype=torch.long) for g in every
     }
     full, grown = copy.deepcopy(full).double(), copy.deepcopy(grown).double()
-    values, axes = named_tensors(grown), axes_by_tensor(every)
+    values = named_tensors(grown)
     for name, tensor in named_tensors(full).items():
-        entries = [torch.arange(size) for size in tensor.shape]
-        for axis, group, member in axes.get(name, ()):
-            entries[axis] = member.entries(positions[group.name], group.size)
-        if entries:
+        kept = live_entries(full, every, positions, name)
+        if kept:
+            entries = [kept.get(axis, torch.arange(n)) for axis, n in enumerate(tensor.shape)]
             tensor[torch.meshgrid(*entries, indexing="ij")] = values[name]
         else:
             tensor.copy_(values[name])

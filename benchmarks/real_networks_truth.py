@@ -161,17 +161,27 @@ def _norms_over_live(
     groups: tuple[ChannelGroup, ...],
     live: Mapping[str, Tensor],
 ) -> None:
-    parts = dict(deaf.named_modules())
-    for group in groups:
-        if len(live[group.name]) == group.size:
-            continue
-        for member in group.members:
-            path, _, leaf = member.tensor.rpartition(".")
-            if leaf == "weight" and _is_norm_over_channels(parts[path]):
-                entries = member.entries(live[group.name], group.size)
-                size = group.size * member.entries_per_channel
-                norm = copy.deepcopy(compact.get_submodule(path))
-                deaf.set_submodule(path, _LiveNorm(norm, entries, size))
+    sizes = {name: tensor.shape for name, tensor in named_tensors(deaf).items()}
+    for path, layer in list(deaf.named_modules()):
+        kept = live_entries(deaf, groups, live, f"{path}.weight")
+        if _is_norm_over_channels(layer) and kept:
+            ((_, entries),) = kept.items()
+            norm = copy.deepcopy(compact.get_submodule(path))
+            deaf.set_submodule(path, _LiveNorm(norm, entries, sizes[f"{path}.weight"][0]))
+
+
+def live_entries(
+    full: nn.Module, groups: tuple[ChannelGroup, ...], live: Mapping[str, Tensor], name: str
+) -> dict[int, Tensor]:
+    """Return which entries of a full tensor are left, by those of its axes that lose some."""
+    masks: dict[int, Tensor] = {}
+    for axis, group, member in axes_by_tensor(groups).get(name, ()):
+        dead = _others(live[group.name], group.size)
+        if len(dead):
+            size = named_tensors(full)[name].shape[axis]
+            mask = masks.setdefault(axis, torch.ones(size, dtype=torch.bool))
+            mask[member.entries(dead, group.size)] = False
+    return {axis: mask.nonzero().flatten() for axis, mask in masks.items()}
 
 
 def _is_norm_over_channels(layer: nn.Module) -> bool:
@@ -189,6 +199,8 @@ def difference(first: nn.Module, second: nn.Module, inputs: Inputs) -> float:
         return float("inf")
     worst = 0.0
     for a, b in zip(ours, theirs, strict=True):
+        if not bool(a.isfinite().all()) or not bool(b.isfinite().all()):
+            return float("inf")
         scale = max(float(b.abs().max()), 1e-12)
         worst = max(worst, float((a - b).abs().max()) / scale)
     return worst
@@ -206,8 +218,12 @@ def in_double(inputs: Inputs) -> Inputs:
 
 
 @torch.no_grad()
-def stirred(module: nn.Module, seed: int = 0) -> nn.Module:
-    """Give vectors other values than the 0 and 1 of a fresh network, which would hide mistakes."""
+def stirred(module: nn.Module, inputs: Inputs | None = None, seed: int = 0) -> nn.Module:
+    """Draw values at which outputs hear every layer; BatchNorms have the statistics of ``inputs``.
+
+    The 0 and 1 of a fresh network's vectors would hide mistakes, and so would the small weights
+    with which some networks begin.
+    """
     draw = torch.Generator().manual_seed(seed)
     for name, value in named_tensors(module).items():
         if not value.is_floating_point() or value.numel() < 2:
@@ -215,6 +231,23 @@ def stirred(module: nn.Module, seed: int = 0) -> nn.Module:
         noise = torch.rand(value.shape, generator=draw).to(value)
         if name.endswith("running_var"):
             value.copy_(0.5 + noise)
+        elif value.ndim > 1 and value[0].numel() > 1:
+            # Uniform of a variance of 1.5 / inputs.
+            value.copy_((noise - 0.5) * (18 / value[0].numel()) ** 0.5)
         elif value.ndim == 1 or float(value.abs().max()) == 0:
             value.add_(0.2 * (noise - 0.3))
+    if inputs is not None:
+        _take_statistics(module, inputs)
     return module
+
+
+def _take_statistics(module: nn.Module, inputs: Inputs) -> None:
+    norms = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    before = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.train()
+        norm.momentum = 1.0
+    run(module, inputs)
+    for norm, momentum in zip(norms, before, strict=True):
+        norm.eval()
+        norm.momentum = momentum
