@@ -49,6 +49,9 @@ class Member:
     none, ``parts`` are all that a block consists of, and ``place`` says which of them this is. What
     the parts of other groups say of their sizes holds for the module that declares the group.
 
+    ``layer_groups`` says how many of its layer's own groups each channel is (a grouped convolution,
+    a GroupNorm); their number then follows the channels.
+
     ``reads`` says that nothing hears of a channel whose entries here are 0: as a rule a layer takes
     the channels in here. None is what torch's layers have by convention, see `is_consumed`.
 
@@ -67,6 +70,7 @@ class Member:
     reads: bool | None = None
     parts: tuple[Part, ...] = ()
     place: int = 0
+    layer_groups: int = 0
 
     @property
     def entries_per_channel(self) -> int:

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from search_spaces.axis_parts import Member, gathered_entries
 from search_spaces.errors import SearchSpaceError
+from search_spaces.layer_groups import changed_layer_groups, layer_groups, set_layer_groups
+from search_spaces.size_attributes import SizeAttribute, follow_sizes
 
 BatchNorm = nn.modules.batchnorm._BatchNorm
 Gating = Literal["norms", "readers"]
@@ -31,6 +33,7 @@ class ChannelGroup:
         normalised: the paths of the modules that normalise over the group's channels (LayerNorm,
             RMSNorm, GroupNorm of one group). A channel is removed by taking its entries out of
             their statistics, and a gate of 0 is the same as its removal only if it does so too.
+        attributes: numbers that modules keep of the group's size, and that follow it.
         role: what a channel is: a feature map or unit, an attention head, one place in all heads,
             a hidden unit of a block's perceptron, or a place in the stream of a transformer.
 
@@ -54,6 +57,7 @@ class ChannelGroup:
     gate: Gating = "norms"
     kept: str = ""
     normalised: tuple[str, ...] = ()
+    attributes: tuple[SizeAttribute, ...] = ()
     role: Role = "channels"
 
 
@@ -207,7 +211,21 @@ def resize(module: nn.Module, sizes: Mapping[str, int]) -> None:
         if tuple(shape) != tuple(old.shape):
             changed[name] = old.detach().new_empty(shape)
     set_tensors(module, changed)
+    sync_layer_groups(module, groups, sizes)
     sync_attributes(module)
+
+
+def sync_layer_groups(
+    module: nn.Module, groups: Iterable[ChannelGroup], sizes: Mapping[str, int]
+) -> None:
+    """Give layers with groups of their own as many as ``groups`` of other ``sizes`` leave."""
+    changes = [
+        (sizes.get(group.name, group.size) - group.size, member)
+        for group in groups
+        for member in group.members
+    ]
+    present = layer_groups(module, (member for _, member in changes))
+    set_layer_groups(module, changed_layer_groups(present, changes))
 
 
 def reinitialise(module: nn.Module) -> None:
@@ -252,7 +270,10 @@ def set_tensors(module: nn.Module, values: Mapping[str, Tensor]) -> None:
 
 
 def sync_attributes(module: nn.Module) -> None:
-    """Make every layer's size attributes agree with its tensors after a change of shape."""
+    """Make every layer's size attributes agree with its tensors after a change of shape.
+
+    So do those that a declared group names (`ChannelGroup.attributes`).
+    """
     for layer in module.modules():
         if isinstance(layer, nn.Linear):
             layer.out_features, layer.in_features = layer.weight.shape
@@ -273,6 +294,8 @@ def sync_attributes(module: nn.Module) -> None:
             layer.hidden_size = layer.weight_hh.shape[1]
         elif isinstance(layer, nn.MultiheadAttention) and layer.in_proj_weight is not None:
             _sync_attention(layer)
+    if isinstance(module, DeclaresChannelGroups):
+        follow_sizes(module, module.channel_groups())
 
 
 def _sync_convolution(layer: nn.modules.conv._ConvNd) -> None:

@@ -19,10 +19,13 @@ from torch import Tensor, nn
 from search_spaces.channel_groups import ChannelGroup, channel_groups, named_tensors, resize
 from search_spaces.errors import SearchSpaceError
 from search_spaces.group_sizes import told_sizes, with_present_sizes
+from search_spaces.tracing.attention_heads import HeadFlow, find_heads
+from search_spaces.tracing.attribute_search import AttributeSearch
 from search_spaces.tracing.channel_discovery import discover_channels
 from search_spaces.tracing.channel_gates import gated_group
 from search_spaces.tracing.channel_removal import closed_by_norms, passing, try_removal
 from search_spaces.tracing.found_groups import MIXING, Found, Joined, found_groups, tied
+from search_spaces.tracing.head_groups import beside_heads, head_groups
 from search_spaces.tracing.live_statistics import find_norms, norms_of_members
 from search_spaces.tracing.network_probe import network_probe
 from search_spaces.tracing.operator_record import record_operators, tensors_of
@@ -67,14 +70,22 @@ def trace_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> Trace
         try:
             probe, inputs = network_probe(module, example_inputs, generator)
             record = record_operators(probe, inputs)
-            joined = discover_channels(probe, record, generator, find_norms(probe, inputs))
-            found = found_groups(probe, joined)
+            norms = find_norms(probe, inputs)
+            joined = discover_channels(probe, record, generator, norms)
+            flow = HeadFlow(record, generator, frozenset(norms))
+            heads = _heads(module, joined, flow, example_inputs)
+            found = beside_heads(found_groups(probe, joined), heads)
         except Exception as error:  # whatever the module or torch raises, the cause is kept
             raise SearchSpaceError(
                 f"{type(module).__name__} cannot be traced: {type(error).__name__}: {error}"
             ) from error
-        told_of, resizable = _resizable(probe, joined, found, inputs)
-        gated = [gated_group(probe, record, each, generator) for each in resizable]
+        told_of, resizable = _resizable(probe, joined, found, heads, inputs)
+        gated = [
+            each.group
+            if each.group is not None and each.group.role == "heads"
+            else gated_group(probe, record, each, generator)
+            for each in resizable
+        ]
         groups = _proven(module, gated, example_inputs, generator)
     names = {group.name for group in groups}
     reasons = {
@@ -85,6 +96,19 @@ def trace_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> Trace
     # A layer is told once, also where its channels were tried in parts.
     reasons = {n: r for n, r in reasons.items() if n.partition("#")[0] not in reasons.keys() - {n}}
     return TracedGroups(groups=groups, fixed=tuple(reasons), reasons=reasons)
+
+
+def _heads(
+    module: nn.Module, joined: Joined, flow: HeadFlow, example_inputs: tuple[Tensor, ...]
+) -> list[Found]:
+    """Return the groups of attention heads, and why there are none where there are none."""
+    found = find_heads(flow, joined.labels)
+    if not found.rows:
+        return []
+    generator = torch.Generator().manual_seed(_SEED)
+    probe, inputs = network_probe(module, example_inputs, generator, double=True)
+    search = AttributeSearch(probe, inputs)
+    return head_groups(probe, joined, found, flow.record.scopes, search)
 
 
 def prove_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> TracedGroups:
@@ -196,7 +220,11 @@ def declare_groups(module: nn.Module, groups: tuple[ChannelGroup, ...]) -> None:
 
 
 def _resizable(
-    probe: nn.Module, joined: Joined, found: Sequence[Found], inputs: tuple[Tensor, ...]
+    probe: nn.Module,
+    joined: Joined,
+    found: Sequence[Found],
+    heads: Sequence[Found],
+    inputs: tuple[Tensor, ...],
 ) -> tuple[Sequence[Found], list[Found]]:
     """Return all that was found, and the groups with which the network runs at other widths.
 
@@ -206,7 +234,7 @@ def _resizable(
     names = {each.name for each in kept}
     lost = [each.name for each in found if each.group is not None and each.name not in names]
     for again in tied(joined, found, lost):
-        together = found_groups(probe, again)
+        together = beside_heads(found_groups(probe, again), heads)
         better = _running(probe, together, inputs)
         if len(together) - len(better) < len(found) - len(kept):
             return together, better

@@ -33,7 +33,10 @@ _FACTOR = 6.1
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Where channels are taken in: an operator, and which of its factors (0 left, 1 right)."""
+    """Where channels are taken in: an operator, and which of its factors (0 left, 1 right).
+
+    A norm over groups of channels takes them in as well, and lets them pass.
+    """
 
     place: int
     side: int
@@ -154,6 +157,24 @@ class ChannelFlow:
             return None
         return self.sources.axes.axis(weight.place, weight.kept)
 
+    def is_in_groups(self, reading: Reading) -> bool:
+        """Tell whether groups of channels are read each by themselves, by a layer or a norm."""
+        product = self.sources.contractions.get(reading.place)
+        return product is None or product.groups > 1
+
+    def groups(self, reading: Reading) -> tuple[int, WeightAxis | None]:
+        """Return in how many groups channels are read, and the axis that has entries for each.
+
+        That is the weight's first one of a convolution; None if the weight is no parameter.
+        """
+        product = self.sources.contractions.get(reading.place)
+        if product is not None:
+            return product.groups, self.sources.axes.axis(product.right.place, (0,))
+        operator = self.record.operators[reading.place]
+        weight = operator.arguments["weight"]
+        known = None if weight is None else self.sources.axes.axis(weight.index, (0,))
+        return int(operator.arguments["group"]), known
+
     def weight_names(self, reading: Reading) -> tuple[str, ...]:
         """Return the parameters behind the other factor where it does not depend on inputs."""
         product = self.sources.contractions[reading.place]
@@ -263,10 +284,13 @@ class ChannelFlow:
         if axes is not None and self._varies(operator, axes, changed):
             self._statistics.add(operator.place)
             return recorded
-        normalised = normalised_axes(operator)
+        normalised, data = normalised_axes(operator), operator.inputs[0]
+        in_groups = operator.name == "native_group_norm" and operator.arguments["group"] > 1
+        if in_groups and data in changed:
+            self._see(Reading(operator.place, 0), self._soft.moved(data, changed[data]), (1,))
         if normalised is not None and self._varies(operator, normalised, changed):
-            self._statistics.add(operator.place)
-            data = operator.inputs[0]
+            if not in_groups:
+                self._statistics.add(operator.place)
             others = {place: value for place, value in changed.items() if place != data}
             out = operator(lambda place: self._soft.value(place, others))
             step = (changed[data] - self._soft.values[data]).view(out[0].shape)
@@ -294,16 +318,19 @@ class ChannelFlow:
             where = self._soft.moved(factor.place, changed[factor.place])
             reading = Reading(product.operator.place, side)
             if self._ends_at(reading, where, factor.summed):
-                others = [dim for dim in range(where.ndim) if dim not in factor.kept]
-                entries = _any(where, others).flatten()
-                seen = self._seen.get(reading)
-                self._seen[reading] = entries if seen is None else seen | entries
+                self._see(reading, where, factor.kept)
             else:
                 passed[factor.place] = changed[factor.place]
         if not passed:
             return self._soft.recorded(product.operator)
         out = product.operator(lambda place: self._soft.value(place, passed))
         return (self._lively(product.operator.place, out[0]), *out[1:])
+
+    def _see(self, reading: Reading, where: Tensor, kept: tuple[int, ...]) -> None:
+        """Note which entries of the ``kept`` axes move."""
+        entries = _any(where, [dim for dim in range(where.ndim) if dim not in kept]).flatten()
+        seen = self._seen.get(reading)
+        self._seen[reading] = entries if seen is None else seen | entries
 
     def _ends_at(self, reading: Reading, where: Tensor, summed: int) -> bool:
         """Tell whether the source's channels lie on the axis that is summed over, and end there."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,9 @@ from search_spaces.channel_groups import (
     named_tensors,
     set_tensors,
     sync_attributes,
+    sync_layer_groups,
 )
+from search_spaces.size_attributes import follow_sizes
 from search_spaces.tracing.live_statistics import Norm, find_norms, use_live_statistics
 from search_spaces.tracing.network_probe import computes_in_single
 from search_spaces.tracing.operator_record import tensors_of
@@ -43,7 +45,10 @@ def keep_channels(
             value = value.index_select(axis, entries.to(value.device))
         kept[name] = value
     set_tensors(module, kept)
+    sync_layer_groups(module, groups, {name: len(channels) for name, channels in live.items()})
     sync_attributes(module)
+    named = (group for group in groups if group.name in live)
+    follow_sizes(module, (replace(group, size=len(live[group.name])) for group in named))
 
 
 @torch.no_grad()
@@ -154,6 +159,7 @@ class RemovalTrial:
         inputs: of its forward pass.
         norms: what `find_norms` says of it.
         tolerance: of the largest output; None for that of the outputs' type.
+        lenient: whether outputs may have another shape, if only one has not (scores by heads).
     """
 
     module: nn.Module
@@ -161,15 +167,28 @@ class RemovalTrial:
     inputs: tuple[Tensor, ...]
     norms: Mapping[str, Norm]
     tolerance: float | None = None
+    lenient: bool = False
 
     @classmethod
     def of(
-        cls, module: nn.Module, groups: tuple[ChannelGroup, ...], inputs: tuple[Tensor, ...]
+        cls,
+        module: nn.Module,
+        groups: tuple[ChannelGroup, ...],
+        inputs: tuple[Tensor, ...],
+        *,
+        lenient: bool = False,
     ) -> RemovalTrial:
         """Return the trial of a network, which is run to see with what precision it computes."""
         norms = find_norms(module, inputs) if any(group.normalised for group in groups) else {}
         single = _TOLERANCES[torch.float32] if computes_in_single(module, inputs) else None
-        return cls(module=module, groups=groups, inputs=inputs, norms=norms, tolerance=single)
+        return cls(
+            module=module,
+            groups=groups,
+            inputs=inputs,
+            norms=norms,
+            tolerance=single,
+            lenient=lenient,
+        )
 
     def agrees(self, chosen: Sequence[ChannelGroup]) -> bool:
         """Tell whether all that is to be proven of ``chosen`` together holds."""
@@ -189,10 +208,13 @@ class RemovalTrial:
         try:
             use_live_statistics(silenced, self.groups, dead, self.norms)
             keep_channels(smaller, self.groups, live)
-            pairs = zip(
-                _outputs(silenced, self.inputs), _outputs(smaller, self.inputs), strict=True
-            )
-            return all(_close(one, other, self.tolerance) for one, other in pairs)
+            full, small = _outputs(silenced, self.inputs), _outputs(smaller, self.inputs)
+            pairs = [
+                (one, other)
+                for one, other in zip(full, small, strict=True)
+                if not self.lenient or one.shape == other.shape
+            ]
+            return bool(pairs) and all(_close(*pair, self.tolerance) for pair in pairs)
         except _REFUSALS:
             return False  # a width that the code relies on
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from search_spaces.axis_parts import Member, Part
 from search_spaces.channel_groups import ChannelGroup, named_tensors
+from search_spaces.layer_groups import is_in_groups
 from search_spaces.tracing.channel_flow import Reading
 from search_spaces.tracing.channel_grouping import Grouping, Run, grouping, tie
 from search_spaces.tracing.channel_labels import Axis, ChannelLabels
@@ -55,10 +56,11 @@ class Joined:
         products: those of products of data by data, with the places where they are read.
         reached: where what an axis of a tensor makes or changes is read.
         targets: by reading, the axis that is read and its entry for each of the reader's.
+        grouped: what convolutions and norms take in in groups of channels; no axes of tensors.
+        group_lengths: by axes with entries for such groups, how many there are for each.
         problems: why an axis of a layer keeps its width.
-        mixed: by axis, the operators that take statistics over its channels.
-        norms: the paths of modules that do no more than normalise over channels.
-        scopes: by operator, the path of the innermost module that ran it.
+        mixed: by axis, the paths of the modules that take statistics over its channels.
+        norms: those of all modules that do no more than normalise over channels.
     """
 
     labels: ChannelLabels = field(default_factory=ChannelLabels)
@@ -67,10 +69,11 @@ class Joined:
     products: dict[Axis, dict[Reading, None]] = field(default_factory=dict)
     reached: dict[Axis, tuple[Reading, ...]] = field(default_factory=dict)
     targets: dict[Reading, tuple[Axis, Tensor]] = field(default_factory=dict)
+    grouped: set[Axis] = field(default_factory=set)
+    group_lengths: dict[Axis, int] = field(default_factory=dict)
     problems: dict[Axis, str] = field(default_factory=dict)
-    mixed: dict[Axis, frozenset[int]] = field(default_factory=dict)
+    mixed: dict[Axis, frozenset[str]] = field(default_factory=dict)
     norms: frozenset[str] = frozenset()
-    scopes: Sequence[str] = ()
 
     def note(self, axis: Axis, problem: str) -> None:
         """Say why an axis keeps its width; the first reason counts."""
@@ -181,23 +184,27 @@ class _Groups:
         members = [
             member
             for axis in sorted(draft.axes, key=self._names.rank)
-            if axis not in self._joined.products
+            if axis not in self._joined.products and axis not in self._joined.grouped
             for member in self._members(axis, draft, names)
         ]
         ordered = sorted(members, key=lambda member: bool(member.reads))
-        normalised, all_norms = self._norms_over(draft)
+        mixing = {path for axis in draft.axes for path in self._joined.mixed.get(axis, ())}
         group = ChannelGroup(
             name=name,
             size=len(draft.channels),
             members=tuple(ordered),
-            kept="" if all_norms else MIXING,
-            normalised=normalised,
+            kept="" if mixing <= self._joined.norms else MIXING,
+            normalised=tuple(
+                sorted(mixing & self._joined.norms, key=lambda path: self._names.paths[path])
+            ),
         )
         layers = [
             axis for axis in sorted(draft.axes, key=self._names.rank) if axis in self._joined.layers
         ]
         reached = {
-            axis: self._joined.reached[axis] for axis in draft.axes if axis in self._joined.reached
+            axis: tuple(r for r in self._joined.reached[axis] if not self._passes(r))
+            for axis in draft.axes
+            if axis in self._joined.reached
         }
         return Found(
             name=name,
@@ -211,12 +218,11 @@ class _Groups:
             ),
         )
 
-    def _norms_over(self, draft: _Draft) -> tuple[tuple[str, ...], bool]:
-        """Return the norms over these channels by path, and whether nothing else mixes them."""
-        places = {place for axis in draft.axes for place in self._joined.mixed.get(axis, ())}
-        scopes = {self._joined.scopes[place] for place in places}
-        norms = sorted(scopes & self._joined.norms, key=lambda path: self._names.paths[path])
-        return tuple(norms), scopes <= self._joined.norms
+    def _passes(self, reading: Reading) -> bool:
+        """Tell whether channels go on behind a reading, as through a convolution in groups."""
+        return reading in self._joined.targets and (
+            self._joined.targets[reading][0] in self._joined.grouped
+        )
 
     def _members(self, axis: Axis, draft: _Draft, names: Mapping[int, str]) -> Iterator[Member]:
         """Yield a member for each part of an axis that holds channels of a group."""
@@ -241,7 +247,13 @@ class _Groups:
                     reads=reads,
                     parts=parts if len(parts) > 1 else (),
                     place=place,
+                    layer_groups=self._layer_groups(axis, run.repeat * blocks),
                 )
+
+    def _layer_groups(self, axis: Axis, entries: int) -> int:
+        """Return how many groups of a layer's own so many entries of an axis are."""
+        whole, rest = divmod(entries, self._joined.group_lengths.get(axis, entries + 1))
+        return whole if not rest and self._names.is_in_groups(axis[0]) else 0
 
     def _read(
         self, draft: _Draft, reached: Mapping[Axis, tuple[Reading, ...]]
@@ -328,6 +340,10 @@ class LayerNames:
 
     def _is_embedding(self, tensor: str) -> bool:
         return isinstance(self._module.get_submodule(tensor.rpartition(".")[0]), nn.Embedding)
+
+    def is_in_groups(self, tensor: str) -> bool:
+        """Tell whether a tensor's layer knows a number of its own groups."""
+        return is_in_groups(self._module.get_submodule(tensor.rpartition(".")[0]))
 
     def rank(self, axis: Axis) -> tuple[int, int, int]:
         """Return what sorts axes in the order of the network's layers."""

@@ -80,11 +80,9 @@ class Norm:
 
         They are seen on inputs like ``x``, of values of about ``size``.
         """
-        sizes = [x.shape[axis] for axis in self.axes]
-        signs = 1.0 - 2.0 * (torch.arange(math.prod(sizes)) % 2)
-        shape = [1] * x.ndim
-        for axis, size in zip(self.axes, sizes, strict=True):
-            shape[axis] = size
+        own = {axis % x.ndim for axis in self.axes}
+        shape = [length if axis in own else 1 for axis, length in enumerate(x.shape)]
+        signs = 1.0 - 2.0 * (torch.arange(math.prod(shape)) % 2)
         given = size * signs.to(x).view(shape)
         up, down = layer(given), layer(-given)
         plain = self.normalised(given)
@@ -253,19 +251,24 @@ def use_live_statistics(
     for group in groups:
         for path in group.normalised if group.name in dead else ():
             layer = module.get_submodule(path)
+            before = None
+            if isinstance(layer, _LiveNorm):  # of another group, which is concatenated with this
+                layer, before = layer.layer, layer.live
             live = _live(layer, path, group, dead[group.name])
+            if isinstance(before, Tensor):
+                live = live * before
             module.set_submodule(path, _LiveNorm(layer, norms[path], live))
 
 
 def _live(layer: nn.Module, path: str, group: ChannelGroup, dead: Tensor) -> Tensor:
     """Return which entries of a norm's axis belong to live channels: (entries,) of 0 and 1."""
-    for member in group.members:
-        owner, _, leaf = member.tensor.rpartition(".")
-        if owner == path:
-            size = getattr(layer, leaf).shape[member.axis]
-            live = torch.ones(size)
+    held = [m for m in group.members if m.tensor.rpartition(".")[0] == path]
+    if held:
+        _, _, leaf = held[0].tensor.rpartition(".")
+        live = torch.ones(getattr(layer, leaf).shape[held[0].axis])
+        for member in (member for member in held if member.tensor == held[0].tensor):
             live[member.entries(dead, group.size)] = 0.0
-            return live
+        return live
     live = torch.ones(group.size)  # it holds no tensor, and takes a channel an entry
     live[dead] = 0.0
     return live

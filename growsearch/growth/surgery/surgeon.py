@@ -36,6 +36,7 @@ from search_spaces.channel_groups import (
     set_tensors,
     sync_attributes,
 )
+from search_spaces.layer_groups import changed_layer_groups, layer_groups, set_layer_groups
 from search_spaces.units import compact, detach, unit_tensors
 
 
@@ -92,6 +93,8 @@ class Surgeon:
             for name, m in module.named_modules()
             if _is_depthwise(m)
         }
+        self._members = [(group, member) for group in groups for member in group.members]
+        self._layer_groups = layer_groups(module, (member for _, member in self._members))
         self.live = torch.ones(self.structures.total, dtype=torch.bool)
         self.created = self.live.clone()
 
@@ -174,7 +177,7 @@ class Surgeon:
         set_tensors(
             module, {name: values[name].to(device) for name in self._axes if self._runs(name)}
         )
-        self._sync(module)
+        self._sync(module, torch.ones_like(self.live))
         for group_name, gate in opened.items():
             full = torch.ones(len(live[group_name]))
             full[live[group_name]] = gate.value.detach().cpu()
@@ -243,7 +246,7 @@ class Surgeon:
         indices = self._indices().items()
         live = {name: _pick(self._values[name], index, layout) for name, index in indices}
         set_tensors(self._module, {name: value.to(device) for name, value in live.items()})
-        self._sync(self._module)
+        self._sync(self._module, self.live)
 
     def _runs(self, tensor: str) -> bool:
         unit = self._unit_of.get(tensor)
@@ -262,7 +265,12 @@ class Surgeon:
                 self._module.set_submodule(unit.module, back)
         self._absent = {unit.name for unit in self._units if not live[unit.name]}
 
-    def _sync(self, module: nn.Module) -> None:
+    def _sync(self, module: nn.Module, live: Tensor) -> None:
+        widths = self.structures.widths(live)
+        changes = [(widths[group.name] - group.size, member) for group, member in self._members]
+        counts = changed_layer_groups(self._layer_groups, changes)
+        # Those of units that do not run are not there.
+        set_layer_groups(module, {p: n for p, n in counts.items() if self._runs(f"{p}.weight")})
         sync_attributes(module)
         for name, multiplier in self._depthwise.items():
             if not self._runs(f"{name}.weight"):
