@@ -53,24 +53,29 @@ class Costs:
         *,
         grow_layers: bool = True,
         latencies: Latencies = _UNLOCKED,
+        growing: GrowingGroups | None = None,
     ) -> Costs:
         """Count ``model``, the full configuration of ``space``; a latency's device is asked.
+
+        ``growing`` says which groups may change, where it is not for gates to say.
 
         Raises:
             UsageError: if the budget is below one channel a group, no group may grow, or the
                 network's MACs are not to be counted.
             GrowsearchError: if the budget's device cannot be asked.
         """
-        found = growing_groups(space, model)
+        found = growing or growing_groups(space, model)
         units = declared_units(space, model)
         detachable = tuple(unit for unit in units if unit.detachable) if grow_layers else ()
-        growing = found.of_units(detachable)
-        structures = Structures.of(found.groups, growing)
-        parameters = parameter_terms(model, found.groups, growing)
-        macs = traced_mac_terms(model, found.groups, space.example_inputs(), growing)
+        ours = found.of_units(detachable)
+        structures = Structures.of(found.groups, ours)
+        parameters = parameter_terms(model, found.groups, ours)
+        macs = traced_mac_terms(model, found.groups, space.example_inputs(), ours)
         latency = None
         if budget.metric == "latency":
-            latency = latency_model(space, model, structures, units, budget, latencies)
+            latency = latency_model(
+                space, model, structures, units, budget, latencies, found.groups
+            )
             projection = BudgetProjection(
                 structures=structures,
                 terms=latency,
@@ -88,7 +93,7 @@ class Costs:
             structures=structures,
             growing=found,
             units=units,
-            growing_units=growing,
+            growing_units=ours,
             parameters=parameters,
             macs=macs,
             projection=projection,

@@ -102,7 +102,7 @@ def _grow(
     task = task_for(space, dataset, model)
     growing_groups(space, model).check(model)
     costs = Costs.of(
-        space, model, budget, grow_layers=config.grow_layers, latencies=_latencies(options)
+        space, model, budget, grow_layers=config.grow_layers, latencies=latencies_of(options)
     )
     costs.growing.tell(space.name)
     gates = insert_gates(model, costs.growing.groups, costs.growing_units)
@@ -126,7 +126,7 @@ def _grow(
             config.recipe,
             seed=seed,
             forward_macs=costs.macs.exact(costs.structures.counts(seed_network)),
-            options=_with_listener(
+            options=with_listener(
                 dataclasses.replace(options, hooks=(hook, *options.hooks)), record
             ),
         )
@@ -138,7 +138,8 @@ def _grow(
     return dataclasses.replace(result, latency=found)
 
 
-def _latencies(options: TrainingOptions) -> Latencies:
+def latencies_of(options: TrainingOptions) -> Latencies:
+    """Return how a device is asked: with the options' lock, and where its answers are kept."""
     own = options if isinstance(options, GrowthOptions) else GrowthOptions()
     lock = own.lock
     if own.latency_file is not None:
@@ -234,7 +235,7 @@ def _by_name(structures: Structures, values: Tensor) -> dict[str, tuple[float, .
     return {name: tuple(part.tolist()) for name, part in structures.split(values).items()}
 
 
-def _with_listener(
+def with_listener(
     options: TrainingOptions, record: Callable[[EpochRecord], GrowthRecord]
 ) -> TrainingOptions:
     """Let a listener hear of every epoch, after the callback that ``options`` have already."""

@@ -26,6 +26,7 @@ _TITLES = {
     "budget_limit": "Budget",
     "budget_latency_s": "Latency under the budget's conditions",
     "budget_noise": "Noise of the budget's latency",
+    "kept_share": "Share that keeps its width",
     "budget_fit_error": "Miss of the latency fit",
 }
 

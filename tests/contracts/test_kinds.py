@@ -1,8 +1,11 @@
 """The contract of a kind of trial, and that a new kind is one registration."""
 
+import atexit
 import dataclasses
 import json
 import pkgutil
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -50,6 +53,16 @@ from growsearch.trial.record import Trial
 from search_spaces import search_space
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def _trained_weights() -> str:
+    """Return a file of weights that is there as long as this process."""
+    path = Path(tempfile.mkdtemp()) / "trained.pth"
+    atexit.register(shutil.rmtree, path.parent)
+    torch.save(build_full(search_space("mlp-digits"), 3).state_dict(), path)
+    return str(path)
+
+
 SMALL = {
     "growth": {
         "space": "mlp-digits",
@@ -74,6 +87,16 @@ SMALL = {
         "scheme": ["omp", "imp", "lmp"],
         "sparsity": {"low": 0.5, "high": 0.8},
         "epochs": [1, 2],
+    },
+    "prune": {
+        "space": "mlp-digits",
+        "init": _trained_weights(),
+        "budget": {"macs": {"low": "10%", "high": "60%"}},
+        "importance": ["taylor", "group-l2", "gates"],
+        "allocation": ["knapsack", "uniform"],
+        "steps": [2, 3],
+        "distillation": [0, 0.5],
+        "epochs": [2, 4],
     },
 }
 

@@ -121,7 +121,7 @@ class GrowthKind(TrialKind[GrowthSpace, GrowthCandidate]):
         """Tell the budgeted count."""
         dataset = context.dataset
         space = search_space(candidate.space).for_data(dataset.input_shape, dataset.num_classes)
-        return forecast_growth(candidate, space)
+        return forecast_growth(candidate.budget, space)
 
     def largest(self, candidate: GrowthCandidate, dataset: Dataset, seed: int) -> Untrained:
         """Return the full network, of which growth trains a part."""

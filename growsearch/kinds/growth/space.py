@@ -172,18 +172,18 @@ class GrowFirstSpace(Strict):
         return value
 
 
-def check_surgery(space: KindSpace) -> None:
-    """Refuse what holds tensors beside the weights that growth would have to cut to size.
+def check_surgery(space: KindSpace, what: str = "growth") -> None:
+    """Refuse what holds tensors beside the weights that growth, or ``what``, would have to cut.
 
     Raises:
         ValueError: naming the key.
     """
     if space.ema is not None:
-        raise ValueError("ema: averages weights of one shape, and growth replaces them; remove it")
+        raise ValueError(f"ema: averages weights of one shape, and {what} replaces them; remove it")
     if space.optimizer is not None and any(":" in str(n) for n in values_of(space.optimizer)):
         raise ValueError(
-            "optimizer: growth moves an optimizer's state to new weights, and does not know yours; "
-            "take sgd, adam, adamw or lion"
+            f"optimizer: {what} moves an optimizer's state to new weights, and does not know "
+            "yours; take sgd, adam, adamw or lion"
         )
 
 
