@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from search_spaces.axis_parts import Member, gathered_entries
 from search_spaces.errors import SearchSpaceError
 from search_spaces.layer_groups import changed_layer_groups, layer_groups, set_layer_groups
-from search_spaces.size_attributes import SizeAttribute, follow_sizes
+from search_spaces.size_attributes import SizeAttribute
 
 BatchNorm = nn.modules.batchnorm._BatchNorm
 Gating = Literal["norms", "readers"]
@@ -359,3 +359,10 @@ def group_batch_norms(
     for name, layer in module.named_modules():
         if isinstance(layer, BatchNorm):
             yield from ((name, layer, *owner) for owner in owners.get(name, ()))
+
+
+def follow_sizes(module: nn.Module, groups: Iterable[ChannelGroup]) -> None:
+    """Set all attributes of ``module`` that follow the sizes of ``groups``, in place."""
+    for group in groups:
+        for attribute in group.attributes:
+            attribute.follow(module, group.size)

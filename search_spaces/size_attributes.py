@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from torch import nn
-
-if TYPE_CHECKING:
-    from search_spaces.channel_groups import ChannelGroup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +45,3 @@ class SizeAttribute:
         sequence = getattr(layer, self.name)
         changed = [*sequence[: self.place], number, *sequence[self.place + 1 :]]
         setattr(layer, self.name, type(sequence)(changed))
-
-
-def follow_sizes(module: nn.Module, groups: Iterable[ChannelGroup]) -> None:
-    """Set all attributes of ``module`` that follow the sizes of ``groups``, in place."""
-    for group in groups:
-        for attribute in group.attributes:
-            attribute.follow(module, group.size)

@@ -13,6 +13,7 @@ from search_spaces.channel_groups import (
     ChannelGroup,
     axes_by_tensor,
     entries_by_axis,
+    follow_sizes,
     is_consumed,
     is_plain_norm,
     named_tensors,
@@ -20,7 +21,6 @@ from search_spaces.channel_groups import (
     sync_attributes,
     sync_layer_groups,
 )
-from search_spaces.size_attributes import follow_sizes
 from search_spaces.tracing.live_statistics import Norm, find_norms, use_live_statistics
 from search_spaces.tracing.network_probe import computes_in_single
 from search_spaces.tracing.operator_record import tensors_of
