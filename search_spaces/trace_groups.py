@@ -38,7 +38,7 @@ class TracedGroups:
     """What a trace has found.
 
     ``groups`` can be resized. ``fixed`` are layers whose outputs cannot, by path: the classifier,
-    and those whose width the code itself relies on (attention heads, concatenated channels).
+    and those whose width the code itself relies on.
     ``reasons`` says why, by the same paths.
     """
 
@@ -57,8 +57,8 @@ def trace_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> Trace
     `ChannelGroup`). What fails the first two is ``fixed``, not guessed.
 
     Args:
-        module: any layers, and functions with parameters. Grouped convolutions that are not
-            depthwise are fixed, and weights that are computed from parameters at every call.
+        module: any layers, and functions with parameters. Weights that are computed from
+            parameters at every call are fixed.
         example_inputs: positional inputs, each with the batch on axis 0. Values of floating
             inputs do not matter.
 
@@ -210,13 +210,25 @@ class _Declaration:
         self._groups = groups
 
     def __call__(self) -> tuple[ChannelGroup, ...]:
-        """Return the groups with the sizes that the module's tensors have now."""
-        return with_present_sizes(self._groups, named_tensors(self._owner))
+        """Return the groups with the sizes that the module's tensors have now.
+
+        Members in units that are detached are left out, and groups that are all inside.
+        """
+        tensors = named_tensors(self._owner)
+        present = (_present(group, tensors) for group in self._groups)
+        return with_present_sizes([group for group in present if group.members], tensors)
 
 
 def declare_groups(module: nn.Module, groups: tuple[ChannelGroup, ...]) -> None:
     """Make ``module`` declare groups that a trace of the same network has found."""
     module.channel_groups = _Declaration(module, groups)  # type: ignore[assignment]
+
+
+def _present(group: ChannelGroup, tensors: dict[str, Tensor]) -> ChannelGroup:
+    if all(member.tensor in tensors for member in group.members):
+        return group
+    members = tuple(member for member in group.members if member.tensor in tensors)
+    return replace(group, members=members)
 
 
 def _resizable(

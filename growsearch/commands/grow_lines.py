@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -17,6 +18,7 @@ from growsearch.kinds import GrowthEpoch, GrowthSpace, PruneSpace, candidate_fro
 from growsearch.kinds.domain import is_only, values_of
 from growsearch.pareto import format_quantity
 from growsearch.report.describe import kind_title
+from growsearch.report.kept_layers import read_kept_layers
 from growsearch.trial.run import Listener
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 _HEADER = "    epoch  accuracy   live        cost  of budget  MACs saved  time left"
 # The time left is judged by the last epochs: growing ones are faster than those that follow.
 _RECENT = 3
+# Of layers that could not grow.
+_TOLD = 5
 
 
 class GrowProgress:
@@ -137,6 +141,7 @@ def summary(run: Study, trial: Trial, exported: ExportResult) -> list[str]:
         f"  budget         {metric} at most {format_quantity(metrics['budget_limit'], metric)}, "
         f"{100 * metrics['budget_cost'] / metrics['budget_limit']:.1f} % used",
         *granularity_lines(trial),
+        *kept_lines(run.folder.path / "trials" / trial.id, trial),
         f"  training MACs  {saving:.2f} times fewer than training all of it",
         *_latency_lines(trial, metric),
         f"Exported, read back and compared{difference}:",
@@ -165,6 +170,29 @@ def granularity_lines(trial: Trial) -> list[str]:
     return [
         "                 the nearest that was found in whole channels: one more is over the",
         "                 budget, and no exchange of one for another comes nearer",
+    ]
+
+
+def kept_lines(folder: Path, trial: Trial) -> list[str]:
+    """Say which layers kept their width, why, and what they hold of the full network."""
+    metrics = trial.metrics
+    if "kept_macs_share" not in metrics:
+        return []
+    kept = read_kept_layers(folder)
+    holds = (
+        f"{100 * metrics['kept_parameters_share']:.3g} % of the parameters, "
+        f"{100 * metrics['kept_macs_share']:.3g} % of the MACs"
+    )
+    more = (
+        [f"                 and {len(kept) - _TOLD} more: kept.jsonl"] if len(kept) > _TOLD else []
+    )
+    return [
+        f"  full width     {len(kept)} layers that could not grow: {holds}",
+        *(
+            f"                 {each.name} ({100 * each.macs:.3g} % of the MACs): {each.reason}"
+            for each in kept[:_TOLD]
+        ),
+        *more,
     ]
 
 

@@ -17,7 +17,6 @@ from growsearch.growth.full_network import build_full
 from growsearch.growth.gates.bank import GateBank
 from growsearch.growth.gates.gate import Gate
 from growsearch.growth.gates.insertion import insert_gates
-from growsearch.growth.growing_groups import growing_groups
 from growsearch.growth.hook import Change, GrowthHook
 from growsearch.growth.latency.model import Latencies
 from growsearch.growth.layers import architecture_of, units_a_stage
@@ -33,6 +32,7 @@ from search_spaces import SearchSpace, seeded
 
 # Apart from the loop's own stream, so that every policy sees the same batches at the same seed.
 _GROWTH_STREAM = 0x67726F77
+_RUNS = torch.tensor([True])
 
 
 def grow(
@@ -100,7 +100,6 @@ def _grow(
 ) -> GrowthResult:
     model = build_full(space, seed, config.init)
     task = task_for(space, dataset, model)
-    growing_groups(space, model).check(model)
     costs = Costs.of(
         space, model, budget, grow_layers=config.grow_layers, latencies=latencies_of(options)
     )
@@ -223,8 +222,18 @@ def _positions(costs: Costs, mask: Tensor) -> dict[str, tuple[int, ...]]:
 
 
 def _live(costs: Costs, mask: Tensor) -> dict[str, tuple[int, ...]]:
-    """Return `_positions`, and all channels of the groups that keep theirs."""
-    whole = {group.name: tuple(range(group.size)) for group in costs.growing.whole}
+    """Return `_positions`, and all channels of the groups that keep theirs.
+
+    Of those inside a unit that does not run there are none.
+    """
+    runs = costs.structures.split(mask)
+    gone = {
+        group for unit in costs.units if not runs.get(unit.name, _RUNS) for group in unit.groups
+    }
+    whole = {
+        group.name: () if group.name in gone else tuple(range(group.size))
+        for group in costs.growing.whole
+    }
     return {**_positions(costs, mask), **whole}
 
 
@@ -281,4 +290,6 @@ def make_result(
         training_macs=last.training_macs,
         dense_training_macs=dense_training_macs,
         kept=costs.growing.kept,
+        staying=costs.staying,
+        floor=costs.floor,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from growsearch.growth.gates.insertion import can_be_gated
+from growsearch.growth.gates.insertion import gate_place
 from growsearch.growth.growing_groups import GrowingGroups
 from search_spaces import ChannelGroup, SearchSpace, channel_groups
 from search_spaces.channel_groups import frozen_member
@@ -43,4 +43,4 @@ def _reason(
         return group.kept
     if group.multiple > 1 and (gated or timed):
         return f"its width must stay a multiple of {group.multiple}"
-    return "it has no place for a gate" if gated and not can_be_gated(module, group) else ""
+    return "it has no place for a gate" if gated and gate_place(module, group) is None else ""

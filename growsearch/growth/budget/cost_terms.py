@@ -107,7 +107,7 @@ def product_terms(
     axes = axes_by_tensor(groups)
     merged: dict[tuple[int, ...], int] = {}
     for name, times in repeats.items():
-        around = [names.index(u.name) for u in units if name.startswith(f"{u.module}.")]
+        around = [names.index(u.name) for u in units if u.holds(name)]
         for entries, of in entry_terms(tensors[name].shape, axes.get(name, ())):
             key = tuple(sorted([*map(names.index, of), *around]))
             merged[key] = merged.get(key, 0) + times * entries

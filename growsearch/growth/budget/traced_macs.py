@@ -236,7 +236,7 @@ class _Sketcher:
         return [
             len(self._groups) + number
             for number, unit in enumerate(self._units)
-            if f"{layer}.".startswith(f"{unit.module}.")
+            if unit.holds(layer)
         ]
 
     def refused(self, what: str) -> UsageError:

@@ -30,9 +30,16 @@ class Gate:
         twin = memo[id(self)] = Gate(self.value)
         return twin
 
+    def read(self) -> Tensor:
+        """Return the gates (channels,)."""
+        return self.value
+
     def set(self, value: Tensor) -> None:
         """Put in new gates (channels,), without a gradient."""
         self.value = value.detach().clone().requires_grad_()
+
+
+_ALL: Mapping[str, Tensor] = {}
 
 
 class AxisFactor:
@@ -58,16 +65,22 @@ class AxisFactor:
         ]
         self._any = gates[group.name]
 
-    def __call__(self) -> Tensor:
-        """Return the factors (entries of the axis,)."""
-        block = [self._of(*each) for each in self._parts]
+    def __call__(self, heard: Mapping[str, Tensor] = _ALL) -> Tensor:
+        """Return the factors (entries of the axis,), 0 for channels that are not ``heard``.
+
+        Args:
+            heard: masks (channels,) by the names of groups; without one all of them are.
+        """
+        block = [self._of(*each, heard) for each in self._parts]
         factor = block[0] if len(block) == 1 else torch.cat(block)
         return factor if self._blocks == 1 else factor.repeat(self._blocks)
 
-    def _of(self, part: Part, gate: Gate | None, acts: bool) -> Tensor:
+    def _of(self, part: Part, gate: Gate | None, acts: bool, heard: Mapping[str, Tensor]) -> Tensor:
         if gate is None:
             return self._any.value.new_ones(part.length)
         value = gate.value if acts else torch.ones_like(gate.value, requires_grad=False)
+        if acts and part.group in heard:
+            value = value * heard[part.group].to(value)
         return value if part.repeat == 1 else value.repeat_interleave(part.repeat)
 
 

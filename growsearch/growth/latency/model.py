@@ -78,10 +78,12 @@ class LatencyModel:
         structures: Structures,
         units: tuple[Unit, ...],
         budget: Budget,
+        *,
+        holding: str = "",
     ) -> None:
         self.fitted = fitted
         self.factor = 1.0
-        self.limit = budget.limit(full=fitted.full_s, least=fitted.least_s)
+        self.limit = budget.limit(full=fitted.full_s, least=fitted.least_s, holding=holding)
         self._clock, self._structures, self._units = clock, structures, units
         self._relative = budget.latency_s is None
         # Timed beside every network that is checked; of about the size that the run ends with.
@@ -173,11 +175,14 @@ def latency_model(
     budget: Budget,
     latencies: Latencies,
     groups: tuple[ChannelGroup, ...],
+    *,
+    holding: str = "",
 ) -> LatencyModel:
     """Profile the budget's device for ``space``, whose full configuration is ``model``.
 
     ``units`` are all that ``model`` declares; those among ``structures`` may be detached.
     ``groups`` are those of which channels may go.
+    ``holding`` says what keeps its width, for the message of a budget that is too small.
 
     Raises:
         UsageError: if the budget is below the least network's time.
@@ -195,4 +200,4 @@ def latency_model(
         fitted = WidthLatencyFit.measure(clock, features, structures, units)
         if latencies.file is not None:
             fitted.save(latencies.file)
-    return LatencyModel(clock, fitted, structures, units, budget)
+    return LatencyModel(clock, fitted, structures, units, budget, holding=holding)

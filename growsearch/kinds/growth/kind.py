@@ -12,6 +12,7 @@ from growsearch.growth import build_full
 from growsearch.growth.fits import check_fits
 from growsearch.growth.gates.insertion import insert_gates
 from growsearch.growth.growing_groups import growing_groups
+from growsearch.growth.layers import declared_units
 from growsearch.kinds.checking.context import CheckContext, space_for
 from growsearch.kinds.checking.initial import check_init
 from growsearch.kinds.domain import Domain, Range, nearest, single, values_of
@@ -26,7 +27,7 @@ from growsearch.kinds.questions import Questions
 from growsearch.kinds.recipe_choice import RecipeChoice
 from growsearch.kinds.trained import TrainedCandidate, TrainingContext, Untrained
 from growsearch.training import TrainingOptions
-from search_spaces import search_space, units
+from search_spaces import search_space
 from search_spaces.user_code import is_own
 
 # Growth (Yuan et al., arXiv 2007.15353): a network of 36 % of the parameters.
@@ -170,9 +171,10 @@ def check_growing(
             module = check_fits(space, context.dataset)
             if is_own(name):
                 growing = growing_groups(space, module)
-                growing.check(module)
+                units = growing.of_units(declared_units(space, module))
+                growing.check(module, units)
                 growing.tell(space.name)
-                insert_gates(module, growing.groups, growing.of_units(units(module)))
+                insert_gates(module, growing.groups, units)
             context.look_at(space, "space", masked=masked, updaters=updaters)
         for value in values_of(budget.domain):
             try:

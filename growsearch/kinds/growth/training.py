@@ -21,6 +21,7 @@ from growsearch.growth import (
 from growsearch.growth.costs import Costs
 from growsearch.growth.growing_groups import GrowingGroups
 from growsearch.growth.latency.model import Latencies
+from growsearch.growth.staying import KEPT
 from growsearch.kinds.artifact_cache import cached, shared_file
 from growsearch.kinds.forecasts import Forecast, live_numbers
 from growsearch.kinds.growth.bound import GrowthBound
@@ -71,7 +72,7 @@ def train_growth(
         training_macs=result.training_macs,
         dense_training_macs=result.dense_training_macs,
         widths=tuple(record.widths for record in result.history),
-        records=structure_lines(result),
+        records={**structure_lines(result), **staying_lines(result)},
         metrics=budget_figures(result),
     )
 
@@ -199,6 +200,12 @@ def budget_figures(result: GrowthResult) -> dict[str, float]:
         "budget_cost": result.cost,
         "budget_limit": result.limit,
     }
+    if result.staying:
+        figures |= {
+            "kept_parameters_share": sum(each.parameters for each in result.staying),
+            "kept_macs_share": sum(each.macs for each in result.staying),
+            "budget_floor": result.floor,
+        }
     found = result.latency
     if found is None:
         return figures
@@ -252,6 +259,11 @@ def check_budget(space: SearchSpace, bound: GrowthBound) -> None:
 def structure_lines(result: GrowthResult) -> dict[str, Sequence[Line]]:
     """Return what a trial keeps of its structures, epoch by epoch, by the name of its file."""
     return {STRUCTURES: [structure_line(record) for record in result.history]}
+
+
+def staying_lines(result: GrowthResult) -> dict[str, Sequence[Line]]:
+    """Return what a trial keeps of the layers that could not grow; nothing if all did."""
+    return {KEPT: [each.line() for each in result.staying]} if result.staying else {}
 
 
 def plain_history(result: GrowthResult) -> tuple[EpochRecord, ...]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import nn
 
 from growsearch.growth import GrowthConfig, build_full, grow
-from growsearch.kinds.growth.training import plain_history, structure_lines
+from growsearch.kinds.growth.training import plain_history, staying_lines, structure_lines
 from growsearch.kinds.initial_weights import initial_weights
 from growsearch.kinds.sparse.candidate import SparseCandidate
 from growsearch.kinds.trained import Line, TrainingContext
@@ -104,7 +104,7 @@ def base_of(
         widths=tuple(record.widths for record in result.history),
         training_macs=result.training_macs,
         dense_training_macs=result.dense_training_macs,
-        records=structure_lines(result),
+        records={**structure_lines(result), **staying_lines(result)},
     )
 
 
