@@ -10,7 +10,7 @@ from growsearch.growth.budget.budget import Budget
 from growsearch.growth.budget.cost_terms import CostTerms, parameter_terms
 from growsearch.growth.budget.projection import BudgetProjection
 from growsearch.growth.budget.structures import Structures
-from growsearch.growth.budget.traced_macs import traced_mac_terms
+from growsearch.growth.budget.traced_macs import countable_mac_terms
 from growsearch.growth.growing_groups import GrowingGroups, growing_groups
 from growsearch.growth.latency.model import Latencies, LatencyModel, latency_model
 from growsearch.growth.layers import declared_units
@@ -74,11 +74,14 @@ class Costs:
         asked = grow_layers or not isinstance(space, OwnSpace)
         units = declared_units(space, model) if asked else ()
         detachable = tuple(unit for unit in units if unit.detachable) if grow_layers else ()
+        macs, uncounted = countable_mac_terms(
+            model, found.groups, space.example_inputs(), found.of_units(detachable)
+        )
+        found = found.holding(uncounted)
         ours = found.of_units(detachable)
         found.check(model, ours)
         structures = Structures.of(found.groups, ours)
         parameters = parameter_terms(model, found.groups, ours)
-        macs = traced_mac_terms(model, found.groups, space.example_inputs(), ours)
         least = Least(groups=found.groups, units=ours, example_inputs=space.example_inputs())
         staying = staying_layers(model, found.whole, found.kept, least)
         holding = largest_words(staying, budget.metric)
