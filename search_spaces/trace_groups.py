@@ -24,8 +24,10 @@ from search_spaces.tracing.attribute_search import AttributeSearch
 from search_spaces.tracing.channel_discovery import discover_channels
 from search_spaces.tracing.channel_gates import gated_group
 from search_spaces.tracing.channel_removal import closed_by_norms, passing, try_removal
+from search_spaces.tracing.code_ties import followed_groups, tied_groups
 from search_spaces.tracing.found_groups import MIXING, Found, Joined, found_groups, tied
-from search_spaces.tracing.head_groups import beside_heads, head_groups
+from search_spaces.tracing.group_roles import with_roles
+from search_spaces.tracing.head_groups import beside_heads, head_groups, joined_by_heads
 from search_spaces.tracing.live_statistics import find_norms, norms_of_members
 from search_spaces.tracing.network_probe import network_probe
 from search_spaces.tracing.operator_record import record_operators, tensors_of
@@ -73,20 +75,22 @@ def trace_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> Trace
             norms = find_norms(probe, inputs)
             joined = discover_channels(probe, record, generator, norms)
             flow = HeadFlow(record, generator, frozenset(norms))
-            heads = _heads(module, joined, flow, example_inputs)
-            found = beside_heads(found_groups(probe, joined), heads)
+            search = _attribute_search(module, example_inputs)
+            heads = _Heads.of(probe, joined, flow, search)
+            found = beside_heads(found_groups(probe, joined), heads.found)
         except Exception as error:  # whatever the module or torch raises, the cause is kept
             raise SearchSpaceError(
                 f"{type(module).__name__} cannot be traced: {type(error).__name__}: {error}"
             ) from error
-        told_of, resizable = _resizable(probe, joined, found, heads, inputs)
+        told_of, resizable = _resizable(probe, joined, found, heads.found, inputs)
+        told_of, resizable = heads.tied(probe, told_of, resizable, inputs)
         gated = [
             each.group
             if each.group is not None and each.group.role == "heads"
             else gated_group(probe, record, each, generator)
             for each in resizable
         ]
-        groups = _proven(module, gated, example_inputs, generator)
+        groups = with_roles(_proven(module, gated, example_inputs, generator))
     names = {group.name for group in groups}
     reasons = {
         each.name: each.reason or "its code or its other layers rely on its width"
@@ -98,17 +102,52 @@ def trace_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> Trace
     return TracedGroups(groups=groups, fixed=tuple(reasons), reasons=reasons)
 
 
-def _heads(
-    module: nn.Module, joined: Joined, flow: HeadFlow, example_inputs: tuple[Tensor, ...]
-) -> list[Found]:
-    """Return the groups of attention heads, and why there are none where there are none."""
-    found = find_heads(flow, joined.labels)
-    if not found.rows:
-        return []
+def _attribute_search(module: nn.Module, inputs: tuple[Tensor, ...]) -> AttributeSearch:
     generator = torch.Generator().manual_seed(_SEED)
-    probe, inputs = network_probe(module, example_inputs, generator, double=True)
-    search = AttributeSearch(probe, inputs)
-    return head_groups(probe, joined, found, flow.record.scopes, search)
+    return AttributeSearch(*network_probe(module, inputs, generator, double=True))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Heads:
+    """Attention heads, ``unproven`` ones with their groups, and what is ``joined`` by heads."""
+
+    found: list[Found]
+    unproven: list[Found]
+    joined: Joined
+    search: AttributeSearch
+
+    @classmethod
+    def of(
+        cls, probe: nn.Module, joined: Joined, flow: HeadFlow, search: AttributeSearch
+    ) -> _Heads:
+        heads, scopes = find_heads(flow, joined.labels), flow.record.scopes
+        found, unproven = head_groups(probe, joined, heads, scopes, search)
+        by_heads = joined_by_heads(joined, heads, scopes)
+        return cls(found=found, unproven=unproven, joined=by_heads, search=search)
+
+    def tied(
+        self,
+        probe: nn.Module,
+        told_of: Sequence[Found],
+        kept: list[Found],
+        inputs: tuple[Tensor, ...],
+    ) -> tuple[Sequence[Found], list[Found]]:
+        """Return what `_resizable` does, with groups that attributes follow, or that are tied."""
+        names = {each.name for each in kept}
+        lost = [each for each in told_of if each.group is not None and each.name not in names]
+        better = followed_groups(lost, self.search)
+        names = {each.name for each in better}
+        rest = beside_heads((each for each in lost if each.name not in names), self.unproven)
+        rest = [each for each in rest if each.group is not None and each.group.role != "heads"]
+        gone: set[str] = set()
+        for one, parts in tied_groups(probe, self.joined, rest, self.unproven, self.search):
+            better.append(one)
+            gone |= {part.name for part in parts}
+        if not better:
+            return told_of, kept
+        held = beside_heads([each for each in told_of if each.name not in gone], better)
+        known = [each for each in held if each.name in {k.name for k in (*kept, *better)}]
+        return held, _running(probe, known, inputs)
 
 
 def prove_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> TracedGroups:

@@ -210,9 +210,21 @@ def _layout(
     for heads, repeat in _forms(len(places), rows, _widths(flow, product)):
         numbers = (channels // repeat) % heads
         moved = flow.rows(source, numbers)
-        if moved and any(bool((each != _NO_ROW).any()) for each in moved.values()):
+        if moved and _agree(moved):
             return numbers, moved
     return None
+
+
+def _agree(moved: Mapping[Reading, Tensor]) -> bool:
+    """Tell whether both factors of a product have each of their rows from one head."""
+    by_place: dict[int, list[Tensor]] = {}
+    for reading, heads in moved.items():
+        by_place.setdefault(reading.place, []).append(heads)
+    return all(
+        bool(((each == sides[0]) | (each == _NO_ROW) | (sides[0] == _NO_ROW)).all())
+        for sides in by_place.values()
+        for each in sides
+    )
 
 
 def _widths(flow: HeadFlow, product: Contraction) -> set[int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -25,7 +25,7 @@ from search_spaces.tracing.operator_record import tensors_of
 # The path of a module under which a trial of it alone has it.
 _ALONE = "module"
 # How many sets of attributes are tried for a group, at most.
-_TRIES = 48
+_TRIES, _WHOLE_TRIES = 64, 6
 
 
 class _Alone(nn.Module):
@@ -55,20 +55,27 @@ class AttributeSearch:
     inputs: tuple[Tensor, ...]
     _calls: dict[str, _Alone | None] = field(init=False, default_factory=dict)
     _known: dict[object, tuple[SizeAttribute, ...] | None] = field(init=False, default_factory=dict)
+    _reads: dict[str, Mapping[Any, Any]] = field(init=False, default_factory=dict)
+    # Those that follow a group already: a number says the size of one only.
+    _taken: set[tuple[str, str, int | None]] = field(init=False, default_factory=set)
 
-    def followed(self, group: ChannelGroup, scope: str = "") -> ChannelGroup | None:
+    def followed(
+        self, group: ChannelGroup, scope: str = "", *, plain: bool = True
+    ) -> ChannelGroup | None:
         """Return ``group`` with the attributes that follow it, None if no removal can be proven.
 
         Args:
             group: of at least two channels, to be removed in any number.
             scope: the path of a module that its channels do not leave, as far as is known.
+            plain: whether a removal may be right without any attribute that follows.
         """
         for path in self._scopes(group, scope):
             alone = self._alone(path)
             if alone is None:
                 continue
-            found = self._within(path, alone, group)
+            found = self._within(path, alone, group, plain=plain)
             if found is not None:
+                self._taken |= {(each.module, each.name, each.place) for each in found}
                 return replace(group, attributes=found)
         return None
 
@@ -126,22 +133,32 @@ class AttributeSearch:
             self._calls.setdefault(name, None)
 
     def _within(
-        self, path: str, alone: _Alone, group: ChannelGroup
+        self, path: str, alone: _Alone, group: ChannelGroup, *, plain: bool
     ) -> tuple[SizeAttribute, ...] | None:
         own = _renamed(group, lambda name: _moved(name, path, _ALONE))
-        candidates = tuple(_candidates(alone, own))
+        if path not in self._reads:
+            self._reads[path] = attribute_reads(alone)
+        candidates = tuple(
+            each
+            for each in _candidates(self._reads[path], own)
+            if (_moved(each.module, _ALONE, path), each.name, each.place) not in self._taken
+        )
+        if not candidates and not plain:
+            return None
         alike = (type(alone.module), own.size, candidates, own.members)
         known = self._known.get(alike, ())
         if known is None:
             return None
         trial = RemovalTrial.of(alone, (own,), (), lenient=bool(path))
-        found = known if _passes(trial, known) else _smallest(trial, candidates)
+        found = (
+            known
+            if (known or plain) and _passes(trial, known)
+            else _smallest(trial, candidates, whole=not path)
+        )
         self._known[alike] = found
         if found is None:
             return None
-        return tuple(
-            replace(each, module=_moved(each.module, _ALONE, path).strip(".")) for each in found
-        )
+        return tuple(replace(each, module=_moved(each.module, _ALONE, path)) for each in found)
 
 
 def _moved(name: str, old: str, new: str) -> str:
@@ -160,13 +177,17 @@ def _renamed(group: ChannelGroup, name: Callable[[str], str]) -> ChannelGroup:
 
 
 def _smallest(
-    trial: RemovalTrial, candidates: Sequence[SizeAttribute]
+    trial: RemovalTrial, candidates: Sequence[SizeAttribute], *, whole: bool
 ) -> tuple[SizeAttribute, ...] | None:
-    """Return a set of attributes with which the removal is right, and without any of which not."""
-    tries = itertools.islice(_sets(candidates), _TRIES)
+    """Return a set of attributes with which the removal is right, and without any of which not.
+
+    Of a ``whole`` network, for which a try takes long, it may be more than those.
+    """
+    alike = _alike(trial.module, candidates)
+    tries = itertools.islice(_sets(alike), _WHOLE_TRIES if whole else _TRIES)
     found = next((chosen for chosen in tries if _passes(trial, chosen)), None)
-    if found is None:
-        return None
+    if found is None or whole:
+        return found
     for each in found:
         fewer = tuple(other for other in found if other is not each)
         if _passes(trial, fewer):
@@ -174,11 +195,22 @@ def _smallest(
     return found
 
 
-def _sets(candidates: Sequence[SizeAttribute]) -> Iterator[tuple[SizeAttribute, ...]]:
-    """Yield none of them, all, and ever fewer: with one that means another size it is not right."""
-    yield ()
-    for number in range(len(candidates), 0, -1):
-        yield from itertools.combinations(candidates, number)
+def _alike(
+    module: nn.Module, candidates: Iterable[SizeAttribute]
+) -> list[tuple[SizeAttribute, ...]]:
+    """Return attributes of one name in modules of one class together: they mean the same."""
+    found: dict[object, list[SizeAttribute]] = {}
+    for each in candidates:
+        kind = type(module.get_submodule(each.module))
+        found.setdefault((kind, each.name, each.place, each.factor), []).append(each)
+    return [tuple(together) for together in found.values()]
+
+
+def _sets(alike: Sequence[tuple[SizeAttribute, ...]]) -> Iterator[tuple[SizeAttribute, ...]]:
+    """Yield all of them, and ever fewer: with one that means another size it is not right."""
+    for number in range(len(alike), 0, -1):
+        for chosen in itertools.combinations(alike, number):
+            yield tuple(itertools.chain.from_iterable(chosen))
 
 
 def _passes(trial: RemovalTrial, attributes: tuple[SizeAttribute, ...]) -> bool:
@@ -186,7 +218,7 @@ def _passes(trial: RemovalTrial, attributes: tuple[SizeAttribute, ...]) -> bool:
     return replace(trial, groups=groups).agrees(groups)
 
 
-def _candidates(alone: _Alone, group: ChannelGroup) -> Iterator[SizeAttribute]:
+def _candidates(reads: Mapping[Any, Any], group: ChannelGroup) -> Iterator[SizeAttribute]:
     """Yield the attributes that the code reads and whose value may be the size of ``group``."""
     repeats = {member.repeat for member in group.members}
     factors = {1, *repeats, *(member.entries_per_channel for member in group.members)}
@@ -198,7 +230,7 @@ def _candidates(alone: _Alone, group: ChannelGroup) -> Iterator[SizeAttribute]:
             return False
         return value % group.size == 0 and value // group.size in factors
 
-    for (path, name), value in attribute_reads(alone).items():
+    for (path, name), value in reads.items():
         if fits(value):
             yield SizeAttribute(module=path, name=name, factor=value // group.size)
         elif type(value) in (tuple, list):

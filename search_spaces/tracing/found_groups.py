@@ -227,8 +227,8 @@ class _Groups:
     def _members(self, axis: Axis, draft: _Draft, names: Mapping[int, str]) -> Iterator[Member]:
         """Yield a member for each part of an axis that holds channels of a group."""
         runs, blocks = draft.axes[axis]
-        # A tied embedding is one tensor, made and read along one axis.
-        reads = axis in self._joined.reads and axis not in self._joined.layers
+        # A tied embedding is one tensor, made and read along one axis: zeros close it as a reader.
+        reads = axis in self._joined.reads
         parts = tuple(
             Part(
                 size=run.size,

@@ -26,8 +26,8 @@ def head_groups(
     heads: Heads,
     scopes: Sequence[str],
     search: AttributeSearch,
-) -> list[Found]:
-    """Return the groups of heads whose removal is proven, and why others are none.
+) -> tuple[list[Found], list[Found]]:
+    """Return the groups of heads whose removal is proven and why others are none; these groups.
 
     Args:
         module: the network.
@@ -36,9 +36,9 @@ def head_groups(
         scopes: the path of the module that each of its operators ran in.
         search: for the attributes that follow the heads.
     """
-    found = []
+    found, unproven = [], []
     taken: dict[str, int] = {}
-    for each in found_groups(module, _by_heads(joined, heads, scopes)):
+    for each in found_groups(module, joined_by_heads(joined, heads, scopes)):
         if each.group is None:
             continue
         axes = [axis for axis in _axes(each.group) if axis in heads.scopes]
@@ -52,20 +52,21 @@ def head_groups(
         proven = None if group.kept or group.size == 1 else search.followed(group, scope)
         reason = "" if proven is not None else group.kept or _NOT_PROVEN
         found.append(replace(each, name=name, group=proven, reason=reason))
-    return found
+        if proven is None:
+            unproven.append(replace(each, name=name, group=group))
+    return found, unproven
 
 
-def _by_heads(joined: Joined, heads: Heads, scopes: Sequence[str]) -> Joined:
+def joined_by_heads(joined: Joined, heads: Heads, scopes: Sequence[str]) -> Joined:
     """Return what is joined, by heads: what keeps single channels from going is no matter there."""
     problems = {
         axis: problem
         for axis, problem in joined.problems.items()
         if axis not in heads.scopes or problem == OUTPUTS
     }
-    mixed = {
-        axis: frozenset(scopes[place] for place in places)
-        for axis, places in heads.statistics.items()
-    }
+    mixed = {**joined.mixed}
+    for axis, places in heads.statistics.items():
+        mixed[axis] = frozenset(scopes[place] for place in places)
     rows = {axis: joined.products.get(axis, {}) for axis in heads.rows}
     return replace(
         joined,
