@@ -68,6 +68,7 @@ KINDS = KindRegistry(
         "sparse": "growsearch.kinds.sparse",
         "tickets": "growsearch.kinds.tickets",
         "prune": "growsearch.kinds.prune",
+        "baseline": "growsearch.kinds.baseline",
     }
 )
 
