@@ -62,7 +62,7 @@ def sparse(network: RealNetwork) -> Record:
     )
     found = products(module, inputs)
     unheard = _not_in_the_products(masks, found.operands)
-    read = sum(p.numel() for p in module.parameters() if _place(p) in found.places)
+    read = _matrix_weights(module, found.places)
     covered = masks.weights / max(read, masks.weights)
     told = cost_models.trace(module, inputs).effective_macs
     wrong = unheard or abs(told / found.macs - 1) > _NEAR
@@ -72,6 +72,13 @@ def sparse(network: RealNetwork) -> Record:
     says += f"; never reach their product: {', '.join(unheard[:3])}" if unheard else ""
     result = "wrong" if wrong else "partial" if covered < 1 - _LITTLE else "ok"
     return {"result": result, "detail": says, "covered": covered}
+
+
+def _matrix_weights(module: nn.Module, read: set[int]) -> int:
+    """Count the weights of matrices and filters; an embedding's only where a product reads them."""
+    tables = {_place(m.weight) for m in module.modules() if isinstance(m, nn.Embedding)} - read
+    weights = {_place(p): p.numel() for p in module.parameters() if p.ndim > 1}
+    return sum(count for place, count in weights.items() if place not in tables)
 
 
 def _place(tensor: Tensor) -> int:
