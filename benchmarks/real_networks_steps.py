@@ -56,7 +56,8 @@ def trace(network: RealNetwork) -> Record:
 
 
 def sparse(network: RealNetwork) -> Record:
-    module, inputs = network.raw().eval(), network.example_inputs()
+    # Some networks begin with weights of 0: here those of masks alone are counted.
+    module, inputs = stirred(network.raw().eval()), network.example_inputs()
     masks = sparsify(
         module, sparsity=SPARSITY, distribution="erk", generator=torch.Generator().manual_seed(0)
     )
@@ -106,7 +107,7 @@ def sparse_parallel(network: RealNetwork) -> Record:
 
 
 def _transformed(network: RealNetwork, name: str) -> Record:
-    module, inputs = network.raw().eval(), network.example_inputs()
+    module, inputs = stirred(network.raw().eval()), network.example_inputs()
     dense = flop_counter_macs(module, inputs)
     found = transform(module, name, sparsity=WIDE, example_inputs=inputs)
     sparse_module = found.module.eval()
