@@ -25,6 +25,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import importlib.metadata
+import logging
 import multiprocessing
 import resource
 import signal
@@ -205,6 +206,8 @@ def load_libraries() -> None:
     import growsearch.kinds  # noqa: F401
 
     transformers.logging.set_verbosity_error()
+    # What they would say a layer is in each cell's detail.
+    logging.disable(logging.WARNING)
 
 
 def main() -> None:

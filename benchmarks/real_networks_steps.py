@@ -17,6 +17,7 @@ import torch
 from real_networks_list import RealNetwork
 from real_networks_truth import (
     TOLERANCE,
+    close_absent,
     difference,
     flop_counter_macs,
     in_double,
@@ -56,13 +57,14 @@ def trace(network: RealNetwork) -> Record:
 
 
 def sparse(network: RealNetwork) -> Record:
-    module, inputs = network.raw().eval(), network.example_inputs()
+    # Some networks begin with weights of 0: here those of masks alone are counted.
+    module, inputs = stirred(network.raw().eval()), network.example_inputs()
     masks = sparsify(
         module, sparsity=SPARSITY, distribution="erk", generator=torch.Generator().manual_seed(0)
     )
     found = products(module, inputs)
     unheard = _not_in_the_products(masks, found.operands)
-    read = sum(p.numel() for p in module.parameters() if _place(p) in found.places)
+    read = _matrix_weights(module, found.places)
     covered = masks.weights / max(read, masks.weights)
     told = cost_models.trace(module, inputs).effective_macs
     wrong = unheard or abs(told / found.macs - 1) > _NEAR
@@ -72,6 +74,13 @@ def sparse(network: RealNetwork) -> Record:
     says += f"; never reach their product: {', '.join(unheard[:3])}" if unheard else ""
     result = "wrong" if wrong else "partial" if covered < 1 - _LITTLE else "ok"
     return {"result": result, "detail": says, "covered": covered}
+
+
+def _matrix_weights(module: nn.Module, read: set[int]) -> int:
+    """Count the weights of matrices and filters; an embedding's only where a product reads them."""
+    tables = {_place(m.weight) for m in module.modules() if isinstance(m, nn.Embedding)} - read
+    weights = {_place(p): p.numel() for p in module.parameters() if p.ndim > 1}
+    return sum(count for place, count in weights.items() if place not in tables)
 
 
 def _place(tensor: Tensor) -> int:
@@ -99,7 +108,7 @@ def sparse_parallel(network: RealNetwork) -> Record:
 
 
 def _transformed(network: RealNetwork, name: str) -> Record:
-    module, inputs = network.raw().eval(), network.example_inputs()
+    module, inputs = stirred(network.raw().eval()), network.example_inputs()
     dense = flop_counter_macs(module, inputs)
     found = transform(module, name, sparsity=WIDE, example_inputs=inputs)
     sparse_module = found.module.eval()
@@ -273,28 +282,39 @@ def _judged(space: SearchSpace, data: Dataset, result: Any) -> Record:
     full = space.build(space.largest()).eval()
     macs = flop_counter_macs(model, one)
     share = macs / flop_counter_macs(full, one)
-    far = _grown_error(full, model, result.history[-1].live, inputs)
+    far = _grown_error(full, model, result.history[-1].live, (space, inputs))
     says = f"{share:.0%} of MACs; function {far:.1e}"
     stay = {name: why for name, why in result.kept.items() if why != OUTPUTS}
-    says += f"; {len(stay)} keep their width: {_reasons(stay)}" if stay else ""
+    shares = {each.name: each.macs for each in getattr(result, "staying", ())}
+    held = sum(shares.get(name, 0.0) for name in stay) if shares or not stay else None
+    told = "" if held is None else f" ({held:.1%} of MACs)"
+    says += f"; {len(stay)} keep their width{told}: {_reasons(stay)}" if stay else ""
     counted = abs(result.macs / macs - 1) <= _NEAR
     says += "" if counted else f"; told {result.macs:,} MACs, torch counts {macs:,}"
     right = far <= TOLERANCE and counted and share <= SHARE + 1e-6
-    word = ("partial" if stay else "ok") if right else "wrong"
+    whole = not stay or (held is not None and held <= _LITTLE)
+    word = ("ok" if whole else "partial") if right else "wrong"
     return {"result": word, "detail": says, "macs_share": share, "stay": len(stay)}
 
 
 @torch.no_grad()
-def _grown_error(full: nn.Module, grown: nn.Module, live: Any, inputs: tuple[Tensor, ...]) -> float:
+def _grown_error(
+    full: nn.Module, grown: nn.Module, live: Any, read: tuple[SearchSpace, tuple[Tensor, ...]]
+) -> float:
     """Put the grown weights into the full network, deaf to all other channels, and compare."""
+    space, inputs = read
+    units = space.traced_units() if hasattr(space, "traced_units") else ()
     every = channel_groups(full)
     positions = {
         g.name: torch.tensor(live.get(g.name, range(g.size)), dtype=torch.long) for g in every
     }
     full, grown = copy.deepcopy(full).double(), copy.deepcopy(grown).double()
     values = named_tensors(grown)
+    close_absent(full, grown, units)
     for name, tensor in named_tensors(full).items():
         kept = live_entries(full, every, positions, name)
+        if name not in values:
+            continue
         if kept:
             entries = [kept.get(axis, torch.arange(n)) for axis, n in enumerate(tensor.shape)]
             tensor[torch.meshgrid(*entries, indexing="ij")] = values[name]

@@ -7,7 +7,7 @@ compared with the full one whose consumers of the missing channels are zero.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +17,7 @@ from real_networks_list import Inputs
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from search_spaces import ChannelGroup
+from search_spaces import ChannelGroup, Unit
 from search_spaces.channel_groups import axes_by_tensor, is_consumed, named_tensors
 
 TOLERANCE = 2e-6
@@ -162,12 +162,21 @@ def _norms_over_live(
     live: Mapping[str, Tensor],
 ) -> None:
     sizes = {name: tensor.shape for name, tensor in named_tensors(deaf).items()}
+    # Not so in a unit that is left out.
+    there = named_tensors(compact)
     for path, layer in list(deaf.named_modules()):
         kept = live_entries(deaf, groups, live, f"{path}.weight")
-        if _is_norm_over_channels(layer) and kept:
+        if _is_norm_over_channels(layer) and kept and f"{path}.weight" in there:
             ((_, entries),) = kept.items()
             norm = copy.deepcopy(compact.get_submodule(path))
             deaf.set_submodule(path, _LiveNorm(norm, entries, sizes[f"{path}.weight"][0]))
+    for group in groups:
+        for path in getattr(group, "normalised", ()):
+            # Without scale and shift nothing but the group says that the norm is one of it.
+            bare = not list(deaf.get_submodule(path).parameters())
+            if bare and len(live[group.name]) < group.size:
+                norm = copy.deepcopy(compact.get_submodule(path))
+                deaf.set_submodule(path, _LiveNorm(norm, live[group.name], group.size))
 
 
 def live_entries(
@@ -187,6 +196,17 @@ def live_entries(
 def _is_norm_over_channels(layer: nn.Module) -> bool:
     name = type(layer).__name__.lower()
     return "norm" in name and not isinstance(layer, nn.modules.batchnorm._NormBase)
+
+
+@torch.no_grad()
+def close_absent(full: nn.Module, compact: nn.Module, units: Iterable[Unit]) -> None:
+    """Let those of ``units`` that ``compact`` has not add zeros to ``full``'s streams, in place."""
+    there, tensors = named_tensors(compact), named_tensors(full)
+    for unit in units:
+        inside = [name for name in tensors if unit.holds(name)]
+        if any(name not in there for name in inside):
+            for name in unit.last:
+                tensors[name].zero_()
 
 
 @torch.no_grad()
