@@ -18,11 +18,13 @@ from torch import Tensor, nn
 
 from search_spaces.channel_groups import ChannelGroup, channel_groups, named_tensors, resize
 from search_spaces.errors import SearchSpaceError
+from search_spaces.keyword_inputs import ExampleInputs, by_position
 from search_spaces.tracing.channel_discovery import MIXING, discover_groups
 from search_spaces.tracing.channel_gates import gated_group
 from search_spaces.tracing.channel_removal import closed_by_norms, try_removal
 from search_spaces.tracing.network_probe import network_probe
 from search_spaces.tracing.operator_record import record_operators, tensors_of
+from search_spaces.tracing.time_limit import TimeLimitError, check_time, seconds_for, time_limit
 
 _SEED = 0
 
@@ -41,7 +43,9 @@ class TracedGroups:
     reasons: Mapping[str, str] = field(default_factory=dict)
 
 
-def trace_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> TracedGroups:
+def trace_groups(
+    module: nn.Module, example_inputs: ExampleInputs, trace_seconds: float | None = None
+) -> TracedGroups:
     """Find the channel groups of any network; it is run, but not changed.
 
     A group is what a perturbation of single channels says: which entries of which weights read
@@ -53,27 +57,25 @@ def trace_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> Trace
     Args:
         module: any layers, and functions with parameters. Grouped convolutions that are not
             depthwise are fixed, and weights that are computed from parameters at every call.
-        example_inputs: positional inputs, each with the batch on axis 0. Values of floating
-            inputs do not matter.
+        example_inputs: positional inputs, or inputs by the names of arguments, each with the batch
+            on axis 0. Values of floating inputs do not matter.
+        trace_seconds: how long it may take, of one core's processor time. None is what an attribute
+            of this name of ``module`` says, else 60.
 
     Raises:
-        SearchSpaceError: if the network cannot be traced.
+        SearchSpaceError: if the network cannot be traced, or takes longer.
     """
+    module, inputs_given = by_position(module, example_inputs)
     generator = torch.Generator().manual_seed(_SEED)
-    with _undisturbed():
-        try:
-            probe, inputs = network_probe(module, example_inputs, generator)
-            record = record_operators(probe, inputs)
-            found = discover_groups(probe, record, generator)
-        except Exception as error:  # whatever the module or torch raises, the cause is kept
-            raise SearchSpaceError(
-                f"{type(module).__name__} cannot be traced: {type(error).__name__}: {error}"
-            ) from error
+    with _undisturbed(), _within(module, trace_seconds):
+        probe, inputs = network_probe(module, inputs_given, generator)
+        record = record_operators(probe, inputs)
+        found = discover_groups(probe, record, generator)
         gated = [
             gated_group(probe, record, each, generator) for each in found if each.group is not None
         ]
         resizable = _resizable(probe, gated, inputs)
-        groups = _proven(module, resizable, example_inputs, generator)
+        groups = _proven(module, resizable, inputs_given, generator)
     names = {group.name for group in groups}
     reasons = {
         each.name: each.reason or "its code or its other layers rely on its width"
@@ -83,7 +85,7 @@ def trace_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> Trace
     return TracedGroups(groups=groups, fixed=tuple(reasons), reasons=reasons)
 
 
-def prove_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> TracedGroups:
+def prove_groups(module: nn.Module, example_inputs: ExampleInputs) -> TracedGroups:
     """Return the groups that ``module`` itself declares, with what holds of them.
 
     Every other channel is removed, as by `trace_groups`: a group where that changes the rest is
@@ -93,13 +95,32 @@ def prove_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> Trace
         SearchSpaceError: if a declaration does not fit the module's tensors.
     """
     declared = channel_groups(module)
+    module, inputs_given = by_position(module, example_inputs)
     generator = torch.Generator().manual_seed(_SEED)
-    with _undisturbed():
-        probe, inputs = network_probe(module, example_inputs, generator, double=True)
+    with _undisturbed(), _within(module, None):
+        probe, inputs = network_probe(module, inputs_given, generator, double=True)
         closed = closed_by_norms(probe, declared, inputs)
         gated = [g if g.name in closed else replace(g, gate="readers") for g in declared]
-        groups = _proven(module, gated, example_inputs, generator)
+        groups = _proven(module, gated, inputs_given, generator)
     return TracedGroups(groups=groups, fixed=())
+
+
+@contextmanager
+def _within(module: nn.Module, seconds: float | None) -> Iterator[None]:
+    """Name the network where a trace of it takes too long or fails."""
+    try:
+        with time_limit(seconds_for(module, seconds)):
+            yield
+    except TimeLimitError as error:
+        raise TimeLimitError(
+            f"{type(module).__name__}: the trace of its channel groups was stopped: {error}"
+        ) from error
+    except SearchSpaceError:
+        raise
+    except Exception as error:  # whatever the module or torch raises, the cause is kept
+        raise SearchSpaceError(
+            f"{type(module).__name__} cannot be traced: {type(error).__name__}: {error}"
+        ) from error
 
 
 @contextmanager
@@ -143,7 +164,7 @@ _PROBES = 8
 _SILENT = "the outputs do not depend on its channels, so that nothing can be proven of them"
 
 
-def declare_traced_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> TracedGroups:
+def declare_traced_groups(module: nn.Module, example_inputs: ExampleInputs) -> TracedGroups:
     """Trace ``module`` and make it declare what was found, as if it had been written so.
 
     Afterwards ``channel_groups(module)`` and ``resize(module, ...)`` work on it and on its deep
@@ -210,6 +231,7 @@ def _runs(
     inputs: tuple[Tensor, ...],
     expected: list[torch.Size],
 ) -> bool:
+    check_time()
     trial = copy.deepcopy(probe)
     declare_groups(trial, groups)
     # Another step for each group: widths that only agree by accident come apart.

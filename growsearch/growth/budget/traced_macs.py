@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 import cost_models
 from cost_models import CostModelError
@@ -27,6 +27,7 @@ from growsearch.growth.budget.cost_terms import (
 )
 from search_spaces import ChannelGroup, SearchSpaceError, Unit, resize
 from search_spaces.channel_groups import named_tensors
+from search_spaces.keyword_inputs import ExampleInputs
 from search_spaces.units import detach
 
 # A width is a factor of one operator's MACs this often at most (a Gram matrix has it twice).
@@ -40,7 +41,7 @@ _SHARES = ((0.35, 0.65), (0.55, 0.9))
 def traced_mac_terms(
     module: nn.Module,
     groups: tuple[ChannelGroup, ...],
-    example_inputs: tuple[Tensor, ...],
+    example_inputs: ExampleInputs,
     units: tuple[Unit, ...] = (),
 ) -> CostTerms:
     """Return the MACs of one example as `cost_models.trace` counts them.
@@ -85,7 +86,7 @@ class _Sketcher:
         self,
         module: nn.Module,
         groups: tuple[ChannelGroup, ...],
-        inputs: tuple[Tensor, ...],
+        inputs: ExampleInputs,
         units: tuple[Unit, ...],
     ) -> None:
         self._module, self._groups, self._inputs, self._units = module, groups, inputs, units

@@ -7,7 +7,7 @@ No other file of the package writes weights, BatchNorm statistics or optimizer s
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TypeGuard
 
 import torch
@@ -357,33 +357,3 @@ def fold_gates(module: nn.Module, optimizer: torch.optim.Optimizer, recipe: Reci
     }
     rebuild_optimizer(module, optimizer, recipe, {**memory, **scaled})
     compact(module)
-
-
-def has_statistics(module: nn.Module) -> bool:
-    """Tell whether there is anything for `recalibrate` to do."""
-    return any(_counts(layer) for layer in module.modules())
-
-
-def _counts(layer: nn.Module) -> TypeGuard[nn.modules.batchnorm._BatchNorm]:
-    """Tell whether ``layer`` is a BatchNorm with running statistics."""
-    return isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.running_mean is not None
-
-
-@torch.no_grad()
-def recalibrate(module: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Replace BatchNorm's running statistics by their averages over ``batches`` (N, ...) each.
-
-    Those of layers that the network keeps in evaluation mode, as frozen ones are, stay.
-    """
-    was_training = module.training
-    module.train()
-    norms = [layer for layer in module.modules() if _counts(layer) and layer.training]
-    kept = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None
-    for inputs in batches:
-        module(inputs)
-    for norm, momentum in zip(norms, kept, strict=True):
-        norm.momentum = momentum
-    module.train(was_training)
