@@ -10,6 +10,7 @@ from torch import nn
 
 import cost_models
 from growsearch.metrics.placement import beside
+from growsearch.sparsity.layers import prunable_layers
 from growsearch.sparsity.masks import Masks
 from search_spaces.keyword_inputs import ExampleInputs, by_position
 
@@ -74,15 +75,36 @@ def mask_coverage(module: nn.Module, example_inputs: ExampleInputs) -> Coverage:
         >>> mask_coverage(module, (torch.zeros(1, 8),)).share
         0.8
     """
+    masks = Masks.of(module)
+    matrix = _matrix_weights(module, example_inputs)
+    return Coverage(masked=masks.weights, zeros=masks.zeros, matrix=matrix)
+
+
+def maskable_note(module: nn.Module, example_inputs: ExampleInputs) -> str:
+    """Say what masks cannot touch of a network that has none yet; "" where it is hardly anything.
+
+    Raises:
+        CostModelError: if the module cannot be traced.
+        UsageError: if no layer of it could have a mask.
+    """
+    masked = sum(layer.weights for layer in prunable_layers(module))
+    matrix = _matrix_weights(module, example_inputs)
+    if masked >= _NEARLY_ALL * matrix:
+        return ""
+    return (
+        f"masks can touch {_percent(masked / matrix)} of its {matrix:,} matrix weights, and a "
+        "sparsity is of these alone"
+    )
+
+
+def _matrix_weights(module: nn.Module, example_inputs: ExampleInputs) -> int:
     called, inputs = by_position(module, example_inputs)
     work = cost_models.trace_weights(called, beside(called, *inputs))
-    matrix = sum(
+    return sum(
         parameter.numel()
         for name, parameter in module.named_parameters()
         if parameter.ndim > 1 and (work.macs_per_element[name] or name in work.computed)
     )
-    masks = Masks.of(module)
-    return Coverage(masked=masks.weights, zeros=masks.zeros, matrix=matrix)
 
 
 def tell_coverage(module: nn.Module, example_inputs: ExampleInputs) -> None:

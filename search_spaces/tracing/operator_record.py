@@ -145,19 +145,32 @@ class OperatorRecord:
             done = place
             operator = self.operators[place]
             for out, value in zip(operator.outputs, rule(operator, result), strict=True):
-                if not torch.equal(value, self.values[out]) and bool(self.moved(out, value).any()):
+                if self._has_moved(out, value):
                     result[out] = value
                     for reader in self.readers.get(out, ()):
                         heapq.heappush(waiting, reader)
         return result
 
+    def _has_moved(self, place: int, value: Tensor) -> bool:
+        recorded = self.values[place]
+        if value is recorded or torch.equal(value, recorded):
+            return False
+        return not self._is_undefined(place) or bool(self.moved(place, value).any())
+
     def moved(self, place: int, value: Tensor) -> Tensor:
         """Return which entries differ from those recorded; not-a-number equals itself."""
         recorded = self.values[place]
-        if place not in self._undefined:
-            self._undefined[place] = recorded.is_floating_point() and bool(recorded.isnan().any())
         differ = value != recorded
-        return differ & ~(value.isnan() & recorded.isnan()) if self._undefined[place] else differ
+        if not self._is_undefined(place):
+            return differ
+        return differ & ~(value.isnan() & recorded.isnan())
+
+    def _is_undefined(self, place: int) -> bool:
+        """Tell whether something recorded is not a number."""
+        if place not in self._undefined:
+            recorded = self.values[place]
+            self._undefined[place] = recorded.is_floating_point() and bool(recorded.isnan().any())
+        return self._undefined[place]
 
     def plainly(self, operator: Operator, changed: Mapping[int, Tensor]) -> tuple[Tensor, ...]:
         """Run ``operator`` as it is: the `Rule` of what would truly come out."""

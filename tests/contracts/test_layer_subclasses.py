@@ -383,3 +383,29 @@ def test_an_embedding_that_does_more_is_gated_where_it_is_read(kind):
     fold_gates(gated, make_optimizer(gated, recipe), recipe)
     assert torch.allclose(gated(*tokens), expected, atol=1e-6)
     assert not torch.allclose(gated(*tokens), dense(*tokens))
+
+
+class Asking(nn.Module):
+    """Asks its layer for its device and sizes, as edgenext does, and never for its values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.inner, self.head = nn.Linear(4, 8), nn.Linear(8, 8), nn.Linear(8, 2)
+
+    def forward(self, x):
+        width, weight = self.inner.in_features, self.inner.weight
+        x = self.stem(x) + torch.ones(width, device=weight.device, dtype=weight.dtype)
+        return self.head(self.inner(x))
+
+
+@pytest.mark.parametrize("name", ["sparse_parallel", "sparse_factorized", "sparse_doped"])
+def test_code_that_asks_a_layer_for_its_sizes_runs_with_others_in_its_place(name):
+    inputs = (torch.ones(2, 4),)
+    done = transform(Asking(), name, sparsity=0.5, example_inputs=inputs)
+    assert cost_models.trace(done.module, inputs).effective_macs == done.match.macs
+    assert bool(copy.deepcopy(done.module)(*inputs).isfinite().all())
+    assert done.module.inner.weight.shape == (8, 8)
+    # Whoever computes with it gets no wrong number.
+    assert bool(done.module.inner.weight.isnan().all())
+    with pytest.raises(AttributeError, match="no attribute 'scale'"):
+        _ = done.module.inner.scale

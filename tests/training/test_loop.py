@@ -361,7 +361,7 @@ def test_an_unknown_precision_is_refused_with_the_valid_ones():
 
 
 def test_a_batch_norm_that_gets_one_value_a_channel_is_told_what_helps():
-    split = Split(torch.eye(4), torch.arange(4))
+    split = Split(inputs=torch.eye(4), labels=torch.arange(4))
     data = Dataset(name="tiny", train=split, validation=split, test=split, num_classes=4)
     model = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Linear(4, 4))
     with pytest.raises(UsageError, match=r"^batch_size: a BatchNorm cannot learn from"):
