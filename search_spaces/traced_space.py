@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -239,6 +240,13 @@ def _traced_units(space: OwnSpace) -> tuple[Unit, ...]:
 
 def _check_output(space: OwnSpace, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
     shape = tuple(space.input_shape)
+    wanted_inputs = _required_inputs(module)
+    if len(wanted_inputs) != len(inputs) and len(wanted_inputs) > 1:
+        raise SearchSpaceError(
+            f"{space.name} takes {len(wanted_inputs)} inputs ({', '.join(wanted_inputs)}), and "
+            "data give one: let it take one tensor, such as the inputs side by side, and take it "
+            "apart"
+        )
     try:
         with torch.no_grad():
             out = module.eval()(*inputs)
@@ -260,6 +268,13 @@ def _check_output(space: OwnSpace, module: nn.Module, inputs: tuple[Tensor, ...]
             f"{space.num_classes} classes, so that {wanted} is expected; "
             "let it take num_classes by name"
         )
+
+
+def _required_inputs(module: nn.Module) -> list[str]:
+    """Return the arguments without which the forward pass of ``module`` cannot run."""
+    given = inspect.signature(module.forward).parameters.items()
+    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [name for name, p in given if p.default is p.empty and p.kind not in several]
 
 
 @torch.no_grad()

@@ -15,7 +15,8 @@ from growsearch.growth.budget.budget import Budget
 from growsearch.growth.costs import Costs
 from growsearch.growth.gates.bank import GateBank
 from growsearch.growth.surgery.optimizer_state import rebuild_optimizer
-from growsearch.growth.surgery.surgeon import Surgeon, fold_gates, has_statistics, recalibrate
+from growsearch.growth.surgery.recalibration import has_statistics, recalibrate
+from growsearch.growth.surgery.surgeon import Surgeon, fold_gates
 from growsearch.metrics.placement import beside, device_of
 from growsearch.pruning.allocation.allocation import Request
 from growsearch.pruning.allocation.registry import ALLOCATIONS

@@ -7,8 +7,7 @@ No other file of the package writes weights, BatchNorm statistics or optimizer s
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TypeGuard
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +25,7 @@ from growsearch.growth.surgery.optimizer_state import (
     rebuild_optimizer,
     start_value,
 )
+from growsearch.growth.surgery.recalibration import has_statistics, recalibrate
 from growsearch.metrics.placement import device_of
 from growsearch.sparsity import mask_buffers
 from growsearch.training import Recipe, tensors_under
@@ -38,6 +38,8 @@ from search_spaces.channel_groups import (
     set_tensors,
 )
 from search_spaces.units import compact, detach, unit_layers, unit_tensors
+
+__all__ = ["Surgeon", "fold_gates", "has_statistics", "recalibrate"]
 
 
 class Surgeon:
@@ -361,33 +363,3 @@ def fold_gates(module: nn.Module, optimizer: torch.optim.Optimizer, recipe: Reci
     }
     rebuild_optimizer(module, optimizer, recipe, {**memory, **scaled})
     compact(module)
-
-
-def has_statistics(module: nn.Module) -> bool:
-    """Tell whether there is anything for `recalibrate` to do."""
-    return any(_counts(layer) for layer in module.modules())
-
-
-def _counts(layer: nn.Module) -> TypeGuard[nn.modules.batchnorm._BatchNorm]:
-    """Tell whether ``layer`` is a BatchNorm with running statistics."""
-    return isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.running_mean is not None
-
-
-@torch.no_grad()
-def recalibrate(module: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Replace BatchNorm's running statistics by their averages over ``batches`` (N, ...) each.
-
-    Those of layers that the network keeps in evaluation mode, as frozen ones are, stay.
-    """
-    was_training = module.training
-    module.train()
-    norms = [layer for layer in module.modules() if _counts(layer) and layer.training]
-    kept = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None
-    for inputs in batches:
-        module(inputs)
-    for norm, momentum in zip(norms, kept, strict=True):
-        norm.momentum = momentum
-    module.train(was_training)

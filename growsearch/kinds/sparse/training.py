@@ -19,6 +19,7 @@ from growsearch.kinds.sparse.diagnostics import Recording
 from growsearch.kinds.sparse.grow_first import base_of
 from growsearch.kinds.trained import TrainedCandidate, TrainingContext
 from growsearch.sparsity import Batch, Masks, Timetable
+from growsearch.sparsity.coverage import tell_coverage
 from growsearch.training import (
     TRAINING_PASSES,
     Task,
@@ -54,6 +55,7 @@ def train_sparse(
         device = device_for(base.model, options.device)
         plan = plan_sparse(config, base.model, example, task, seed, device)
         profile = MacProfile.of(plan.module, example)
+        tell_coverage(plan.module, example)
     masks = Masks.of(plan.module)
     hook = plan.hook(profile.per_weight)
     sample = task.sample(recipe.batch_size, torch.Generator().manual_seed(seed))
