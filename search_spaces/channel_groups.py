@@ -8,11 +8,11 @@ from typing import Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from search_spaces.axis_parts import Member, gathered_entries
+from search_spaces.axes.axis_parts import Member, gathered_entries
+from search_spaces.axes.layer_groups import changed_layer_groups, layer_groups, set_layer_groups
+from search_spaces.axes.size_attributes import SizeAttribute
 from search_spaces.errors import SearchSpaceError
-from search_spaces.layer_groups import changed_layer_groups, layer_groups, set_layer_groups
-from search_spaces.plain_layers import own_computation
-from search_spaces.size_attributes import SizeAttribute
+from search_spaces.own_networks.plain_layers import own_computation
 
 BatchNorm = nn.modules.batchnorm._BatchNorm
 Gating = Literal["norms", "readers"]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from search_spaces.own_networks.whole_networks import give_shapes, without_wrappers
 from search_spaces.traced_space import OwnSpace
-from search_spaces.whole_networks import give_shapes, without_wrappers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,16 +19,16 @@ from torch import Tensor, nn
 from search_spaces.channel_groups import ChannelGroup, channel_groups, named_tensors, resize
 from search_spaces.errors import SearchSpaceError
 from search_spaces.group_sizes import told_sizes, with_present_sizes
-from search_spaces.keyword_inputs import ExampleInputs, by_position
-from search_spaces.tracing.attention_heads import HeadFlow, find_heads
-from search_spaces.tracing.attribute_search import AttributeSearch
+from search_spaces.own_networks.keyword_inputs import ExampleInputs, by_position
 from search_spaces.tracing.channel_discovery import discover_channels
 from search_spaces.tracing.channel_gates import gated_group
 from search_spaces.tracing.channel_removal import closed_by_norms, passing, try_removal
-from search_spaces.tracing.code_ties import followed_groups, tied_groups
 from search_spaces.tracing.found_groups import MIXING, Found, Joined, found_groups, tied
 from search_spaces.tracing.group_roles import with_roles
-from search_spaces.tracing.head_groups import beside_heads, head_groups, joined_by_heads
+from search_spaces.tracing.heads.attention_heads import HeadFlow, find_heads
+from search_spaces.tracing.heads.attribute_search import AttributeSearch
+from search_spaces.tracing.heads.code_ties import followed_groups, tied_groups
+from search_spaces.tracing.heads.head_groups import beside_heads, head_groups, joined_by_heads
 from search_spaces.tracing.live_statistics import find_norms, norms_of_members
 from search_spaces.tracing.network_probe import network_probe
 from search_spaces.tracing.operator_record import record_operators, tensors_of

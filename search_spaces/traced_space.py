@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from search_spaces.axis_parts import Member
+from search_spaces.axes.axis_parts import Member
 from search_spaces.channel_groups import (
     ChannelGroup,
     DeclaresChannelGroups,
@@ -26,7 +26,8 @@ from search_spaces.channel_groups import (
     resize,
 )
 from search_spaces.errors import SearchSpaceError
-from search_spaces.plain_weights import check_plain_weights
+from search_spaces.own_networks.plain_weights import check_plain_weights
+from search_spaces.own_networks.whole_networks import give_shapes, without_wrappers
 from search_spaces.randomness import random_state_kept
 from search_spaces.space import Architecture
 from search_spaces.trace_groups import (
@@ -40,7 +41,6 @@ from search_spaces.trace_units import UNIT, trace_units
 from search_spaces.tracing.found_groups import OUTPUTS
 from search_spaces.units import Unit, detach
 from search_spaces.user_code import arguments_for, find, pinned
-from search_spaces.whole_networks import give_shapes, without_wrappers
 from search_spaces.width_space import WidthSpace
 
 # BatchNorm wants more than one example where it trains; what is traced is not trained.

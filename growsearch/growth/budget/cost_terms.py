@@ -16,8 +16,8 @@ from torch import Tensor, nn
 import cost_models
 from search_spaces import ChannelGroup, Member, Unit
 from search_spaces.channel_groups import axes_by_tensor
-from search_spaces.keyword_inputs import ExampleInputs, by_position
-from search_spaces.plain_layers import own_computation, torchs_class
+from search_spaces.own_networks.keyword_inputs import ExampleInputs, by_position
+from search_spaces.own_networks.plain_layers import own_computation, torchs_class
 
 CostName = Literal["parameters", "macs", "latency"]
 ForwardHook = Callable[[nn.Module, tuple[Tensor, ...], Any], None]

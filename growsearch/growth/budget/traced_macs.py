@@ -27,7 +27,7 @@ from growsearch.growth.budget.cost_terms import (
 )
 from search_spaces import ChannelGroup, SearchSpaceError, Unit, resize
 from search_spaces.channel_groups import named_tensors
-from search_spaces.keyword_inputs import ExampleInputs
+from search_spaces.own_networks.keyword_inputs import ExampleInputs
 from search_spaces.units import detach
 
 # A width is a factor of one operator's MACs this often at most (a Gram matrix has it twice).

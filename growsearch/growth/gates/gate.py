@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from search_spaces import ChannelGroup, Member
-from search_spaces.axis_parts import Part
+from search_spaces.axes.axis_parts import Part
 from search_spaces.channel_groups import BatchNorm, sync_attributes
 
 _Layer = TypeVar("_Layer", bound=nn.Module)

@@ -25,7 +25,6 @@ from growsearch.growth.surgery.optimizer_state import (
     rebuild_optimizer,
     start_value,
 )
-from growsearch.growth.surgery.recalibration import has_statistics, recalibrate
 from growsearch.metrics.placement import device_of
 from growsearch.sparsity import mask_buffers
 from growsearch.training import Recipe, tensors_under
@@ -38,8 +37,6 @@ from search_spaces.channel_groups import (
     set_tensors,
 )
 from search_spaces.units import compact, detach, unit_layers, unit_tensors
-
-__all__ = ["Surgeon", "fold_gates", "has_statistics", "recalibrate"]
 
 
 class Surgeon:

@@ -21,7 +21,7 @@ class SizeAttribute:
 
     Example:
         >>> from torch import nn
-        >>> from search_spaces.size_attributes import SizeAttribute
+        >>> from search_spaces.axes.size_attributes import SizeAttribute
         >>> layer = nn.Identity()
         >>> layer.heads, layer.inner = 4, (3, 32)
         >>> SizeAttribute(module="", name="heads").follow(layer, 3)
