@@ -59,15 +59,18 @@ class Costs:
         *,
         grow_layers: bool = True,
         latencies: Latencies = _UNLOCKED,
+        growing: GrowingGroups | None = None,
     ) -> Costs:
         """Count ``model``, the full configuration of ``space``; a latency's device is asked.
+
+        ``growing`` says which groups may change, where it is not for gates to say.
 
         Raises:
             UsageError: if the budget is below one channel a group, no group may grow, or the
                 network's MACs are not to be counted.
             GrowsearchError: if the budget's device cannot be asked.
         """
-        found = growing_groups(space, model)
+        found = growing or growing_groups(space, model)
         asked = grow_layers or not isinstance(space, OwnSpace)
         units = declared_units(space, model) if asked else ()
         detachable = tuple(unit for unit in units if unit.detachable) if grow_layers else ()
@@ -75,17 +78,17 @@ class Costs:
             model, found.groups, space.example_inputs(), found.of_units(detachable)
         )
         found = found.holding(uncounted)
-        growing = found.of_units(detachable)
-        found.check(model, growing)
-        structures = Structures.of(found.groups, growing)
-        parameters = parameter_terms(model, found.groups, growing)
-        least = Least(groups=found.groups, units=growing, example_inputs=space.example_inputs())
+        ours = found.of_units(detachable)
+        found.check(model, ours)
+        structures = Structures.of(found.groups, ours)
+        parameters = parameter_terms(model, found.groups, ours)
+        least = Least(groups=found.groups, units=ours, example_inputs=space.example_inputs())
         staying = staying_layers(model, found.whole, found.kept, least)
         holding = largest_words(staying, budget.metric)
         latency = None
         if budget.metric == "latency":
             latency = latency_model(
-                space, model, structures, units, budget, latencies, holding=holding
+                space, model, structures, units, budget, latencies, found.groups, holding=holding
             )
             floor = latency.fitted.least_s
             projection = BudgetProjection(
@@ -105,7 +108,7 @@ class Costs:
             structures=structures,
             growing=found,
             units=units,
-            growing_units=growing,
+            growing_units=ours,
             parameters=parameters,
             macs=macs,
             projection=projection,

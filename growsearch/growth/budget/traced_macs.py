@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 import cost_models
 from cost_models import CostModelError
@@ -27,6 +27,7 @@ from growsearch.growth.budget.cost_terms import (
 )
 from search_spaces import ChannelGroup, SearchSpaceError, Unit, resize
 from search_spaces.channel_groups import named_tensors
+from search_spaces.own_networks.keyword_inputs import ExampleInputs
 from search_spaces.units import detach
 
 # A width is a factor of one operator's MACs this often at most (a Gram matrix has it twice).
@@ -51,7 +52,7 @@ class UncountableError(UsageError):
 def countable_mac_terms(
     module: nn.Module,
     groups: tuple[ChannelGroup, ...],
-    example_inputs: tuple[Tensor, ...],
+    example_inputs: ExampleInputs,
     units: tuple[Unit, ...] = (),
 ) -> tuple[CostTerms, dict[str, str]]:
     """Return `traced_mac_terms` of those of ``groups`` that can be counted, and why of the others.
@@ -75,7 +76,7 @@ def countable_mac_terms(
 def _uncountable_alone(
     module: nn.Module,
     groups: tuple[ChannelGroup, ...],
-    example_inputs: tuple[Tensor, ...],
+    example_inputs: ExampleInputs,
     units: tuple[Unit, ...],
 ) -> tuple[str, ...]:
     found = []
@@ -94,7 +95,7 @@ def _uncountable_alone(
 def traced_mac_terms(
     module: nn.Module,
     groups: tuple[ChannelGroup, ...],
-    example_inputs: tuple[Tensor, ...],
+    example_inputs: ExampleInputs,
     units: tuple[Unit, ...] = (),
 ) -> CostTerms:
     """Return the MACs of one example as `cost_models.trace` counts them.
@@ -139,7 +140,7 @@ class _Sketcher:
         self,
         module: nn.Module,
         groups: tuple[ChannelGroup, ...],
-        inputs: tuple[Tensor, ...],
+        inputs: ExampleInputs,
         units: tuple[Unit, ...],
     ) -> None:
         self._module, self._groups, self._inputs, self._units = module, groups, inputs, units
