@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from search_spaces.axis_parts import Member
+from search_spaces.axes.axis_parts import Member
 from search_spaces.channel_groups import (
     ChannelGroup,
     DeclaresChannelGroups,
@@ -25,7 +26,8 @@ from search_spaces.channel_groups import (
     resize,
 )
 from search_spaces.errors import SearchSpaceError
-from search_spaces.plain_weights import check_plain_weights
+from search_spaces.own_networks.plain_weights import check_plain_weights
+from search_spaces.own_networks.whole_networks import give_shapes, without_wrappers
 from search_spaces.randomness import random_state_kept
 from search_spaces.space import Architecture
 from search_spaces.trace_groups import (
@@ -39,7 +41,6 @@ from search_spaces.trace_units import UNIT, trace_units
 from search_spaces.tracing.found_groups import OUTPUTS
 from search_spaces.units import Unit, detach
 from search_spaces.user_code import arguments_for, find, pinned
-from search_spaces.whole_networks import give_shapes, without_wrappers
 from search_spaces.width_space import WidthSpace
 
 # BatchNorm wants more than one example where it trains; what is traced is not trained.
@@ -239,6 +240,13 @@ def _traced_units(space: OwnSpace) -> tuple[Unit, ...]:
 
 def _check_output(space: OwnSpace, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
     shape = tuple(space.input_shape)
+    wanted_inputs = _required_inputs(module)
+    if len(wanted_inputs) != len(inputs) and len(wanted_inputs) > 1:
+        raise SearchSpaceError(
+            f"{space.name} takes {len(wanted_inputs)} inputs ({', '.join(wanted_inputs)}), and "
+            "data give one: let it take one tensor, such as the inputs side by side, and take it "
+            "apart"
+        )
     try:
         with torch.no_grad():
             out = module.eval()(*inputs)
@@ -260,6 +268,13 @@ def _check_output(space: OwnSpace, module: nn.Module, inputs: tuple[Tensor, ...]
             f"{space.num_classes} classes, so that {wanted} is expected; "
             "let it take num_classes by name"
         )
+
+
+def _required_inputs(module: nn.Module) -> list[str]:
+    """Return the arguments without which the forward pass of ``module`` cannot run."""
+    given = inspect.signature(module.forward).parameters.items()
+    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [name for name, p in given if p.default is p.empty and p.kind not in several]
 
 
 @torch.no_grad()

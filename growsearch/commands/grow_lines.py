@@ -1,4 +1,4 @@
-"""Lines of a growing network on the terminal: one an epoch, the step in progress, a summary."""
+"""Lines of a growing or pruned network: one an epoch, the step in progress, a summary."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from rich.text import Text
 
 from growsearch.commands.select import left_out_lines
 from growsearch.growth.budget.projection import NEAR
-from growsearch.kinds import GrowthCandidate, GrowthEpoch, GrowthSpace
+from growsearch.kinds import GrowthEpoch, GrowthSpace, PruneSpace, candidate_from_json
 from growsearch.kinds.domain import is_only, values_of
 from growsearch.pareto import format_quantity
+from growsearch.report.describe import kind_title
 from growsearch.report.kept_layers import read_kept_layers
 from growsearch.trial.run import Listener
 
@@ -34,12 +35,14 @@ _TOLD = 5
 
 
 class GrowProgress:
-    """Hears of every step and epoch of a study's one growth trial, and shows how it goes."""
+    """Hears of every step and epoch of a study's one trial under a budget, and shows it."""
 
     def __init__(self, console: Console, run: Study) -> None:
-        (growth,) = (s for _, s in run.config.trials.items() if isinstance(s, GrowthSpace))
+        spaces = (space for _, space in run.config.trials.items())
+        (growth,) = (s for s in spaces if isinstance(s, GrowthSpace | PruneSpace))
+        twice = isinstance(growth, GrowthSpace) and is_only(growth.direct_design, True)
         self._console = console
-        self._epochs = run.config.trials.max_epochs * (1 + is_only(growth.direct_design, True))
+        self._epochs = run.config.trials.max_epochs * (1 + twice)
         self._metric = growth.budget.metric.replace("latency_s[", "latency[")
         self._run, self._growth = run, growth
         self._durations: list[float] = []
@@ -130,8 +133,8 @@ def summary(run: Study, trial: Trial, exported: ExportResult) -> list[str]:
     difference = "" if apart is None else f" (difference {apart:.1g})"
     return [
         "",
-        f"Grown: {found['space']} on {run.config.dataset}, {epochs} epochs "
-        f"in {clock(trial.duration_s)}",
+        f"{kind_title(trial.kind).capitalize()}: {found['space']} on {run.config.dataset}, "
+        f"{epochs} epochs in {clock(trial.duration_s)}",
         _quality_line(trial),
         f"  parameters     {_of(metrics, 'dense_parameters', 'full_parameters', 'parameters')}",
         f"  MACs           {_of(metrics, 'dense_macs', 'full_macs', 'macs')}",
@@ -156,12 +159,13 @@ def summary(run: Study, trial: Trial, exported: ExportResult) -> list[str]:
 
 def granularity_lines(trial: Trial) -> list[str]:
     """Say why so much of a count is left over; a latency also has noise to keep clear of."""
-    config, metrics = GrowthCandidate.from_json(trial.config), trial.metrics
+    config, metrics = candidate_from_json(trial.config), trial.metrics
     used = metrics["budget_cost"] >= NEAR * metrics["budget_limit"]
-    if used or not config.budget.is_count:
+    if used or not config.budget.is_count:  # type: ignore[attr-defined]
         return []
-    if config.width_multiple > 1:
-        blocks = f"blocks of {config.width_multiple}"
+    multiple = config.width_multiple  # type: ignore[attr-defined]
+    if multiple > 1:
+        blocks = f"blocks of {multiple}"
         return [f"                 widths move in {blocks}: not one more block fits"]
     return [
         "                 the nearest that was found in whole channels: one more is over the",

@@ -10,7 +10,7 @@ from growsearch.growth.budget.budget import Budget
 from growsearch.growth.budget.cost_terms import CostTerms, parameter_terms
 from growsearch.growth.budget.projection import BudgetProjection
 from growsearch.growth.budget.structures import Structures
-from growsearch.growth.budget.traced_macs import traced_mac_terms
+from growsearch.growth.budget.traced_macs import countable_mac_terms
 from growsearch.growth.growing_groups import GrowingGroups, growing_groups
 from growsearch.growth.latency.model import Latencies, LatencyModel, latency_model
 from growsearch.growth.layers import declared_units
@@ -59,30 +59,36 @@ class Costs:
         *,
         grow_layers: bool = True,
         latencies: Latencies = _UNLOCKED,
+        growing: GrowingGroups | None = None,
     ) -> Costs:
         """Count ``model``, the full configuration of ``space``; a latency's device is asked.
+
+        ``growing`` says which groups may change, where it is not for gates to say.
 
         Raises:
             UsageError: if the budget is below one channel a group, no group may grow, or the
                 network's MACs are not to be counted.
             GrowsearchError: if the budget's device cannot be asked.
         """
-        found = growing_groups(space, model)
+        found = growing or growing_groups(space, model)
         asked = grow_layers or not isinstance(space, OwnSpace)
         units = declared_units(space, model) if asked else ()
         detachable = tuple(unit for unit in units if unit.detachable) if grow_layers else ()
-        growing = found.of_units(detachable)
-        found.check(model, growing)
-        structures = Structures.of(found.groups, growing)
-        parameters = parameter_terms(model, found.groups, growing)
-        macs = traced_mac_terms(model, found.groups, space.example_inputs(), growing)
-        least = Least(groups=found.groups, units=growing, example_inputs=space.example_inputs())
+        macs, uncounted = countable_mac_terms(
+            model, found.groups, space.example_inputs(), found.of_units(detachable)
+        )
+        found = found.holding(uncounted)
+        ours = found.of_units(detachable)
+        found.check(model, ours)
+        structures = Structures.of(found.groups, ours)
+        parameters = parameter_terms(model, found.groups, ours)
+        least = Least(groups=found.groups, units=ours, example_inputs=space.example_inputs())
         staying = staying_layers(model, found.whole, found.kept, least)
         holding = largest_words(staying, budget.metric)
         latency = None
         if budget.metric == "latency":
             latency = latency_model(
-                space, model, structures, units, budget, latencies, holding=holding
+                space, model, structures, units, budget, latencies, found.groups, holding=holding
             )
             floor = latency.fitted.least_s
             projection = BudgetProjection(
@@ -102,7 +108,7 @@ class Costs:
             structures=structures,
             growing=found,
             units=units,
-            growing_units=growing,
+            growing_units=ours,
             parameters=parameters,
             macs=macs,
             projection=projection,

@@ -52,6 +52,15 @@ class GrowingGroups:
         for layer, reason in self.kept.items():
             _told(space, layer, reason)
 
+    def holding(self, reasons: Mapping[str, str]) -> GrowingGroups:
+        """Return the same with the groups of these names at full width, for these reasons."""
+        held = tuple(group for group in self.groups if group.name in reasons)
+        return GrowingGroups(
+            groups=tuple(group for group in self.groups if group.name not in reasons),
+            whole=(*self.whole, *held),
+            kept={**self.kept, **reasons},
+        )
+
     def of_units(self, units: tuple[Unit, ...]) -> tuple[Unit, ...]:
         """Return those of ``units`` that may go, each with the groups inside that grow.
 

@@ -29,6 +29,7 @@ _TITLES = {
     "kept_macs_share": "MACs at full width",
     "budget_latency_s": "Latency under the budget's conditions",
     "budget_noise": "Noise of the budget's latency",
+    "kept_share": "Share that keeps its width",
     "budget_fit_error": "Miss of the latency fit",
 }
 

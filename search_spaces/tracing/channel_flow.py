@@ -1,8 +1,8 @@
 """Flow of channels through a network, seen by perturbation: what moves when a channel moves?
 
-One channel of one layer's output is perturbed at a time, and it is seen which inputs of which
-layers move. Channels are told apart by the binary code of their number: a network of a thousand
-channels a layer takes twenty runs a layer, and each runs only what lies between two layers.
+Channels of one layer's output are perturbed, and it is seen which inputs of which layers move.
+They are told apart by code words of equally many ones (`channel_codes`): a network of a thousand
+channels a layer takes thirteen runs a layer, and each runs only what lies between two layers.
 """
 
 from __future__ import annotations
@@ -13,18 +13,20 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from search_spaces.tracing.channel_codes import MIXED, UNMOVED, ChannelCodes
 from search_spaces.tracing.channel_sources import ChannelSources, Source
 from search_spaces.tracing.contractions import Contraction, WeightAxis
 from search_spaces.tracing.operator_record import Operator, OperatorRecord
 from search_spaces.tracing.soft_operators import (
     frozen_statistics,
+    is_choice_of_entries,
     is_random_or_empty,
     normalised_axes,
     soft,
 )
 
-# Entries that no channel moves, and those that more than one does.
-UNMOVED, MIXED = -1, -2
+__all__ = ["MIXED", "UNMOVED", "ChannelFlow", "Reached", "Reading", "Readings"]
+
 # Perturbations in standard deviations of what is perturbed.
 _STRENGTH = 3.0
 # Of a parameter: neither a power of two nor 1, and a variance stays positive.
@@ -81,6 +83,7 @@ class ChannelFlow:
     _shifts: dict[int, tuple[float, Tensor]] = field(init=False, default_factory=dict)
     _kicks: dict[int, Tensor] = field(init=False, default_factory=dict)
     _left: bool = field(init=False, default=False)
+    _chose: bool = field(init=False, default=False)
     _statistics: set[int] = field(init=False, default_factory=set)
     _ends: dict[Reading, bool] = field(init=False, default_factory=dict)
     _taken_to_end: set[tuple[Reading, bool]] = field(init=False, default_factory=set)
@@ -90,7 +93,7 @@ class ChannelFlow:
         self._soft = self._softened()
 
     def reached(self, source: Source) -> Reached:
-        """Perturb the channels of ``source`` by the bits of their numbers; see what moves.
+        """Perturb the channels of ``source`` by their code words; see what moves.
 
         Where single entries cannot be told apart at a reader of fewer entries, they are tried as
         the parts of its channels: entries one after another, or one block of channels after another
@@ -117,18 +120,17 @@ class ChannelFlow:
             # A part of the channels may move all of a factor, or whole heads of it, which says
             # nothing of the axis that they lie on; what another part has shown holds for all.
             self._taken_to_end = set()
-            bits = self._bits(source, numbers)
+            codes = ChannelCodes(int(numbers.max()) + 1)
+            runs = self._runs(source, codes.words[numbers])
             if all(
                 self._ends.get(reading, ended) == ended for reading, ended in self._taken_to_end
             ):
                 break
-        every = dict.fromkeys(reading for pair in bits for side in pair for reading in side)
+        every = dict.fromkeys(reading for moved in runs for reading in moved)
         readings = {}
         for reading in every:
-            none = torch.zeros_like(next(s[reading] for p in bits for s in p if reading in s))
-            readings[reading] = _decoded(
-                [(ones.get(reading, none), zeros.get(reading, none)) for ones, zeros in bits]
-            )
+            none = torch.zeros_like(next(moved[reading] for moved in runs if reading in moved))
+            readings[reading] = codes.decoded([moved.get(reading, none) for moved in runs])
         return Reached(
             readings=readings,
             outputs=self._left,
@@ -136,16 +138,10 @@ class ChannelFlow:
             statistics=frozenset(self._statistics),
         )
 
-    def _bits(
-        self, source: Source, numbers: Tensor
-    ) -> list[tuple[dict[Reading, Tensor], dict[Reading, Tensor]]]:
-        """Return, bit by bit, what moves with the channels of that bit, and with the others."""
+    def _runs(self, source: Source, words: Tensor) -> list[dict[Reading, Tensor]]:
+        """Return, by runs, what moves with the channels whose word (channels, runs) has a one."""
         self._left, self._statistics = False, set()
-        found = []
-        for bit in range(max(1, int(numbers.max()).bit_length())):
-            chosen = ((numbers >> bit) & 1).bool()
-            found.append((self._moved(source, chosen), self._moved(source, ~chosen)))
-        return found
+        return [self._moved(source, chosen) for chosen in words.unbind(dim=1)]
 
     def weight_axis(self, reading: Reading) -> WeightAxis | None:
         """Return the axis of the weight that reads these entries; None if none does."""
@@ -224,14 +220,18 @@ class ChannelFlow:
 
     def _moved(self, source: Source, chosen: Tensor) -> dict[Reading, Tensor]:
         """Perturb the ``chosen`` channels up and down; return which entries move where."""
-        self._seen = {}
+        self._seen, self._chose = {}, False
         if bool(chosen.any()):
+            self._move(source, chosen, 1.0)
             # What a layer puts out may be one of those of which the largest goes on.
-            for sign in (1.0, -1.0) if source.makers else (1.0,):
-                changed = self._perturbed(source, chosen, sign)
-                result = self._soft.run_again(changed, self._rule, tuple(self._noise))
-                self._left |= any(place in result for place in self.record.outputs)
+            if source.makers and self._chose:
+                self._move(source, chosen, -1.0)
         return self._seen
+
+    def _move(self, source: Source, chosen: Tensor, sign: float) -> None:
+        changed = self._perturbed(source, chosen, sign)
+        result = self._soft.run_again(changed, self._rule, tuple(self._noise))
+        self._left |= any(place in result for place in self.record.outputs)
 
     def _perturbed(self, source: Source, chosen: Tensor, sign: float) -> dict[int, Tensor]:
         self._noise = {}
@@ -258,6 +258,7 @@ class ChannelFlow:
 
     def _rule(self, operator: Operator, changed: Mapping[int, Tensor]) -> tuple[Tensor, ...]:
         recorded = self._soft.recorded(operator)
+        self._chose |= is_choice_of_entries(operator)
         if operator.place in self.sources.contractions:
             out = self._product(self.sources.contractions[operator.place], changed)
         elif is_random_or_empty(operator) or self._is_choice(operator):
@@ -341,21 +342,6 @@ class ChannelFlow:
         ended = self._ends.get(reading, True)
         self._taken_to_end.add((reading, ended))
         return ended
-
-
-def _decoded(bits: list[tuple[Tensor, Tensor]]) -> Tensor:
-    """Return the number of the channel that moves each entry, from its bits."""
-    number = torch.zeros(bits[0][0].shape, dtype=torch.long)
-    mixed = torch.zeros_like(bits[0][0])
-    touched = torch.zeros_like(mixed)
-    for bit, (one, zero) in enumerate(bits):
-        number += (one.long()) << bit
-        touched |= one | zero
-    for one, zero in bits:
-        mixed |= touched & (one == zero)
-    number[mixed] = MIXED
-    number[~touched] = UNMOVED
-    return number
 
 
 def _varies(where: Tensor, axes: tuple[int, ...]) -> bool:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
-from search_spaces.axis_parts import Member, Part
+from search_spaces.axes.axis_parts import Member, Part
+from search_spaces.axes.layer_groups import is_in_groups
 from search_spaces.channel_groups import ChannelGroup, named_tensors
-from search_spaces.layer_groups import is_in_groups
 from search_spaces.tracing.channel_flow import Reading
 from search_spaces.tracing.channel_grouping import Grouping, Run, grouping, tie
 from search_spaces.tracing.channel_labels import Axis, ChannelLabels

@@ -20,12 +20,11 @@ from torch import Tensor, nn
 from cost_models import MachineLock
 from growsearch.growth.budget.budget import Budget
 from growsearch.growth.budget.structures import Structures
-from growsearch.growth.growing_groups import growing_groups
 from growsearch.growth.latency.clock import DeviceClock
 from growsearch.growth.latency.features import latency_features
 from growsearch.growth.latency.networks import architecture_at
 from growsearch.growth.latency.width_latency_fit import WidthLatencyFit
-from search_spaces import Architecture, SearchSpace, Unit
+from search_spaces import Architecture, ChannelGroup, SearchSpace, Unit
 
 # How often the device is asked about the network of one restructuring until both agree.
 _ROUNDS = 4
@@ -175,12 +174,14 @@ def latency_model(
     units: tuple[Unit, ...],
     budget: Budget,
     latencies: Latencies,
+    groups: tuple[ChannelGroup, ...],
     *,
     holding: str = "",
 ) -> LatencyModel:
     """Profile the budget's device for ``space``, whose full configuration is ``model``.
 
     ``units`` are all that ``model`` declares; those among ``structures`` may be detached.
+    ``groups`` are those of which channels may go.
     ``holding`` says what keeps its width, for the message of a budget that is too small.
 
     Raises:
@@ -195,7 +196,6 @@ def latency_model(
         fitted = WidthLatencyFit.load(latencies.file)
     else:
         growing = tuple(unit for unit in units if unit.name in structures.inside)
-        groups = growing_groups(space, model).groups
         features = latency_features(model, groups, space.example_inputs(), growing)
         fitted = WidthLatencyFit.measure(clock, features, structures, units)
         if latencies.file is not None:

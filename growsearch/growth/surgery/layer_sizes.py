@@ -8,8 +8,8 @@ from typing import TypeGuard
 from torch import nn
 
 from search_spaces import ChannelGroup
+from search_spaces.axes.layer_groups import changed_layer_groups, layer_groups, set_layer_groups
 from search_spaces.channel_groups import sync_attributes
-from search_spaces.layer_groups import changed_layer_groups, layer_groups, set_layer_groups
 
 
 class LayerSizes:

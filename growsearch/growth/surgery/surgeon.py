@@ -7,8 +7,7 @@ No other file of the package writes weights, BatchNorm statistics or optimizer s
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TypeGuard
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -47,12 +46,21 @@ class Surgeon:
     values and moments of all that were ever live, and the initial draw of those that were not: on
     the CPU, wherever the module is. The three state transitions of arXiv 2007.15353, section 3,
     come down to moving between the two.
+
+    Where the weights of the module are ``trained`` already, what is created returns to its own on
+    either side, consumers included: the function changes towards the trained network's.
     """
 
     def __init__(
-        self, module: nn.Module, groups: tuple[ChannelGroup, ...], units: tuple[Unit, ...] = ()
+        self,
+        module: nn.Module,
+        groups: tuple[ChannelGroup, ...],
+        units: tuple[Unit, ...] = (),
+        *,
+        trained: bool = False,
     ) -> None:
         self._module = module
+        self._trained = trained
         self.structures = Structures.of(groups, units)
         self._units = units
         self._layers = {unit.name: unit_layers(module, unit) for unit in units}
@@ -115,7 +123,9 @@ class Surgeon:
         return fresh
 
     def plain_units(self, mask: Tensor) -> list[Unit]:
-        """Return the units in ``mask`` (total,) without a shortcut."""
+        """Return the units in ``mask`` (total,) without a shortcut that start as the identity."""
+        if self._trained:
+            return []
         chosen = self.structures.split(mask)
         return [unit for unit in self._units if chosen[unit.name] and not unit.residual]
 
@@ -278,13 +288,15 @@ class Surgeon:
         """
         for name in (name for name, owner in self._unit_of.items() if owner == unit.name):
             value = self._values[name].copy_(self._initial[name])
+            if self._trained:
+                continue
             if unit.residual and name in unit.last:
                 value.zero_()
             elif not unit.residual and value.ndim > 1:
                 _make_identity(value)
 
     def _reset(self, name: str, axis: int, entries: Tensor, *, consumed: bool) -> None:
-        if consumed:
+        if consumed and not self._trained:
             self._values[name].index_fill_(axis, entries, 0.0)
         else:
             source = self._initial[name].index_select(axis, entries)
@@ -348,33 +360,3 @@ def fold_gates(module: nn.Module, optimizer: torch.optim.Optimizer, recipe: Reci
     }
     rebuild_optimizer(module, optimizer, recipe, {**memory, **scaled})
     compact(module)
-
-
-def has_statistics(module: nn.Module) -> bool:
-    """Tell whether there is anything for `recalibrate` to do."""
-    return any(_counts(layer) for layer in module.modules())
-
-
-def _counts(layer: nn.Module) -> TypeGuard[nn.modules.batchnorm._BatchNorm]:
-    """Tell whether ``layer`` is a BatchNorm with running statistics."""
-    return isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.running_mean is not None
-
-
-@torch.no_grad()
-def recalibrate(module: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Replace BatchNorm's running statistics by their averages over ``batches`` (N, ...) each.
-
-    Those of layers that the network keeps in evaluation mode, as frozen ones are, stay.
-    """
-    was_training = module.training
-    module.train()
-    norms = [layer for layer in module.modules() if _counts(layer) and layer.training]
-    kept = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None
-    for inputs in batches:
-        module(inputs)
-    for norm, momentum in zip(norms, kept, strict=True):
-        norm.momentum = momentum
-    module.train(was_training)

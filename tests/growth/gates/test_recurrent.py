@@ -15,10 +15,10 @@ from growsearch.growth.gates.gate import Gate
 from growsearch.growth.gates.insertion import insert_gates
 from growsearch.growth.gates.recurrent import GATED, GatedRecurrent, reader_factors
 from growsearch.growth.surgery.optimizer_state import optimizer_state
+from growsearch.growth.surgery.recalibration import has_statistics
 from growsearch.growth.surgery.surgeon import (
     Surgeon,
     fold_gates,
-    has_statistics,
     rebuild_optimizer,
 )
 from growsearch.training import Recipe, make_optimizer, mean_loss

@@ -17,7 +17,7 @@ class Part:
     colours of an image that is concatenated with feature maps).
 
     Example:
-        >>> from search_spaces.axis_parts import Part
+        >>> from search_spaces.axes.axis_parts import Part
         >>> Part(group="left", size=3, repeat=4).length
         12
     """
@@ -112,7 +112,7 @@ def gathered_entries(parts: Sequence[Part], blocks: int, chosen: Mapping[str, Te
 
     Example:
         >>> import torch
-        >>> from search_spaces.axis_parts import Part, gathered_entries
+        >>> from search_spaces.axes.axis_parts import Part, gathered_entries
         >>> axis = Part(group="a", size=2), Part(size=1), Part(group="b", size=2, repeat=2)
         >>> gathered_entries(axis, 1, {"a": torch.tensor([1]), "b": torch.tensor([0])}).tolist()
         [1, 2, 3, 4]

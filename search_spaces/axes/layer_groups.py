@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from torch import nn
 
-from search_spaces.axis_parts import Member
+from search_spaces.axes.axis_parts import Member
 
 _Convolution = nn.modules.conv._ConvNd
 
