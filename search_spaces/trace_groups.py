@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from search_spaces.channel_groups import ChannelGroup, channel_groups, named_tensors, resize
 from search_spaces.errors import SearchSpaceError
 from search_spaces.group_sizes import told_sizes, with_present_sizes
-from search_spaces.tracing.attention_heads import HeadFlow, find_heads
+from search_spaces.tracing.attention_heads import HeadFlow, find_heads, has_products
 from search_spaces.tracing.attribute_search import AttributeSearch
 from search_spaces.tracing.channel_discovery import discover_channels
 from search_spaces.tracing.channel_gates import gated_group
@@ -74,9 +74,11 @@ def trace_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> Trace
             record = record_operators(probe, inputs)
             norms = find_norms(probe, inputs)
             joined = discover_channels(probe, record, generator, norms)
-            flow = HeadFlow(record, generator, frozenset(norms))
             search = _attribute_search(module, example_inputs)
-            heads = _Heads.of(probe, joined, flow, search)
+            heads = _Heads(joined=joined, search=search)
+            if has_products(record):
+                flow = HeadFlow(record, generator, frozenset(norms))
+                heads = _Heads.of(probe, joined, flow, search)
             found = beside_heads(found_groups(probe, joined), heads.found)
         except Exception as error:  # whatever the module or torch raises, the cause is kept
             raise SearchSpaceError(
@@ -103,24 +105,29 @@ def trace_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> Trace
 
 
 def _attribute_search(module: nn.Module, inputs: tuple[Tensor, ...]) -> AttributeSearch:
-    generator = torch.Generator().manual_seed(_SEED)
-    return AttributeSearch(*network_probe(module, inputs, generator, double=True))
+    def probe() -> tuple[nn.Module, tuple[Tensor, ...]]:
+        generator = torch.Generator().manual_seed(_SEED)
+        return network_probe(module, inputs, generator, double=True)
+
+    return AttributeSearch(probe)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Heads:
     """Attention heads, ``unproven`` ones with their groups, and what is ``joined`` by heads."""
 
-    found: list[Found]
-    unproven: list[Found]
     joined: Joined
     search: AttributeSearch
+    found: list[Found] = field(default_factory=list)
+    unproven: list[Found] = field(default_factory=list)
 
     @classmethod
     def of(
         cls, probe: nn.Module, joined: Joined, flow: HeadFlow, search: AttributeSearch
     ) -> _Heads:
         heads, scopes = find_heads(flow, joined.labels), flow.record.scopes
+        if not heads.rows:
+            return cls(joined=joined, search=search)
         found, unproven = head_groups(probe, joined, heads, scopes, search)
         by_heads = joined_by_heads(joined, heads, scopes)
         return cls(found=found, unproven=unproven, joined=by_heads, search=search)
