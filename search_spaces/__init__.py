@@ -1,6 +1,6 @@
 """Search spaces by name (SEARCH_SPACES): which networks are legal, and how are they built?"""
 
-from search_spaces.axis_parts import Member
+from search_spaces.axes.axis_parts import Member
 from search_spaces.channel_groups import ChannelGroup, channel_groups, resize
 from search_spaces.errors import SearchSpaceError
 from search_spaces.randomness import seeded

@@ -8,9 +8,11 @@ from typing import Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from search_spaces.axis_parts import Member, gathered_entries
+from search_spaces.axes.axis_parts import Member, gathered_entries
+from search_spaces.axes.layer_groups import changed_layer_groups, layer_groups, set_layer_groups
+from search_spaces.axes.size_attributes import SizeAttribute
 from search_spaces.errors import SearchSpaceError
-from search_spaces.size_attributes import SizeAttribute, follow_sizes
+from search_spaces.own_networks.plain_layers import own_computation
 
 BatchNorm = nn.modules.batchnorm._BatchNorm
 Gating = Literal["norms", "readers"]
@@ -210,7 +212,21 @@ def resize(module: nn.Module, sizes: Mapping[str, int]) -> None:
         if tuple(shape) != tuple(old.shape):
             changed[name] = old.detach().new_empty(shape)
     set_tensors(module, changed)
+    sync_layer_groups(module, groups, sizes)
     sync_attributes(module)
+
+
+def sync_layer_groups(
+    module: nn.Module, groups: Iterable[ChannelGroup], sizes: Mapping[str, int]
+) -> None:
+    """Give layers with groups of their own as many as ``groups`` of other ``sizes`` leave."""
+    changes = [
+        (sizes.get(group.name, group.size) - group.size, member)
+        for group in groups
+        for member in group.members
+    ]
+    present = layer_groups(module, (member for _, member in changes))
+    set_layer_groups(module, changed_layer_groups(present, changes))
 
 
 def reinitialise(module: nn.Module) -> None:
@@ -260,6 +276,8 @@ def sync_attributes(module: nn.Module) -> None:
     So do those that a declared group names (`ChannelGroup.attributes`).
     """
     for layer in module.modules():
+        if _weighs_otherwise(layer):
+            continue
         if isinstance(layer, nn.Linear):
             layer.out_features, layer.in_features = layer.weight.shape
         elif isinstance(layer, nn.modules.conv._ConvNd):
@@ -281,6 +299,14 @@ def sync_attributes(module: nn.Module) -> None:
             _sync_attention(layer)
     if isinstance(module, DeclaresChannelGroups):
         follow_sizes(module, module.channel_groups())
+
+
+def _weighs_otherwise(layer: nn.Module) -> bool:
+    """Tell whether a layer stores no weight of the sizes that it has: it computes or packs it."""
+    if not isinstance(layer, (nn.Linear, nn.modules.conv._ConvNd, nn.Embedding)):
+        return False
+    held = (layer._parameters.get("weight"), layer._buffers.get("weight"))
+    return not any(each is not None and each.is_floating_point() for each in held)
 
 
 def _sync_convolution(layer: nn.modules.conv._ConvNd) -> None:
@@ -323,9 +349,23 @@ def _sync_recurrent(layer: nn.RNNBase) -> None:
 def is_plain_norm(layer: nn.Module) -> bool:
     """Tell whether ``layer`` is a BatchNorm that computes as torch's own does, whatever its class.
 
-    Subclasses that do more (an activation behind it) are not.
+    Subclasses that do more (an activation behind it) are not, nor are layers with hooks.
     """
-    return isinstance(layer, BatchNorm) and type(layer).forward is BatchNorm.forward
+    return isinstance(layer, BatchNorm) and not own_computation(layer)
+
+
+def is_plain_producer(layer: nn.Module) -> bool:
+    """Tell whether ``layer`` is a recurrent layer or an embedding that computes as torch's does.
+
+    One with a forward of its own is not, nor is an embedding that changes its rows while it reads
+    them or gives some no gradient: with a gate on its output it would be another layer.
+    """
+    if isinstance(layer, nn.Embedding):
+        changes = (layer.padding_idx, layer.max_norm, layer.scale_grad_by_freq, layer.sparse)
+        return not any(each not in (None, False) for each in changes) and not own_computation(layer)
+    if not isinstance(layer, nn.RNNBase) or own_computation(layer):
+        return False
+    return layer.num_layers == 1 and not layer.bidirectional and not layer.proj_size
 
 
 def group_batch_norms(
@@ -344,3 +384,10 @@ def group_batch_norms(
     for name, layer in module.named_modules():
         if isinstance(layer, BatchNorm):
             yield from ((name, layer, *owner) for owner in owners.get(name, ()))
+
+
+def follow_sizes(module: nn.Module, groups: Iterable[ChannelGroup]) -> None:
+    """Set all attributes of ``module`` that follow the sizes of ``groups``, in place."""
+    for group in groups:
+        for attribute in group.attributes:
+            attribute.follow(module, group.size)

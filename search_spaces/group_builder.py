@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from search_spaces.axis_parts import Member
+from search_spaces.axes.axis_parts import Member
 from search_spaces.channel_groups import BatchNorm, ChannelGroup
 from search_spaces.errors import SearchSpaceError
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from search_spaces.axis_parts import Member, with_sizes
+from search_spaces.axes.axis_parts import Member, with_sizes
 from search_spaces.channel_groups import ChannelGroup
 
 

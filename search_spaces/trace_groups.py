@@ -19,18 +19,20 @@ from torch import Tensor, nn
 from search_spaces.channel_groups import ChannelGroup, channel_groups, named_tensors, resize
 from search_spaces.errors import SearchSpaceError
 from search_spaces.group_sizes import told_sizes, with_present_sizes
-from search_spaces.tracing.attention_heads import HeadFlow, find_heads, has_products
-from search_spaces.tracing.attribute_search import AttributeSearch
+from search_spaces.own_networks.keyword_inputs import ExampleInputs, by_position
 from search_spaces.tracing.channel_discovery import discover_channels
 from search_spaces.tracing.channel_gates import gated_group
 from search_spaces.tracing.channel_removal import closed_by_norms, passing, try_removal
-from search_spaces.tracing.code_ties import followed_groups, tied_groups
 from search_spaces.tracing.found_groups import MIXING, Found, Joined, found_groups, tied
 from search_spaces.tracing.group_roles import with_roles
-from search_spaces.tracing.head_groups import beside_heads, head_groups, joined_by_heads
+from search_spaces.tracing.heads.attention_heads import HeadFlow, find_heads, has_products
+from search_spaces.tracing.heads.attribute_search import AttributeSearch
+from search_spaces.tracing.heads.code_ties import followed_groups, tied_groups
+from search_spaces.tracing.heads.head_groups import beside_heads, head_groups, joined_by_heads
 from search_spaces.tracing.live_statistics import find_norms, norms_of_members
 from search_spaces.tracing.network_probe import network_probe
 from search_spaces.tracing.operator_record import record_operators, tensors_of
+from search_spaces.tracing.time_limit import TimeLimitError, check_time, seconds_for, time_limit
 
 _SEED = 0
 
@@ -40,7 +42,7 @@ class TracedGroups:
     """What a trace has found.
 
     ``groups`` can be resized. ``fixed`` are layers whose outputs cannot, by path: the classifier,
-    and those whose width the code itself relies on (attention heads, concatenated channels).
+    and those whose width the code itself relies on.
     ``reasons`` says why, by the same paths.
     """
 
@@ -49,7 +51,9 @@ class TracedGroups:
     reasons: Mapping[str, str] = field(default_factory=dict)
 
 
-def trace_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> TracedGroups:
+def trace_groups(
+    module: nn.Module, example_inputs: ExampleInputs, trace_seconds: float | None = None
+) -> TracedGroups:
     """Find the channel groups of any network; it is run, but not changed.
 
     A group is what a perturbation of single channels says: which entries of which weights read
@@ -59,31 +63,29 @@ def trace_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> Trace
     `ChannelGroup`). What fails the first two is ``fixed``, not guessed.
 
     Args:
-        module: any layers, and functions with parameters. Grouped convolutions that are not
-            depthwise are fixed, and weights that are computed from parameters at every call.
-        example_inputs: positional inputs, each with the batch on axis 0. Values of floating
-            inputs do not matter.
+        module: any layers, and functions with parameters. Weights that are computed from
+            parameters at every call are fixed.
+        example_inputs: positional inputs, or inputs by the names of arguments, each with the batch
+            on axis 0. Values of floating inputs do not matter.
+        trace_seconds: how long it may take, of one core's processor time. None is what an attribute
+            of this name of ``module`` says, else 60.
 
     Raises:
-        SearchSpaceError: if the network cannot be traced.
+        SearchSpaceError: if the network cannot be traced, or takes longer.
     """
+    module, inputs_given = by_position(module, example_inputs)
     generator = torch.Generator().manual_seed(_SEED)
-    with _undisturbed():
-        try:
-            probe, inputs = network_probe(module, example_inputs, generator)
-            record = record_operators(probe, inputs)
-            norms = find_norms(probe, inputs)
-            joined = discover_channels(probe, record, generator, norms)
-            search = _attribute_search(module, example_inputs)
-            heads = _Heads(joined=joined, search=search)
-            if has_products(record):
-                flow = HeadFlow(record, generator, frozenset(norms))
-                heads = _Heads.of(probe, joined, flow, search)
-            found = beside_heads(found_groups(probe, joined), heads.found)
-        except Exception as error:  # whatever the module or torch raises, the cause is kept
-            raise SearchSpaceError(
-                f"{type(module).__name__} cannot be traced: {type(error).__name__}: {error}"
-            ) from error
+    with _undisturbed(), _within(module, trace_seconds):
+        probe, inputs = network_probe(module, inputs_given, generator)
+        record = record_operators(probe, inputs)
+        norms = find_norms(probe, inputs)
+        joined = discover_channels(probe, record, generator, norms)
+        search = _attribute_search(module, inputs_given)
+        heads = _Heads(joined=joined, search=search)
+        if has_products(record):
+            flow = HeadFlow(record, generator, frozenset(norms))
+            heads = _Heads.of(probe, joined, flow, search)
+        found = beside_heads(found_groups(probe, joined), heads.found)
         told_of, resizable = _resizable(probe, joined, found, heads.found, inputs)
         told_of, resizable = heads.tied(probe, told_of, resizable, inputs)
         gated = [
@@ -92,7 +94,7 @@ def trace_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> Trace
             else gated_group(probe, record, each, generator)
             for each in resizable
         ]
-        groups = with_roles(_proven(module, gated, example_inputs, generator))
+        groups = with_roles(_proven(module, gated, inputs_given, generator))
     names = {group.name for group in groups}
     reasons = {
         each.name: each.reason or "its code or its other layers rely on its width"
@@ -157,7 +159,7 @@ class _Heads:
         return held, _running(probe, known, inputs)
 
 
-def prove_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> TracedGroups:
+def prove_groups(module: nn.Module, example_inputs: ExampleInputs) -> TracedGroups:
     """Return the groups that ``module`` itself declares, with what holds of them.
 
     Every other channel is removed, as by `trace_groups`: a group where that changes the rest is
@@ -167,9 +169,10 @@ def prove_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> Trace
         SearchSpaceError: if a declaration does not fit the module's tensors.
     """
     declared = channel_groups(module)
+    module, inputs_given = by_position(module, example_inputs)
     generator = torch.Generator().manual_seed(_SEED)
-    with _undisturbed():
-        probe, inputs = network_probe(module, example_inputs, generator, double=True)
+    with _undisturbed(), _within(module, None):
+        probe, inputs = network_probe(module, inputs_given, generator, double=True)
         closed = closed_by_norms(probe, declared, inputs)
         norms = find_norms(probe, inputs)
         gated = [
@@ -180,8 +183,26 @@ def prove_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> Trace
             )
             for group in declared
         ]
-        groups = _proven(module, gated, example_inputs, generator)
+        groups = _proven(module, gated, inputs_given, generator)
     return TracedGroups(groups=groups, fixed=())
+
+
+@contextmanager
+def _within(module: nn.Module, seconds: float | None) -> Iterator[None]:
+    """Name the network where a trace of it takes too long or fails."""
+    try:
+        with time_limit(seconds_for(module, seconds)):
+            yield
+    except TimeLimitError as error:
+        raise TimeLimitError(
+            f"{type(module).__name__}: the trace of its channel groups was stopped: {error}"
+        ) from error
+    except SearchSpaceError:
+        raise
+    except Exception as error:  # whatever the module or torch raises, the cause is kept
+        raise SearchSpaceError(
+            f"{type(module).__name__} cannot be traced: {type(error).__name__}: {error}"
+        ) from error
 
 
 @contextmanager
@@ -225,7 +246,7 @@ _PROBES = 8
 _SILENT = "the outputs do not depend on its channels, so that nothing can be proven of them"
 
 
-def declare_traced_groups(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> TracedGroups:
+def declare_traced_groups(module: nn.Module, example_inputs: ExampleInputs) -> TracedGroups:
     """Trace ``module`` and make it declare what was found, as if it had been written so.
 
     Afterwards ``channel_groups(module)`` and ``resize(module, ...)`` work on it and on its deep
@@ -256,13 +277,25 @@ class _Declaration:
         self._groups = groups
 
     def __call__(self) -> tuple[ChannelGroup, ...]:
-        """Return the groups with the sizes that the module's tensors have now."""
-        return with_present_sizes(self._groups, named_tensors(self._owner))
+        """Return the groups with the sizes that the module's tensors have now.
+
+        Members in units that are detached are left out, and groups that are all inside.
+        """
+        tensors = named_tensors(self._owner)
+        present = (_present(group, tensors) for group in self._groups)
+        return with_present_sizes([group for group in present if group.members], tensors)
 
 
 def declare_groups(module: nn.Module, groups: tuple[ChannelGroup, ...]) -> None:
     """Make ``module`` declare groups that a trace of the same network has found."""
     module.channel_groups = _Declaration(module, groups)  # type: ignore[assignment]
+
+
+def _present(group: ChannelGroup, tensors: dict[str, Tensor]) -> ChannelGroup:
+    if all(member.tensor in tensors for member in group.members):
+        return group
+    members = tuple(member for member in group.members if member.tensor in tensors)
+    return replace(group, members=members)
 
 
 def _resizable(
@@ -306,6 +339,7 @@ def _runs(
     inputs: tuple[Tensor, ...],
     expected: list[torch.Size],
 ) -> bool:
+    check_time()
     trial = copy.deepcopy(probe)
     declare_groups(trial, groups)
     # Another step for each group: widths that only agree by accident come apart.

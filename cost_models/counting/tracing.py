@@ -25,6 +25,7 @@ from cost_models.counting.operators import (
     shape_of,
 )
 from cost_models.counting.plain_calls import call_plainly, no_checkpointing
+from cost_models.counting.plain_signature import ExampleInputs, call_by_position
 from cost_models.counting.recording import OperatorLog
 from cost_models.counting.sparsity_pattern import SparsityPattern, pattern_of, pattern_of_weight
 from cost_models.counting.workload import LayerWork, Workload
@@ -65,21 +66,23 @@ class WeightWork:
     computed: Mapping[str, str]
 
 
-def trace(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> Workload:
+def trace(module: nn.Module, example_inputs: ExampleInputs) -> Workload:
     """Count a module's work on an example; zeros are read off its weights.
 
-    `example_inputs` is the tuple of tensors for `module(*example_inputs)`. Axis 0 of the first is
-    the batch (axis 1 for torch's own recurrent and attention modules with batch_first=False), and
-    the MACs of the workload are those of **one example**. Work that the batch shares is rounded up.
-    What only prepares a weight (`torch.nn.utils.parametrize`, a spectral norm) is no work of an
-    example. `DataParallel`, `torch.compile` and checkpointing are looked through.
+    `example_inputs` is the tuple of tensors for `module(*example_inputs)`, or a mapping for
+    `module(**example_inputs)`. Outputs may be dataclasses, mappings and sequences. Axis 0 of the
+    first input is the batch (axis 1 for torch's own recurrent and attention modules with
+    batch_first=False), and the MACs of the workload are those of **one example**. Work that the
+    batch shares is rounded up. What only prepares a weight (`torch.nn.utils.parametrize`, a
+    spectral norm) is no work of an example. `DataParallel`, `torch.compile` and checkpointing are
+    looked through.
     The module is run once in eval mode without gradients and is left as it was: modes, attributes,
     parameters, buffers, hooks, gradients and the random state.
 
     Raises:
         UnsupportedLayerError: an operator may do MACs but has no count, a weight is not strided, or
             a module is scripted.
-        CostModelError: the inputs are not a tuple of tensors, or the module cannot be traced.
+        CostModelError: the inputs are no tensors, or the module cannot be traced.
 
     Example:
         >>> import torch
@@ -95,7 +98,7 @@ def trace(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> Workload:
     return trace_weights(module, example_inputs).workload
 
 
-def trace_weights(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> WeightWork:
+def trace_weights(module: nn.Module, example_inputs: ExampleInputs) -> WeightWork:
     """Count a module's work as `trace` does, and say which parameters do it; errors are its own.
 
     Example:
@@ -109,11 +112,12 @@ def trace_weights(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> Weig
     _check(module, example_inputs)
     with untouched(module), no_checkpointing(), _quiet():
         call_plainly(module)
-        graph = GraphValues(module, len(example_inputs))
+        inputs = call_by_position(module, example_inputs)
+        graph = GraphValues(module, len(inputs))
         recorder = _Recorder(
-            batch=_batch_size(module, example_inputs[0]), graph=graph, log=OperatorLog(graph=graph)
+            batch=_batch_size(module, inputs[0]), graph=graph, log=OperatorLog(graph=graph)
         )
-        counter = OperatorVisitor(module, tuple(each.detach().clone() for each in example_inputs))
+        counter = OperatorVisitor(module, tuple(each.detach().clone() for each in inputs))
         recorder.attach(counter)
         total = _count(counter)
     uncounted = recorder.uncounted(counter)
@@ -122,14 +126,14 @@ def trace_weights(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> Weig
     return recorder.result(module, uncounted)
 
 
-def _check(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> None:
-    tensors = isinstance(example_inputs, tuple) and all(
-        isinstance(each, Tensor) for each in example_inputs
-    )
-    if not tensors or not example_inputs:
+def _check(module: nn.Module, example_inputs: ExampleInputs) -> None:
+    given = example_inputs
+    values = tuple(given.values()) if isinstance(given, Mapping) else given
+    tensors = isinstance(values, tuple) and all(isinstance(each, Tensor) for each in values)
+    if not tensors or not values:
         raise CostModelError(
-            f"example_inputs is {type(example_inputs).__name__}: must be a non-empty tuple of "
-            "tensors; write (x,) for one input"
+            f"example_inputs is {type(given).__name__}: must be a non-empty tuple of tensors, or a "
+            "mapping from names of arguments to tensors; write (x,) for one input"
         )
     for name, part in module.named_modules():
         if isinstance(part, torch.jit.ScriptModule):

@@ -1,5 +1,6 @@
 """Agreement check: does a translated network still compute what torch computes?"""
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 
 import torch
@@ -25,6 +26,8 @@ def flat_tensors(outputs: object) -> list[Tensor]:
         return flat_tensors(list(outputs.values()))
     if isinstance(outputs, list | tuple):
         return [tensor for each in outputs for tensor in flat_tensors(each)]
+    if dataclasses.is_dataclass(outputs) and not isinstance(outputs, type):
+        return flat_tensors([getattr(outputs, f.name) for f in dataclasses.fields(outputs)])
     raise CostModelError(
         f"the module returns {type(outputs).__name__}: must be tensors, to be compared with torch's"
     )

@@ -10,6 +10,7 @@ from cost_models.errors import CostModelError
 from cost_models.executors.agreement import check_same, torch_outputs
 from cost_models.executors.executor import Prepared
 from cost_models.executors.onnx_export import float32_arrays, onnx_bytes
+from cost_models.executors.openvino_core import openvino_core
 
 Precision = Literal["f32", "bf16"]
 # bfloat16 keeps 8 bits: 0.4 % a rounding, which add up over the layers of a deep network.
@@ -36,7 +37,7 @@ class OpenVino:
         """Export, compile and check the network; refuses a processor without the precision."""
         import openvino
 
-        core = openvino.Core()
+        core = openvino_core()
         self._check_precision(core)
         inputs = dict(enumerate(float32_arrays(module, example_inputs)))
         model = core.read_model(onnx_bytes(module, example_inputs))

@@ -17,7 +17,7 @@ def is_eligible(layer: nn.Module) -> bool:
 
     Legal sizes are multiples of 32 rows and 64 columns.
     """
-    if type(layer) is not nn.Linear:
+    if type(layer) is not nn.Linear or "forward" in vars(layer):
         return False
     weight = layer.weight
     fits = weight.shape[0] % _ROWS == 0 and weight.shape[1] % _COLUMNS == 0

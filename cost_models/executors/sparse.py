@@ -32,6 +32,8 @@ WORTHWHILE = 0.9
 # Calls of one layer that it is timed on; a layer used more often is used alike.
 _MAX_CALLS = 4
 
+_OWN_METHODS = frozenset({"forward", "_conv_forward", "_call_impl"})
+
 Kernel = Callable[[nn.Module], nn.Module]
 Calls = list[Tensor]
 
@@ -172,6 +174,8 @@ def _conv_kernels(layer: nn.Module) -> Mapping[str, Kernel]:
 
 
 def _has_foreign_hooks(layer: nn.Module) -> bool:
+    if _OWN_METHODS & vars(layer).keys():
+        return True  # set on the object: it computes something else
     # torch's pruning computes the weight in a hook; the weight is then a plain tensor, up to date.
     before = [
         hook

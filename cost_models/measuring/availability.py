@@ -57,9 +57,9 @@ def _missing(device: Device) -> str | None:
 @lru_cache(maxsize=1)
 def _has_bfloat16() -> bool:
     """Ask OpenVINO, which runs in bfloat16 where the processor computes in it."""
-    import openvino
+    from cost_models.executors.openvino_core import openvino_core
 
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def _has_cuda() -> bool:

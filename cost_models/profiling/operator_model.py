@@ -7,21 +7,27 @@ Outside the sizes timed, where trees know nothing, the trend and the process are
 process says how little it knows.
 """
 
+from __future__ import annotations
+
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import GradientBoostingRegressor
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import ConstantKernel, Kernel, Matern, WhiteKernel
-from sklearn.linear_model import Ridge
 
 from cost_models.counting.operator_call import Operator
 from cost_models.errors import UnsupportedLayerError
 from cost_models.profiling.features import features, kind_of
+
+# scikit-learn takes longer to import than all else that a trial needs, and few trials fit a model.
+if TYPE_CHECKING:
+    from sklearn.ensemble import GradientBoostingRegressor
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import Kernel
+    from sklearn.linear_model import Ridge
 
 Array = NDArray[np.float64]
 _RIDGE = 1e-2
@@ -50,14 +56,14 @@ class Prediction:
 class OperatorModel:
     """Times of operators: as timed where they were, else predicted from others of their kind."""
 
-    def __init__(self, timed: Mapping[Operator, float], kinds: Mapping[str, "KindModel"]) -> None:
+    def __init__(self, timed: Mapping[Operator, float], kinds: Mapping[str, KindModel]) -> None:
         self._timed = dict(timed)
         self._kinds = dict(kinds)
 
     @classmethod
     def fit(
         cls, timed: Mapping[Operator, float], scales: Mapping[str, Sequence[float]] | None = None
-    ) -> "OperatorModel":
+    ) -> OperatorModel:
         """Fit one model a kind; `scales` are those of an earlier fit, which then need no search."""
         by_kind: dict[str, list[Operator]] = defaultdict(list)
         for operator in timed:
@@ -130,8 +136,10 @@ class KindModel:
     scatter: float
 
     @classmethod
-    def fit(cls, rows: Array, logs: Array, scales: Sequence[float] | None) -> "KindModel":
+    def fit(cls, rows: Array, logs: Array, scales: Sequence[float] | None) -> KindModel:
         """Fit on rows of features, (operators, features), and logarithms of seconds."""
+        from sklearn.linear_model import Ridge
+
         columns = _distinct_columns(rows)
         chosen = rows[:, columns]
         centre, spread = chosen.mean(axis=0), chosen.std(axis=0)
@@ -200,6 +208,8 @@ def _process(
 
 
 def _trees(scaled: Array, logs: Array) -> GradientBoostingRegressor:
+    from sklearn.ensemble import GradientBoostingRegressor
+
     trees = GradientBoostingRegressor(
         n_estimators=_TREES, learning_rate=0.07, max_depth=4, subsample=0.6, random_state=0
     )
@@ -207,6 +217,8 @@ def _trees(scaled: Array, logs: Array) -> GradientBoostingRegressor:
 
 
 def _kernel(scaled: Array, rest: Array) -> Kernel:
+    from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+
     variance = max(float(rest.var()), 1e-6)
     count = scaled.shape[1] if len(scaled) >= _TIMINGS_A_SCALE * scaled.shape[1] else 1
     signal = ConstantKernel(variance, (variance * 1e-3, variance * 1e3))
@@ -217,6 +229,8 @@ def _kernel(scaled: Array, rest: Array) -> Kernel:
 def _fitted(
     kernel: Kernel, scaled: Array, rest: Array, *, search: bool
 ) -> GaussianProcessRegressor:
+    from sklearn.gaussian_process import GaussianProcessRegressor
+
     process = GaussianProcessRegressor(kernel, optimizer="fmin_l_bfgs_b" if search else None)
     with warnings.catch_warnings():
         # A scale at its bound says that its feature does not matter, which is no mishap.

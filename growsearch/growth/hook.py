@@ -21,11 +21,10 @@ from growsearch.growth.policies.birth import birth_scores
 from growsearch.growth.policies.policy import GrowthPolicy
 from growsearch.growth.surgery.identity_init import become_identities
 from growsearch.growth.surgery.optimizer_state import rebuild_optimizer
+from growsearch.growth.surgery.recalibration import has_statistics, recalibrate
 from growsearch.growth.surgery.surgeon import (
     Surgeon,
     fold_gates,
-    has_statistics,
-    recalibrate,
 )
 from growsearch.metrics.placement import beside, device_of
 from growsearch.training import (

@@ -1,6 +1,7 @@
 """Sparse networks: layer-wise distributions, masks, patterns and mask updaters."""
 
 from growsearch.sparsity.blocks import Blocks, sparsify_blocks
+from growsearch.sparsity.coverage import Coverage, mask_coverage
 from growsearch.sparsity.distributions import (
     SALIENCIES,
     SPARSITY_DISTRIBUTIONS,
@@ -43,6 +44,7 @@ __all__ = [
     "Batch",
     "Blocks",
     "Connections",
+    "Coverage",
     "CubicSchedule",
     "Distribution",
     "MacSchedule",
@@ -61,6 +63,7 @@ __all__ = [
     "macs_per_weight",
     "make_updater",
     "mask_buffers",
+    "mask_coverage",
     "masked_sparsity",
     "masks_in_state",
     "parse_pattern",

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+import cost_models
 from growsearch.errors import UsageError
 from growsearch.metrics.placement import beside
-from search_spaces.plain_weights import reparametrised
+from growsearch.sparsity.maskable import matrix_layer, unmaskable_layers
+from search_spaces.own_networks.keyword_inputs import ExampleInputs, by_position
+from search_spaces.own_networks.plain_layers import own_computation
 
 _Conv = nn.modules.conv._ConvNd
 _ConvTranspose = nn.modules.conv._ConvTransposeNd
@@ -21,7 +23,8 @@ _ConvTranspose = nn.modules.conv._ConvTransposeNd
 class PrunableLayer:
     """One prunable weight: its parameter name, its shape (out, in, ...) and its kind of layer.
 
-    The shape is (out, in / groups, ...), and (in, out / groups, ...) where ``is_transposed``.
+    The shape is (out, in / groups, ...), and (in, out / groups, ...) where ``is_transposed``: a
+    transposed convolution's, or that of a layer of an own class that multiplies by it so.
 
     Example:
         >>> from torch import nn
@@ -57,13 +60,14 @@ class PrunableLayer:
 def prunable_layers(module: nn.Module) -> tuple[PrunableLayer, ...]:
     """Return the weights of every Conv* and Linear of ``module``, in module order.
 
-    Biases, norms, embeddings, recurrent layers and weights that are buffers are not prunable. A
-    weight that two layers share appears once, under its first name. Module order is the order of
-    registration, which is the order of execution in all of our search spaces.
+    Layers of own classes that multiply by their one matrix are among them (`matrix_layer`), but
+    none whose zeros would not last: `unmaskable_layers` names them. Biases, norms, embeddings,
+    recurrent layers and weights that are buffers are not prunable. A weight that two layers share
+    appears once, under its first name. Module order is the order of registration, which is the
+    order of execution in all of our search spaces.
 
     Raises:
-        UsageError: if there is no such layer, or the weight of one is re-parametrised or has no
-            shape yet.
+        UsageError: if there is no such layer, or the weight of one has no shape yet.
 
     Example:
         >>> from torch import nn
@@ -76,13 +80,15 @@ def prunable_layers(module: nn.Module) -> tuple[PrunableLayer, ...]:
         PrunableLayer(
             name=name,
             shape=tuple(weight.shape),
-            is_linear=isinstance(layer, nn.Linear),
-            is_transposed=isinstance(layer, _ConvTranspose),
+            is_linear=not isinstance(layer, _Conv),
+            is_transposed=isinstance(layer, _ConvTranspose) or matrix_layer(layer) == "in_out",
             groups=getattr(layer, "groups", 1),
         )
         for name, layer, weight in _named_weights(module)
     )
     if not layers:
+        for reason in unmaskable_layers(module).values():
+            raise UsageError(reason)
         raise UsageError(f"{type(module).__name__} has no convolution and no linear layer to prune")
     return layers
 
@@ -106,31 +112,25 @@ def frozen_weights(module: nn.Module) -> tuple[str, ...]:
 
 def _named_weights(module: nn.Module) -> Iterator[tuple[str, nn.Module, nn.Parameter]]:
     seen: set[int] = set()
+    left_out = unmaskable_layers(module)
     for path, layer in module.named_modules():
-        if not isinstance(layer, (_Conv, nn.Linear)) or "weight" in layer._buffers:
-            continue
         name = f"{path}.weight" if path else "weight"
-        weight = _stored_weight(name, layer)
-        if id(weight) not in seen:
-            seen.add(id(weight))
-            yield name, layer, weight
-
-
-def _stored_weight(name: str, layer: nn.Module) -> nn.Parameter:
-    for found in reparametrised(layer):
-        if found.name == "weight":
-            raise UsageError(str(dataclasses.replace(found, name=name)))
-    weight = layer._parameters["weight"]
-    assert weight is not None
-    if nn.parameter.is_lazy(weight):
-        raise UsageError(
-            f"{name} has no shape yet: its layer is lazy; run the network once on an example before"
-        )
-    return weight
+        weight = layer._parameters.get("weight")
+        if weight is None or name in left_out or id(weight) in seen:
+            continue
+        if not isinstance(layer, (_Conv, nn.Linear)) and not matrix_layer(layer):
+            continue
+        if nn.parameter.is_lazy(weight):
+            raise UsageError(
+                f"{name} has no shape yet: its layer is lazy; run the network once on an example "
+                "before"
+            )
+        seen.add(id(weight))
+        yield name, layer, weight
 
 
 def first_and_last(module: nn.Module) -> tuple[str, str]:
-    """Return the parameter names of the first and the last prunable layer.
+    """Return the parameter names of the first and the last convolution or linear layer.
 
     Sparse-IFT keeps these two dense (arXiv 2303.11525, section 3): pass them as ``exclude``.
 
@@ -140,12 +140,27 @@ def first_and_last(module: nn.Module) -> tuple[str, str]:
         >>> first_and_last(nn.Sequential(nn.Linear(8, 4), nn.Linear(4, 4), nn.Linear(4, 2)))
         ('0.weight', '2.weight')
     """
-    layers = prunable_layers(module)
-    return layers[0].name, layers[-1].name
+    names = weighted_layers(module)
+    return names[0], names[-1]
 
 
-def check_excluded(layers: Iterable[PrunableLayer], exclude: Iterable[str]) -> frozenset[str]:
+def weighted_layers(module: nn.Module) -> tuple[str, ...]:
+    """Return the weights of all layers that could come first or last, prunable or not, in order.
+
+    Raises:
+        UsageError: if there is none that is prunable.
+    """
+    known = {*(layer.name for layer in prunable_layers(module)), *unmaskable_layers(module)}
+    paths = (f"{path}.weight" if path else "weight" for path, _ in module.named_modules())
+    return tuple(name for name in paths if name in known)
+
+
+def check_excluded(
+    layers: Iterable[PrunableLayer], exclude: Iterable[str], unmaskable: Iterable[str] = ()
+) -> frozenset[str]:
     """Return ``exclude`` as a set, once every name in it is a prunable parameter.
+
+    Those of ``unmaskable`` weights, which stay dense anyway, are left out.
 
     Raises:
         UsageError: for one string in the place of a tuple, or for a name that is not prunable.
@@ -153,7 +168,7 @@ def check_excluded(layers: Iterable[PrunableLayer], exclude: Iterable[str]) -> f
     if isinstance(exclude, str):
         raise UsageError(f"exclude: {exclude!r} is one string; give a tuple of parameter names")
     known = [layer.name for layer in layers]
-    excluded = frozenset(exclude)
+    excluded = frozenset(exclude) - frozenset(unmaskable)
     for name in sorted(excluded - set(known)):
         raise UsageError(f"exclude: no prunable parameter {name!r}; valid: {', '.join(known)}")
     return excluded
@@ -164,7 +179,7 @@ def check_rows(layer: PrunableLayer) -> None:
     if layer.is_transposed:
         raise UsageError(
             "patterns lie along what makes one output, and the weight of a transposed convolution "
-            "is (in, out, ...); exclude that layer"
+            f"is (in, out, ...), as {layer.name} is; exclude that layer"
         )
 
 
@@ -184,7 +199,7 @@ def masked_sparsity(module: nn.Module, sparsity: float, exclude: Iterable[str] =
         0.5
     """
     layers = prunable_layers(module)
-    excluded = check_excluded(layers, exclude)
+    excluded = check_excluded(layers, exclude, unmaskable_layers(module))
     total = sum(layer.weights for layer in layers)
     masked = sum(layer.weights for layer in layers if layer.name not in excluded)
     if sparsity * total > masked:
@@ -196,7 +211,7 @@ def masked_sparsity(module: nn.Module, sparsity: float, exclude: Iterable[str] =
 
 
 @torch.no_grad()
-def macs_per_weight(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> dict[str, int]:
+def macs_per_weight(module: nn.Module, example_inputs: ExampleInputs) -> dict[str, int]:
     """Return how many MACs one weight of every prunable layer does for one example.
 
     That is the number of output positions: height x width of a convolution's output (of its input
@@ -208,7 +223,7 @@ def macs_per_weight(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> di
 
     Args:
         module: the network.
-        example_inputs: positional inputs, each with the batch on axis 0.
+        example_inputs: positional inputs, or inputs by the names of arguments, batch first.
 
     Example:
         >>> import torch
@@ -218,7 +233,24 @@ def macs_per_weight(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> di
         >>> macs_per_weight(module, (torch.zeros(1, 1, 8, 8),))
         {'0.weight': 36, '2.weight': 1}
     """
-    names = {id(weight): name for name, _, weight in _named_weights(module)}
+    module, inputs = by_position(module, example_inputs)
+    weights = {name: (layer, weight) for name, layer, weight in _named_weights(module)}
+    positions = _positions_of_calls(module, inputs, weights)
+    own = [name for name, (layer, _) in weights.items() if own_computation(layer)]
+    if own:
+        # What such a layer does with its input, only its operators say.
+        traced = cost_models.trace_weights(module, beside(module, *inputs))
+        positions |= {name: traced.macs_per_element[name] for name in own}
+    return positions
+
+
+def _positions_of_calls(
+    module: nn.Module,
+    example_inputs: tuple[Tensor, ...],
+    weights: Mapping[str, tuple[nn.Module, nn.Parameter]],
+) -> dict[str, int]:
+    """Return the output positions by weight of the layers whose computation is torch's own."""
+    names = {id(weight): name for name, (_, weight) in weights.items()}
     positions = dict.fromkeys(names.values(), 0)
     batch = example_inputs[0].shape[0]
 
@@ -238,7 +270,8 @@ def macs_per_weight(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> di
         # Torch's attention reads its projection's weight and does not call the layer.
         assert isinstance(layer, nn.MultiheadAttention)
         weight = layer.out_proj.weight
-        positions[names[id(weight)]] += outputs[0].numel() // len(weight) // batch
+        if id(weight) in names:
+            positions[names[id(weight)]] += outputs[0].numel() // len(weight) // batch
 
     handles = [
         layer.register_forward_hook(
@@ -246,6 +279,7 @@ def macs_per_weight(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> di
         )
         for layer in module.modules()
         if isinstance(layer, (_Conv, nn.Linear, nn.MultiheadAttention))
+        and not own_computation(layer)
     ]
     modes = {part: part.training for part in module.modules()}
     try:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from growsearch.errors import UsageError
 from growsearch.sparsity.layers import check_excluded, check_rows, prunable_layers
+from growsearch.sparsity.maskable import unmaskable_layers
 from growsearch.sparsity.masks import Masks
 from growsearch.sparsity.transposable import heaviest_regular_tiles
 
@@ -125,7 +126,7 @@ def sparsify_n_of_m(
         tensor([2])
     """
     layers = prunable_layers(module)
-    excluded = check_excluded(layers, exclude)
+    excluded = check_excluded(layers, exclude, unmaskable_layers(module))
     masks = {}
     for layer in layers:
         if layer.name not in excluded:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from growsearch.errors import UsageError
+from growsearch.sparsity.layers import prunable_layers
 from growsearch.sparsity.patterns import highest
 from growsearch.sparsity.ranking import counts_within
 from growsearch.sparsity.whole_weights import Countable, tune_counts
@@ -29,11 +30,16 @@ def check_granularity(name: str) -> None:
 
 def check_layers(model: nn.Module, names: Iterable[str], granularity: Granularity) -> None:
     """Raise UsageError if a weight's first axis is no output channel and channels are units."""
-    for name in names if granularity == "channel" else ():
-        layer = model.get_submodule(name.rpartition(".")[0])
-        if isinstance(layer, nn.modules.conv._ConvTransposeNd):
+    if granularity != "channel":
+        return
+    turned = {layer.name for layer in prunable_layers(model) if layer.is_transposed}
+    for name in names:
+        if name in turned:
+            layer = model.get_submodule(name.rpartition(".")[0])
+            transposed = isinstance(layer, nn.modules.conv._ConvTransposeNd)
+            kind = "a transposed convolution" if transposed else f"of a {type(layer).__name__}"
             raise UsageError(
-                f"granularity: channel cannot be had for {name}, a transposed convolution, whose "
+                f"granularity: channel cannot be had for {name}, {kind}, whose "
                 "weight is (in, out, ...); take kernel, row or unstructured"
             )
 

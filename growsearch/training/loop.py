@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from growsearch.datasets.dataset import Dataset
-from growsearch.errors import DivergedError
+from growsearch.errors import DivergedError, UsageError
 from growsearch.files import make_folder
 from growsearch.metrics.placement import device_of
 from growsearch.training.checkpoints.resume import Keeper
@@ -352,10 +352,24 @@ def _loss(
     workers, smoothing = options.workers, state.recipe.label_smoothing
     network = state.model if state.compiled is None else state.compiled
     with autocast(state.recipe, inputs.device):
-        with workers.reading():
+        with workers.reading(), _enough_examples(len(inputs)):
             outputs = forward(network, workers.share(inputs))
         outputs = workers.whole(outputs, len(inputs))
         return task.loss(outputs, targets, inputs=inputs, label_smoothing=smoothing)
+
+
+@contextmanager
+def _enough_examples(examples: int) -> Iterator[None]:
+    """Say what helps where a BatchNorm has too few values to take their variance."""
+    try:
+        yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise UsageError(
+            f"batch_size: a BatchNorm cannot learn from a batch of {examples} example(s) with one "
+            "value a channel; take a batch_size of 2 or more, or more examples"
+        ) from error
 
 
 def _moved(

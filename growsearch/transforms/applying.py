@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from growsearch.errors import UsageError
 from growsearch.metrics.placement import device_of, is_elsewhere, on_cpu
 from growsearch.sparsity.distributions import Batch
 from growsearch.sparsity.layers import macs_per_weight, prunable_layers
+from growsearch.sparsity.maskable import tell_kept, unmaskable_layers
 from growsearch.sparsity.masks import Masks
 from growsearch.sparsity.pattern_names import StructuredPattern, fits, pattern_name, width_multiple
 from growsearch.transforms.expansion import Expansion, ExpansionRequest, Sizes
@@ -24,9 +25,10 @@ from growsearch.transforms.mask_drawing import MaskJob, draw_masks
 from growsearch.transforms.registry import ACTIVATED, DENSE, WIDENING, transform_called
 from growsearch.transforms.settings import SparseSettings
 from growsearch.transforms.single_layer import inputs_after, layer_inputs
-from growsearch.transforms.targets import inner_layers
+from growsearch.transforms.targets import inner_layers, is_bare, own_layers
 from search_spaces import seeded
 from search_spaces.channel_groups import DeclaresChannelGroups
+from search_spaces.own_networks.keyword_inputs import ExampleInputs, by_name_again, by_position
 from search_spaces.trace_groups import declare_traced_groups
 
 _DEFAULT_SIZES = Sizes()
@@ -35,6 +37,9 @@ _DEFAULT_SIZES = Sizes()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transformed:
     """A transformed network, how well its MACs match, and what `expand` needs to build it again.
+
+    ``kept`` says of layers between the dense ends that stay as they are, with a computation of
+    their own, why they do.
 
     Example:
         >>> import torch
@@ -55,6 +60,7 @@ class Transformed:
     module: nn.Module
     match: MacMatch
     sizes: Sizes = _DEFAULT_SIZES
+    kept: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +70,7 @@ class Expanded:
     job: MaskJob
     sizes: Sizes
     target_macs: int
+    kept: Mapping[str, str]
 
 
 def expand(
@@ -117,7 +124,7 @@ def transform(
     sparsity: float = 0.75,
     distribution: str = "uniform",
     generator: torch.Generator | None = None,
-    example_inputs: tuple[Tensor, ...] | None = None,
+    example_inputs: ExampleInputs | None = None,
     activation: bool = True,
     dense_ends: bool = True,
     batch: Batch | None = None,
@@ -136,7 +143,8 @@ def transform(
         sparsity: nominal s in [0, 1), which fixes the sizes.
         distribution: a key of SPARSITY_DISTRIBUTIONS.
         generator: draws new weights and masks; None is a generator of seed 0.
-        example_inputs: positional inputs, batch first; only a single layer can do without.
+        example_inputs: positional inputs, or inputs by the names of arguments, batch first; only a
+            single layer can do without.
         activation: BatchNorm and ReLU where the paper has act.
         dense_ends: leave the first and the last layer dense.
         batch: data, for the distributions that look at it.
@@ -169,7 +177,7 @@ def transform(
 def transform_with(
     module: nn.Module,
     settings: SparseSettings,
-    example_inputs: tuple[Tensor, ...],
+    example_inputs: ExampleInputs,
     *,
     generator: torch.Generator,
     batch: Batch | None = None,
@@ -178,6 +186,10 @@ def transform_with(
 
     As `transform`, whose arguments are a part of these settings.
     """
+    if isinstance(example_inputs, Mapping):
+        called, given = by_position(module, example_inputs)
+        done = transform_with(called, settings, given, generator=generator, batch=batch)
+        return dataclasses.replace(done, module=by_name_again(done.module))
     if is_elsewhere(module):
         copied, inputs = on_cpu(copy.deepcopy(module)), tuple(each.cpu() for each in example_inputs)
         done = transform_with(copied, settings, inputs, generator=generator, batch=batch)
@@ -187,10 +199,12 @@ def transform_with(
     if not job.sparse:
         macs = job.profile.dense_macs
         match = MacMatch(zeros={}, weights=0, macs=macs, target_macs=target)
-        return Transformed(module=job.module, match=match, sizes=expanded.sizes)
+        return Transformed(module=job.module, match=match, sizes=expanded.sizes, kept=expanded.kept)
     drawn = draw_masks(job, target, generator)
     Masks.attach(job.module, drawn.masks)
-    return Transformed(module=job.module, match=drawn.match, sizes=expanded.sizes)
+    return Transformed(
+        module=job.module, match=drawn.match, sizes=expanded.sizes, kept=expanded.kept
+    )
 
 
 def expanded_with(
@@ -210,8 +224,14 @@ def expanded_with(
     target = dense.dense_macs
     source = _with_groups(module, settings.transform, example_inputs)
     sizes = Sizes(multiple=width_multiple(settings.pattern) if settings.pattern else 1)
+    kept = unmaskable_layers(source)
     if settings.transform in ACTIVATED:
         _check_called(source, settings, dense, example_inputs)
+        request = ExpansionRequest(
+            module=source, sparsity=settings.sparsity, dense_ends=settings.dense_ends
+        )
+        kept |= own_layers(request)
+    tell_kept(type(source).__name__, kept)
     seed = _draw_seed(generator)
     expansion = _expansion(source, settings, sizes, seed)
     inputs = inputs_after(module, expansion.module, example_inputs)
@@ -229,7 +249,7 @@ def expanded_with(
     job = MaskJob(
         module=expansion.module, profile=profile, sparse=sparse, settings=settings, batch=batch
     )
-    return Expanded(job=job, sizes=sizes, target_macs=target)
+    return Expanded(job=job, sizes=sizes, target_macs=target, kept=kept)
 
 
 def _check_called(
@@ -291,7 +311,7 @@ def apply(
     sparsity: float = 0.75,
     distribution: str = "uniform",
     generator: torch.Generator | None = None,
-    example_inputs: tuple[Tensor, ...] | None = None,
+    example_inputs: ExampleInputs | None = None,
     activation: bool = True,
     dense_ends: bool = True,
     batch: Batch | None = None,
@@ -323,8 +343,7 @@ def apply(
 
 def _with_groups(module: nn.Module, name: str, inputs: tuple[Tensor, ...]) -> nn.Module:
     """Return ``module``, or a copy that declares traced groups if it needs some and has none."""
-    bare = isinstance(module, (nn.Linear, nn.Conv2d))
-    if name not in WIDENING or bare or isinstance(module, DeclaresChannelGroups):
+    if name not in WIDENING or is_bare(module) or isinstance(module, DeclaresChannelGroups):
         return module
     traced = copy.deepcopy(module)
     declare_traced_groups(traced, inputs)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import nn
 
 from growsearch.errors import UsageError
 from growsearch.sparsity.distributions import Batch
 from growsearch.sparsity.sparsify import layer_zero_counts
 from growsearch.sparsity.whole_weights import Countable, tune_counts
 from growsearch.transforms.mac_profile import MacProfile
+from search_spaces.own_networks.keyword_inputs import ExampleInputs
 
 TOLERANCE = 1e-6  # 0.0001 % (arXiv 2303.11525, appendix A.2)
 
@@ -74,7 +75,7 @@ class MacMatch:
 
 def match_macs(
     module: nn.Module,
-    example_inputs: tuple[Tensor, ...],
+    example_inputs: ExampleInputs,
     *,
     target_macs: int,
     distribution: str | ZeroCounts = "uniform",
@@ -89,7 +90,7 @@ def match_macs(
 
     Args:
         module: its weights' values do not matter.
-        example_inputs: positional inputs, each with the batch on axis 0.
+        example_inputs: positional inputs, or inputs by the names of arguments, batch first.
         target_macs: of one example.
         distribution: a key of SPARSITY_DISTRIBUTIONS, or a function from sparsity to zeros by
             parameter name. The mean over dense-to-sparse training: see `sparse_plan`.

@@ -10,8 +10,8 @@ from torch import nn
 from growsearch.transforms.expansion import Expansion, ExpansionRequest
 from growsearch.transforms.factorized import FactorizedLayer
 from growsearch.transforms.replacement import matrix_shape, replace_layers
-from growsearch.transforms.sparse_wide import sparse_wide
-from growsearch.transforms.targets import Layer, inner_layers
+from growsearch.transforms.sparse_wide import widened
+from growsearch.transforms.targets import Layer, inner_layers, own_layers
 
 
 def low_rank(request: ExpansionRequest) -> Expansion:
@@ -24,7 +24,9 @@ def low_rank(request: ExpansionRequest) -> Expansion:
     """
     ranks = request.sizes.ranks
     dense_weights = {path: math.prod(matrix_shape(layer)) for path, layer in inner_layers(request)}
-    wide = sparse_wide(request)
+    # What cannot be a product of low rank would pay for its width in full.
+    held = [f"{path}.weight" if path else "weight" for path in own_layers(request)]
+    wide = widened(request, held)
 
     def make(path: str, layer: Layer) -> nn.Module:
         nearest = max(1, round(dense_weights[path] / sum(matrix_shape(layer))))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import nn
 
 import cost_models
 from growsearch.metrics.placement import beside
 from growsearch.sparsity.layers import prunable_layers
+from search_spaces.own_networks.keyword_inputs import ExampleInputs, by_position
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,10 +35,11 @@ class MacProfile:
     other: int
 
     @classmethod
-    def of(cls, module: nn.Module, example_inputs: tuple[Tensor, ...]) -> MacProfile:
+    def of(cls, module: nn.Module, example_inputs: ExampleInputs) -> MacProfile:
         """Run ``module`` on the example and take the profile; its mode and values stay."""
         weights = {layer.name: layer.weights for layer in prunable_layers(module)}
-        found = cost_models.trace_weights(module, beside(module, *example_inputs))
+        called, inputs = by_position(module, example_inputs)
+        found = cost_models.trace_weights(called, beside(called, *inputs))
         per_weight = {name: found.macs_per_element[name] for name in weights}
         prunable = sum(per_weight[name] * count for name, count in weights.items())
         return cls(

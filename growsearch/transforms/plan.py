@@ -20,6 +20,7 @@ from growsearch.sparsity.dynamic.schedule import CubicSchedule
 from growsearch.sparsity.dynamic.timetable import Timetable
 from growsearch.sparsity.hook import SparseTraining
 from growsearch.sparsity.layers import frozen_weights, prunable_layers
+from growsearch.sparsity.maskable import tell_kept, unmaskable_layers
 from growsearch.sparsity.masks import Masks
 from growsearch.sparsity.n_of_m import NOfM, sparsify_n_of_m
 from growsearch.sparsity.sparsify import prune_by_saliency, sparsify
@@ -28,6 +29,7 @@ from growsearch.transforms.expansion import Sizes
 from growsearch.transforms.iso_macs import MacMatch, check_reach
 from growsearch.transforms.mask_drawing import MaskJob, draw_masks
 from growsearch.transforms.settings import SCHEDULED, SparseSettings
+from search_spaces.own_networks.keyword_inputs import ExampleInputs, by_name_again, by_position
 
 # Networks with a transform that start denser end with this share of the mean masked MACs at least.
 _MIN_END = 0.25
@@ -81,7 +83,7 @@ class SparsePlan:
 def sparse_plan(
     module: nn.Module,
     settings: SparseSettings,
-    example_inputs: tuple[Tensor, ...],
+    example_inputs: ExampleInputs,
     *,
     timetable: Timetable,
     generator: torch.Generator,
@@ -103,7 +105,7 @@ def sparse_plan(
     Args:
         module: the dense network; it is not changed.
         settings: what is wanted.
-        example_inputs: positional inputs, each with the batch on axis 0.
+        example_inputs: positional inputs, or inputs by the names of arguments, batch first.
         timetable: steps of the run, and how many lie between mask updates.
         generator: draws new weights and masks.
         batch: data for the distributions "snip", "grasp" and "force"; "synflow" reads the shape of
@@ -127,6 +129,12 @@ def sparse_plan(
         >>> [int(plan.module[place].weight.count_nonzero()) for place in (0, 2)]
         [16, 4]
     """
+    if isinstance(example_inputs, Mapping):
+        called, given = by_position(module, example_inputs)
+        plan = sparse_plan(
+            called, settings, given, timetable=timetable, generator=generator, batch=batch
+        )
+        return dataclasses.replace(plan, module=by_name_again(plan.module))
     if is_elsewhere(module):
         copied, inputs = on_cpu(copy.deepcopy(module)), tuple(each.cpu() for each in example_inputs)
         plan = sparse_plan(
@@ -225,6 +233,7 @@ def _untransformed(
 ) -> SparsePlan:
     """Make the network itself sparse, so that it saves MACs."""
     masked = copy.deepcopy(module)
+    tell_kept(type(module).__name__, unmaskable_layers(masked))
     frozen = frozen_weights(masked)
     if len(frozen) == len(prunable_layers(masked)):
         raise UsageError(

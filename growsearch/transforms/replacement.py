@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from math import nan
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -24,6 +25,37 @@ class Replacement(Protocol):
     def sparse_layers(self) -> tuple[nn.Module, ...]:
         """Return the layers whose weights carry a mask; the others are dense."""
         ...
+
+
+class StandIn(nn.Module):
+    """Layers in the place of one, which tell sizes, device and type of that one's tensors.
+
+    Code of a network may ask a layer for them (``self.fc.weight.device``). Its weight has no values
+    any more: whoever computes with it gets what is not a number, and not a wrong one.
+    """
+
+    def __init__(self, layer: Layer) -> None:
+        super().__init__()
+        self._told = {name: vars(layer)[name] for name in _SIZES if name in vars(layer)}
+        self._shapes = {n: None if p is None else p.shape for n, p in layer._parameters.items()}
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the layer in whose place this stands would tell."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name in vars(self).get("_told", {}):
+                return self._told[name]
+            if name not in vars(self).get("_shapes", {}):
+                raise
+        shape = self._shapes[name]
+        return None if shape is None else next(self.parameters()).new_full((), nan).expand(shape)
+
+
+_SIZES = (
+    *("in_features", "out_features", "in_channels", "out_channels", "kernel_size", "stride"),
+    *("padding", "dilation", "groups", "padding_mode"),
+)
 
 
 def replace_layers(request: ExpansionRequest, make: Callable[[str, Layer], nn.Module]) -> Expansion:

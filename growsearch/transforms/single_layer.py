@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from growsearch.errors import UsageError
+from growsearch.transforms.targets import is_bare
 
 
 def layer_inputs(module: nn.Module) -> tuple[Tensor]:
@@ -31,7 +32,7 @@ def inputs_after(
     dense: nn.Module, expanded: nn.Module, inputs: tuple[Tensor, ...]
 ) -> tuple[Tensor, ...]:
     """Return inputs for ``expanded``: wider ones if ``dense`` is a bare layer that was widened."""
-    if not isinstance(dense, (nn.Linear, nn.Conv2d)):
+    if not is_bare(dense):
         return inputs
     example = inputs[0]
     first = next(m for m in expanded.modules() if isinstance(m, (nn.Linear, nn.Conv2d)))

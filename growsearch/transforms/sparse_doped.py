@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from growsearch.transforms.activation import activation_for
 from growsearch.transforms.expansion import ROUNDING_SLACK, Expansion, ExpansionRequest
 from growsearch.transforms.replacement import (
+    StandIn,
     like,
     matrix_shape,
     pointwise,
@@ -18,11 +19,11 @@ from growsearch.transforms.replacement import (
 from growsearch.transforms.targets import Layer
 
 
-class DopedLayer(nn.Module):
+class DopedLayer(StandIn):
     """V^T (U^T z) + act(theta^T z): U (``down``) and V (``up``) dense, theta sparse."""
 
     def __init__(self, layer: Layer, *, rank: int, activation: bool) -> None:
-        super().__init__()
+        super().__init__(layer)
         inputs, outputs = widths(layer)
         self.down = like(layer, inputs, rank, bias=False)
         self.up = pointwise(layer, rank, outputs, bias=layer.bias is not None)

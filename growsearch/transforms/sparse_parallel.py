@@ -6,15 +6,15 @@ from torch import Tensor, nn
 
 from growsearch.transforms.activation import activation_for
 from growsearch.transforms.expansion import Expansion, ExpansionRequest
-from growsearch.transforms.replacement import like, replace_layers, widths
+from growsearch.transforms.replacement import StandIn, like, replace_layers, widths
 from growsearch.transforms.targets import Layer
 
 
-class ParallelLayer(nn.Module):
+class ParallelLayer(StandIn):
     """sum_j act(theta_j^T z), or sum_j theta_j^T z plus the layer's bias without activation."""
 
     def __init__(self, layer: Layer, *, branches: int, activation: bool) -> None:
-        super().__init__()
+        super().__init__(layer)
         inputs, outputs = widths(layer)
         has_bias = layer.bias is not None and not activation
         # One bias is enough for a sum; BatchNorm's shift takes its place in act.

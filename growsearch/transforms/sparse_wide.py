@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Iterable
 
 import torch
 from torch import nn
 
 from growsearch.sparsity.layers import prunable_layers
+from growsearch.sparsity.maskable import unmaskable_layers
 from growsearch.transforms.expansion import ROUNDING_SLACK, Expansion, ExpansionRequest
 from growsearch.transforms.replacement import draw_weights
-from growsearch.transforms.targets import is_depthwise, sparse_names
+from growsearch.transforms.targets import is_bare, is_depthwise, sparse_names
 from growsearch.transforms.wide_widths import wide_widths
 from search_spaces import ChannelGroup, channel_groups, resize
-from search_spaces.channel_groups import frozen_member, frozen_tensors, is_consumed
+from search_spaces.channel_groups import frozen_member, frozen_tensors
 
 
 def sparse_wide(request: ExpansionRequest) -> Expansion:
@@ -30,12 +31,17 @@ def sparse_wide(request: ExpansionRequest) -> Expansion:
         SearchSpaceError: if the module's channel groups are not known.
         UsageError: if a parameter is frozen: it would lose its values.
     """
+    return widened(request)
+
+
+def widened(request: ExpansionRequest, held: Iterable[str] = ()) -> Expansion:
+    """Do as `sparse_wide`, and leave the groups of the weights ``held`` at their width as well."""
     module = request.module
     if request.sparsity == 0.0:
         return Expansion(module=module, sparse=())
-    if isinstance(module, (nn.Linear, nn.Conv2d)):
+    if is_bare(module):
         return _wide_layer(request, module)
-    groups = _widened(module)
+    groups = _widening_groups(module, held)
     sizes = wide_widths(groups, request.sparsity, request.sizes.multiple) if groups else {}
     if any(sizes[group.name] != group.size for group in groups):
         frozen = {
@@ -49,22 +55,22 @@ def sparse_wide(request: ExpansionRequest) -> Expansion:
     return Expansion(module=module, sparse=sparse_names(request))
 
 
-def _widened(module: nn.Module) -> tuple[ChannelGroup, ...]:
-    """Return the groups that get wider: all but those of frozen weights, and of weights unmasked.
+def _widening_groups(module: nn.Module, held: Iterable[str]) -> tuple[ChannelGroup, ...]:
+    """Return the groups that get wider: all but those of frozen, ``held`` and unmasked weights.
 
     What reads channels without a mask (torch's attention reads its projections so) would pay for
     the width in full.
     """
     groups, frozen = channel_groups(module), frozen_tensors(module)
-    masked = {layer.name for layer in prunable_layers(module)}
+    inputs = {layer.name: 0 if layer.is_transposed else 1 for layer in prunable_layers(module)}
     dear = {
         member.tensor
         for group in groups
         for member in group.members
-        if member.reads
         # A weight that a function reads the other way round is no layer's that could be masked.
-        and (member.tensor not in masked or not is_consumed(module, replace(member, reads=None)))
+        if member.reads and member.axis != inputs.get(member.tensor)
     }
+    dear |= {*unmaskable_layers(module), *held}
     return tuple(
         group
         for group in groups

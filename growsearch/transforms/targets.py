@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import TypeGuard
 
 from torch import nn
 
 from growsearch.errors import UsageError
-from growsearch.sparsity.layers import prunable_layers
+from growsearch.sparsity.layers import prunable_layers, weighted_layers
 from growsearch.transforms.expansion import ExpansionRequest
+from search_spaces.own_networks.plain_layers import own_computation
 
 Layer = nn.Conv2d | nn.Linear
 
@@ -40,7 +42,7 @@ def sparse_names(request: ExpansionRequest) -> tuple[str, ...]:
     module = request.module
     names = [layer.name for layer in prunable_layers(module)]
     embeddings = {id(e.weight) for e in module.modules() if isinstance(e, nn.Embedding)}
-    ends = _ends(module, names) if request.dense_ends else frozenset[str]()
+    ends = _ends(module) if request.dense_ends else frozenset[str]()
     weights = dict(module.named_parameters(remove_duplicate=False))
     free = [n for n in names if weights[n].requires_grad and id(weights[n]) not in embeddings]
     inner = tuple(name for name in free if name not in ends)
@@ -52,8 +54,9 @@ def sparse_names(request: ExpansionRequest) -> tuple[str, ...]:
     return inner
 
 
-def _ends(module: nn.Module, names: list[str]) -> frozenset[str]:
-    if names == ["weight"]:
+def _ends(module: nn.Module) -> frozenset[str]:
+    names = weighted_layers(module)
+    if names == ("weight",):
         return frozenset()
     for layer in module.modules():
         if isinstance(layer, nn.Embedding):
@@ -69,15 +72,36 @@ def inner_layers(request: ExpansionRequest) -> Iterator[tuple[str, Layer]]:
     Depthwise layers stay as they are (arXiv 2303.11525, appendix A.1.1), and so do grouped ones:
     they are structured sparsity already. Torch's attention reads the weight of its projection and
     does not call it: that stays one layer. So do layers that share a weight, which would be torn
-    apart.
+    apart, and layers with a computation of their own, which others could not take over.
     """
     read = {m.out_proj for m in request.module.modules() if isinstance(m, nn.MultiheadAttention)}
     holders = Counter(id(p) for m in request.module.modules() for p in m._parameters.values())
     for name in sparse_names(request):
-        path = name.removesuffix("weight").removesuffix(".")
+        path = _path(name)
         layer = request.module.get_submodule(path)
+        if not isinstance(layer, (nn.Linear, nn.Conv2d)) or own_computation(layer):
+            continue
         one = layer not in read and holders[id(layer.weight)] == 1
-        if one and (
-            isinstance(layer, nn.Linear) or (isinstance(layer, nn.Conv2d) and layer.groups == 1)
-        ):
+        if one and (isinstance(layer, nn.Linear) or layer.groups == 1):
             yield path, layer
+
+
+def own_layers(request: ExpansionRequest) -> dict[str, str]:
+    """Return the inner layers that stay as they are for a computation of their own, and why."""
+    layers = {
+        _path(name): request.module.get_submodule(_path(name)) for name in sparse_names(request)
+    }
+    return {
+        path: f"{reason}, which no layer in its place would have; give it a layer of torch's own"
+        for path, layer in layers.items()
+        if (reason := own_computation(layer))
+    }
+
+
+def is_bare(module: nn.Module) -> TypeGuard[Layer]:
+    """Tell whether ``module`` is a single layer of torch's own computation, and not a network."""
+    return isinstance(module, (nn.Linear, nn.Conv2d)) and not own_computation(module)
+
+
+def _path(weight: str) -> str:
+    return weight.removesuffix("weight").removesuffix(".")

@@ -40,6 +40,9 @@ class _Discovery:
         self._module = module
         self._tensors = named_tensors(module)
         self._joined = Joined(norms=flow.norms)
+        # By convolutions in groups, the axis of their weight, and what no layer has put in.
+        self._weights: dict[Axis, Axis] = {}
+        self._inputs: dict[Axis, set[int]] = {}
 
     def joined(self) -> Joined:
         layers = self._flow.sources.layers()
@@ -52,6 +55,11 @@ class _Discovery:
         for source in self._flow.sources.parameters():
             self._join_parameter(source, self._flow.reached(source))
         self._join_heads()
+        for target, unheard in self._inputs.items():
+            if unheard:
+                self._joined.note(
+                    self._weights[target], "it reads inputs of the network in groups of channels"
+                )
         return self._joined
 
     def _join_layer(self, source: Source, reached: Reached) -> None:
@@ -74,19 +82,38 @@ class _Discovery:
             target = self._target(axis, reading, channels)
             if target is not None:
                 self._joined.targets[reading] = target
+                heard = (channels != UNMOVED).nonzero().flatten().tolist()
+                self._inputs.get(target[0], set()).difference_update(heard)
             if target is not None and not self._is_spread(axis, source, target, channels):
                 self._join(axis, reached.numbers, target, channels)
 
     def _join_beside(self, axis: Axis, source: Source, reached: Reached) -> None:
         self._joined.reached[axis] = tuple(reached.readings)
         for name in source.also:
+            entries = self._entries_beside(source, name)
             self._joined.reached[(name, 0)] = self._joined.reached[axis]
-            self._joined.labels.add((name, 0), source.size)
-            for entry in range(source.size):
-                self._joined.labels.join(axis, entry, (name, 0), entry)
+            self._joined.labels.add((name, 0), len(entries))
+            for its, entry in enumerate(entries):
+                self._joined.labels.join(axis, entry, (name, 0), its)
+
+    def _entries_beside(self, source: Source, name: str) -> list[int]:
+        """Return the entry of a source's axis for each of a vector that goes with it.
+
+        A bias has one for each output, and of these one entry may make several.
+        """
+        size = len(self._tensors[name])
+        made = (entries.flatten() for _, _, entries in source.makers)
+        of_outputs = next((e for e in made if len(e) == size), torch.arange(source.size))
+        return [int(entry) for entry in of_outputs]
 
     def _target(self, axis: Axis, reading: Reading, channels: Tensor) -> tuple[Axis, Tensor] | None:
         """Return the axis that is read and its entry for each of the reader's; None if unknown."""
+        if self._flow.is_in_groups(reading):
+            target = self._in_groups(reading, len(channels))
+            if target is None:
+                self._joined.note(axis, f"{self._reader(reading)} {_COMPUTED}")
+                return None
+            return target, torch.arange(len(channels))
         if self._flow.is_product_of_data(reading):
             target = (f"product {reading.place}", 0)
             self._joined.labels.add(target, len(channels))
@@ -94,13 +121,41 @@ class _Discovery:
             return target, torch.arange(len(channels))
         weight = self._flow.weight_axis(reading)
         if weight is None:
-            how = "reads it in groups of channels or with a weight that it computes at every call"
-            self._joined.note(axis, f"{self._reader(reading)} {how}")
+            self._joined.note(axis, f"{self._reader(reading)} {_COMPUTED}")
             return None
         target = (weight.tensor, weight.axis)
         self._joined.labels.add(target, self._tensors[weight.tensor].shape[weight.axis])
         self._joined.reads.add(target)
         return target, weight.entries.flatten()
+
+    def _in_groups(self, reading: Reading, size: int) -> Axis | None:
+        """Return the entries that a layer takes in in groups, those of each as one channel.
+
+        Its own groups go with them: the outputs of a convolution's. None if its weight is computed.
+        """
+        target = (f"groups at {reading.place}", 0)
+        if target in self._joined.grouped:
+            return target
+        count, weight = self._flow.groups(reading)
+        convolution = reading.place in self._flow.sources.contractions
+        if convolution and (weight is None or self._flow.is_product_of_data(reading)):
+            return None
+        labels, length = self._joined.labels, size // count
+        labels.add(target, size)
+        for entry in range(size):
+            labels.join(target, entry // length * length, target, entry)
+        self._joined.grouped.add(target)
+        if weight is None:
+            return target
+        axis = (weight.tensor, weight.axis)
+        entries = weight.entries.tolist()
+        self._joined.group_lengths[axis] = len(entries) // count
+        if convolution:
+            labels.add(axis, len(entries))
+            for place, entry in enumerate(entries):
+                labels.join(target, place // (len(entries) // count) * length, axis, entry)
+            self._weights[target], self._inputs[target] = axis, set(range(size))
+        return target
 
     def _is_spread(
         self, axis: Axis, source: Source, target: tuple[Axis, Tensor], channels: Tensor
@@ -167,6 +222,10 @@ class _Discovery:
             self._join_beside(axis, source, reached)
 
     def _parameter_target(self, reading: Reading, channels: Tensor) -> tuple[Axis, Tensor] | None:
+        if self._flow.is_in_groups(reading):
+            target = (f"groups at {reading.place}", 0)
+            known = target in self._joined.grouped
+            return (target, torch.arange(len(channels))) if known else None
         if self._flow.is_product_of_data(reading):
             target = (f"product {reading.place}", 0)
             known = target in self._joined.products
@@ -196,6 +255,9 @@ class _Discovery:
     def _reader(self, reading: Reading) -> str:
         names = self._flow.weight_names(reading)
         return layer_of(names[0]) if names else "a product of two inputs"
+
+
+_COMPUTED = "reads it with a weight that it computes at every call"
 
 
 def _axis_of(source: Source) -> Axis:

@@ -1,8 +1,8 @@
 """Flow of channels through a network, seen by perturbation: what moves when a channel moves?
 
-One channel of one layer's output is perturbed at a time, and it is seen which inputs of which
-layers move. Channels are told apart by the binary code of their number: a network of a thousand
-channels a layer takes twenty runs a layer, and each runs only what lies between two layers.
+Channels of one layer's output are perturbed, and it is seen which inputs of which layers move.
+They are told apart by code words of equally many ones (`channel_codes`): a network of a thousand
+channels a layer takes thirteen runs a layer, and each runs only what lies between two layers.
 """
 
 from __future__ import annotations
@@ -13,18 +13,20 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from search_spaces.tracing.channel_codes import MIXED, UNMOVED, ChannelCodes
 from search_spaces.tracing.channel_sources import ChannelSources, Source
 from search_spaces.tracing.contractions import Contraction, WeightAxis
 from search_spaces.tracing.operator_record import Operator, OperatorRecord
 from search_spaces.tracing.soft_operators import (
     frozen_statistics,
+    is_choice_of_entries,
     is_random_or_empty,
     normalised_axes,
     soft,
 )
 
-# Entries that no channel moves, and those that more than one does.
-UNMOVED, MIXED = -1, -2
+__all__ = ["MIXED", "UNMOVED", "ChannelFlow", "Reached", "Reading", "Readings"]
+
 # Perturbations in standard deviations of what is perturbed.
 _STRENGTH = 3.0
 # Of a parameter: neither a power of two nor 1, and a variance stays positive.
@@ -33,7 +35,10 @@ _FACTOR = 6.1
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Where channels are taken in: an operator, and which of its factors (0 left, 1 right)."""
+    """Where channels are taken in: an operator, and which of its factors (0 left, 1 right).
+
+    A norm over groups of channels takes them in as well, and lets them pass.
+    """
 
     place: int
     side: int
@@ -78,6 +83,7 @@ class ChannelFlow:
     _shifts: dict[int, tuple[float, Tensor]] = field(init=False, default_factory=dict)
     _kicks: dict[int, Tensor] = field(init=False, default_factory=dict)
     _left: bool = field(init=False, default=False)
+    _chose: bool = field(init=False, default=False)
     _statistics: set[int] = field(init=False, default_factory=set)
     _ends: dict[Reading, bool] = field(init=False, default_factory=dict)
     _taken_to_end: set[tuple[Reading, bool]] = field(init=False, default_factory=set)
@@ -87,7 +93,7 @@ class ChannelFlow:
         self._soft = self._softened()
 
     def reached(self, source: Source) -> Reached:
-        """Perturb the channels of ``source`` by the bits of their numbers; see what moves.
+        """Perturb the channels of ``source`` by their code words; see what moves.
 
         Where single entries cannot be told apart at a reader of fewer entries, they are tried as
         the parts of its channels: entries one after another, or one block of channels after another
@@ -114,18 +120,17 @@ class ChannelFlow:
             # A part of the channels may move all of a factor, or whole heads of it, which says
             # nothing of the axis that they lie on; what another part has shown holds for all.
             self._taken_to_end = set()
-            bits = self._bits(source, numbers)
+            codes = ChannelCodes(int(numbers.max()) + 1)
+            runs = self._runs(source, codes.words[numbers])
             if all(
                 self._ends.get(reading, ended) == ended for reading, ended in self._taken_to_end
             ):
                 break
-        every = dict.fromkeys(reading for pair in bits for side in pair for reading in side)
+        every = dict.fromkeys(reading for moved in runs for reading in moved)
         readings = {}
         for reading in every:
-            none = torch.zeros_like(next(s[reading] for p in bits for s in p if reading in s))
-            readings[reading] = _decoded(
-                [(ones.get(reading, none), zeros.get(reading, none)) for ones, zeros in bits]
-            )
+            none = torch.zeros_like(next(moved[reading] for moved in runs if reading in moved))
+            readings[reading] = codes.decoded([moved.get(reading, none) for moved in runs])
         return Reached(
             readings=readings,
             outputs=self._left,
@@ -133,16 +138,10 @@ class ChannelFlow:
             statistics=frozenset(self._statistics),
         )
 
-    def _bits(
-        self, source: Source, numbers: Tensor
-    ) -> list[tuple[dict[Reading, Tensor], dict[Reading, Tensor]]]:
-        """Return, bit by bit, what moves with the channels of that bit, and with the others."""
+    def _runs(self, source: Source, words: Tensor) -> list[dict[Reading, Tensor]]:
+        """Return, by runs, what moves with the channels whose word (channels, runs) has a one."""
         self._left, self._statistics = False, set()
-        found = []
-        for bit in range(max(1, int(numbers.max()).bit_length())):
-            chosen = ((numbers >> bit) & 1).bool()
-            found.append((self._moved(source, chosen), self._moved(source, ~chosen)))
-        return found
+        return [self._moved(source, chosen) for chosen in words.unbind(dim=1)]
 
     def weight_axis(self, reading: Reading) -> WeightAxis | None:
         """Return the axis of the weight that reads these entries; None if none does."""
@@ -153,6 +152,24 @@ class ChannelFlow:
         if self.sources.depends(weight.place) or not self.sources.depends(data.place):
             return None
         return self.sources.axes.axis(weight.place, weight.kept)
+
+    def is_in_groups(self, reading: Reading) -> bool:
+        """Tell whether groups of channels are read each by themselves, by a layer or a norm."""
+        product = self.sources.contractions.get(reading.place)
+        return product is None or product.groups > 1
+
+    def groups(self, reading: Reading) -> tuple[int, WeightAxis | None]:
+        """Return in how many groups channels are read, and the axis that has entries for each.
+
+        That is the weight's first one of a convolution; None if the weight is no parameter.
+        """
+        product = self.sources.contractions.get(reading.place)
+        if product is not None:
+            return product.groups, self.sources.axes.axis(product.right.place, (0,))
+        operator = self.record.operators[reading.place]
+        weight = operator.arguments["weight"]
+        known = None if weight is None else self.sources.axes.axis(weight.index, (0,))
+        return int(operator.arguments["group"]), known
 
     def weight_names(self, reading: Reading) -> tuple[str, ...]:
         """Return the parameters behind the other factor where it does not depend on inputs."""
@@ -203,14 +220,18 @@ class ChannelFlow:
 
     def _moved(self, source: Source, chosen: Tensor) -> dict[Reading, Tensor]:
         """Perturb the ``chosen`` channels up and down; return which entries move where."""
-        self._seen = {}
+        self._seen, self._chose = {}, False
         if bool(chosen.any()):
+            self._move(source, chosen, 1.0)
             # What a layer puts out may be one of those of which the largest goes on.
-            for sign in (1.0, -1.0) if source.makers else (1.0,):
-                changed = self._perturbed(source, chosen, sign)
-                result = self._soft.run_again(changed, self._rule, tuple(self._noise))
-                self._left |= any(place in result for place in self.record.outputs)
+            if source.makers and self._chose:
+                self._move(source, chosen, -1.0)
         return self._seen
+
+    def _move(self, source: Source, chosen: Tensor, sign: float) -> None:
+        changed = self._perturbed(source, chosen, sign)
+        result = self._soft.run_again(changed, self._rule, tuple(self._noise))
+        self._left |= any(place in result for place in self.record.outputs)
 
     def _perturbed(self, source: Source, chosen: Tensor, sign: float) -> dict[int, Tensor]:
         self._noise = {}
@@ -237,6 +258,7 @@ class ChannelFlow:
 
     def _rule(self, operator: Operator, changed: Mapping[int, Tensor]) -> tuple[Tensor, ...]:
         recorded = self._soft.recorded(operator)
+        self._chose |= is_choice_of_entries(operator)
         if operator.place in self.sources.contractions:
             out = self._product(self.sources.contractions[operator.place], changed)
         elif is_random_or_empty(operator) or self._is_choice(operator):
@@ -263,10 +285,13 @@ class ChannelFlow:
         if axes is not None and self._varies(operator, axes, changed):
             self._statistics.add(operator.place)
             return recorded
-        normalised = normalised_axes(operator)
+        normalised, data = normalised_axes(operator), operator.inputs[0]
+        in_groups = operator.name == "native_group_norm" and operator.arguments["group"] > 1
+        if in_groups and data in changed:
+            self._see(Reading(operator.place, 0), self._soft.moved(data, changed[data]), (1,))
         if normalised is not None and self._varies(operator, normalised, changed):
-            self._statistics.add(operator.place)
-            data = operator.inputs[0]
+            if not in_groups:
+                self._statistics.add(operator.place)
             others = {place: value for place, value in changed.items() if place != data}
             out = operator(lambda place: self._soft.value(place, others))
             step = (changed[data] - self._soft.values[data]).view(out[0].shape)
@@ -294,16 +319,19 @@ class ChannelFlow:
             where = self._soft.moved(factor.place, changed[factor.place])
             reading = Reading(product.operator.place, side)
             if self._ends_at(reading, where, factor.summed):
-                others = [dim for dim in range(where.ndim) if dim not in factor.kept]
-                entries = _any(where, others).flatten()
-                seen = self._seen.get(reading)
-                self._seen[reading] = entries if seen is None else seen | entries
+                self._see(reading, where, factor.kept)
             else:
                 passed[factor.place] = changed[factor.place]
         if not passed:
             return self._soft.recorded(product.operator)
         out = product.operator(lambda place: self._soft.value(place, passed))
         return (self._lively(product.operator.place, out[0]), *out[1:])
+
+    def _see(self, reading: Reading, where: Tensor, kept: tuple[int, ...]) -> None:
+        """Note which entries of the ``kept`` axes move."""
+        entries = _any(where, [dim for dim in range(where.ndim) if dim not in kept]).flatten()
+        seen = self._seen.get(reading)
+        self._seen[reading] = entries if seen is None else seen | entries
 
     def _ends_at(self, reading: Reading, where: Tensor, summed: int) -> bool:
         """Tell whether the source's channels lie on the axis that is summed over, and end there."""
@@ -314,21 +342,6 @@ class ChannelFlow:
         ended = self._ends.get(reading, True)
         self._taken_to_end.add((reading, ended))
         return ended
-
-
-def _decoded(bits: list[tuple[Tensor, Tensor]]) -> Tensor:
-    """Return the number of the channel that moves each entry, from its bits."""
-    number = torch.zeros(bits[0][0].shape, dtype=torch.long)
-    mixed = torch.zeros_like(bits[0][0])
-    touched = torch.zeros_like(mixed)
-    for bit, (one, zero) in enumerate(bits):
-        number += (one.long()) << bit
-        touched |= one | zero
-    for one, zero in bits:
-        mixed |= touched & (one == zero)
-    number[mixed] = MIXED
-    number[~touched] = UNMOVED
-    return number
 
 
 def _varies(where: Tensor, axes: tuple[int, ...]) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from search_spaces.channel_groups import BatchNorm, ChannelGroup, is_plain_norm
+from search_spaces.channel_groups import ChannelGroup, is_plain_norm
 from search_spaces.tracing.channel_flow import Reading
 from search_spaces.tracing.contractions import contraction
 from search_spaces.tracing.found_groups import Found
@@ -66,7 +66,7 @@ def _norms(module: nn.Module, group: ChannelGroup, tensors: Iterable[str]) -> li
     for name in tensors:
         path, _, leaf = name.rpartition(".")
         layer = module.get_submodule(path)
-        if leaf == "weight" and isinstance(layer, BatchNorm) and is_plain_norm(layer):
+        if leaf == "weight" and is_plain_norm(layer):
             both = [name, f"{path}.bias" if path else "bias"]
             found += both if set(both) <= members else []
     return found
@@ -87,6 +87,7 @@ class _Sites:
     def closed_by(self, names: list[str], readings: set[Reading]) -> bool:
         """Tell whether zeros in these tensors make zeros of all that is read."""
         record = self._record
+        last = max((reading.place for reading in readings), default=-1)
         for sign in (1.0, -1.0, None):
             changed = {
                 record.leaves[name]: self._leaf(name)
@@ -102,6 +103,7 @@ class _Sites:
                 changed | zeros,
                 lambda operator, values, sign=sign: self._run(operator, values, sign),  # type: ignore[misc]
                 tuple(self._makers),
+                until=last,
             )
             if any(self._hears(reading, result) for reading in readings):
                 return False

@@ -13,16 +13,19 @@ from search_spaces.channel_groups import (
     ChannelGroup,
     axes_by_tensor,
     entries_by_axis,
+    follow_sizes,
     is_consumed,
     is_plain_norm,
+    is_plain_producer,
     named_tensors,
     set_tensors,
     sync_attributes,
+    sync_layer_groups,
 )
-from search_spaces.size_attributes import follow_sizes
 from search_spaces.tracing.live_statistics import Norm, find_norms, use_live_statistics
 from search_spaces.tracing.network_probe import computes_in_single
 from search_spaces.tracing.operator_record import tensors_of
+from search_spaces.tracing.time_limit import check_time
 
 _BOTH = frozenset({0, 1})
 # Of the largest output, in double and in single precision.
@@ -44,6 +47,7 @@ def keep_channels(
             value = value.index_select(axis, entries.to(value.device))
         kept[name] = value
     set_tensors(module, kept)
+    sync_layer_groups(module, groups, {name: len(channels) for name, channels in live.items()})
     sync_attributes(module)
     named = (group for group in groups if group.name in live)
     follow_sizes(module, (replace(group, size=len(live[group.name])) for group in named))
@@ -53,13 +57,28 @@ def keep_channels(
 def silence_channels(
     module: nn.Module, groups: tuple[ChannelGroup, ...], dead: Mapping[str, Tensor]
 ) -> None:
-    """Set to zero what reads the channels ``dead``, positions by the names of groups."""
-    tensors = named_tensors(module)
+    """Set to zero what reads the channels ``dead``, positions by the names of groups.
+
+    Other tensors take the places of those that change: what shares them keeps its values.
+    """
+    tensors, silenced = named_tensors(module), dict[str, Tensor]()
     for name, axes in axes_by_tensor(groups).items():
         for axis, group, member in axes:
             if group.name in dead and is_consumed(module, member):
-                entries = member.entries(dead[group.name], group.size).to(tensors[name].device)
-                tensors[name].index_fill_(axis, entries, 0.0)
+                value = silenced.get(name, tensors[name].detach())
+                entries = member.entries(dead[group.name], group.size).to(value.device)
+                silenced[name] = value.index_fill(axis, entries, 0.0)
+    set_tensors(module, silenced)
+
+
+def sharing_copy(module: nn.Module) -> nn.Module:
+    """Return a copy that has the very tensors of ``module``: put others in their places only."""
+    held = (t for part in module.modules() for t in (*part._parameters.values(), *_buffers(part)))
+    return copy.deepcopy(module, {id(tensor): tensor for tensor in held if tensor is not None})
+
+
+def _buffers(part: nn.Module) -> Iterable[Tensor | None]:
+    return part._buffers.values()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,18 +136,13 @@ def _heard(
     """Return the halves of each group whose readers have a gradient, where one has.
 
     A removal that changes nothing is no proof; single channels may be silent on a few examples.
+    Where the code allows no gradient (it writes over what a backward pass reads), halves are
+    silenced one by one.
     """
-    probe = copy.deepcopy(module).requires_grad_(True)
-    generator = torch.Generator().manual_seed(0)
-    with torch.enable_grad():
-        total = torch.zeros(())
-        for out in _outputs(probe, inputs):
-            if out.requires_grad:
-                drawn = torch.randn(out.shape, generator=generator)
-                total = total + (out * drawn.to(out)).sum()
-        if not total.requires_grad:
-            return {}
-        total.backward()  # type: ignore[no-untyped-call]
+    try:
+        probe = _with_gradients(module, inputs)
+    except RuntimeError:
+        return _heard_by_silence(module, groups, inputs)
     parameters = dict(probe.named_parameters())
     found: dict[str, frozenset[int]] = {}
     for group in groups:
@@ -144,6 +158,41 @@ def _heard(
         halves = frozenset(first for first in _BOTH if bool(heard[first::2].any()))
         if halves:
             found[group.name] = halves
+    return found
+
+
+def _with_gradients(module: nn.Module, inputs: tuple[Tensor, ...]) -> nn.Module:
+    """Return a copy whose parameters have gradients of random sums of all outputs."""
+    probe = copy.deepcopy(module).requires_grad_(True)
+    generator = torch.Generator().manual_seed(0)
+    with torch.enable_grad():
+        total = torch.zeros(())
+        for out in _outputs(probe, inputs):
+            if out.requires_grad:
+                drawn = torch.randn(out.shape, generator=generator)
+                total = total + (out * drawn.to(out)).sum()
+        if total.requires_grad:
+            total.backward()  # type: ignore[no-untyped-call]
+    return probe
+
+
+@torch.no_grad()
+def _heard_by_silence(
+    module: nn.Module, groups: Sequence[ChannelGroup], inputs: tuple[Tensor, ...]
+) -> dict[str, frozenset[int]]:
+    """Return the halves of each group without which the outputs are others."""
+    expected, found = _outputs(module, inputs), dict[str, frozenset[int]]()
+    for group in groups:
+        halves = set()
+        for first in _BOTH:
+            check_time()
+            silenced = sharing_copy(module)
+            silence_channels(silenced, tuple(groups), {group.name: _every_other(group, first)})
+            pairs = zip(expected, _outputs(silenced, inputs), strict=True)
+            if not all(torch.equal(one, other) for one, other in pairs):
+                halves.add(first)
+        if halves:
+            found[group.name] = frozenset(halves)
     return found
 
 
@@ -190,13 +239,14 @@ class RemovalTrial:
 
     def agrees(self, chosen: Sequence[ChannelGroup]) -> bool:
         """Tell whether all that is to be proven of ``chosen`` together holds."""
+        check_time()
         removals = (_half(chosen, 0), _half(chosen, 1), _all_but_one(chosen))
         return all(self.agrees_without(dead) for dead in removals)
 
     @torch.no_grad()
     def agrees_without(self, dead: Mapping[str, Tensor]) -> bool:
         """Tell whether the network without the channels ``dead`` does as the one that is deaf."""
-        silenced, smaller = copy.deepcopy(self.module), copy.deepcopy(self.module)
+        silenced, smaller = sharing_copy(self.module), sharing_copy(self.module)
         silence_channels(silenced, self.groups, dead)
         sizes = {group.name: group.size for group in self.groups}
         live = {
@@ -250,11 +300,7 @@ def closed_by_norms(
         ]
         for group in groups
     }
-    recurrent = {
-        name
-        for name, layers in owners.items()
-        if any(isinstance(layer, (nn.RNNBase, nn.Embedding)) for layer in layers)
-    }
+    recurrent = {name for name, layers in owners.items() if any(map(is_plain_producer, layers))}
     normed = [
         group
         for group in groups

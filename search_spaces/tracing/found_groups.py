@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
-from search_spaces.axis_parts import Member, Part
+from search_spaces.axes.axis_parts import Member, Part
+from search_spaces.axes.layer_groups import is_in_groups
 from search_spaces.channel_groups import ChannelGroup, named_tensors
 from search_spaces.tracing.channel_flow import Reading
 from search_spaces.tracing.channel_grouping import Grouping, Run, grouping, tie
@@ -55,6 +56,8 @@ class Joined:
         products: those of products of data by data, with the places where they are read.
         reached: where what an axis of a tensor makes or changes is read.
         targets: by reading, the axis that is read and its entry for each of the reader's.
+        grouped: what convolutions and norms take in in groups of channels; no axes of tensors.
+        group_lengths: by axes with entries for such groups, how many there are for each.
         problems: why an axis of a layer keeps its width.
         mixed: by axis, the paths of the modules that take statistics over its channels.
         norms: those of all modules that do no more than normalise over channels.
@@ -66,6 +69,8 @@ class Joined:
     products: dict[Axis, dict[Reading, None]] = field(default_factory=dict)
     reached: dict[Axis, tuple[Reading, ...]] = field(default_factory=dict)
     targets: dict[Reading, tuple[Axis, Tensor]] = field(default_factory=dict)
+    grouped: set[Axis] = field(default_factory=set)
+    group_lengths: dict[Axis, int] = field(default_factory=dict)
     problems: dict[Axis, str] = field(default_factory=dict)
     mixed: dict[Axis, frozenset[str]] = field(default_factory=dict)
     norms: frozenset[str] = frozenset()
@@ -179,7 +184,7 @@ class _Groups:
         members = [
             member
             for axis in sorted(draft.axes, key=self._names.rank)
-            if axis not in self._joined.products
+            if axis not in self._joined.products and axis not in self._joined.grouped
             for member in self._members(axis, draft, names)
         ]
         ordered = sorted(members, key=lambda member: bool(member.reads))
@@ -197,7 +202,9 @@ class _Groups:
             axis for axis in sorted(draft.axes, key=self._names.rank) if axis in self._joined.layers
         ]
         reached = {
-            axis: self._joined.reached[axis] for axis in draft.axes if axis in self._joined.reached
+            axis: tuple(r for r in self._joined.reached[axis] if not self._passes(r))
+            for axis in draft.axes
+            if axis in self._joined.reached
         }
         return Found(
             name=name,
@@ -209,6 +216,12 @@ class _Groups:
             makers=tuple(
                 place for axis in layers for place, *_ in self._joined.layers[axis].makers
             ),
+        )
+
+    def _passes(self, reading: Reading) -> bool:
+        """Tell whether channels go on behind a reading, as through a convolution in groups."""
+        return reading in self._joined.targets and (
+            self._joined.targets[reading][0] in self._joined.grouped
         )
 
     def _members(self, axis: Axis, draft: _Draft, names: Mapping[int, str]) -> Iterator[Member]:
@@ -234,7 +247,13 @@ class _Groups:
                     reads=reads,
                     parts=parts if len(parts) > 1 else (),
                     place=place,
+                    layer_groups=self._layer_groups(axis, run.repeat * blocks),
                 )
+
+    def _layer_groups(self, axis: Axis, entries: int) -> int:
+        """Return how many groups of a layer's own so many entries of an axis are."""
+        whole, rest = divmod(entries, self._joined.group_lengths.get(axis, entries + 1))
+        return whole if not rest and self._names.is_in_groups(axis[0]) else 0
 
     def _read(
         self, draft: _Draft, reached: Mapping[Axis, tuple[Reading, ...]]
@@ -321,6 +340,10 @@ class LayerNames:
 
     def _is_embedding(self, tensor: str) -> bool:
         return isinstance(self._module.get_submodule(tensor.rpartition(".")[0]), nn.Embedding)
+
+    def is_in_groups(self, tensor: str) -> bool:
+        """Tell whether a tensor's layer knows a number of its own groups."""
+        return is_in_groups(self._module.get_submodule(tensor.rpartition(".")[0]))
 
     def rank(self, axis: Axis) -> tuple[int, int, int]:
         """Return what sorts axes in the order of the network's layers."""

@@ -6,6 +6,7 @@ its code has. In-place operators and writes into views are recorded as the funct
 
 from __future__ import annotations
 
+import dataclasses
 import heapq
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ from torch.nn.modules.module import (
 )
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from search_spaces.tracing.time_limit import check_time
+
 
 @dataclass(frozen=True, slots=True)
 class Ref:
@@ -34,24 +37,22 @@ class Operator:
     """One call: its function, its arguments with a `Ref` for every tensor, and what came out.
 
     ``arguments`` are by the names of the operator's schema, defaults included. ``outputs`` are
-    places in `OperatorRecord.values`.
+    places in `OperatorRecord.values`, ``inputs`` those of all tensors among the arguments, in their
+    order. ``name`` is without name space and overload, such as "convolution".
     """
 
     place: int
     function: Any
     arguments: Mapping[str, Any]
     outputs: tuple[int, ...]
+    # Asked for at every run: told once.
+    name: str = field(init=False)
+    inputs: tuple[int, ...] = field(init=False)
 
-    @property
-    def name(self) -> str:
-        """The operator without its name space and overload, such as "convolution"."""
+    def __post_init__(self) -> None:
         name: str = self.function._schema.name
-        return name.partition("::")[2]
-
-    @property
-    def inputs(self) -> tuple[int, ...]:
-        """The places of all tensors among the arguments, in their order."""
-        return tuple(refs(self.arguments.values()))
+        object.__setattr__(self, "name", name.partition("::")[2])
+        object.__setattr__(self, "inputs", tuple(refs(self.arguments.values())))
 
     def __call__(self, values: Callable[[int], Tensor]) -> tuple[Tensor, ...]:
         """Run it on ``values``, a tensor for each place, and return the tensors that come out."""
@@ -119,7 +120,12 @@ class OperatorRecord:
         )
 
     def run_again(
-        self, changed: Mapping[int, Tensor], rule: Rule, start: Sequence[int] = ()
+        self,
+        changed: Mapping[int, Tensor],
+        rule: Rule,
+        start: Sequence[int] = (),
+        *,
+        until: int | None = None,
     ) -> dict[int, Tensor]:
         """Return, by place, every tensor that comes out otherwise than recorded.
 
@@ -127,6 +133,10 @@ class OperatorRecord:
             changed: tensors in the place of those recorded.
             rule: runs each operator that reads something changed.
             start: operators that run in any case, by their place.
+            until: the place of an operator at which the run ends; None is the end.
+
+        Raises:
+            TimeLimitError: if the time of the trace is over.
         """
         result = dict(changed)
         waiting = [*start, *(reader for place in changed for reader in self.readers.get(place, ()))]
@@ -136,22 +146,38 @@ class OperatorRecord:
             place = heapq.heappop(waiting)
             if place == done:
                 continue
+            if until is not None and place >= until:
+                break
+            check_time()
             done = place
             operator = self.operators[place]
             for out, value in zip(operator.outputs, rule(operator, result), strict=True):
-                if not torch.equal(value, self.values[out]) and bool(self.moved(out, value).any()):
+                if self._has_moved(out, value):
                     result[out] = value
                     for reader in self.readers.get(out, ()):
                         heapq.heappush(waiting, reader)
         return result
 
+    def _has_moved(self, place: int, value: Tensor) -> bool:
+        recorded = self.values[place]
+        if value is recorded or torch.equal(value, recorded):
+            return False
+        return not self._is_undefined(place) or bool(self.moved(place, value).any())
+
     def moved(self, place: int, value: Tensor) -> Tensor:
         """Return which entries differ from those recorded; not-a-number equals itself."""
         recorded = self.values[place]
-        if place not in self._undefined:
-            self._undefined[place] = recorded.is_floating_point() and bool(recorded.isnan().any())
         differ = value != recorded
-        return differ & ~(value.isnan() & recorded.isnan()) if self._undefined[place] else differ
+        if not self._is_undefined(place):
+            return differ
+        return differ & ~(value.isnan() & recorded.isnan())
+
+    def _is_undefined(self, place: int) -> bool:
+        """Tell whether something recorded is not a number."""
+        if place not in self._undefined:
+            recorded = self.values[place]
+            self._undefined[place] = recorded.is_floating_point() and bool(recorded.isnan().any())
+        return self._undefined[place]
 
     def plainly(self, operator: Operator, changed: Mapping[int, Tensor]) -> tuple[Tensor, ...]:
         """Run ``operator`` as it is: the `Rule` of what would truly come out."""
@@ -364,11 +390,13 @@ def _filled(value: Any, values: Callable[[int], Tensor]) -> Any:
 
 
 def tensors_of(value: Any) -> tuple[Tensor, ...]:
-    """Return all tensors of nested sequences and mappings, in order."""
+    """Return all tensors of nested sequences, mappings and dataclasses, in order."""
     if isinstance(value, Tensor):
         return (value,)
     if isinstance(value, Mapping):
         value = list(value.values())
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = [getattr(value, each.name) for each in dataclasses.fields(value)]
     if isinstance(value, (list, tuple)):
         return tuple(tensor for each in value for tensor in tensors_of(each))
     return ()

@@ -21,6 +21,7 @@ _FLAT = frozenset(
 _SLOPE = 0.5
 _CHOICES = ("where", "maximum", "minimum", "fmax", "fmin")
 
+_CHOOSING = ("max", "min", "topk", "sort", "median", "mode", "kthvalue")
 _RANDOM_OR_EMPTY = ("rand", "bernoulli", "multinomial", "native_dropout", "new_", "empty")
 
 
@@ -44,6 +45,14 @@ def soft(operator: Operator, values: Callable[[int], Tensor]) -> tuple[Tensor, .
 def is_random_or_empty(operator: Operator) -> bool:
     """Tell whether what comes out has nothing to do with the values that go in."""
     return operator.name.startswith(_RANDOM_OR_EMPTY) or operator.name.endswith("_like")
+
+
+def is_choice_of_entries(operator: Operator) -> bool:
+    """Tell whether only some of the entries that go in go on, which ones is up to their values."""
+    name = operator.name
+    if "softmax" in name or name in _FLAT or name in _CHOICES:
+        return False
+    return any(word in name for word in _CHOOSING)
 
 
 def frozen_statistics(operator: Operator, *, kept: bool = True) -> tuple[int, ...] | None:

@@ -1,14 +1,13 @@
 import dataclasses
 import pickle
 import random
-from threading import Event
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, IterableDataset, Subset, TensorDataset
 from torch.utils.data import Dataset as TorchDataset
+from torch.utils.data import IterableDataset, Subset, TensorDataset
 
 from growsearch.datasets import (
     AUGMENTATIONS,
@@ -24,7 +23,6 @@ from growsearch.datasets import (
     summary_lines,
     with_augmentation,
 )
-from growsearch.datasets.streams import loading
 from growsearch.errors import GrowsearchError, MachineError, UsageError
 from growsearch.metrics import METRICS, MetricSettings, accuracy, evaluate, predict_split
 from growsearch.training import Recipe, TrainingOptions, task_of, train
@@ -390,20 +388,3 @@ def test_a_part_of_what_orders_itself_is_refused():
     some = data.train.at(torch.tensor([5, 0]))
     assert isinstance(some, Split)
     assert len(some) == 2
-
-
-def test_a_process_that_does_not_survive_a_fork_reads_without_workers(monkeypatch):
-    used = []
-
-    def loader(*args, num_workers, **settings):
-        used.append(num_workers)
-        return DataLoader(*args, num_workers=0, **{**settings, "prefetch_factor": None})
-
-    monkeypatch.setattr(loading, "DataLoader", loader)
-    monkeypatch.setattr(loading, "_without_workers", Event())
-    data = loaded_by(as_dataset(Noisy(), "own"), TWO)
-    before, so_far = _batches(data), len(used)
-    loading.read_without_workers()
-    assert _same(before, _batches(data))
-    assert 2 in used[:so_far]
-    assert set(used[so_far:]) == {0}

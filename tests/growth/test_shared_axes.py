@@ -214,7 +214,59 @@ class Two(Headed):
         return self.join(self.both(self.one(x), self.two(x)))
 
 
+def group_norm(channels):
+    return nn.GroupNorm(channels // 2, channels)
+
+
+class ResNeXt(Headed):
+    """A block whose convolution in four groups puts out fewer channels than it takes in."""
+
+    def __init__(self):
+        super().__init__(6)
+        self.stem, self.enter = ConvNorm(2, 6), ConvNorm(6, 12, 1)
+        self.grouped = ConvNorm(12, 8, groups=4)
+        self.leave = nn.Sequential(nn.Conv2d(8, 6, 1), nn.BatchNorm2d(6))
+
+    def body(self, x):
+        x = self.stem(x)
+        return torch.relu(self.leave(self.grouped(self.enter(x))) + x)
+
+
+class GroupNorms(Headed):
+    """A stream behind norms of two channels each, one of them behind a grouped convolution."""
+
+    def __init__(self):
+        super().__init__(8)
+        self.stem, self.norm = nn.Conv2d(2, 8, 3, padding=1), group_norm(8)
+        self.enter, self.norm1 = nn.Conv2d(8, 12, 3, padding=1), group_norm(12)
+        self.grouped, self.norm2 = nn.Conv2d(12, 12, 3, padding=1, groups=3), group_norm(12)
+        self.leave, self.norm3 = nn.Conv2d(12, 8, 1), group_norm(8)
+
+    def body(self, x):
+        x = torch.relu(self.norm(self.stem(x)))
+        y = torch.relu(self.norm1(self.enter(x)))
+        y = torch.relu(self.norm2(self.grouped(y)))
+        return torch.relu(self.norm3(self.leave(y)) + x)
+
+
+class GroupsOfTwo(Headed):
+    """A grouped convolution, a transposed one and a norm in groups behind a concatenation."""
+
+    def __init__(self):
+        super().__init__(6)
+        self.left, self.right = ConvNorm(2, 8), ConvNorm(2, 4)
+        self.norm, self.grouped = nn.GroupNorm(6, 12), ConvNorm(12, 6, groups=6)
+        self.up, self.join = nn.ConvTranspose2d(6, 9, 2, 2, groups=3), ConvNorm(9, 6, 1)
+
+    def body(self, x):
+        x = self.norm(torch.cat([self.left(x), self.right(x)], 1))
+        return self.join(torch.relu(self.up(self.grouped(x))))
+
+
 NETWORKS = {
+    "ResNeXt": ResNeXt,
+    "GroupNorm": GroupNorms,
+    "concatenated groups": GroupsOfTwo,
     "DenseNet": DenseNet,
     "GoogLeNet": GoogLeNet,
     "U-Net": UNet,
@@ -284,6 +336,9 @@ EXPECTED = {
     "interleaved": {"one.0": 4, "join.0": 6},
     "stacked": {"one.0": 4, "join.0": 6},
     "shuffled": {"one.0": 4, "join.0": 6},
+    "ResNeXt": {"stem.0": 6, "enter.0": 4},
+    "GroupNorm": {"stem": 4, "enter": 3},
+    "concatenated groups": {"left.0": 2, "right.0": 1, "join.0": 6},
     "gated by the other": {"one.0": 4, "join.0": 6},
 }
 

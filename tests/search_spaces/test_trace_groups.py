@@ -193,14 +193,43 @@ def test_channels_in_an_order_that_some_of_them_keep_together_go_together(betwee
 
 
 @pytest.mark.parametrize(
+    ("between", "width", "size", "read"),
+    [
+        (nn.Conv2d(8, 8, 1, groups=2), 8, 2, 4),
+        (nn.Conv2d(8, 12, 3, padding=1, groups=4), 12, 4, 3),
+        (nn.ConvTranspose2d(8, 12, 1, groups=4), 12, 4, 3),
+        (nn.GroupNorm(4, 8), 8, 4, 2),
+        (nn.Sequential(nn.Conv2d(8, 8, 1, groups=4), nn.GroupNorm(2, 8)), 8, 2, 4),
+        (nn.Sequential(nn.GroupNorm(4, 8), nn.Conv2d(8, 4, 1, groups=2)), 4, 2, 2),
+    ],
+)
+def test_whole_groups_of_a_convolution_or_norm_are_channels(between, width, size, read):
+    _, groups = middle(between, width)
+    group = groups["inner"]
+    assert (group.size, group.kept) == (size, "")
+    made = next(member for member in group.members if member.tensor == "inner.weight")
+    (reader,) = [member for member in group.members if member.reads]
+    assert (made.repeat, reader.repeat) == (8 // size, read)
+    module = Middle(copy.deepcopy(between), width)
+    declare_traced_groups(module, (torch.zeros(2, 1, 4, 4),))
+    resize(module, {"inner": size + 3})
+    initialise_network(module)
+    assert module(torch.randn(2, 1, 4, 4)).shape == (2, 2)
+    layers = between if isinstance(between, nn.Sequential) else [between]
+    changed = module.between if isinstance(between, nn.Sequential) else [module.between]
+    for old, new in zip(layers, changed, strict=True):
+        name = "num_groups" if isinstance(old, nn.GroupNorm) else "groups"
+        assert getattr(new, name) * size == getattr(old, name) * (size + 3)
+
+
+@pytest.mark.parametrize(
     ("between", "width", "reason"),
     [
         (lambda x: x[:, [1, 0, 3, 2, 5, 4, 7, 6]], 8, "its code or its other layers rely on its"),
         (lambda x: torch.cat([x, x[:, :2]], 1), 10, "its code or its other layers rely on its"),
         (lambda x: x[:, :4], 4, "its code or its other layers rely on its width"),
         (lambda x: x + x.flip(1), 8, "between it and outer channels are mixed"),
-        (nn.Conv2d(8, 8, 1, groups=2), 8, "between reads it in groups of channels or"),
-        (nn.GroupNorm(2, 8), 8, "its code or its other layers rely on its width"),
+        (nn.GroupNorm(4, 8, affine=False), 8, "its code or its other layers rely on its width"),
         (lambda x: x.view(-1, 8, 4, 4), 8, "its code or its other layers rely on its width"),
     ],
 )
@@ -257,6 +286,12 @@ def test_entries_that_make_one_channel_together_go_together(between, size, layou
     assert groups["inner"].size == size
     makers = [member for member in groups["inner"].members if not member.reads]
     assert {(member.repeat, member.blocks) for member in makers} == {layout}
+
+
+def test_a_norm_whose_code_writes_its_groups_down_asks_for_multiples_none_of_which_can_go():
+    _, groups = middle(lambda x: F.group_norm(x, 2))
+    assert groups["inner"].size == 2
+    assert groups["inner"].kept.startswith("without some of its channels the others change")
 
 
 NORMS = (

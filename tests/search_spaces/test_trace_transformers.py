@@ -20,8 +20,8 @@ from small_transformers import (
 from torch import nn
 
 from search_spaces import channel_groups, resize
+from search_spaces.axes.size_attributes import SizeAttribute
 from search_spaces.channel_groups import named_tensors
-from search_spaces.size_attributes import SizeAttribute
 from search_spaces.trace_groups import declare_traced_groups, trace_groups
 from search_spaces.tracing.channel_removal import keep_channels
 

@@ -1,4 +1,5 @@
 import copy
+import re
 
 import pytest
 import torch
@@ -21,6 +22,7 @@ from growsearch.sparsity import (
     sparsify_n_of_m,
 )
 from growsearch.sparsity.layers import frozen_weights
+from growsearch.sparsity.maskable import unmaskable_layers
 
 
 def test_convolutions_and_linear_layers_are_prunable_in_module_order(tiny):
@@ -135,12 +137,17 @@ def test_patterns_along_inputs_are_refused_for_a_transposed_convolution(generato
         (lambda layer: prune.l1_unstructured(layer, "weight", 0.5), r"prune\.remove"),
     ],
 )
-def test_a_reparametrised_weight_is_refused_by_name(reparametrise, remedy, generator):
+def test_a_reparametrised_weight_stays_dense_and_is_named(reparametrise, remedy, generator):
     network = nn.Sequential(nn.Linear(4, 4), nn.Sequential(reparametrise(nn.Linear(4, 4))))
-    with pytest.raises(UsageError, match=rf"^1\.0\.weight is re-parametrised by .*{remedy}"):
-        sparsify(network, sparsity=0.5, generator=generator)
-    with pytest.raises(UsageError, match=r"^1\.0\.weight"):
-        prunable_parameters(network)
+    named = re.compile(rf"^1\.0\.weight is re-parametrised by .*{remedy}")
+    (reason,) = unmaskable_layers(network).values()
+    assert named.search(reason)
+    assert list(prunable_parameters(network)) == ["0.weight"]
+    assert sparsify(network, sparsity=0.5, generator=generator).nonzeros() == {"0.weight": 8}
+    # Where nothing else is left the whole is refused, by the same reason.
+    alone = nn.Sequential(network[1])
+    with pytest.raises(UsageError, match=r"^0\.0\.weight is re-parametrised by"):
+        sparsify(alone, sparsity=0.5, generator=generator)
 
 
 def test_a_reparametrised_bias_or_norm_is_no_hindrance(generator):

@@ -358,3 +358,11 @@ def test_channels_last_lays_weights_and_inputs_out_and_changes_rounding_only():
 def test_an_unknown_precision_is_refused_with_the_valid_ones():
     with pytest.raises(UsageError, match="'half'; valid: float32, bfloat16"):
         Recipe(epochs=1, precision="half")
+
+
+def test_a_batch_norm_that_gets_one_value_a_channel_is_told_what_helps():
+    split = Split(inputs=torch.eye(4), labels=torch.arange(4))
+    data = Dataset(name="tiny", train=split, validation=split, test=split, num_classes=4)
+    model = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Linear(4, 4))
+    with pytest.raises(UsageError, match=r"^batch_size: a BatchNorm cannot learn from"):
+        train(model, data, Recipe(epochs=1, batch_size=1), seed=0, forward_macs=1)

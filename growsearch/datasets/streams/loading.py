@@ -13,7 +13,6 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import Event
 from typing import Any, Protocol
 
 import numpy as np
@@ -50,20 +49,6 @@ class Loading:
         if self.workers is not None:
             return self.workers
         return min(_MAX_USUAL_WORKERS, max(1, len(os.sched_getaffinity(0)) // self.trials))
-
-
-# Set once something runs in this process that does not survive a fork.
-_without_workers = Event()
-
-
-def read_without_workers() -> None:
-    """Read in this process itself from now on: a fork of it may crash.
-
-    Ray's client keeps threads and connections that a forked worker of a DataLoader tears down: a
-    process in which one was started, forked for batches later, ended with a segmentation fault.
-    Batches are the same either way.
-    """
-    _without_workers.set()
 
 
 class Reader(Protocol):
@@ -121,8 +106,6 @@ def seed_of(order: Tensor) -> int:
 
 
 def _loaded(dataset: TorchDataset[Any], workers: int) -> Iterator[InputsAndLabels]:
-    if _without_workers.is_set():
-        workers = 0
     loader = DataLoader(
         dataset,
         batch_size=None,

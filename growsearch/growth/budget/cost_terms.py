@@ -13,8 +13,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+import cost_models
 from search_spaces import ChannelGroup, Member, Unit
 from search_spaces.channel_groups import axes_by_tensor
+from search_spaces.own_networks.keyword_inputs import ExampleInputs, by_position
+from search_spaces.own_networks.plain_layers import own_computation, torchs_class
 
 CostName = Literal["parameters", "macs", "latency"]
 ForwardHook = Callable[[nn.Module, tuple[Tensor, ...], Any], None]
@@ -81,7 +84,7 @@ def parameter_terms(
 def mac_terms(
     module: nn.Module,
     groups: tuple[ChannelGroup, ...],
-    example_inputs: tuple[Tensor, ...],
+    example_inputs: ExampleInputs,
     units: tuple[Unit, ...] = (),
 ) -> CostTerms:
     """Return the MACs of one example in convolutions, linear and recurrent layers.
@@ -107,7 +110,7 @@ def product_terms(
     axes = axes_by_tensor(groups)
     merged: dict[tuple[int, ...], int] = {}
     for name, times in repeats.items():
-        around = [names.index(u.name) for u in units if name.startswith(f"{u.module}.")]
+        around = [names.index(u.name) for u in units if u.holds(name)]
         for entries, of in entry_terms(tensors[name].shape, axes.get(name, ())):
             key = tuple(sorted([*map(names.index, of), *around]))
             merged[key] = merged.get(key, 0) + times * entries
@@ -138,31 +141,49 @@ def entry_terms(
 
 
 @torch.no_grad()
-def output_positions(module: nn.Module, example_inputs: tuple[Tensor, ...]) -> dict[str, int]:
-    """Return, by weight name, at how many positions a forward pass of one example applies it."""
+def output_positions(module: nn.Module, example_inputs: ExampleInputs) -> dict[str, int]:
+    """Return, by weight name, at how many positions a forward pass of one example applies it.
+
+    Layers whose computation is torch's own are seen by their outputs; of others a trace tells how
+    often each weight is used.
+    """
+    module, inputs = by_position(module, example_inputs)
     counted: dict[str, int] = {}
     # By identity: a weight that two layers share is listed under its first name only.
     names: dict[Tensor, str] = {p: name for name, p in module.named_parameters()}
+    own = [names[w] for layer in module.modules() for w in _own_weights(layer) if w in names]
     handles = [
-        layer.register_forward_hook(_counter([names[weight] for weight in weights], counted))
+        layer.register_forward_hook(_counter(weights, counted))
         for layer in module.modules()
-        if (weights := _counted_weights(layer))
+        if (weights := [names[w] for w in _counted_weights(layer) if w in names])
     ]
     was_training = module.training
     module.eval()
     try:
-        module(*example_inputs)
+        module(*inputs)
     finally:
         module.train(was_training)
         for handle in handles:
             handle.remove()
+    if own:
+        traced = cost_models.trace_weights(module, inputs).macs_per_element
+        counted |= {name: traced[name] for name in own if traced[name]}
     return counted
 
 
+def _own_weights(layer: nn.Module) -> list[Tensor]:
+    """Return the weights of a layer that does with them what no class of torch's does."""
+    torchs = (nn.modules.conv._ConvNd, nn.Linear)
+    alone = torchs_class(layer) is nn.Module and not layer._modules
+    if not alone and not (isinstance(layer, torchs) and own_computation(layer)):
+        return []
+    return [each for each in layer.parameters(recurse=False) if each.ndim > 1]
+
+
 def _counted_weights(layer: nn.Module) -> list[Tensor]:
-    """Return the weights of one layer that do MACs."""
+    """Return the weights of one layer that do MACs; a convolution's if it computes as torch's."""
     if isinstance(layer, (nn.modules.conv._ConvNd, nn.Linear)):
-        return [layer.weight]
+        return [] if own_computation(layer) else [layer.weight]
     if isinstance(layer, nn.RNNBase):
         return [weight for weight in layer.parameters(recurse=False) if weight.ndim > 1]
     return []

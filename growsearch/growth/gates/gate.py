@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from search_spaces import ChannelGroup, Member
-from search_spaces.axis_parts import Part
-from search_spaces.channel_groups import BatchNorm
+from search_spaces.axes.axis_parts import Part
+from search_spaces.channel_groups import BatchNorm, sync_attributes
+
+_Layer = TypeVar("_Layer", bound=nn.Module)
 
 
 class Gate:
@@ -30,9 +32,16 @@ class Gate:
         twin = memo[id(self)] = Gate(self.value)
         return twin
 
+    def read(self) -> Tensor:
+        """Return the gates (channels,)."""
+        return self.value
+
     def set(self, value: Tensor) -> None:
         """Put in new gates (channels,), without a gradient."""
         self.value = value.detach().clone().requires_grad_()
+
+
+_ALL: Mapping[str, Tensor] = {}
 
 
 class AxisFactor:
@@ -58,16 +67,22 @@ class AxisFactor:
         ]
         self._any = gates[group.name]
 
-    def __call__(self) -> Tensor:
-        """Return the factors (entries of the axis,)."""
-        block = [self._of(*each) for each in self._parts]
+    def __call__(self, heard: Mapping[str, Tensor] = _ALL) -> Tensor:
+        """Return the factors (entries of the axis,), 0 for channels that are not ``heard``.
+
+        Args:
+            heard: masks (channels,) by the names of groups; without one all of them are.
+        """
+        block = [self._of(*each, heard) for each in self._parts]
         factor = block[0] if len(block) == 1 else torch.cat(block)
         return factor if self._blocks == 1 else factor.repeat(self._blocks)
 
-    def _of(self, part: Part, gate: Gate | None, acts: bool) -> Tensor:
+    def _of(self, part: Part, gate: Gate | None, acts: bool, heard: Mapping[str, Tensor]) -> Tensor:
         if gate is None:
             return self._any.value.new_ones(part.length)
         value = gate.value if acts else torch.ones_like(gate.value, requires_grad=False)
+        if acts and part.group in heard:
+            value = value * heard[part.group].to(value)
         return value if part.repeat == 1 else value.repeat_interleave(part.repeat)
 
 
@@ -90,7 +105,7 @@ class GatedBatchNorm(BatchNorm):
             device="meta",
         )
         self.load_state_dict(_copies(norm), assign=True)
-        self.plain_type = type(norm)
+        self._plain = kept_aside(norm)
         self.gate = gate
         self.unit_gate: Gate | None = None
         # Several features may belong to one channel (a gated linear unit), or to several groups.
@@ -123,21 +138,35 @@ class GatedBatchNorm(BatchNorm):
         )
 
     def folded(self) -> BatchNorm:
-        """Return a plain BatchNorm of the original type that computes the same, bit for bit."""
-        plain = self.plain_type(
-            self.num_features,
-            eps=self.eps,
-            momentum=self.momentum,
-            affine=self.affine,
-            track_running_stats=self.track_running_stats,
-            device="meta",
-        )
-        plain.load_state_dict(_copies(self), assign=True)
+        """Return the BatchNorm that was gated; it computes the same as this one, bit for bit."""
+        plain = put_back(self._plain, self)
         with torch.no_grad():
             plain.weight.mul_(self.factor())
             plain.bias.mul_(self.factor())
-        plain.train(self.training)
         return plain
+
+
+def kept_aside(layer: _Layer) -> tuple[_Layer]:
+    """Return ``layer`` in a tuple: an attribute that holds it so has no part in the network."""
+    return (layer,)
+
+
+def put_back(kept: tuple[_Layer], source: nn.Module) -> _Layer:
+    """Return the layer that was kept aside, with copies of all that ``source`` holds and its sizes.
+
+    It is the very object that was gated, whatever its class has beyond torch's own.
+    """
+    (layer,) = kept
+    for name, parameter in source._parameters.items():
+        layer._parameters[name] = None if parameter is None else _twin(parameter)
+    for name, buffer in source._buffers.items():
+        layer._buffers[name] = None if buffer is None else buffer.clone()
+    sync_attributes(layer)
+    return layer.train(source.training)
+
+
+def _twin(parameter: nn.Parameter) -> nn.Parameter:
+    return nn.Parameter(parameter.detach().clone(), requires_grad=parameter.requires_grad)
 
 
 def _copies(layer: nn.Module) -> dict[str, Tensor]:

@@ -8,9 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from growsearch.growth.gates.gate import AxisFactor, Gate
+from growsearch.growth.gates.gate import AxisFactor, Gate, kept_aside, put_back
 from search_spaces import ChannelGroup, Member
-from search_spaces.channel_groups import axes_by_tensor, channel_groups, is_consumed
+from search_spaces.channel_groups import (
+    axes_by_tensor,
+    channel_groups,
+    is_consumed,
+    is_plain_producer,
+)
 
 _RUN: dict[str, Callable[..., tuple[Tensor, ...]]] = {
     "LSTM": torch.lstm,
@@ -41,7 +46,7 @@ class GatedRecurrent(nn.RNNBase):
             device="meta",
         )
         _take_over(self, layer)
-        self.plain_type: Callable[..., nn.RNNBase] = type(layer)
+        self._plain = kept_aside(layer)
         self.gate = gate
 
     def forward(
@@ -67,16 +72,8 @@ class GatedRecurrent(nn.RNNBase):
         return (zeros, zeros) if self.mode == "LSTM" else zeros
 
     def plain(self) -> nn.RNNBase:
-        """Return a layer of the original type with the same weights, the gate left out."""
-        layer = self.plain_type(
-            self.input_size,
-            self.hidden_size,
-            bias=self.bias,
-            batch_first=self.batch_first,
-            device="meta",
-        )
-        _take_over(layer, self)
-        return layer
+        """Return the layer that was gated, with the weights of this one."""
+        return put_back(self._plain, self)
 
 
 class GatedEmbedding(nn.Embedding):
@@ -85,6 +82,7 @@ class GatedEmbedding(nn.Embedding):
     def __init__(self, layer: nn.Embedding, gate: Gate) -> None:
         super().__init__(layer.num_embeddings, layer.embedding_dim, device="meta")
         _take_over(self, layer)
+        self._plain = kept_aside(layer)
         self.gate = gate
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -92,10 +90,8 @@ class GatedEmbedding(nn.Embedding):
         return F.embedding(tokens, self.weight) * self.gate.value
 
     def plain(self) -> nn.Embedding:
-        """Return an embedding with the same weights, the gate left out."""
-        layer = nn.Embedding(self.num_embeddings, self.embedding_dim, device="meta")
-        _take_over(layer, self)
-        return layer
+        """Return the embedding that was gated, with the weights of this one."""
+        return put_back(self._plain, self)
 
 
 def _take_over(layer: nn.Module, source: nn.Module) -> None:
@@ -115,7 +111,8 @@ def sole_producers(
 ) -> Iterator[tuple[str, nn.RNNBase | nn.Embedding, ChannelGroup]]:
     """Yield (name, layer, group) for every recurrent layer or embedding that alone makes a group.
 
-    Its gate can then act on what the layer puts out. In a residual stream, others add to it.
+    Its gate can then act on what the layer puts out. In a residual stream, others add to it. Layers
+    with a computation of their own are not gated so.
     """
     for group in groups:
         makers = {
@@ -126,7 +123,8 @@ def sole_producers(
         if len(makers) == 1:
             name = makers.pop()
             layer = module.get_submodule(name)
-            if isinstance(layer, (nn.RNNBase, nn.Embedding)):
+            if isinstance(layer, GATED) or is_plain_producer(layer):
+                assert isinstance(layer, (nn.RNNBase, nn.Embedding))
                 yield name, layer, group
 
 

@@ -119,8 +119,6 @@ def _weights(
             entries=products(shape, range(len(shape)), 1, name),
             outputs=products(shape, outputs, share, name),
             units=tuple(
-                len(groups) + index
-                for index, unit in enumerate(units)
-                if name.startswith(f"{unit.module}.")
+                len(groups) + index for index, unit in enumerate(units) if unit.holds(name)
             ),
         )

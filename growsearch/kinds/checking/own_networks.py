@@ -9,6 +9,8 @@ from growsearch.datasets import Dataset
 from growsearch.kinds.checking.network_checks import check_network
 from growsearch.kinds.checking.program import NoProgramError, program_bytes
 from growsearch.sparsity import prunable_parameters
+from growsearch.sparsity.coverage import maskable_note
+from growsearch.sparsity.maskable import unmaskable_layers
 
 # Updaters that regrow connections by the gradients of masked weights.
 _BY_GRADIENT = ("rigl", "granet")
@@ -28,7 +30,8 @@ def check_own_network(
         updaters: the mask updaters that the study may take.
 
     Returns:
-        Notes: updaters that fail with this network, and that it cannot be exported as a program.
+        Notes: updaters that fail with this network, weights that no mask acts on, and that it
+        cannot be exported as a program.
 
     Raises:
         UsageError: naming the layer, the rule and the remedy.
@@ -43,6 +46,9 @@ def check_own_network(
             f"the loss does not reach {layers[0]}: trials of the updater {' and '.join(failing)} "
             "fail where it is masked; leave the layer out of the network, or search static and set"
         )
+    if masked:
+        dense = [f"{reason}; it stays dense" for reason in unmaskable_layers(module).values()]
+        notes += [*dense, *filter(None, [maskable_note(module, (inputs,))])]
     reason = why_no_program(module, inputs)
     if reason is not None:
         notes.append(

@@ -8,11 +8,13 @@ import logging
 import re
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+
+from cost_models.counting.plain_signature import ExampleInputs, batch_shapes
 
 _PLACE = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
 _CODES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -24,12 +26,12 @@ class NoProgramError(Exception):
     """torch cannot export a network; the message is one line for people."""
 
 
-def program_bytes(module: nn.Module, example: Tensor) -> bytes:
+def program_bytes(module: nn.Module, example: Tensor | ExampleInputs) -> bytes:
     """Return the program of ``module`` in evaluation mode, for a batch of any size.
 
     Args:
-        module: takes one tensor, with the batch on axis 0.
-        example: a batch of inputs; its size is not kept.
+        module: takes tensors with the batch on axis 0.
+        example: a batch of inputs, positional or by name; its size is not kept.
 
     Raises:
         NoProgramError: with torch's reason, and the line of the network's code that it names.
@@ -38,7 +40,11 @@ def program_bytes(module: nn.Module, example: Tensor) -> bytes:
     buffer = io.BytesIO()
     try:
         with quiet_exporter():
-            program = torch.export.export(module, (example,), dynamic_shapes=({0: batch},))
+            given = (example,) if isinstance(example, Tensor) else example
+            named = dict(given) if isinstance(given, Mapping) else {}
+            positional = () if isinstance(given, Mapping) else tuple(given)
+            shapes = batch_shapes(module, given, batch)
+            program = torch.export.export(module, positional, named, dynamic_shapes=shapes)
             torch.export.save(program, buffer)
     except Exception as error:  # the exporter raises errors of many kinds
         reason = in_one_line(error) + _place(error)

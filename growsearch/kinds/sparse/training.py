@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from cost_models import DEVICES, estimate, trace
 from growsearch.growth import build_full
 from growsearch.kinds.forecasts import Forecast, live_numbers
+from growsearch.kinds.initial_weights import initial_weights
 from growsearch.kinds.kind import ForecastContext
 from growsearch.kinds.latency import LATENCY_BATCH, fitted_profile, latency_metric
 from growsearch.kinds.network import AppliedTransform, Network
@@ -18,6 +19,7 @@ from growsearch.kinds.sparse.diagnostics import Recording
 from growsearch.kinds.sparse.grow_first import base_of
 from growsearch.kinds.trained import TrainedCandidate, TrainingContext
 from growsearch.sparsity import Batch, Masks, Timetable
+from growsearch.sparsity.coverage import tell_coverage
 from growsearch.training import (
     TRAINING_PASSES,
     Task,
@@ -53,6 +55,7 @@ def train_sparse(
         device = device_for(base.model, options.device)
         plan = plan_sparse(config, base.model, example, task, seed, device)
         profile = MacProfile.of(plan.module, example)
+        tell_coverage(plan.module, example)
     masks = Masks.of(plan.module)
     hook = plan.hook(profile.per_weight)
     sample = task.sample(recipe.batch_size, torch.Generator().manual_seed(seed))
@@ -130,7 +133,8 @@ def forecast_sparse(
 ) -> Forecast:
     """Tell all costs where masks keep their sparsity, else the dense MACs alone."""
     example, task = space.example_inputs(), task_of(context.dataset)
-    plan = plan_sparse(config, build_full(space, context.seed), example, task, context.seed)
+    dense = build_full(space, context.seed, initial_weights(config.init))
+    plan = plan_sparse(config, dense, example, task, context.seed)
     work = trace(plan.module, example)
     metrics: dict[str, float] = {"dense_macs": work.dense_macs}
     if config.updater in SCHEDULED:

@@ -17,7 +17,6 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from cost_models.profiling.host import host_facts
-from growsearch.datasets.streams.loading import read_without_workers
 from growsearch.errors import GrowsearchError, UsageError
 from growsearch.search.cluster.address import check_reachable
 from growsearch.search.cluster.loopback import check_loopback, guard_token, loopback_only
@@ -53,7 +52,6 @@ def ray_session(cpus: int, gpus: float, address: str | None) -> Iterator[None]:
     _quiet()
     if ray.is_initialized():
         raise UsageError("Ray runs in this process already; call ray.shutdown() first")
-    read_without_workers()
     with loopback_only() if address is None else nullcontext():
         if address is None:
             _start(cpus, gpus)

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from growsearch.errors import UsageError
 from growsearch.sparsity.layers import PrunableLayer, check_excluded, prunable_layers
+from growsearch.sparsity.maskable import unmaskable_layers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +62,7 @@ class SparsityRequest:
             module=module,
             layers=layers,
             sparsity=sparsity,
-            excluded=check_excluded(layers, exclude),
+            excluded=check_excluded(layers, exclude, unmaskable_layers(module)),
             batch=batch,
         )
 

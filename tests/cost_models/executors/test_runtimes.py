@@ -1,6 +1,8 @@
 """The contract of every executor, and what each runtime does on its own."""
 
 import importlib.util
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -145,9 +147,9 @@ def test_a_network_that_cannot_be_exported_is_refused_with_the_remedy():
 
 @needs_openvino
 def test_bfloat16_is_another_device_whose_outputs_are_rounded():
-    import openvino
+    from cost_models.executors.openvino_core import openvino_core
 
-    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    if "BF16" not in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         pytest.skip("this processor has no bfloat16 arithmetic")
     found = {
         name: measure(network(), example(2, 3, 8, 8), device=name, budget_s=0.02, max_noise=None)
@@ -155,6 +157,36 @@ def test_bfloat16_is_another_device_whose_outputs_are_rounded():
     }
     assert found["cpu-openvino"].runtime.endswith("f32")
     assert found["cpu-openvino-bf16"].runtime.endswith("bf16")
+
+
+# Each core of OpenVINO sets the stack on which signals are handled: a process of its own.
+_TWO_NETWORKS_THEN_A_SIGNAL = """
+import gc, os, signal, torch
+from cost_models.executors.openvino_runtime import OpenVino
+
+def prepared():
+    linear = torch.nn.Linear(4, 2).eval()
+    return OpenVino(precision="f32").prepare(linear, (torch.zeros(1, 4),), 1)
+
+first, second = prepared(), prepared()
+del first
+gc.collect()
+del second
+gc.collect()
+signal.signal(signal.SIGCHLD, lambda *_: print("heard", flush=True))
+os.kill(os.getpid(), signal.SIGCHLD)
+"""
+
+
+@needs_openvino
+def test_signals_are_heard_after_two_networks_ran_in_openvino():
+    done = subprocess.run(
+        [sys.executable, "-c", _TWO_NETWORKS_THEN_A_SIGNAL],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "heard")
 
 
 @needs_openvino

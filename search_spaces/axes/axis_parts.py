@@ -17,7 +17,7 @@ class Part:
     colours of an image that is concatenated with feature maps).
 
     Example:
-        >>> from search_spaces.axis_parts import Part
+        >>> from search_spaces.axes.axis_parts import Part
         >>> Part(group="left", size=3, repeat=4).length
         12
     """
@@ -49,6 +49,9 @@ class Member:
     none, ``parts`` are all that a block consists of, and ``place`` says which of them this is. What
     the parts of other groups say of their sizes holds for the module that declares the group.
 
+    ``layer_groups`` says how many of its layer's own groups each channel is (a grouped convolution,
+    a GroupNorm); their number then follows the channels.
+
     ``reads`` says that nothing hears of a channel whose entries here are 0: as a rule a layer takes
     the channels in here. None is what torch's layers have by convention, see `is_consumed`.
 
@@ -67,6 +70,7 @@ class Member:
     reads: bool | None = None
     parts: tuple[Part, ...] = ()
     place: int = 0
+    layer_groups: int = 0
 
     @property
     def entries_per_channel(self) -> int:
@@ -108,7 +112,7 @@ def gathered_entries(parts: Sequence[Part], blocks: int, chosen: Mapping[str, Te
 
     Example:
         >>> import torch
-        >>> from search_spaces.axis_parts import Part, gathered_entries
+        >>> from search_spaces.axes.axis_parts import Part, gathered_entries
         >>> axis = Part(group="a", size=2), Part(size=1), Part(group="b", size=2, repeat=2)
         >>> gathered_entries(axis, 1, {"a": torch.tensor([1]), "b": torch.tensor([0])}).tolist()
         [1, 2, 3, 4]

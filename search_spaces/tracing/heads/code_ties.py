@@ -14,9 +14,9 @@ from dataclasses import replace
 from torch import Tensor, nn
 
 from search_spaces.channel_groups import ChannelGroup, Role, named_tensors
-from search_spaces.tracing.attribute_search import AttributeSearch
 from search_spaces.tracing.channel_grouping import tie
 from search_spaces.tracing.found_groups import Found, Joined, found_groups
+from search_spaces.tracing.heads.attribute_search import AttributeSearch
 
 
 def followed_groups(lost: Iterable[Found], search: AttributeSearch) -> list[Found]:

@@ -17,9 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from search_spaces.axes.size_attributes import SizeAttribute
 from search_spaces.channel_groups import ChannelGroup
 from search_spaces.errors import SearchSpaceError
-from search_spaces.size_attributes import SizeAttribute
 from search_spaces.tracing.channel_removal import RemovalTrial
 from search_spaces.tracing.operator_record import tensors_of
 

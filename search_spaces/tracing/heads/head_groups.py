@@ -9,10 +9,10 @@ from dataclasses import replace
 from torch import nn
 
 from search_spaces.channel_groups import ChannelGroup
-from search_spaces.tracing.attention_heads import Heads
-from search_spaces.tracing.attribute_search import AttributeSearch
 from search_spaces.tracing.channel_labels import Axis
 from search_spaces.tracing.found_groups import OUTPUTS, Found, Joined, found_groups, layer_of
+from search_spaces.tracing.heads.attention_heads import Heads
+from search_spaces.tracing.heads.attribute_search import AttributeSearch
 
 _NOT_PROVEN = (
     "its heads cannot be removed: its code relies on their number, or on what they make together, "

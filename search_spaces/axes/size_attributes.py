@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
 
 from torch import nn
 
@@ -23,7 +21,7 @@ class SizeAttribute:
 
     Example:
         >>> from torch import nn
-        >>> from search_spaces.size_attributes import SizeAttribute
+        >>> from search_spaces.axes.size_attributes import SizeAttribute
         >>> layer = nn.Identity()
         >>> layer.heads, layer.inner = 4, (3, 32)
         >>> SizeAttribute(module="", name="heads").follow(layer, 3)
@@ -47,24 +45,3 @@ class SizeAttribute:
         sequence = getattr(layer, self.name)
         changed = [*sequence[: self.place], number, *sequence[self.place + 1 :]]
         setattr(layer, self.name, type(sequence)(changed))
-
-
-class Followed(Protocol):
-    """A channel group, as far as attributes follow it."""
-
-    @property
-    def size(self) -> int:
-        """Its channels."""
-        ...
-
-    @property
-    def attributes(self) -> tuple[SizeAttribute, ...]:
-        """What follows their number."""
-        ...
-
-
-def follow_sizes(module: nn.Module, groups: Iterable[Followed]) -> None:
-    """Set all attributes of ``module`` that follow the sizes of ``groups``, in place."""
-    for group in groups:
-        for attribute in group.attributes:
-            attribute.follow(module, group.size)

@@ -1,0 +1,56 @@
+"""Recalibration: running statistics of BatchNorms, taken anew after a change of structure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TypeGuard
+
+import torch
+from torch import Tensor, nn
+
+from growsearch.growth.gates.gate import GatedBatchNorm
+from search_spaces.own_networks.plain_layers import own_computation
+
+
+def _without_single(batches: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Yield all but batches of one example behind larger ones."""
+    largest = 0
+    for batch in batches:
+        largest = max(largest, len(batch))
+        if len(batch) > 1 or largest == 1:
+            yield batch
+
+
+def has_statistics(module: nn.Module) -> bool:
+    """Tell whether there is anything for `recalibrate` to do."""
+    return any(_counts(layer) for layer in module.modules())
+
+
+def _counts(layer: nn.Module) -> TypeGuard[nn.modules.batchnorm._BatchNorm]:
+    """Tell whether ``layer`` is a BatchNorm with running statistics."""
+    return isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.running_mean is not None
+
+
+@torch.no_grad()
+def recalibrate(module: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Replace BatchNorm's running statistics by their averages over ``batches`` (N, ...) each.
+
+    Those of layers that the network keeps in evaluation mode, as frozen ones are, stay. What a norm
+    with a forward of its own makes of no momentum nobody knows: it gets that of a mean instead. A
+    last batch of one example is left out, of which a BatchNorm may refuse to take the variance.
+    """
+    was_training = module.training
+    module.train()
+    norms = [layer for layer in module.modules() if _counts(layer) and layer.training]
+    kept = [norm.momentum for norm in norms]
+    own = [n for n in norms if not isinstance(n, GatedBatchNorm) and own_computation(n)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None
+    for number, inputs in enumerate(_without_single(batches), start=1):
+        for norm in own:
+            norm.momentum = 1.0 / number
+        module(inputs)
+    for norm, momentum in zip(norms, kept, strict=True):
+        norm.momentum = momentum
+    module.train(was_training)
