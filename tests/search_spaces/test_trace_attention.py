@@ -37,6 +37,7 @@ def test_heads_of_torchs_attention_are_a_group_by_whole_heads():
 
     (group,) = trace_groups(Attends(), (torch.zeros(2, 4, 5),)).groups
     assert (group.size, group.gate, group.kept) == (3, "readers", "")
+    assert (group.name, group.role, group.normalised) == ("inner", "channels", ())
     layouts = {(m.tensor, m.axis): (m.repeat, m.blocks) for m in group.members}
     assert layouts["attention.in_proj_weight", 0] == (4, 3)
     assert layouts["attention.in_proj_weight", 1] == (4, 1)

@@ -42,7 +42,9 @@ def head_groups(
         if each.group is None:
             continue
         axes = [axis for axis in _axes(each.group) if axis in heads.scopes]
-        if not axes:
+        # What other layers make as well is a stream: torch's attention has its heads in it.
+        others = joined.layers.keys() & _axes(each.group).keys() - heads.scopes.keys()
+        if not axes or others:
             continue
         scope = _common(heads.scopes[axis] for axis in axes)
         base = f"{scope} heads".strip()
