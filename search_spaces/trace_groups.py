@@ -30,7 +30,7 @@ from search_spaces.tracing.heads.attribute_search import AttributeSearch
 from search_spaces.tracing.heads.code_ties import followed_groups, tied_groups
 from search_spaces.tracing.heads.head_groups import beside_heads, head_groups, joined_by_heads
 from search_spaces.tracing.live_statistics import find_norms, norms_of_members
-from search_spaces.tracing.network_probe import network_probe
+from search_spaces.tracing.network_probe import module_by_module, network_probe
 from search_spaces.tracing.operator_record import record_operators, tensors_of
 from search_spaces.tracing.time_limit import TimeLimitError, check_time, seconds_for, time_limit
 
@@ -208,7 +208,7 @@ def _within(module: nn.Module, seconds: float | None) -> Iterator[None]:
 @contextmanager
 def _undisturbed() -> Iterator[None]:
     """Keep seeds where they are, and what the network warns of while it is tried to itself."""
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings(), module_by_module():
         torch.manual_seed(_SEED)
         warnings.simplefilter("ignore")
         yield

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from search_spaces.channel_groups import ChannelGroup, frozen_tensors
 from search_spaces.errors import SearchSpaceError
 from search_spaces.randomness import random_state_kept
-from search_spaces.tracing.network_probe import network_probe
+from search_spaces.tracing.network_probe import module_by_module, network_probe
 from search_spaces.tracing.operator_record import tensors_of
 from search_spaces.tracing.residual_branches import Branch, Silenced, find_branches
 from search_spaces.units import StandIn, Unit, detach
@@ -60,7 +60,7 @@ def trace_units(
         >>> [unit.name for unit in trace_units(Net(), (), (torch.zeros(2, 4),))]
         ['unit:branch']
     """
-    with random_state_kept():
+    with random_state_kept(), module_by_module():
         torch.manual_seed(_SEED)
         generator = torch.Generator().manual_seed(_SEED)
         try:

@@ -81,6 +81,20 @@ class PassedBy(nn.Module):
         super().__init__()
         self.length = length
 
+    def resemble(self, layer: nn.Module) -> None:
+        """Take over the plain attributes of ``layer``; its parameters are None.
+
+        Code around it may ask for them, as torch's transformer layers do. A hook keeps those from
+        a fused kernel, which would read the weights.
+        """
+        for name, value in vars(layer).items():
+            known = name in ("training", "length") or name.startswith("_")
+            if not known and isinstance(value, (bool, int, float, str)):
+                setattr(self, name, value)
+        for name in layer._parameters:
+            self.register_parameter(name, None)
+        self.register_forward_pre_hook(_module_by_module)
+
     def forward(self, *given: Any, **named: Any) -> Any:
         """Return the first tensor among the arguments."""
         return self._shaped(_first_tensor((*given, *named.values())))
@@ -99,6 +113,10 @@ class Nothing(PassedBy):
     def forward(self, *given: Any, **named: Any) -> Any:
         """Return zeros as large as the first tensor among the arguments."""
         return self._shaped(torch.zeros_like(_first_tensor((*given, *named.values()))))
+
+
+def _module_by_module(module: nn.Module, given: Any) -> None:
+    """Do nothing: that there is a hook is enough."""
 
 
 def _first_tensor(given: Iterable[Any]) -> Tensor:
@@ -175,7 +193,10 @@ def detach(module: nn.Module, unit: Unit) -> Mapping[str, nn.Module]:
     """
     layers = unit_layers(module, unit)
     for path, kind in unit.standins or ((unit.module, None),):
-        module.set_submodule(path, Detached() if kind is None else _STAND_INS[kind[0]](kind[1]))
+        standin = Detached() if kind is None else _STAND_INS[kind[0]](kind[1])
+        if isinstance(standin, PassedBy):
+            standin.resemble(layers[path])
+        module.set_submodule(path, standin)
     return layers
 
 

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -227,6 +228,13 @@ class _LiveNorm(nn.Module):
         super().__init__()
         self.layer, self.norm = layer, norm
         self.register_buffer("live", live, persistent=False)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the norm itself has: code around it may ask for its epsilon."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("layer"), name)
 
     def forward(self, x: Tensor) -> Tensor:
         live = self.live

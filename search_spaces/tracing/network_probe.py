@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -10,6 +12,20 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from search_spaces.tracing.operator_record import tensors_of
+
+
+@contextmanager
+def module_by_module() -> Iterator[None]:
+    """Have torch's transformer layers run their modules one by one, also where nothing trains.
+
+    Their fused kernel reads weights of modules that may be replaced meanwhile.
+    """
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
 
 
 @torch.no_grad()

@@ -17,6 +17,10 @@ BLOCKS = {
     any_networks.ViT: ["blocks.0.attn", "blocks.0.mlp", "blocks.1.attn", "blocks.1.mlp"],
     any_networks.ScaledViT: ["blocks.0.attn", "blocks.0.mlp", "blocks.1.attn", "blocks.1.mlp"],
     any_networks.GPT: ["h.0.attn", "h.0.mlp", "h.1.attn", "h.1.mlp"],
+    any_networks.TorchEncoder: [
+        *("encoder.layers.0.self_attn", "encoder.layers.0.linear1"),
+        *("encoder.layers.1.self_attn", "encoder.layers.1.linear1"),
+    ],
     any_networks.ConvNeXt: ["stage1.0", "stage1.1", "stage2.0", "stage2.1"],
     any_networks.ResNet: ["layer1.0", "layer2.1"],
     any_networks.SEResNet: ["layer1.0", "layer2.1"],

@@ -12,7 +12,7 @@ from growsearch.growth.gates.insertion import insert_gates
 from search_spaces import ChannelGroup
 from search_spaces.randomness import random_state_kept
 from search_spaces.tracing.channel_removal import keep_channels
-from search_spaces.tracing.network_probe import network_probe
+from search_spaces.tracing.network_probe import module_by_module, network_probe
 from search_spaces.tracing.operator_record import tensors_of
 
 # Of the largest output. Norms of a network's own often compute in single precision whatever comes
@@ -35,7 +35,7 @@ def exactly_gated(
     """
     if not groups:
         return set()
-    with random_state_kept():
+    with random_state_kept(), module_by_module():
         generator = torch.Generator().manual_seed(0)
         probe, drawn = network_probe(module, inputs, generator, double=True)
         if _agree(probe, groups, drawn):

@@ -144,6 +144,20 @@ class GPT(nn.Module):
         return self.lm_head(self.ln_f(x)[:, -1])
 
 
+class TorchEncoder(nn.Module):
+    """Of torch's own layers, whose fused kernel runs where nothing trains."""
+
+    def __init__(self, num_classes=CLASSES, width=16):
+        super().__init__()
+        self.patches = nn.Conv2d(1, width, 2, 2)
+        layer = nn.TransformerEncoderLayer(width, 4, 24, 0.0, batch_first=True, norm_first=True)
+        self.encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+        self.head = nn.Linear(width, num_classes)
+
+    def forward(self, x):
+        return self.head(self.encoder(self.patches(x).flatten(2).transpose(1, 2)).mean(1))
+
+
 class ConvNeXtBlock(nn.Module):
     def __init__(self, width):
         super().__init__()
@@ -372,6 +386,18 @@ class Bare(nn.Module):
 
 
 NETWORKS = (
-    *(ViT, ScaledViT, PostViT, Llama, GPT, ConvNeXt, Mixer, ResNet, SEResNet, GroupNormResNet),
+    *(
+        ViT,
+        ScaledViT,
+        PostViT,
+        Llama,
+        GPT,
+        TorchEncoder,
+        ConvNeXt,
+        Mixer,
+        ResNet,
+        SEResNet,
+        GroupNormResNet,
+    ),
     *(BareResNet, NFNet, StandardisedNFNet, MobileNet, BiasOnly, Bare),
 )
