@@ -58,6 +58,7 @@ UNITS = {
     "steps": "steps",
     "steering_strength": "factor",
     "subset": "examples",
+    "temperature": "factor",
     "threads": "threads",
     "trials": "trials",
     "warmup_epochs": "epochs",

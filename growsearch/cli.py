@@ -14,6 +14,7 @@ from growsearch.commands import evaluate as evaluate_command
 from growsearch.commands import grow as grow_command
 from growsearch.commands import listing as listing_command
 from growsearch.commands import profile as profile_command
+from growsearch.commands import prune as prune_command
 from growsearch.commands import report as report_command
 from growsearch.commands import search as search_command
 from growsearch.commands import select as select_command
@@ -39,6 +40,7 @@ app.command("doctor", epilog=doctor_command.EPILOG)(doctor_command.doctor)
 app.command("evaluate", epilog=evaluate_command.EPILOG)(evaluate_command.evaluate)
 app.command("grow", epilog=grow_command.EPILOG)(grow_command.grow)
 app.command("profile", epilog=profile_command.EPILOG)(profile_command.profile)
+app.command("prune", epilog=prune_command.EPILOG)(prune_command.prune)
 app.command("submit", epilog=submit_command.EPILOG)(submit_command.submit)
 
 

@@ -1,6 +1,7 @@
 """Search spaces by name (SEARCH_SPACES): which networks are legal, and how are they built?"""
 
-from search_spaces.channel_groups import ChannelGroup, Member, channel_groups, resize
+from search_spaces.axes.axis_parts import Member
+from search_spaces.channel_groups import ChannelGroup, channel_groups, resize
 from search_spaces.errors import SearchSpaceError
 from search_spaces.randomness import seeded
 from search_spaces.registry import SEARCH_SPACES, search_space

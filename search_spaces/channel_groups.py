@@ -2,64 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
-import torch
 from torch import Tensor, nn
 
+from search_spaces.axes.axis_parts import Member, gathered_entries
+from search_spaces.axes.layer_groups import changed_layer_groups, layer_groups, set_layer_groups
+from search_spaces.axes.size_attributes import SizeAttribute
 from search_spaces.errors import SearchSpaceError
-from search_spaces.plain_layers import own_computation
+from search_spaces.own_networks.plain_layers import own_computation
 
 BatchNorm = nn.modules.batchnorm._BatchNorm
 Gating = Literal["norms", "readers"]
+Role = Literal["channels", "heads", "head_dim", "mlp", "embedding"]
 _ConvTranspose = nn.modules.conv._ConvTransposeNd
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
-    """One axis of one parameter or buffer that follows a channel group.
-
-    The axis holds ``blocks`` copies of the group one after another (the gates of an LSTM, feature
-    maps flattened with channels innermost), and in each of them ``repeat`` consecutive entries
-    belong to each channel (feature maps flattened with channels outermost).
-
-    ``reads`` says that nothing hears of a channel whose entries here are 0: as a rule a layer takes
-    the channels in here. None is what torch's layers have by convention, see `is_consumed`.
-
-    Example:
-        >>> import torch
-        >>> from search_spaces import Member
-        >>> flattened = Member(tensor="classifier.weight", axis=1, repeat=4)
-        >>> flattened.entries(torch.tensor([0, 2]), size=3).tolist()
-        [0, 1, 2, 3, 8, 9, 10, 11]
-    """
-
-    tensor: str
-    axis: int
-    repeat: int = 1
-    blocks: int = 1
-    reads: bool | None = None
-
-    @property
-    def entries_per_channel(self) -> int:
-        """How many entries of the axis belong to one channel."""
-        return self.blocks * self.repeat
-
-    def entries(self, channels: Tensor, size: int) -> Tensor:
-        """Return the positions on the axis of ``channels`` (n,), block by block.
-
-        Args:
-            channels: positions in a group that has ``size`` channels.
-            size: channels of the group in the tensor that the positions are for.
-
-        Returns:
-            (blocks * n * repeat,), in the order in which a group of these channels alone has them.
-        """
-        within = (channels.unsqueeze(1) * self.repeat + torch.arange(self.repeat)).flatten()
-        starts = torch.arange(self.blocks).unsqueeze(1) * (size * self.repeat)
-        return (starts + within).flatten()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +29,14 @@ class ChannelGroup:
     Attributes:
         gate: where a factor of 0 on a channel is the same as its removal: on the outputs of the
             group's BatchNorms, or on the entries that read it.
-        kept: why no channel can be removed without changing the others (a norm over channels);
+        kept: why no channel can be removed without changing the others (a softmax over channels);
             empty if one can. Such a group may have any width, but keeps the one it trains with.
+        normalised: the paths of the modules that normalise over the group's channels (LayerNorm,
+            RMSNorm, GroupNorm of one group). A channel is removed by taking its entries out of
+            their statistics, and a gate of 0 is the same as its removal only if it does so too.
+        attributes: numbers that modules keep of the group's size, and that follow it.
+        role: what a channel is: a feature map or unit, an attention head, one place in all heads,
+            a hidden unit of a block's perceptron, or a place in the stream of a transformer.
 
     Example:
         >>> from torch import nn
@@ -93,6 +57,9 @@ class ChannelGroup:
     multiple: int = 1
     gate: Gating = "norms"
     kept: str = ""
+    normalised: tuple[str, ...] = ()
+    attributes: tuple[SizeAttribute, ...] = ()
+    role: Role = "channels"
 
 
 @runtime_checkable
@@ -133,10 +100,12 @@ def _check_member(group: ChannelGroup, member: Member, tensors: Mapping[str, Ten
     if member.tensor not in tensors:
         raise SearchSpaceError(f"group {group.name}: no tensor {member.tensor!r} in the module")
     actual = tensors[member.tensor].shape[member.axis]
-    if actual != group.size * member.entries_per_channel:
+    parts = member.parts_of(group.name, group.size)
+    if actual != member.blocks * sum(part.length for part in parts):
+        expected = " + ".join(f"{part.size} x {part.repeat * member.blocks}" for part in parts)
         raise SearchSpaceError(
             f"group {group.name}: {member.tensor} has {actual} entries on axis {member.axis}, "
-            f"expected {group.size} x {member.entries_per_channel}"
+            f"expected {expected}"
         )
 
 
@@ -179,12 +148,32 @@ def _is_depthwise(layer: nn.modules.conv._ConvNd) -> bool:
 def axes_by_tensor(
     groups: tuple[ChannelGroup, ...],
 ) -> dict[str, tuple[tuple[int, ChannelGroup, Member], ...]]:
-    """Return, for each tensor, its resizable axes as (axis, group, member)."""
+    """Return, for each tensor, its resizable axes as (axis, group, member).
+
+    An axis comes once for every part of it that belongs to one of ``groups``.
+    """
     found: dict[str, list[tuple[int, ChannelGroup, Member]]] = {}
     for group in groups:
         for member in group.members:
             found.setdefault(member.tensor, []).append((member.axis, group, member))
     return {name: tuple(axes) for name, axes in found.items()}
+
+
+def entries_by_axis(
+    axes: Iterable[tuple[int, ChannelGroup, Member]], chosen: Mapping[str, Tensor]
+) -> dict[int, Tensor]:
+    """Return, by axis, which entries of one tensor are left of the ``chosen`` channels.
+
+    Args:
+        axes: those of the tensor, as `axes_by_tensor` has them.
+        chosen: positions by the names of groups (see `gathered_entries`).
+    """
+    # Every member of an axis knows all that it holds: the first one says it.
+    first = {axis: (group, member) for axis, group, member in reversed(tuple(axes))}
+    return {
+        axis: gathered_entries(member.parts_of(group.name, group.size), member.blocks, chosen)
+        for axis, (group, member) in first.items()
+    }
 
 
 def resize(module: nn.Module, sizes: Mapping[str, int]) -> None:
@@ -218,11 +207,26 @@ def resize(module: nn.Module, sizes: Mapping[str, int]) -> None:
         old = _tensor(module, name)
         shape = list(old.shape)
         for axis, group, member in axes:
-            shape[axis] = sizes.get(group.name, group.size) * member.entries_per_channel
+            more = sizes.get(group.name, group.size) - group.size
+            shape[axis] += more * member.entries_per_channel
         if tuple(shape) != tuple(old.shape):
             changed[name] = old.detach().new_empty(shape)
     set_tensors(module, changed)
+    sync_layer_groups(module, groups, sizes)
     sync_attributes(module)
+
+
+def sync_layer_groups(
+    module: nn.Module, groups: Iterable[ChannelGroup], sizes: Mapping[str, int]
+) -> None:
+    """Give layers with groups of their own as many as ``groups`` of other ``sizes`` leave."""
+    changes = [
+        (sizes.get(group.name, group.size) - group.size, member)
+        for group in groups
+        for member in group.members
+    ]
+    present = layer_groups(module, (member for _, member in changes))
+    set_layer_groups(module, changed_layer_groups(present, changes))
 
 
 def reinitialise(module: nn.Module) -> None:
@@ -267,7 +271,10 @@ def set_tensors(module: nn.Module, values: Mapping[str, Tensor]) -> None:
 
 
 def sync_attributes(module: nn.Module) -> None:
-    """Make every layer's size attributes agree with its tensors after a change of shape."""
+    """Make every layer's size attributes agree with its tensors after a change of shape.
+
+    So do those that a declared group names (`ChannelGroup.attributes`).
+    """
     for layer in module.modules():
         if _weighs_otherwise(layer):
             continue
@@ -290,6 +297,8 @@ def sync_attributes(module: nn.Module) -> None:
             layer.hidden_size = layer.weight_hh.shape[1]
         elif isinstance(layer, nn.MultiheadAttention) and layer.in_proj_weight is not None:
             _sync_attention(layer)
+    if isinstance(module, DeclaresChannelGroups):
+        follow_sizes(module, module.channel_groups())
 
 
 def _weighs_otherwise(layer: nn.Module) -> bool:
@@ -362,13 +371,23 @@ def is_plain_producer(layer: nn.Module) -> bool:
 def group_batch_norms(
     module: nn.Module, groups: tuple[ChannelGroup, ...]
 ) -> Iterator[tuple[str, BatchNorm, ChannelGroup, Member]]:
-    """Yield (name, layer, group, member) for every BatchNorm whose channels belong to a group."""
-    owner_of = {
-        member.tensor.removesuffix(".weight"): (group, member)
-        for group in groups
-        for member in group.members
-        if member.tensor.endswith(".weight")
-    }
+    """Yield (name, layer, group, member) for every BatchNorm whose channels belong to a group.
+
+    One behind a concatenation comes once for each of its groups.
+    """
+    owners: dict[str, list[tuple[ChannelGroup, Member]]] = {}
+    for group in groups:
+        for member in group.members:
+            if member.tensor.endswith(".weight"):
+                path = member.tensor.removesuffix(".weight")
+                owners.setdefault(path, []).append((group, member))
     for name, layer in module.named_modules():
-        if isinstance(layer, BatchNorm) and name in owner_of:
-            yield name, layer, *owner_of[name]
+        if isinstance(layer, BatchNorm):
+            yield from ((name, layer, *owner) for owner in owners.get(name, ()))
+
+
+def follow_sizes(module: nn.Module, groups: Iterable[ChannelGroup]) -> None:
+    """Set all attributes of ``module`` that follow the sizes of ``groups``, in place."""
+    for group in groups:
+        for attribute in group.attributes:
+            attribute.follow(module, group.size)

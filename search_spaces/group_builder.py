@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from search_spaces.channel_groups import BatchNorm, ChannelGroup, Member
+from search_spaces.axes.axis_parts import Member
+from search_spaces.channel_groups import BatchNorm, ChannelGroup
 from search_spaces.errors import SearchSpaceError
 
 _Conv = nn.modules.conv._ConvNd

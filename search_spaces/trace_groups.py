@@ -18,10 +18,18 @@ from torch import Tensor, nn
 
 from search_spaces.channel_groups import ChannelGroup, channel_groups, named_tensors, resize
 from search_spaces.errors import SearchSpaceError
-from search_spaces.keyword_inputs import ExampleInputs, by_position
-from search_spaces.tracing.channel_discovery import MIXING, discover_groups
+from search_spaces.group_sizes import told_sizes, with_present_sizes
+from search_spaces.own_networks.keyword_inputs import ExampleInputs, by_position
+from search_spaces.tracing.channel_discovery import discover_channels
 from search_spaces.tracing.channel_gates import gated_group
-from search_spaces.tracing.channel_removal import closed_by_norms, try_removal
+from search_spaces.tracing.channel_removal import closed_by_norms, passing, try_removal
+from search_spaces.tracing.found_groups import MIXING, Found, Joined, found_groups, tied
+from search_spaces.tracing.group_roles import with_roles
+from search_spaces.tracing.heads.attention_heads import HeadFlow, find_heads
+from search_spaces.tracing.heads.attribute_search import AttributeSearch
+from search_spaces.tracing.heads.code_ties import followed_groups, tied_groups
+from search_spaces.tracing.heads.head_groups import beside_heads, head_groups, joined_by_heads
+from search_spaces.tracing.live_statistics import find_norms, norms_of_members
 from search_spaces.tracing.network_probe import network_probe
 from search_spaces.tracing.operator_record import record_operators, tensors_of
 from search_spaces.tracing.time_limit import TimeLimitError, check_time, seconds_for, time_limit
@@ -34,7 +42,7 @@ class TracedGroups:
     """What a trace has found.
 
     ``groups`` can be resized. ``fixed`` are layers whose outputs cannot, by path: the classifier,
-    and those whose width the code itself relies on (attention heads, concatenated channels).
+    and those whose width the code itself relies on.
     ``reasons`` says why, by the same paths.
     """
 
@@ -55,8 +63,8 @@ def trace_groups(
     `ChannelGroup`). What fails the first two is ``fixed``, not guessed.
 
     Args:
-        module: any layers, and functions with parameters. Grouped convolutions that are not
-            depthwise are fixed, and weights that are computed from parameters at every call.
+        module: any layers, and functions with parameters. Weights that are computed from
+            parameters at every call are fixed.
         example_inputs: positional inputs, or inputs by the names of arguments, each with the batch
             on axis 0. Values of floating inputs do not matter.
         trace_seconds: how long it may take, of one core's processor time. None is what an attribute
@@ -70,19 +78,78 @@ def trace_groups(
     with _undisturbed(), _within(module, trace_seconds):
         probe, inputs = network_probe(module, inputs_given, generator)
         record = record_operators(probe, inputs)
-        found = discover_groups(probe, record, generator)
+        norms = find_norms(probe, inputs)
+        joined = discover_channels(probe, record, generator, norms)
+        flow = HeadFlow(record, generator, frozenset(norms))
+        search = _attribute_search(module, inputs_given)
+        heads = _Heads.of(probe, joined, flow, search)
+        found = beside_heads(found_groups(probe, joined), heads.found)
+        told_of, resizable = _resizable(probe, joined, found, heads.found, inputs)
+        told_of, resizable = heads.tied(probe, told_of, resizable, inputs)
         gated = [
-            gated_group(probe, record, each, generator) for each in found if each.group is not None
+            each.group
+            if each.group is not None and each.group.role == "heads"
+            else gated_group(probe, record, each, generator)
+            for each in resizable
         ]
-        resizable = _resizable(probe, gated, inputs)
-        groups = _proven(module, resizable, inputs_given, generator)
+        groups = with_roles(_proven(module, gated, inputs_given, generator))
     names = {group.name for group in groups}
     reasons = {
         each.name: each.reason or "its code or its other layers rely on its width"
-        for each in found
+        for each in told_of
         if each.name not in names
     }
+    # A layer is told once, also where its channels were tried in parts.
+    reasons = {n: r for n, r in reasons.items() if n.partition("#")[0] not in reasons.keys() - {n}}
     return TracedGroups(groups=groups, fixed=tuple(reasons), reasons=reasons)
+
+
+def _attribute_search(module: nn.Module, inputs: tuple[Tensor, ...]) -> AttributeSearch:
+    generator = torch.Generator().manual_seed(_SEED)
+    return AttributeSearch(*network_probe(module, inputs, generator, double=True))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Heads:
+    """Attention heads, ``unproven`` ones with their groups, and what is ``joined`` by heads."""
+
+    found: list[Found]
+    unproven: list[Found]
+    joined: Joined
+    search: AttributeSearch
+
+    @classmethod
+    def of(
+        cls, probe: nn.Module, joined: Joined, flow: HeadFlow, search: AttributeSearch
+    ) -> _Heads:
+        heads, scopes = find_heads(flow, joined.labels), flow.record.scopes
+        found, unproven = head_groups(probe, joined, heads, scopes, search)
+        by_heads = joined_by_heads(joined, heads, scopes)
+        return cls(found=found, unproven=unproven, joined=by_heads, search=search)
+
+    def tied(
+        self,
+        probe: nn.Module,
+        told_of: Sequence[Found],
+        kept: list[Found],
+        inputs: tuple[Tensor, ...],
+    ) -> tuple[Sequence[Found], list[Found]]:
+        """Return what `_resizable` does, with groups that attributes follow, or that are tied."""
+        names = {each.name for each in kept}
+        lost = [each for each in told_of if each.group is not None and each.name not in names]
+        better = followed_groups(lost, self.search)
+        names = {each.name for each in better}
+        rest = beside_heads((each for each in lost if each.name not in names), self.unproven)
+        rest = [each for each in rest if each.group is not None and each.group.role != "heads"]
+        gone: set[str] = set()
+        for one, parts in tied_groups(probe, self.joined, rest, self.unproven, self.search):
+            better.append(one)
+            gone |= {part.name for part in parts}
+        if not better:
+            return told_of, kept
+        held = beside_heads([each for each in told_of if each.name not in gone], better)
+        known = [each for each in held if each.name in {k.name for k in (*kept, *better)}]
+        return held, _running(probe, known, inputs)
 
 
 def prove_groups(module: nn.Module, example_inputs: ExampleInputs) -> TracedGroups:
@@ -100,7 +167,15 @@ def prove_groups(module: nn.Module, example_inputs: ExampleInputs) -> TracedGrou
     with _undisturbed(), _within(module, None):
         probe, inputs = network_probe(module, inputs_given, generator, double=True)
         closed = closed_by_norms(probe, declared, inputs)
-        gated = [g if g.name in closed else replace(g, gate="readers") for g in declared]
+        norms = find_norms(probe, inputs)
+        gated = [
+            replace(
+                group,
+                gate=group.gate if group.name in closed else "readers",
+                normalised=norms_of_members(group, norms, probe),
+            )
+            for group in declared
+        ]
         groups = _proven(module, gated, inputs_given, generator)
     return TracedGroups(groups=groups, fixed=())
 
@@ -195,9 +270,13 @@ class _Declaration:
         self._groups = groups
 
     def __call__(self) -> tuple[ChannelGroup, ...]:
-        """Return the groups with the sizes that the module's tensors have now."""
+        """Return the groups with the sizes that the module's tensors have now.
+
+        Members in units that are detached are left out, and groups that are all inside.
+        """
         tensors = named_tensors(self._owner)
-        return tuple(replace(group, size=_size(group, tensors)) for group in self._groups)
+        present = (_present(group, tensors) for group in self._groups)
+        return with_present_sizes([group for group in present if group.members], tensors)
 
 
 def declare_groups(module: nn.Module, groups: tuple[ChannelGroup, ...]) -> None:
@@ -205,24 +284,46 @@ def declare_groups(module: nn.Module, groups: tuple[ChannelGroup, ...]) -> None:
     module.channel_groups = _Declaration(module, groups)  # type: ignore[assignment]
 
 
-def _size(group: ChannelGroup, tensors: dict[str, Tensor]) -> int:
-    first = group.members[0]
-    return tensors[first.tensor].shape[first.axis] // first.entries_per_channel
+def _present(group: ChannelGroup, tensors: dict[str, Tensor]) -> ChannelGroup:
+    if all(member.tensor in tensors for member in group.members):
+        return group
+    members = tuple(member for member in group.members if member.tensor in tensors)
+    return replace(group, members=members)
 
 
 def _resizable(
-    probe: nn.Module, groups: Sequence[ChannelGroup], inputs: tuple[Tensor, ...]
-) -> tuple[ChannelGroup, ...]:
+    probe: nn.Module,
+    joined: Joined,
+    found: Sequence[Found],
+    heads: Sequence[Found],
+    inputs: tuple[Tensor, ...],
+) -> tuple[Sequence[Found], list[Found]]:
+    """Return all that was found, and the groups with which the network runs at other widths.
+
+    Where it does not run, parts of one layer are tried at one ratio, then what is read together.
+    """
+    kept = _running(probe, found, inputs)
+    names = {each.name for each in kept}
+    lost = [each.name for each in found if each.group is not None and each.name not in names]
+    for again in tied(joined, found, lost):
+        together = beside_heads(found_groups(probe, again), heads)
+        better = _running(probe, together, inputs)
+        if len(together) - len(better) < len(found) - len(kept):
+            return together, better
+    return found, kept
+
+
+def _running(probe: nn.Module, found: Sequence[Found], inputs: tuple[Tensor, ...]) -> list[Found]:
     expected = _shapes(probe, inputs)
-    kept = tuple(groups)
-    if not _runs(probe, kept, inputs, expected):
-        kept = tuple(g for g in groups if _runs(probe, (g,), inputs, expected))
-    if not _runs(probe, kept, inputs, expected):
+    groups = told_sizes([each.group for each in found if each.group is not None])
+    kept = passing(groups, lambda some: _runs(probe, tuple(some), inputs, expected))
+    if not _runs(probe, tuple(kept), inputs, expected):
         raise SearchSpaceError(
             "the traced channel groups can be resized one by one but not together; "
             "give the network a method channel_groups()"
         )
-    return kept
+    names = {group.name for group in kept}
+    return [each for each in found if each.group is not None and each.name in names]
 
 
 def _runs(
@@ -235,12 +336,20 @@ def _runs(
     trial = copy.deepcopy(probe)
     declare_groups(trial, groups)
     # Another step for each group: widths that only agree by accident come apart.
-    sizes = {g.name: g.size + g.multiple * (2 * place + 1) for place, g in enumerate(groups)}
+    sizes = {g.name: g.size + g.multiple * _step(place) for place, g in enumerate(groups)}
     try:
         resize(trial, sizes)
         return _shapes(trial, inputs) == expected
     except (RuntimeError, SearchSpaceError, ValueError, IndexError, TypeError, AssertionError):
         return False
+
+
+def _step(place: int) -> int:
+    """Return another odd number for each of the first groups; of many they come again."""
+    return 2 * (place % _STEPS) + 1
+
+
+_STEPS = 16
 
 
 @torch.no_grad()

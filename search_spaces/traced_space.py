@@ -12,12 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from search_spaces.axes.axis_parts import Member
 from search_spaces.channel_groups import (
     ChannelGroup,
     DeclaresChannelGroups,
-    Member,
     axes_by_tensor,
     channel_groups,
+    entries_by_axis,
     frozen_member,
     frozen_tensors,
     named_tensors,
@@ -25,7 +26,8 @@ from search_spaces.channel_groups import (
     resize,
 )
 from search_spaces.errors import SearchSpaceError
-from search_spaces.plain_weights import check_plain_weights
+from search_spaces.own_networks.plain_weights import check_plain_weights
+from search_spaces.own_networks.whole_networks import give_shapes, without_wrappers
 from search_spaces.randomness import random_state_kept
 from search_spaces.space import Architecture
 from search_spaces.trace_groups import (
@@ -35,9 +37,10 @@ from search_spaces.trace_groups import (
     told,
     trace_groups,
 )
-from search_spaces.tracing.channel_discovery import OUTPUTS
+from search_spaces.trace_units import UNIT, trace_units
+from search_spaces.tracing.found_groups import OUTPUTS
+from search_spaces.units import Unit, detach
 from search_spaces.user_code import arguments_for, find, pinned
-from search_spaces.whole_networks import give_shapes, without_wrappers
 from search_spaces.width_space import WidthSpace
 
 # BatchNorm wants more than one example where it trains; what is traced is not trained.
@@ -89,6 +92,55 @@ class OwnSpace(WidthSpace):
                     f"{self.name}: {name} has frozen weights and keeps its {held[name]} channels"
                 )
         return architecture.replace({n: w for n, w in widths.items() if n not in held})
+
+    def traced_units(self) -> tuple[Unit, ...]:
+        """Return the branches that the network can do without; see `trace_units`."""
+        return _traced_units(self)
+
+    def without_units(self, architecture: Architecture, names: Iterable[str]) -> Architecture:
+        """Return the architecture without the traced units of these names.
+
+        Such a network has a choice "unit:PATH" of 0 for each, and no width of a group inside one.
+        Of those that have all of their units nothing is said.
+        """
+        gone = {unit.name: unit for unit in self._units(names)}
+        inside = {group for unit in gone.values() for group in unit.groups}
+        kept = {name: value for name, value in architecture.choices if name not in inside}
+        return Architecture.of(self.name, kept | dict.fromkeys(gone, 0))
+
+    def build(self, architecture: Architecture) -> nn.Module:
+        """Build the network with fresh weights from torch's default generator.
+
+        Raises:
+            SearchSpaceError: if a group or unit is missing or unknown, or a width is no integer
+                above 0.
+        """
+        given = dict(architecture.choices)
+        names = [name for name in given if name.startswith(UNIT)]
+        if not names:
+            return super(OwnSpace, self).build(architecture)
+        gone = self._units(names)
+        for name in names:
+            if given.pop(name) != 0:
+                raise SearchSpaceError(f"{self.name}: {name} is 0 where the unit is left out")
+        inside = {group for unit in gone for group in unit.groups}
+        wrong = sorted(inside & given.keys())
+        if wrong:
+            raise SearchSpaceError(f"{self.name}: {wrong[0]!r} lies in a unit that is left out")
+        full = {n: width for n, width in self.full_widths().items() if n in inside}
+        module = super(OwnSpace, self).build(Architecture.of(architecture.space, given | full))
+        for unit in gone:
+            detach(module, unit)
+        return module
+
+    def _units(self, names: Iterable[str]) -> list[Unit]:
+        known = {unit.name: unit for unit in self.traced_units()}
+        unknown = sorted(set(names) - known.keys())
+        if unknown:
+            raise SearchSpaceError(
+                f"{self.name}: unknown unit {unknown[0]!r}; known: {', '.join(known) or 'none'}"
+            )
+        return [unit for name, unit in known.items() if name in set(names)]
 
     def network(self, widths: Mapping[str, int]) -> nn.Module:
         """Build the network with fresh weights from torch's default generator.
@@ -178,6 +230,14 @@ def _traced_and_frozen(space: OwnSpace) -> tuple[TracedGroups, frozenset[str]]:
     return found, frozen_tensors(module)
 
 
+@functools.lru_cache(maxsize=_TRACES)
+def _traced_units(space: OwnSpace) -> tuple[Unit, ...]:
+    groups = _traced(space).groups
+    # Also where a network is read whose weights are not to be made.
+    with random_state_kept(), torch.device("cpu"):
+        return trace_units(space.fresh(), groups, space.example_inputs(_TRACED_BATCH))
+
+
 def _check_output(space: OwnSpace, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
     shape = tuple(space.input_shape)
     wanted_inputs = _required_inputs(module)
@@ -242,9 +302,13 @@ def _first_channels(
     value: Tensor, axes: Iterable[tuple[int, ChannelGroup, Member]], widths: Mapping[str, int]
 ) -> Tensor:
     """Return what the network itself gave the first channels; behind the last, they repeat."""
-    for axis, group, member in axes:
-        channels = torch.arange(widths.get(group.name, group.size)) % group.size
-        value = value.index_select(axis, member.entries(channels, group.size))
+    axes = tuple(axes)
+    chosen = {
+        group.name: torch.arange(widths.get(group.name, group.size)) % group.size
+        for _, group, _ in axes
+    }
+    for axis, entries in entries_by_axis(axes, chosen).items():
+        value = value.index_select(axis, entries)
     return value
 
 

@@ -185,12 +185,11 @@ def classes_of(model: nn.Module, dataset: Dataset, split: SplitName) -> dict[str
     """
     import dataclasses
 
-    from growsearch.datasets import labels_are
     from growsearch.metrics import class_confusion, per_class
     from growsearch.report.evaluations import MAX_CLASSES
 
     examples, classes = dataset.split(split), dataset.num_classes
-    told = labels_are(examples.labels) in ("one an example", "one a pixel")
+    told = examples.label_kind in ("one an example", "one a pixel")
     if dataset.task.is_own or not told or classes > MAX_CLASSES:
         return {}
     table = class_confusion(model, examples, classes=classes)

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from growsearch.commands.examples import examples
-from growsearch.errors import GrowsearchError, UsageError
-
-if TYPE_CHECKING:
-    from growsearch.search.study.study import Study, StudyOptions
 
 EPILOG = examples(
     "growsearch grow --space resnet-digits --data digits --budget parameters=30% --epochs 20 "
@@ -26,18 +19,6 @@ EPILOG = examples(
     "growsearch grow --space resnet-digits --data digits --budget 'latency[wafer-cs2]=40%' "
     "--epochs 20 --out runs/wafer",
 )
-# Keys of a study as the options that write them.
-_OPTIONS = {
-    "dataset": "data",
-    "data_dir": "data-dir",
-    "trials.growth.budget": "budget",
-    "text.epoch_tokens": "epoch-tokens",
-    "training.threads": "threads",
-    "training.device": "device",
-    "training.precision": "precision",
-    "search.seed": "seed",
-}
-_BUDGETS = "parameters=36%, macs=20M, 'latency[cpu]=2 ms', latency[wafer-cs2]=40%"
 
 
 def grow(
@@ -130,6 +111,13 @@ def grow(
             min=1, help="Keep widths at multiples of this: 8 saves time with AVX2, 16 with AVX-512."
         ),
     ] = 1,
+    init: Annotated[
+        str | None,
+        typer.Option(
+            help="Trained weights of the full network to begin with: a file (.safetensors, .pth), "
+            "a function MODULE:FUNCTION, or own (those of a network of yours)."
+        ),
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads to train with [default: torch's choice].")
     ] = None,
@@ -144,16 +132,12 @@ def grow(
     evaluate and compare. Killed or stopped, the same command goes on after the last finished epoch,
     and ends with the same network, bit for bit.
     """
-    from growsearch.commands.grow_lines import GrowProgress, summary
-    from growsearch.commands.search import run_study
-    from growsearch.commands.terminal import Terminal
-    from growsearch.report import write_report
+    from growsearch.commands.one_trial import budget_of, run_one_trial, text_of, threads_of
     from growsearch.search.ledger.run_folder import fresh_folder
-    from growsearch.search.study.study import StudyOptions
 
     growth = {
         "space": space,
-        "budget": _budget(budget),
+        "budget": budget_of(budget),
         "epochs": epochs,
         "recipe": recipe,
         "batch_size": batch_size,
@@ -174,121 +158,18 @@ def grow(
         "temperature": temperature,
         "temperature_decay": temperature_decay,
         "control_gain": control_gain,
+        "init": init,
     }
     settings = {
         "dataset": data,
         "data_dir": data_dir,
         "subset": subset,
-        "text": _text(data, space, epoch_tokens),
-        "trials": {"growth": {k: v for k, v in growth.items() if v is not None}},
+        "text": text_of(data, space, epoch_tokens),
         "training": {
-            "threads": _threads(out, threads),
+            "threads": threads_of(out, threads),
             "device": device,
             "precision": None if growth["precision"] else precision,
         },
         "search": {"trials": 1, "seed": seed, "sampler": "random", "backend": "serial"},
     }
-    run = _study(settings, fresh_folder(out) if fresh else out)
-    console = Terminal()
-    progress = GrowProgress(console, run)
-    options = StudyOptions(
-        report=progress.listener(), around=lambda _: progress.shown(), retry_failed=True
-    )
-    _run(run, options, run_study)
-    (trial,) = run.trials
-    if not trial.finished:
-        raise GrowsearchError(f"{run.folder.path}: {trial.error}")
-    exported = run.export(trial.id, run.folder.path / "export", onnx=onnx)
-    write_report(run.folder.path)
-    for line in summary(run, trial, exported):
-        console.print(line, markup=False, soft_wrap=True)
-
-
-def _budget(text: str) -> dict[str, str]:
-    name, sign, value = (part.strip() for part in text.partition("="))
-    if not sign or not name or not value:
-        raise UsageError(f"--budget: {text!r} is not NAME=VALUE; write for example {_BUDGETS}")
-    return {name: value}
-
-
-def _text(data: str, space: str, epoch_tokens: int | None) -> dict[str, Any] | None:
-    """Return how a text is read: in windows of the space's length, the state carried on."""
-    from growsearch.datasets import TOKEN_DATASETS
-    from search_spaces import SEARCH_SPACES
-
-    if data not in TOKEN_DATASETS:
-        if epoch_tokens is not None:
-            raise UsageError(f"--epoch-tokens: {data} is no text; remove the option")
-        return None
-    shape = SEARCH_SPACES[space].input_shape if space in SEARCH_SPACES else ()
-    if len(shape) == 3:
-        raise UsageError(
-            f"--space: {space} reads images, but {data} is a text; use a space such as "
-            "lstm-ptb-small"
-        )
-    window = {"window": shape[0]} if len(shape) == 1 else {}
-    return {**window, **({} if epoch_tokens is None else {"epoch_tokens": epoch_tokens})}
-
-
-def _threads(out: Path, threads: int | None) -> int:
-    """Return the threads asked for, else those of the run that is there, else torch's choice."""
-    import torch
-
-    from growsearch.search.config.file import load_study
-
-    if threads is not None:
-        return threads
-    before = out / "study.yaml"
-    # Whoever writes there says what is wrong with a name that is too long.
-    if os.path.exists(before):  # noqa: PTH110
-        return load_study(before, run=True).threads
-    return torch.get_num_threads()
-
-
-def _study(settings: Mapping[str, Any], folder: Path) -> Study:
-    """Return the study of one trial; a mistake names the option that made it."""
-    from growsearch.search.study.study import Study
-
-    space, data = settings["trials"]["growth"]["space"], settings["dataset"]
-    own = {"code_dir": Path.cwd()} if ":" in space + data else {}
-    given = {key: value for key, value in {**settings, **own}.items() if value is not None}
-    try:
-        return Study(
-            {
-                "name": re.sub(r"[^A-Za-z0-9._-]+", "-", f"grow-{space}-{data}")[:80],
-                **given,
-                "objectives": {
-                    "perplexity" if "text" in given else "accuracy": (
-                        "minimize" if "text" in given else "maximize"
-                    ),
-                    _objective(settings["trials"]["growth"]["budget"]): "minimize",
-                },
-            },
-            folder,
-        )
-    except UsageError as error:
-        raise UsageError(_as_options(str(error))) from error
-
-
-def _objective(budget: Mapping[str, str]) -> str:
-    (name,) = budget
-    return name if name.startswith("latency[") else {"parameters": "parameters"}.get(name, "macs")
-
-
-def _as_options(message: str) -> str:
-    """Say "--learning-rate" for what a study calls trials.growth.learning_rate."""
-    message = message.removeprefix("study: ")
-    for key, option in _OPTIONS.items():
-        message = re.sub(rf"^{re.escape(key)}\b", f"--{option}", message)
-    return re.sub(
-        r"^(?:trials\.growth\.)?(\w+)\b(?= = |: )",
-        lambda match: "--" + match[1].replace("_", "-"),
-        message,
-    )
-
-
-def _run(run: Study, options: StudyOptions, run_study: Any) -> None:
-    try:
-        run_study(run, options)
-    except UsageError as error:
-        raise UsageError(_as_options(str(error))) from error
+    run_one_trial("growth", growth, settings, fresh_folder(out) if fresh else out, onnx=onnx)

@@ -1,10 +1,11 @@
-"""Lines of a growing network on the terminal: one an epoch, the step in progress, a summary."""
+"""Lines of a growing or pruned network: one an epoch, the step in progress, a summary."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -13,9 +14,11 @@ from rich.text import Text
 
 from growsearch.commands.select import left_out_lines
 from growsearch.growth.budget.projection import NEAR
-from growsearch.kinds import GrowthCandidate, GrowthEpoch, GrowthSpace
+from growsearch.kinds import GrowthEpoch, GrowthSpace, PruneSpace, candidate_from_json
 from growsearch.kinds.domain import is_only, values_of
 from growsearch.pareto import format_quantity
+from growsearch.report.describe import kind_title
+from growsearch.report.kept_layers import read_kept_layers
 from growsearch.trial.run import Listener
 
 if TYPE_CHECKING:
@@ -27,15 +30,19 @@ if TYPE_CHECKING:
 _HEADER = "    epoch  accuracy   live        cost  of budget  MACs saved  time left"
 # The time left is judged by the last epochs: growing ones are faster than those that follow.
 _RECENT = 3
+# Of layers that could not grow.
+_TOLD = 5
 
 
 class GrowProgress:
-    """Hears of every step and epoch of a study's one growth trial, and shows how it goes."""
+    """Hears of every step and epoch of a study's one trial under a budget, and shows it."""
 
     def __init__(self, console: Console, run: Study) -> None:
-        (growth,) = (s for _, s in run.config.trials.items() if isinstance(s, GrowthSpace))
+        spaces = (space for _, space in run.config.trials.items())
+        (growth,) = (s for s in spaces if isinstance(s, GrowthSpace | PruneSpace))
+        twice = isinstance(growth, GrowthSpace) and is_only(growth.direct_design, True)
         self._console = console
-        self._epochs = run.config.trials.max_epochs * (1 + is_only(growth.direct_design, True))
+        self._epochs = run.config.trials.max_epochs * (1 + twice)
         self._metric = growth.budget.metric.replace("latency_s[", "latency[")
         self._run, self._growth = run, growth
         self._durations: list[float] = []
@@ -126,14 +133,15 @@ def summary(run: Study, trial: Trial, exported: ExportResult) -> list[str]:
     difference = "" if apart is None else f" (difference {apart:.1g})"
     return [
         "",
-        f"Grown: {found['space']} on {run.config.dataset}, {epochs} epochs "
-        f"in {clock(trial.duration_s)}",
+        f"{kind_title(trial.kind).capitalize()}: {found['space']} on {run.config.dataset}, "
+        f"{epochs} epochs in {clock(trial.duration_s)}",
         _quality_line(trial),
         f"  parameters     {_of(metrics, 'dense_parameters', 'full_parameters', 'parameters')}",
         f"  MACs           {_of(metrics, 'dense_macs', 'full_macs', 'macs')}",
         f"  budget         {metric} at most {format_quantity(metrics['budget_limit'], metric)}, "
         f"{100 * metrics['budget_cost'] / metrics['budget_limit']:.1f} % used",
         *granularity_lines(trial),
+        *kept_lines(run.folder.path / "trials" / trial.id, trial),
         f"  training MACs  {saving:.2f} times fewer than training all of it",
         *_latency_lines(trial, metric),
         f"Exported, read back and compared{difference}:",
@@ -151,16 +159,40 @@ def summary(run: Study, trial: Trial, exported: ExportResult) -> list[str]:
 
 def granularity_lines(trial: Trial) -> list[str]:
     """Say why so much of a count is left over; a latency also has noise to keep clear of."""
-    config, metrics = GrowthCandidate.from_json(trial.config), trial.metrics
+    config, metrics = candidate_from_json(trial.config), trial.metrics
     used = metrics["budget_cost"] >= NEAR * metrics["budget_limit"]
-    if used or not config.budget.is_count:
+    if used or not config.budget.is_count:  # type: ignore[attr-defined]
         return []
-    if config.width_multiple > 1:
-        blocks = f"blocks of {config.width_multiple}"
+    multiple = config.width_multiple  # type: ignore[attr-defined]
+    if multiple > 1:
+        blocks = f"blocks of {multiple}"
         return [f"                 widths move in {blocks}: not one more block fits"]
     return [
         "                 the nearest that was found in whole channels: one more is over the",
         "                 budget, and no exchange of one for another comes nearer",
+    ]
+
+
+def kept_lines(folder: Path, trial: Trial) -> list[str]:
+    """Say which layers kept their width, why, and what they hold of the full network."""
+    metrics = trial.metrics
+    if "kept_macs_share" not in metrics:
+        return []
+    kept = read_kept_layers(folder)
+    holds = (
+        f"{100 * metrics['kept_parameters_share']:.3g} % of the parameters, "
+        f"{100 * metrics['kept_macs_share']:.3g} % of the MACs"
+    )
+    more = (
+        [f"                 and {len(kept) - _TOLD} more: kept.jsonl"] if len(kept) > _TOLD else []
+    )
+    return [
+        f"  full width     {len(kept)} layers that could not grow: {holds}",
+        *(
+            f"                 {each.name} ({100 * each.macs:.3g} % of the MACs): {each.reason}"
+            for each in kept[:_TOLD]
+        ),
+        *more,
     ]
 
 

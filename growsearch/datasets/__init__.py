@@ -129,6 +129,8 @@ def _loaded(name: str, data_dir: Path | None, task: TaskChoice, keys: DataKeys |
         return load_own(name, data_dir, task)
     if name == "arrays":
         return arrays.load(data_dir, task)
+    if name == "hf-disk":
+        return hf_disk.load(data_dir, keys or NO_KEYS, task)
     if keys is not None and name in WITH_KEYS:
         return WITH_KEYS[name](data_dir, keys)
     return DATASETS[name](data_dir)

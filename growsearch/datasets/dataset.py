@@ -58,9 +58,19 @@ class Split:
         return tuple(self.labels.shape[1:])
 
     @property
+    def label_type(self) -> torch.dtype:
+        """int64 of classes, float32 of numbers, bool of several labels."""
+        return self.labels.dtype
+
+    @property
     def label_kind(self) -> LabelKind:
         """What its labels are, see `labels_are`."""
         return labels_are(self.labels)
+
+    @property
+    def labels_are_known(self) -> bool:
+        """Are the labels there without reading all examples?"""
+        return True
 
     def at(self, places: Tensor) -> Split:
         """Return the examples at ``places`` (n,) in memory, in this order."""

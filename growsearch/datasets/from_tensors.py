@@ -22,7 +22,7 @@ from growsearch.datasets.normalisation import IDENTITY, Normalisation
 from growsearch.datasets.reading.boundary import reading
 from growsearch.datasets.report import DataReport
 from growsearch.datasets.stratified import check_classes_left, stratified_choice
-from growsearch.datasets.task_choice import BUILT_IN, TaskChoice
+from growsearch.datasets.task_choice import BUILT_IN, TaskChoice, check_task_name
 from growsearch.errors import UsageError
 
 _Pair = tuple[Tensor, Tensor]
@@ -68,7 +68,7 @@ def from_tensors(
             labels with gaps, a single class, or fewer than 30 examples.
     """
     with reading("dataset", "inputs and labels cannot be read", "give arrays of plain numbers"):
-        _check_task_name(task)
+        check_task_name(task)
         found = _checked(inputs, labels, "inputs", task)
         if len(found[1]) < _LEAST:
             raise UsageError(f"dataset: {len(found[1])} examples are too few; at least {_LEAST}")
@@ -122,13 +122,6 @@ def _check_alike(found: Tensor, test: Tensor) -> None:
         raise UsageError(
             f"dataset: test inputs are {_shape(test)}, training inputs {_shape(found)}; give both "
             "one shape and type"
-        )
-
-
-def _check_task_name(task: str | None) -> None:
-    if task is not None and task not in BUILT_IN and ":" not in task:
-        raise UsageError(
-            f"task: unknown {task!r}; valid: {', '.join(BUILT_IN)}, or your own as MODULE:ATTRIBUTE"
         )
 
 
@@ -207,7 +200,12 @@ def _looked_at(split: Split) -> Split:
     """Return examples that stand for a streamed split, and its size in their labels' place."""
     count = min(_LOOKED_AT, len(split))
     some = split.at(torch.arange(count) * len(split) // count)
-    return Split(inputs=some.inputs, labels=torch.cat([some.labels, torch.tensor([len(split)])]))
+    labels = some.labels
+    if split.label_kind != "one an example":
+        # float64 holds each float32 and truth value, and every size.
+        labels = labels.double().flatten()
+    size = torch.tensor([len(split)], dtype=labels.dtype)
+    return Split(inputs=some.inputs, labels=torch.cat([labels, size]))
 
 
 def _targets(labels: Arrays, inputs: Given, task: str | None) -> Tensor:

@@ -6,6 +6,8 @@ its bounds.
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from growsearch.datasets.augmentation import SHIFT_MIRROR
-from growsearch.datasets.dataset import Dataset, Split
+from growsearch.datasets.augmentation import NO_AUGMENTATION, SHIFT_MIRROR
+from growsearch.datasets.dataset import Dataset, Split, labels_are
 from growsearch.datasets.keys import (
     NO_KEYS,
     USUAL_SHARE,
@@ -29,9 +31,11 @@ from growsearch.datasets.reading.image_file import ReadImages, Size, common_size
 from growsearch.datasets.reading.picture import Embedded
 from growsearch.datasets.report import DataReport, counted, extremes
 from growsearch.datasets.stratified import check_classes_left, stratified_choice
+from growsearch.datasets.streams.example_labels import learned
 from growsearch.datasets.streams.from_torch import normalised_note
 from growsearch.datasets.streams.loading import InputsAndLabels
 from growsearch.datasets.streams.streamed_split import StreamedSplit, looked_at
+from growsearch.datasets.task_choice import BY_LABELS, TaskChoice
 from growsearch.errors import UsageError
 
 _NAME = "hf-disk"
@@ -52,10 +56,12 @@ class HFPictures:
     """Images (3, H, W) uint8 of one split, decoded when they are read."""
 
     def __init__(self, rows: Any, columns: tuple[str, str], labels: Tensor, place: str) -> None:
-        """Take rows whose pictures are bytes, the names of image and label, and the labels (N,)."""
+        """Take rows whose pictures are bytes, names of image and label, and the labels (N, ...)."""
         self._rows, self._image, self._place = rows, columns[0], place
         self.name = _NAME
         self.labels: Tensor | None = labels
+        self.label_shape: tuple[int, ...] = tuple(labels.shape[1:])
+        self.label_type = labels.dtype
         self.shape: tuple[int, ...] = (3, *_USUAL_SIZE)
 
     def at_size(self, size: Size) -> HFPictures:
@@ -67,7 +73,7 @@ class HFPictures:
         return len(self._rows)
 
     def read(self, places: Sequence[int]) -> InputsAndLabels:
-        """Return images (n, 3, H, W) uint8 and labels (n,).
+        """Return images (n, 3, H, W) uint8 and labels (n, ...).
 
         Raises:
             UsageError: naming the split and row of a picture that cannot be read.
@@ -92,11 +98,12 @@ class HFPictures:
         return pictures
 
 
-def load(data_dir: Path | None, keys: DataKeys = NO_KEYS) -> Dataset:
+def load(data_dir: Path | None, keys: DataKeys = NO_KEYS, task: TaskChoice = BY_LABELS) -> Dataset:
     """Return the streamed images of a folder that `datasets` wrote.
 
     The splits are train, validation and test where they are there; else a tenth of train is held
     out, stratified (``keys`` say otherwise). Images are (3, H, W), as those of `image_folder`.
+    ``task`` says what a column of labels is that are no classes, numbers or lists of one length.
 
     Raises:
         UsageError: if `datasets` is not installed, or the folder is not as it should be.
@@ -109,7 +116,7 @@ def load(data_dir: Path | None, keys: DataKeys = NO_KEYS) -> Dataset:
     with reading(f"data_dir: {data_dir}", "no data set of Hugging Face's on disk", _EXPECTED):
         found = datasets.load_from_disk(str(data_dir))
         splits = dict(found) if isinstance(found, datasets.DatasetDict) else {_TRAIN: found}
-        return _made(data_dir, splits, keys)
+        return _made(data_dir, splits, keys, task)
 
 
 def _library() -> Any:
@@ -123,20 +130,20 @@ def _library() -> Any:
     return datasets
 
 
-def _made(data_dir: Path, rows: dict[str, Any], keys: DataKeys) -> Dataset:
+def _made(data_dir: Path, rows: dict[str, Any], keys: DataKeys, task: TaskChoice) -> Dataset:
     if _TRAIN not in rows:
         raise UsageError(
             f"data_dir: {shown(data_dir)} has no split train (found there: "
             f"{', '.join(map(shown, sorted(rows)))}). {_EXPECTED}"
         )
     columns = _columns(data_dir, rows[_TRAIN], keys)
-    names = _names(rows[_TRAIN], columns[1])
     places = _places(data_dir, rows, keys)
     parts = {part: where for part, where in places.items() if isinstance(where, str)}
-    whole = _pictures(data_dir, _TRAIN, rows, columns)
-    held = {part: _pictures(data_dir, name, rows, columns) for part, name in parts.items()}
-    classes = len(names) or _counted(data_dir, whole)
-    _check_labels(data_dir, (whole, *held.values()), classes)
+    whole = _pictures(data_dir, _TRAIN, rows, columns, task.name)
+    held = {
+        part: _pictures(data_dir, name, rows, columns, task.name) for part, name in parts.items()
+    }
+    names, outputs = _outputs(data_dir, rows[_TRAIN], columns[1], (whole, *held.values()))
     shares = {part: share for part, share in places.items() if isinstance(share, float)}
     left, taken = _held_out(whole, shares)
     size, note = _size(whole, left, keys)
@@ -156,8 +163,9 @@ def _made(data_dir: Path, rows: dict[str, Any], keys: DataKeys) -> Dataset:
         train=StreamedSplit(whole, normalisation=normalisation, chosen=left),
         validation=split("validation"),
         test=split("test"),
-        num_classes=classes,
-        augmentation=SHIFT_MIRROR,
+        num_classes=outputs,
+        # Whether the numbers of an own task stay true in a mirrored image, nobody knows here.
+        augmentation=SHIFT_MIRROR if names or not task.is_own else NO_AUGMENTATION,
         normalisation=normalisation,
         report=DataReport(
             class_names=names,
@@ -166,6 +174,27 @@ def _made(data_dir: Path, rows: dict[str, Any], keys: DataKeys) -> Dataset:
             notes=(_told(places), note, *_looked_notes(len(some))),
         ),
     )
+
+
+def _outputs(
+    data_dir: Path, rows: Any, label: str, parts: tuple[HFPictures, ...]
+) -> tuple[tuple[str, ...], int]:
+    """Return the names of classes, none where labels are others, and the outputs of a network."""
+    whole = parts[0]
+    assert whole.labels is not None
+    if labels_are(whole.labels) == "one an example":
+        names = _names(rows, label)
+        classes = len(names) or _counted(data_dir, whole)
+        _check_labels(data_dir, parts, classes)
+        return names, classes
+    for pictures in parts:
+        if not len(pictures) or pictures.label_shape != whole.label_shape:
+            raise UsageError(
+                f"data_dir: {shown(data_dir)}: a split is empty, or has labels {label} of another "
+                f"length than train; give all {whole.label_shape}"
+            )
+    _check_count(data_dir, whole)
+    return (), math.prod(whole.label_shape)
 
 
 def _told(places: dict[str, float | str]) -> str:
@@ -237,23 +266,40 @@ def _places(data_dir: Path, rows: dict[str, Any], keys: DataKeys) -> dict[str, f
 
 
 def _pictures(
-    data_dir: Path, name: str, rows: dict[str, Any], columns: tuple[str, str]
+    data_dir: Path, name: str, rows: dict[str, Any], columns: tuple[str, str], task: str | None
 ) -> HFPictures:
     datasets, (image, label) = _library(), columns
     missing = [column for column in columns if column not in rows[name].features]
     if missing:
         raise UsageError(f"data_dir: {shown(data_dir)}: split {name} has no column {missing[0]}")
-    numbers = rows[name].select_columns([label]).with_format("numpy")[:][label]
-    labels = np.asarray(numbers)
-    if labels.dtype.kind not in "iu" or labels.ndim != 1:
-        raise UsageError(
-            f"data.label = {label!r}: {labels.dtype} in split {name}; give a column of class "
-            "numbers"
-        )
+    labels = _labels(rows[name], label, name, task)
     bytes_only = rows[name].select_columns([image]).with_format(None)
     bytes_only = bytes_only.cast_column(image, datasets.Image(decode=False))
     where = f"{shown(data_dir)}: split {name}"
-    return HFPictures(bytes_only, columns, torch.from_numpy(labels.astype(np.int64)), where)
+    return HFPictures(bytes_only, columns, labels, where)
+
+
+def _labels(rows: Any, label: str, name: str, task: str | None) -> Tensor:
+    """Return the labels (N, ...) of a split: classes, or what the task learns."""
+    with warnings.catch_warnings():
+        # Lists of unlike lengths become objects, and are refused.
+        warnings.simplefilter("ignore")
+        values = np.asarray(rows.select_columns([label]).with_format("numpy")[:][label])
+    if task is not None:
+        found = learned(values, task, lambda row: f"data.label: row {row:,} of split {name}")
+        if found is None:
+            raise UsageError(
+                f"data.label = {label!r}: {values.dtype} {values.shape} in split {name}, of which "
+                f"the task {task.partition('@')[0]} can make nothing; give a column of numbers, or "
+                "of lists of one length"
+            )
+        return found
+    if values.dtype.kind not in "iu" or values.ndim != 1:
+        raise UsageError(
+            f"data.label = {label!r}: {values.dtype} in split {name}; give a column of class "
+            "numbers, or say what is learned (task: regression, multi-label or your own)"
+        )
+    return torch.from_numpy(values.astype(np.int64))
 
 
 def _counted(data_dir: Path, train: HFPictures) -> int:
@@ -276,10 +322,16 @@ def _check_labels(data_dir: Path, parts: tuple[HFPictures, ...], classes: int) -
                 f"data_dir: {shown(data_dir)}: a split is empty, or has labels that are not from 0 "
                 f"to {classes - 1}; leave out what has no class"
             )
-    if classes < 2 or len(parts[0]) < _LEAST:
+    if classes < 2:
+        raise UsageError(f"data_dir: {shown(data_dir)}: {classes} classes; at least 2 are needed")
+    _check_count(data_dir, parts[0])
+
+
+def _check_count(data_dir: Path, train: HFPictures) -> None:
+    if len(train) < _LEAST:
         raise UsageError(
-            f"data_dir: {shown(data_dir)}: {classes} classes and {len(parts[0])} training images; "
-            f"at least 2 and {_LEAST} are needed"
+            f"data_dir: {shown(data_dir)}: {len(train)} training images; at least {_LEAST} are "
+            "needed"
         )
 
 

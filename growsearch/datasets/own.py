@@ -56,7 +56,7 @@ def code_of(name: str) -> str:
 def as_dataset(found: Any, name: str, task: TaskChoice = BY_LABELS) -> Dataset:
     """Return a `Dataset` as it is; a pair (inputs, labels) or torch's data sets become one.
 
-    ``task`` says what the labels of a pair are.
+    ``task`` says what the labels of a pair, or of torch's data sets, are.
 
     Raises:
         UsageError: for anything else, or a `Dataset` whose parts do not fit each other.
@@ -67,9 +67,9 @@ def as_dataset(found: Any, name: str, task: TaskChoice = BY_LABELS) -> Dataset:
     if isinstance(found, (tuple, list)) and len(found) == _PAIR:
         return from_tensors(found[0], found[1], name=name, task=task.name)
     if isinstance(found, TorchDataset):
-        return from_torch(found, name=name)
+        return from_torch(found, name=name, task=task.name)
     if isinstance(found, Mapping):
-        return _of_splits(found, name)
+        return _of_splits(found, name, task)
     raise UsageError(
         f"dataset: {name} is a {type(found).__name__}; give growsearch.Dataset, "
         "growsearch.from_tensors(...), a pair (inputs, labels), a torch.utils.data.Dataset, or "
@@ -77,7 +77,7 @@ def as_dataset(found: Any, name: str, task: TaskChoice = BY_LABELS) -> Dataset:
     )
 
 
-def _of_splits(found: Mapping[Any, Any], name: str) -> Dataset:
+def _of_splits(found: Mapping[Any, Any], name: str, task: TaskChoice) -> Dataset:
     unknown = [key for key in found if key not in _SPLIT_KEYS]
     if unknown or "train" not in found:
         wrong = f"has the key {unknown[0]!r}" if unknown else "has no train"
@@ -88,4 +88,5 @@ def _of_splits(found: Mapping[Any, Any], name: str) -> Dataset:
         test=found.get("test"),
         num_classes=found.get("num_classes"),
         name=name,
+        task=task.name,
     )

@@ -23,6 +23,8 @@ class PictureFiles:
         self.name = name
         self.shape: tuple[int, ...] = (3, *size)
         self.labels: Tensor | None = files.labels
+        self.label_shape: tuple[int, ...] = ()
+        self.label_type = files.labels.dtype
 
     def __len__(self) -> int:
         return len(self._paths)

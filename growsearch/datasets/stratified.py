@@ -78,5 +78,9 @@ def subset(dataset: Dataset, *, train: int, validation: int, test: int, seed: in
 
 
 def _subset_of(split: Split, count: int, seed: int) -> Split:
-    chosen = stratified_choice(split.labels, count, seed=seed)
-    return split.take(chosen)
+    if count == len(split):
+        return split
+    # Streamed examples are not read for labels that do not count.
+    classes = split.label_kind == "one an example"
+    labels = split.labels if classes else torch.zeros(len(split), dtype=torch.long)
+    return split.take(stratified_choice(labels, count, seed=seed))

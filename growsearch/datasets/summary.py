@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
-from torch import Tensor
 
 from growsearch.datasets.dataset import UNLABELLED, Dataset, Split
 from growsearch.datasets.reading.boundary import shown
 from growsearch.datasets.streams.streamed_split import StreamedSplit
+from growsearch.datasets.tasks import needs_labels
 
 # So many classes are told one by one.
 _LISTED = 6
@@ -32,7 +34,7 @@ def summary_lines(dataset: Dataset) -> tuple[str, ...]:
     if report.changes:
         lines.append(f"  changed: {'; '.join(report.changes)}")
     lines.extend(f"  not read: {skipped}" for skipped in report.skipped)
-    lines.extend(f"  note: {shown(note)}" for note in report.notes)
+    lines.extend(f"  note: {shown(note)}" for note in (*report.notes, *_labels_read(dataset)))
     return tuple(lines)
 
 
@@ -49,25 +51,23 @@ def _classes(dataset: Dataset) -> str:
     if kind == "one a word":
         return f"  words: {dataset.num_classes:,}"
     if kind == "numbers":
-        return f"  targets: {_ranges(dataset.train.labels)}"
+        return f"  targets: {_ranges(dataset.train)}"
     if kind == "several an example":
+        if not dataset.train.labels_are_known:
+            return f"  labels: {dataset.train.label_shape[0]:,}"
         shares = dataset.train.labels.float().mean(dim=0)
         return (
             f"  labels: {len(shares):,}, each of {float(shares.min()):.1%} to "
             f"{float(shares.max()):.1%} of the training examples"
         )
     if kind == "of another kind":
-        return f"  targets: {tuple(dataset.train.labels.shape[1:])} an example"
+        return f"  targets: {dataset.train.label_shape} an example"
     if kind == "one a pixel":
         return f"  classes: {dataset.num_classes}; training pixels: {_pixel_shares(dataset)}"
-    if not all(
-        _labels_are_known(part) for part in (dataset.train, dataset.validation, dataset.test)
-    ):
+    parts = (dataset.train, dataset.validation, dataset.test)
+    if not all(part.labels_are_known for part in parts):
         return f"  classes: {dataset.num_classes:,}"
-    counts = [
-        _counts(part, dataset.num_classes)
-        for part in (dataset.train, dataset.validation, dataset.test)
-    ]
+    counts = [_counts(part, dataset.num_classes) for part in parts]
     named = [_name(dataset, number) for number in range(dataset.num_classes)]
     if len(named) <= _LISTED:
         each = [
@@ -82,8 +82,25 @@ def _classes(dataset: Dataset) -> str:
     )
 
 
-def _ranges(targets: Tensor) -> str:
+def _labels_read(dataset: Dataset) -> tuple[str, ...]:
+    """Say that labels take a pass of their own, where they do."""
+    train = dataset.train
+    if not isinstance(train, StreamedSplit) or train.labels_are_listed:
+        return ()
+    if not (needs_labels(dataset) or train.labels_are_known):
+        return ()
+    return (
+        f"labels of the {len(train):,} training examples are not listed, and are read once by a "
+        "pass of their own; a list, called targets or labels, saves it",
+    )
+
+
+def _ranges(train: Split) -> str:
     """Return the least, the mean and the largest of numbers (N,) or (N, K), of a few columns."""
+    if not train.labels_are_known:
+        count = math.prod(train.label_shape)
+        return f"{count:,} numbers" if count > 1 else "a number"
+    targets = train.labels
     columns = targets if targets.ndim == 2 else targets[:, None]
     told = [
         f"{float(column.min()):.4g} to {float(column.max()):.4g}, mean {float(column.mean()):.4g}"
@@ -91,10 +108,6 @@ def _ranges(targets: Tensor) -> str:
     ]
     more = [f"and {columns.shape[1] - _LISTED:,} more"] if columns.shape[1] > _LISTED else []
     return "; ".join([*told, *more])
-
-
-def _labels_are_known(part: Split) -> bool:
-    return not isinstance(part, StreamedSplit) or part.labels_are_known
 
 
 def _workers(part: Split) -> str:

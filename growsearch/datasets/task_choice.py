@@ -18,6 +18,18 @@ BALANCED: Literal["balanced"] = "balanced"
 GAMMA = 2.0
 
 
+def check_task_name(task: str | None) -> None:
+    """Refuse a name that no task has; own code is not looked for.
+
+    Raises:
+        UsageError: listing the valid names.
+    """
+    if task is not None and task not in BUILT_IN and ":" not in task:
+        raise UsageError(
+            f"task: unknown {task!r}; valid: {', '.join(BUILT_IN)}, or your own as MODULE:ATTRIBUTE"
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskChoice:
     """What a study says of its task.

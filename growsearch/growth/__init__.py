@@ -11,6 +11,7 @@ from growsearch.growth.latency.model import LatencyReport
 from growsearch.growth.options import GrowthListener, GrowthOptions
 from growsearch.growth.policies.registry import POLICIES
 from growsearch.growth.result import GrowthRecord, GrowthResult
+from growsearch.growth.staying import Staying
 from growsearch.growth.structure_line import STRUCTURES, structure_line
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "GrowthResult",
     "IndicatorConfig",
     "LatencyReport",
+    "Staying",
     "build_full",
     "grow",
     "structure_line",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from growsearch.errors import UsageError
 from growsearch.growth.indicators.relaxation import RELAXATIONS
 from growsearch.growth.indicators.steering import STEERINGS
-from growsearch.training import OwnOptimizer, Recipe
+from growsearch.training import InitialWeights, OwnOptimizer, Recipe
 
 BIRTHS = ("chance", "gradient")
 TEMPERATURES = ("global", "structure")
@@ -91,7 +91,8 @@ class GrowthConfig:
     AVX2, 16 with AVX-512, see `round_widths`): less time for the same MACs, but a budget is met to
     whole blocks only. ``direct_design`` trains the network that was grown once more, from fresh
     weights and for as many epochs, and that is the result: growing then has found an architecture
-    only.
+    only. With ``init`` the full network starts with trained weights: a channel or unit that is
+    created has those that it had there, on either side, and the largest come first.
 
     Raises:
         UsageError: for fewer than 2 epochs, or a value out of range.
@@ -112,6 +113,7 @@ class GrowthConfig:
     width_multiple: int = 1
     direct_design: bool = False
     indicators: IndicatorConfig = field(default_factory=IndicatorConfig)
+    init: InitialWeights | None = field(default=None, metadata={"later": True})
 
     def __post_init__(self) -> None:
         if self.recipe.epochs < 2:

@@ -10,10 +10,11 @@ from growsearch.growth.budget.budget import Budget
 from growsearch.growth.budget.cost_terms import CostTerms, parameter_terms
 from growsearch.growth.budget.projection import BudgetProjection
 from growsearch.growth.budget.structures import Structures
-from growsearch.growth.budget.traced_macs import traced_mac_terms
+from growsearch.growth.budget.traced_macs import countable_mac_terms
 from growsearch.growth.growing_groups import GrowingGroups, growing_groups
 from growsearch.growth.latency.model import Latencies, LatencyModel, latency_model
 from growsearch.growth.layers import declared_units
+from growsearch.growth.staying import Least, Staying, largest_words, staying_layers
 from growsearch.training import (
     TRAINING_PASSES,
     Recipe,
@@ -22,6 +23,7 @@ from growsearch.training import (
     steps_per_epoch,
 )
 from search_spaces import SearchSpace, Unit
+from search_spaces.traced_space import OwnSpace
 
 _UNLOCKED = Latencies()
 
@@ -32,7 +34,9 @@ class Costs:
 
     ``growing`` are the channel groups, those that grow and those that do not. ``units`` are all
     that the full configuration declares; ``growing_units``, those of them that growth may detach,
-    are behind the channels in ``structures``. ``latency`` is there for a budget on it.
+    are behind the channels in ``structures``. ``staying`` says what keeps its width and which
+    share of the full network that is, ``floor`` what the least network costs in the budget's unit.
+    ``latency`` is there for a budget on it.
     """
 
     structures: Structures
@@ -42,6 +46,8 @@ class Costs:
     parameters: CostTerms
     macs: CostTerms
     projection: BudgetProjection
+    staying: tuple[Staying, ...]
+    floor: float
     latency: LatencyModel | None = None
 
     @classmethod
@@ -53,24 +59,38 @@ class Costs:
         *,
         grow_layers: bool = True,
         latencies: Latencies = _UNLOCKED,
+        growing: GrowingGroups | None = None,
     ) -> Costs:
         """Count ``model``, the full configuration of ``space``; a latency's device is asked.
+
+        ``growing`` says which groups may change, where it is not for gates to say.
 
         Raises:
             UsageError: if the budget is below one channel a group, no group may grow, or the
                 network's MACs are not to be counted.
             GrowsearchError: if the budget's device cannot be asked.
         """
-        found = growing_groups(space, model)
-        units = declared_units(space, model)
+        found = growing or growing_groups(space, model)
+        asked = grow_layers or not isinstance(space, OwnSpace)
+        units = declared_units(space, model) if asked else ()
         detachable = tuple(unit for unit in units if unit.detachable) if grow_layers else ()
-        growing = found.of_units(detachable)
-        structures = Structures.of(found.groups, growing)
-        parameters = parameter_terms(model, found.groups, growing)
-        macs = traced_mac_terms(model, found.groups, space.example_inputs(), growing)
+        macs, uncounted = countable_mac_terms(
+            model, found.groups, space.example_inputs(), found.of_units(detachable)
+        )
+        found = found.holding(uncounted)
+        ours = found.of_units(detachable)
+        found.check(model, ours)
+        structures = Structures.of(found.groups, ours)
+        parameters = parameter_terms(model, found.groups, ours)
+        least = Least(groups=found.groups, units=ours, example_inputs=space.example_inputs())
+        staying = staying_layers(model, found.whole, found.kept, least)
+        holding = largest_words(staying, budget.metric)
         latency = None
         if budget.metric == "latency":
-            latency = latency_model(space, model, structures, units, budget, latencies)
+            latency = latency_model(
+                space, model, structures, units, budget, latencies, found.groups, holding=holding
+            )
+            floor = latency.fitted.least_s
             projection = BudgetProjection(
                 structures=structures,
                 terms=latency,
@@ -80,18 +100,20 @@ class Costs:
             )
         else:
             terms = parameters if budget.metric == "parameters" else macs
-            limit = budget.limit(
-                full=terms.exact(structures.sizes), least=terms.exact(structures.floors)
-            )
+            floor = terms.exact(structures.floors)
+            full = terms.exact(structures.sizes)
+            limit = budget.limit(full=full, least=floor, holding=holding)
             projection = BudgetProjection(structures=structures, terms=terms, limit=limit)
         return cls(
             structures=structures,
             growing=found,
             units=units,
-            growing_units=growing,
+            growing_units=ours,
             parameters=parameters,
             macs=macs,
             projection=projection,
+            staying=staying,
+            floor=floor,
             latency=latency,
         )
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from torch import nn
 
+from growsearch.training import InitialWeights
 from search_spaces import SearchSpace, seeded
 
 
-def build_full(space: SearchSpace, seed: int) -> nn.Module:
-    """Build the full configuration with weights drawn from ``seed`` and nothing else.
+def build_full(space: SearchSpace, seed: int, init: InitialWeights | None = None) -> nn.Module:
+    """Build the full configuration with weights drawn from ``seed``, or with those of ``init``.
+
+    Raises:
+        UsageError: if ``init`` are not this network's, or cannot be read.
 
     Example:
         >>> from growsearch.growth import build_full
@@ -18,4 +22,7 @@ def build_full(space: SearchSpace, seed: int) -> nn.Module:
         256
     """
     with seeded(seed):
-        return space.build(space.largest())
+        module = space.build(space.largest())
+    if init is not None:
+        init.load_into(module, space.name.partition("@")[0])
+    return module

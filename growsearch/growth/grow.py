@@ -17,7 +17,6 @@ from growsearch.growth.full_network import build_full
 from growsearch.growth.gates.bank import GateBank
 from growsearch.growth.gates.gate import Gate
 from growsearch.growth.gates.insertion import insert_gates
-from growsearch.growth.growing_groups import growing_groups
 from growsearch.growth.hook import Change, GrowthHook
 from growsearch.growth.latency.model import Latencies
 from growsearch.growth.layers import architecture_of, units_a_stage
@@ -27,11 +26,13 @@ from growsearch.growth.policies.policy import GrowthTask
 from growsearch.growth.policies.registry import make_policy
 from growsearch.growth.result import GrowthRecord, GrowthResult
 from growsearch.growth.surgery.surgeon import Surgeon
+from growsearch.growth.surgery.trained_order import trained_order
 from growsearch.training import EpochRecord, Task, TrainingOptions, steps_per_epoch, train
 from search_spaces import SearchSpace, seeded
 
 # Apart from the loop's own stream, so that every policy sees the same batches at the same seed.
 _GROWTH_STREAM = 0x67726F77
+_RUNS = torch.tensor([True])
 
 
 def grow(
@@ -97,15 +98,17 @@ def _grow(
     seed: int,
     options: TrainingOptions,
 ) -> GrowthResult:
-    model = build_full(space, seed)
+    model = build_full(space, seed, config.init)
     task = task_for(space, dataset, model)
-    growing_groups(space, model).check(model)
     costs = Costs.of(
-        space, model, budget, grow_layers=config.grow_layers, latencies=_latencies(options)
+        space, model, budget, grow_layers=config.grow_layers, latencies=latencies_of(options)
     )
     costs.growing.tell(space.name)
     gates = insert_gates(model, costs.growing.groups, costs.growing_units)
     hook = _make_hook(model, gates, task, costs, config, seed)
+    if config.init is not None:
+        order = trained_order(model, costs.structures, costs.growing.groups)
+        hook.policy.prefer(~costs.structures.first_of_each(), order)
     seed_network = hook.policy.start()
     hook.surgeon.seed(seed_network)
     dense_macs = costs.dense_training_macs(task, config.recipe)
@@ -122,7 +125,7 @@ def _grow(
             config.recipe,
             seed=seed,
             forward_macs=costs.macs.exact(costs.structures.counts(seed_network)),
-            options=_with_listener(
+            options=with_listener(
                 dataclasses.replace(options, hooks=(hook, *options.hooks)), record
             ),
         )
@@ -134,7 +137,8 @@ def _grow(
     return dataclasses.replace(result, latency=found)
 
 
-def _latencies(options: TrainingOptions) -> Latencies:
+def latencies_of(options: TrainingOptions) -> Latencies:
+    """Return how a device is asked: with the options' lock, and where its answers are kept."""
     own = options if isinstance(options, GrowthOptions) else GrowthOptions()
     lock = own.lock
     if own.latency_file is not None:
@@ -168,7 +172,12 @@ def _make_hook(
         macs=costs.macs,
         gates=gates,
         bank=GateBank(gates, costs.structures),
-        surgeon=Surgeon(model, costs.growing.groups, costs.growing_units),
+        surgeon=Surgeon(
+            model,
+            costs.growing.groups,
+            costs.growing_units,
+            trained=config.init is not None,
+        ),
         task=task,
         generator=generator,
         changes=[],
@@ -213,8 +222,18 @@ def _positions(costs: Costs, mask: Tensor) -> dict[str, tuple[int, ...]]:
 
 
 def _live(costs: Costs, mask: Tensor) -> dict[str, tuple[int, ...]]:
-    """Return `_positions`, and all channels of the groups that keep theirs."""
-    whole = {group.name: tuple(range(group.size)) for group in costs.growing.whole}
+    """Return `_positions`, and all channels of the groups that keep theirs.
+
+    Of those inside a unit that does not run there are none.
+    """
+    runs = costs.structures.split(mask)
+    gone = {
+        group for unit in costs.units if not runs.get(unit.name, _RUNS) for group in unit.groups
+    }
+    whole = {
+        group.name: () if group.name in gone else tuple(range(group.size))
+        for group in costs.growing.whole
+    }
     return {**_positions(costs, mask), **whole}
 
 
@@ -225,7 +244,7 @@ def _by_name(structures: Structures, values: Tensor) -> dict[str, tuple[float, .
     return {name: tuple(part.tolist()) for name, part in structures.split(values).items()}
 
 
-def _with_listener(
+def with_listener(
     options: TrainingOptions, record: Callable[[EpochRecord], GrowthRecord]
 ) -> TrainingOptions:
     """Let a listener hear of every epoch, after the callback that ``options`` have already."""
@@ -271,4 +290,6 @@ def make_result(
         training_macs=last.training_macs,
         dense_training_macs=dense_training_macs,
         kept=costs.growing.kept,
+        staying=costs.staying,
+        floor=costs.floor,
     )

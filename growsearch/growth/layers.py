@@ -7,11 +7,17 @@ from torch import Tensor, nn
 
 from growsearch.growth.budget.structures import Structures
 from search_spaces import Architecture, ChoosesUnits, SearchSpace, Unit, channel_groups, units
-from search_spaces.units import count_units
+from search_spaces.traced_space import OwnSpace
+from search_spaces.units import PassedBy, count_units, is_detached
 
 
 def declared_units(space: SearchSpace, model: nn.Module) -> tuple[Unit, ...]:
-    """Return the units of ``model``, none if ``space`` has networks of one depth only."""
+    """Return the units of ``model``, none if ``space`` has networks of one depth only.
+
+    Of an own network, whose space says nothing of depth, they are the branches that can be skipped.
+    """
+    if isinstance(space, OwnSpace):
+        return space.traced_units()
     return units(model) if isinstance(space, ChoosesUnits) else ()
 
 
@@ -36,6 +42,9 @@ def units_a_stage(
 def architecture_of(space: SearchSpace, model: nn.Module) -> Architecture:
     """Return the architecture of a compact network of ``space``: its units and its widths."""
     architecture = space.largest()
+    if isinstance(space, OwnSpace) and any(isinstance(m, PassedBy) for m in model.modules()):
+        gone = [unit.name for unit in space.traced_units() if is_detached(model, unit)]
+        architecture = space.without_units(architecture, gone)
     if isinstance(space, ChoosesUnits):
         architecture = space.with_units(architecture, count_units(units(model)))
     return space.with_widths(architecture, {g.name: g.size for g in channel_groups(model)})

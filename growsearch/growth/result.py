@@ -9,6 +9,7 @@ from torch import nn
 
 from growsearch.growth.budget.budget import Budget
 from growsearch.growth.latency.model import LatencyReport
+from growsearch.growth.staying import Staying
 from search_spaces import Architecture
 
 
@@ -84,7 +85,8 @@ class GrowthResult:
     those of the full configuration. Training MACs count 3 forward passes a
     step and example, at the widths of that step, plus recalibration; ``dense_training_macs`` are
     those of the full configuration over the same steps. ``kept`` says of every layer that could
-    not grow why it has its full width.
+    not grow why it has its full width, ``staying`` the same with shares of the cost, the dearest
+    first; ``floor`` is what the least network costs in the budget's unit.
     """
 
     model: nn.Module
@@ -101,6 +103,8 @@ class GrowthResult:
     dense_training_macs: int
     latency: LatencyReport | None = None
     kept: Mapping[str, str] = field(default_factory=dict)
+    staying: tuple[Staying, ...] = ()
+    floor: float = 0.0
 
     @property
     def training_saving(self) -> float:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from growsearch.kinds.kind import Axis, ForecastContext, TrialKind
     from growsearch.kinds.learning import DataChoice, Learning, TextReading
     from growsearch.kinds.network import Network
+    from growsearch.kinds.prune.candidate import PruneCandidate
+    from growsearch.kinds.prune.space import PruneSpace
     from growsearch.kinds.recipe_choice import RecipeChoice
     from growsearch.kinds.registry import KINDS, candidate_from_json, forecast, kind_of
     from growsearch.kinds.space import KindSpace, Strict
@@ -40,6 +42,8 @@ _HOME = {
     "KindSpace": "space",
     "Learning": "learning",
     "Network": "network",
+    "PruneCandidate": "prune.candidate",
+    "PruneSpace": "prune.space",
     "RecipeChoice": "recipe_choice",
     "SparseCandidate": "sparse.candidate",
     "Strict": "space",
@@ -74,6 +78,8 @@ __all__ = [
     "KindSpace",
     "Learning",
     "Network",
+    "PruneCandidate",
+    "PruneSpace",
     "RecipeChoice",
     "SparseCandidate",
     "Strict",

@@ -28,6 +28,8 @@ from growsearch.datasets import (
     text_windows,
     with_augmentation,
 )
+from growsearch.datasets.streams.known_labels import KnownLabels
+from growsearch.datasets.streams.streamed_split import StreamedSplit
 from growsearch.datasets.texts.text_windows import WINDOW_WORDS
 from growsearch.datasets.texts.tokens import TokenDataset
 from growsearch.errors import UsageError
@@ -60,7 +62,8 @@ class DataChoice:
     reading, the data is a text that is read as a whole and not in windows alone. ``task`` is what
     is learned, where the labels alone do not say it. An ``augmentation`` takes the place of the
     data's own. ``keys`` say how files become splits, ``loading`` how streamed data are read;
-    ``given`` is such data that no name leads to.
+    ``given`` is such data that no name leads to, ``train_labels`` what another process has read of
+    its or their labels already.
     """
 
     name: str
@@ -72,6 +75,7 @@ class DataChoice:
     keys: DataKeys = NO_KEYS
     loading: Loading = _USUAL_LOADING
     given: Dataset | None = field(default=None, compare=False, repr=False)
+    train_labels: KnownLabels | None = field(default=None, compare=False, repr=False)
 
     def load(self) -> Learning:
         """Load the data.
@@ -97,6 +101,8 @@ class DataChoice:
                 cannot have.
         """
         dataset = for_task(dataset, self.task)
+        if self.train_labels is not None and isinstance(dataset.train, StreamedSplit):
+            dataset.train.known_labels.of_others(self.train_labels)
         if self.subset is not None:
             if self.subset > len(dataset.train):
                 raise UsageError(
@@ -123,6 +129,14 @@ class Learning:
     text: TokenDataset | None = None
     reading: TextReading | None = None
     device: torch.device | None = None
+
+    @property
+    def read_labels(self) -> KnownLabels | None:
+        """Labels of streamed examples that took a pass, for other processes."""
+        train = self.dataset.train
+        if not isinstance(train, StreamedSplit) or train.labels_are_listed:
+            return None
+        return train.known_labels
 
     @property
     def summary(self) -> tuple[str, ...]:

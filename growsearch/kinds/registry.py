@@ -67,6 +67,8 @@ KINDS = KindRegistry(
         "growth": "growsearch.kinds.growth",
         "sparse": "growsearch.kinds.sparse",
         "tickets": "growsearch.kinds.tickets",
+        "prune": "growsearch.kinds.prune",
+        "baseline": "growsearch.kinds.baseline",
     }
 )
 

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
 from growsearch.errors import UsageError
 from growsearch.kinds.domain import Domain, is_only, offers, values_of
+from growsearch.kinds.initial_weights import named_init
 from growsearch.kinds.recipe_choice import recipe_values
 from growsearch.kinds.values import (
+    OF_RUN,
     Count,
     OptimizerName,
     OptionalCount,
@@ -24,6 +26,7 @@ from growsearch.kinds.values import (
     ScheduleName,
     Space,
 )
+from growsearch.training.initial_weights import OWN
 from search_spaces.user_code import is_own
 
 
@@ -83,7 +86,7 @@ class KindSpace(Strict):
     they may change between a run and the study that resumes it, and are no part of a candidate.
     """
 
-    whereabouts: ClassVar[tuple[str, ...]] = ()
+    whereabouts: ClassVar[tuple[str, ...]] = ("init_file",)
 
     space: Space = Field(
         description="Search space of networks by name (growsearch list spaces), or your own as "
@@ -159,6 +162,19 @@ class KindSpace(Strict):
         description="Decay of a moving average of the weights, which is judged and kept in their "
         "place, between 0 and 1; not with growth. Default: none.",
     )
+    init: str | None = Field(
+        default=None,
+        description="Trained weights of the full network, with which every trial begins: a file "
+        "(.safetensors, or .pth of a state_dict, read without code), relative to the study's file; "
+        "a function of your own that returns them, as MODULE:FUNCTION; or own, those that a "
+        "network of your own comes with. Default: weights are drawn.",
+        json_schema_extra={"form": "file, MODULE:FUNCTION, or own"},
+    )
+    init_file: Path | None = Field(
+        default=None,
+        description="The file of init, in the study of a run.",
+        json_schema_extra={"key": None},
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -174,6 +190,27 @@ class KindSpace(Strict):
             return data
         own = {"batch_size": batch_size, "learning_rate": learning_rate}
         return {**data, **{key: own[key] for key in own if data.get(key) is None}}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _weights_by_content(cls, data: Any, info: ValidationInfo) -> Any:
+        """Name a file of weights by its content; where it lies is another key."""
+        if not isinstance(data, Mapping) or data.get("init") is None:
+            return data
+        of_run = bool((info.context or {}).get(OF_RUN))
+        file = data.get("init_file")
+        name, place = named_init(data["init"], file and Path(str(file)), of_run=of_run)
+        return {**data, "init": name, "init_file": place}
+
+    @model_validator(mode="after")
+    def _weights_that_there_are(self) -> Self:
+        if self.init == OWN and not all(is_own(str(name)) for name in values_of(self.space)):
+            raise ValueError(
+                "init: own weights come with own networks alone, MODULE:ATTRIBUTE; give a file"
+            )
+        if self.init is None and self.init_file is not None:
+            raise ValueError("init_file: goes with init; write init: FILE alone")
+        return self
 
     @model_validator(mode="after")
     def _keys_that_go_together(self) -> Self:

@@ -23,6 +23,7 @@ from growsearch.kinds.kind import TrialKind
 from growsearch.kinds.questions import Questions, Suggester, suggest
 from growsearch.kinds.registry import KINDS
 from growsearch.kinds.space import KindSpace, Strict
+from growsearch.training.initial_weights import note_file
 
 
 class TrialKinds(RootModel[dict[str, SerializeAsAny[KindSpace]]]):
@@ -77,6 +78,12 @@ class TrialKinds(RootModel[dict[str, SerializeAsAny[KindSpace]]]):
             for name, space in self.root.items()
             for key in space.whereabouts
         }
+
+    def note_files(self) -> None:
+        """Let this process know where the files of initial weights lie; a worker calls it."""
+        for space in self.root.values():
+            if space.init is not None and space.init_file is not None:
+                note_file(space.init_file, space.init)
 
     def resolved(self, folder: Path) -> TrialKinds:
         """Return the same kinds with relative paths as seen from ``folder``."""

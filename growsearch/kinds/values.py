@@ -17,6 +17,7 @@ from growsearch.kinds.domain import Domain, Scalar, domain_to_plain, parse_domai
 from growsearch.kinds.recipe_choice import OPTIMIZERS, RECIPE_NAMES, SCHEDULES
 from growsearch.metrics.adversarial import NORMS
 from growsearch.pareto.quantities import parse_quantity, parse_share
+from growsearch.pruning import ALLOCATIONS, IMPORTANCES
 from growsearch.sparsity import (
     MASK_UPDATERS,
     SPARSITY_DISTRIBUTIONS,
@@ -161,6 +162,16 @@ def _parse_share_of_epochs(value: Any) -> float:
     return share
 
 
+def _parse_share_from_zero(value: Any) -> float:
+    try:
+        share = parse_share(value, "share")
+    except (UsageError, TypeError) as error:
+        raise ValueError(str(error)) from error
+    if not 0 <= share <= 1:
+        raise ValueError(f"{value} is not in [0, 1]; write for example 0.5 or 50%")
+    return share
+
+
 def _whole(value: Any) -> Any:
     exact = isinstance(value, float) and value.is_integer() and abs(value) < _EXACT
     return int(value) if exact else value
@@ -258,6 +269,8 @@ OptionalFraction = Annotated[Domain | None, _domain(_parse_fraction), _plain]
 OptionalDecay = Annotated[Domain | None, _domain(_parse_decay), _plain]
 Strength = Annotated[Domain | None, _domain(_parse_strength), _plain]
 Seed = Annotated[Domain, _domain(_parse_seed), _plain]
+FromZero = Annotated[Domain, _domain(_parse_from_zero), _plain]
+ShareFromZero = Annotated[Domain, _domain(_parse_share_from_zero), _plain]
 Truth = Annotated[Domain, _domain(_parse_truth), _plain]
 BudgetRange = Annotated[Domain, _domain(_parse_budget), _plain]
 ShareOfEpochs = Annotated[Domain, _domain(_parse_share_of_epochs), _plain]
@@ -306,6 +319,9 @@ RecipeName = Annotated[Domain, _one_of("recipe", RECIPE_NAMES), _plain]
 OptimizerName = Annotated[Domain | None, _one_of_or_own("optimizer", OPTIMIZERS), _plain]
 ScheduleName = Annotated[Domain | None, _one_of("schedule", SCHEDULES), _plain]
 PrecisionName = Annotated[Domain | None, _one_of("precision", PRECISIONS), _plain]
+BaselineName = Annotated[Domain, _one_of("baseline", ("mine", "dense", "uniform")), _plain]
+ImportanceName = Annotated[Domain, _one_of("importance", IMPORTANCES), _plain]
+AllocationName = Annotated[Domain, _one_of("allocation", ALLOCATIONS), _plain]
 PolicyName = Annotated[Domain, _one_of("policy", POLICIES), _plain]
 SteeringName = Annotated[Domain, _one_of("steering", STEERINGS), _plain]
 BirthName = Annotated[Domain, _one_of("birth", BIRTHS), _plain]

@@ -27,6 +27,15 @@ def budget_words(budget: Any) -> str:
     return _one_budget(budget, "parameters")
 
 
+def init_words(config: Mapping[str, Any]) -> str:
+    """Return ", from weights 1a2b3c" of a network that was trained before, else nothing."""
+    init = config.get("init")
+    if not isinstance(init, str):
+        return ""
+    name, _, digest = init.partition("@")
+    return f", from {name} {digest[:6]}".rstrip()
+
+
 def percent(share: Any) -> str | None:
     """Return "83 %", "dense" of none, or None of what is no number."""
     if isinstance(share, bool) or not isinstance(share, int | float):

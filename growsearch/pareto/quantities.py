@@ -53,6 +53,7 @@ _BY_SUFFIX = {
     "accuracy": SHARE,
     "sparsity": SHARE,
     "density": SHARE,
+    "_share": SHARE,
     "ece": SHARE,
 }
 

@@ -34,6 +34,7 @@ def choice_lines(
         return _miss_lines(selection, front, known, bounds)
     lines = ["Choice", *_point_lines(selection.chosen, front, known)]
     lines += _likelihood_lines(selection)
+    lines += [f"    {line}" for line in beside_mine(selection.chosen, front, known.values())]
     if selection.runner_up is not None:
         lines += ["", "Runner-up", *_point_lines(selection.runner_up, front, known)]
     if selection.costs:
@@ -41,6 +42,32 @@ def choice_lines(
         for cost in selection.costs:
             lines += _cost_lines(cost, front)
     return lines
+
+
+def beside_mine(point: Point, front: Front, trials: Iterable[Trial]) -> list[str]:
+    """Say what a choice gains over each network of the person's own that was taken as it is."""
+    found = []
+    for trial in trials:
+        if not is_mine(trial) or trial.id == point.id:
+            continue
+        parts = [
+            _beside(point.values[name], trial.metrics[name], name)
+            for name in front.directions
+            if name in trial.metrics
+        ]
+        found.append(f"beside mine ({trial.id}): {', '.join(parts)}")
+    return found
+
+
+def is_mine(trial: Trial) -> bool:
+    """Tell whether a trial is the person's network, evaluated and measured as it is."""
+    return trial.finished and trial.kind == "baseline" and trial.config.get("which") == "mine"
+
+
+def _beside(value: float, mine: float, name: str) -> str:
+    if "accuracy" in name:
+        return f"{title(name)} {100 * (value - mine):+.2f} points"
+    return f"{title(name)} {100 * value / mine:.0f} %" if mine else title(name)
 
 
 def _point_lines(point: Point, front: Front, trials: Mapping[str, Trial]) -> list[str]:

@@ -24,8 +24,12 @@ _TITLES = {
     "full_macs": "MACs of the full network",
     "budget_cost": "Budget spent",
     "budget_limit": "Budget",
+    "budget_floor": "Smallest network of the budget",
+    "kept_parameters_share": "Parameters at full width",
+    "kept_macs_share": "MACs at full width",
     "budget_latency_s": "Latency under the budget's conditions",
     "budget_noise": "Noise of the budget's latency",
+    "kept_share": "Share that keeps its width",
     "budget_fit_error": "Miss of the latency fit",
 }
 

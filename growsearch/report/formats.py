@@ -11,14 +11,14 @@ from growsearch.errors import GrowsearchError, UsageError
 from growsearch.files import write_bytes
 from growsearch.garbage import without_cycle_search
 from growsearch.reading import reason
-from growsearch.report.csv_table import render_csv
 from growsearch.report.html_page import render_html
 from growsearch.report.json_export import render_json
-from growsearch.report.latex_table import render_latex
 from growsearch.report.markdown import render_markdown
-from growsearch.report.parquet_table import render_parquet
 from growsearch.report.picture import render_pdf, render_png, render_svg
 from growsearch.report.run_data import Run, read_run
+from growsearch.report.tables.csv_table import render_csv
+from growsearch.report.tables.latex_table import render_latex
+from growsearch.report.tables.parquet_table import render_parquet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from growsearch.pareto import MEASURES, format_quantity
 from growsearch.reading import write_yaml
+from growsearch.report.choice_text import beside_mine
 from growsearch.report.describe import (
     describe_check,
     describe_interval,
@@ -34,6 +35,7 @@ def render_markdown(run: Run) -> str:
         *(["## Which network for which device?", "\n".join(answers)] if answers else []),
         "## The front",
         _front(run),
+        *_baselines(run),
         *_methods(run),
         *_checked(run),
         *_evaluations(run),
@@ -56,6 +58,22 @@ def _front(run: Run) -> str:
     names = front_columns(run)
     rows = [[t.id, describe_trial(t), *(_cell(t, name) for name in names)] for t in members]
     return markdown_table(["Network", "Made by", *map(title, names)], rows)
+
+
+def _baselines(run: Run) -> list[str]:
+    """Return the baselines, on the front or not, and what its members gain over "mine"."""
+    found = [trial for trial in run.finished if trial.kind == "baseline"]
+    if not found:
+        return []
+    names, front = front_columns(run), run.front()
+    rows = [[t.id, describe_trial(t), *(_cell(t, name) for name in names)] for t in found]
+    gains = [
+        f"- {member.id}: {line}"
+        for member in front.members
+        for line in beside_mine(member, front, run.finished)
+    ]
+    table = markdown_table(["Network", "Baseline", *map(title, names)], rows)
+    return ["## Baselines", table, *(["\n".join(gains)] if gains else [])]
 
 
 def front_columns(run: Run) -> list[str]:

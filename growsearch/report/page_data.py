@@ -13,6 +13,7 @@ from growsearch.report.compact_json import compact_json
 from growsearch.report.describe import describe_trial, direction_of, latency_devices, title
 from growsearch.report.device_choice import DeviceChoice, device_choices
 from growsearch.report.evaluations import read_evaluation
+from growsearch.report.kept_layers import read_kept_layers
 from growsearch.report.progress import hypervolume_progress
 from growsearch.report.records import read_records
 from growsearch.report.run_data import Run, once_a_run, read_history
@@ -187,6 +188,7 @@ def _detail(run: Run, trial: Trial) -> dict[str, Any]:
         "latency": {device: entry.to_json() for device, entry in trial.latency.items()},
         "evaluation": _evaluation(run, trial),
         "records": _records(run, trial),
+        **_kept(run, trial),
         "layers": [layer.to_json() for layer in trial.layers],
         "history": {name: [_short(v) for v in column] for name, column in history.items()},
     }
@@ -218,6 +220,14 @@ def _records(run: Run, trial: Trial) -> dict[str, Any]:
         name: {figure: [_short(v) for v in column] for figure, column in columns.items()}
         for name, columns in found.items()
     }
+
+
+def _kept(run: Run, trial: Trial) -> dict[str, Any]:
+    """Return the layers that could not grow, where the ledger says that there are such."""
+    if "kept_macs_share" not in trial.metrics:
+        return {}
+    kept = read_kept_layers(run.folder / "trials" / trial.id)
+    return {"kept": [[k.name, k.reason, k.parameters, k.macs] for k in kept]}
 
 
 def _choice(choice: DeviceChoice, index: Mapping[str, int]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import cost_models
 from growsearch.metrics.placement import beside
 from growsearch.sparsity.layers import prunable_layers
 from growsearch.sparsity.masks import Masks
-from search_spaces.keyword_inputs import ExampleInputs, by_position
+from search_spaces.own_networks.keyword_inputs import ExampleInputs, by_position
 
 _LOG = logging.getLogger(__name__)
 # Below this share of the matrix weights under masks it is said how far a sparsity reaches.

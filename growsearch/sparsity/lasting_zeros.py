@@ -13,7 +13,7 @@ from torch import nn
 from growsearch.errors import UsageError
 from growsearch.sparsity.layers import prunable_layers
 from growsearch.sparsity.maskable import computed_message, loses_zeros, weights_without_zeros
-from search_spaces.keyword_inputs import ExampleInputs
+from search_spaces.own_networks.keyword_inputs import ExampleInputs
 
 
 def check_layers_keep_zeros(layers: Iterable[tuple[str, nn.Module]]) -> None:

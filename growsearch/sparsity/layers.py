@@ -12,8 +12,8 @@ import cost_models
 from growsearch.errors import UsageError
 from growsearch.metrics.placement import beside
 from growsearch.sparsity.maskable import matrix_layer, unmaskable_layers
-from search_spaces.keyword_inputs import ExampleInputs, by_position
-from search_spaces.plain_layers import own_computation
+from search_spaces.own_networks.keyword_inputs import ExampleInputs, by_position
+from search_spaces.own_networks.plain_layers import own_computation
 
 _Conv = nn.modules.conv._ConvNd
 _ConvTranspose = nn.modules.conv._ConvTransposeNd

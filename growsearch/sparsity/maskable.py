@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from cost_models import CostModelError, WeightWork, trace_weights
 from cost_models.counting.module_state import untouched
 from growsearch.metrics.placement import beside
-from search_spaces.keyword_inputs import ExampleInputs, by_position
-from search_spaces.plain_layers import own_computation, torchs_class
-from search_spaces.plain_weights import reparametrised
+from search_spaces.own_networks.keyword_inputs import ExampleInputs, by_position
+from search_spaces.own_networks.plain_layers import own_computation, torchs_class
+from search_spaces.own_networks.plain_weights import reparametrised
 
 _LOG = logging.getLogger(__name__)
 _Conv = nn.modules.conv._ConvNd

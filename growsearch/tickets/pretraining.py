@@ -18,6 +18,7 @@ from growsearch.tickets.robustness import NATURAL, Robustness
 from growsearch.training import (
     Checkpoint,
     Classification,
+    InitialWeights,
     Recipe,
     TrainingOptions,
     examples_per_step,
@@ -63,10 +64,12 @@ def pretrain(
     robustness: Robustness = NATURAL,
     seed: int,
     options: TrainingOptions | None = None,
+    init: InitialWeights | None = None,
 ) -> Pretrained:
     """Train the full configuration of ``space`` on ``dataset``; the same seed, the same network.
 
-    The seed gives the same first weights and the same batches whatever the robustness.
+    The seed gives the same first weights and the same batches whatever the robustness; with
+    ``init`` the first weights are those.
 
     Raises:
         UsageError: if the inputs are no images and ``robustness`` perturbs them, or examples have
@@ -90,7 +93,7 @@ def pretrain(
     space = space.for_data(dataset.input_shape, dataset.num_classes)
     task = Classification(dataset)
     with options.guard():
-        model = build_full(space, seed)
+        model = build_full(space, seed, init)
         macs = MacProfile.of(model, space.example_inputs()).dense_macs
     hooks = robustness.hooks(dataset.normalisation, seed=seed + _PERTURBATION_SEED)
     history, state = train(
@@ -106,7 +109,10 @@ def pretrain(
     return Pretrained(
         model=model.eval(),
         space=space,
-        source=pretraining_source(space, dataset, recipe, robustness, seed),
+        source={
+            **pretraining_source(space, dataset, recipe, robustness, seed),
+            **({} if init is None else {"init": init.name}),
+        },
         training_macs=state.training_macs,
         examples=state.total_steps * examples_per_step(task, recipe),
         accuracy=accuracy,
@@ -127,8 +133,9 @@ def check_one_label_each(dataset: Dataset) -> None:
         >>> check_one_label_each(data)
     """
     if dataset.train.label_kind != "one an example":
+        shape = (len(dataset.train), *dataset.train.label_shape)
         raise UsageError(
-            f"source: {dataset.name} has labels of shape {tuple(dataset.train.labels.shape)}; "
+            f"source: {dataset.name} has labels of shape {shape}; "
             "tickets are drawn from networks that were pretrained with one label an example"
         )
 

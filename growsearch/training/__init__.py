@@ -7,6 +7,7 @@ from growsearch.training.checkpoints.checkpoint import (
     write_checkpoint,
 )
 from growsearch.training.devices import training_device
+from growsearch.training.initial_weights import InitialWeights
 from growsearch.training.loop import (
     TRAINING_PASSES,
     TrainingOptions,
@@ -51,6 +52,7 @@ __all__ = [
     "Examples",
     "Hook",
     "InUnits",
+    "InitialWeights",
     "LanguageModelling",
     "Lion",
     "Loss",

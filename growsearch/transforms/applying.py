@@ -28,7 +28,7 @@ from growsearch.transforms.single_layer import inputs_after, layer_inputs
 from growsearch.transforms.targets import inner_layers, is_bare, own_layers
 from search_spaces import seeded
 from search_spaces.channel_groups import DeclaresChannelGroups
-from search_spaces.keyword_inputs import ExampleInputs, by_name_again, by_position
+from search_spaces.own_networks.keyword_inputs import ExampleInputs, by_name_again, by_position
 from search_spaces.trace_groups import declare_traced_groups
 
 _DEFAULT_SIZES = Sizes()

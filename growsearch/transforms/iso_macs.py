@@ -12,7 +12,7 @@ from growsearch.sparsity.distributions import Batch
 from growsearch.sparsity.sparsify import layer_zero_counts
 from growsearch.sparsity.whole_weights import Countable, tune_counts
 from growsearch.transforms.mac_profile import MacProfile
-from search_spaces.keyword_inputs import ExampleInputs
+from search_spaces.own_networks.keyword_inputs import ExampleInputs
 
 TOLERANCE = 1e-6  # 0.0001 % (arXiv 2303.11525, appendix A.2)
 

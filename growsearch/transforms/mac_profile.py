@@ -10,7 +10,7 @@ from torch import nn
 import cost_models
 from growsearch.metrics.placement import beside
 from growsearch.sparsity.layers import prunable_layers
-from search_spaces.keyword_inputs import ExampleInputs, by_position
+from search_spaces.own_networks.keyword_inputs import ExampleInputs, by_position
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,7 +29,7 @@ from growsearch.transforms.expansion import Sizes
 from growsearch.transforms.iso_macs import MacMatch, check_reach
 from growsearch.transforms.mask_drawing import MaskJob, draw_masks
 from growsearch.transforms.settings import SCHEDULED, SparseSettings
-from search_spaces.keyword_inputs import ExampleInputs, by_name_again, by_position
+from search_spaces.own_networks.keyword_inputs import ExampleInputs, by_name_again, by_position
 
 # Networks with a transform that start denser end with this share of the mean masked MACs at least.
 _MIN_END = 0.25

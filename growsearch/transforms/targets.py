@@ -11,7 +11,7 @@ from torch import nn
 from growsearch.errors import UsageError
 from growsearch.sparsity.layers import prunable_layers, weighted_layers
 from growsearch.transforms.expansion import ExpansionRequest
-from search_spaces.plain_layers import own_computation
+from search_spaces.own_networks.plain_layers import own_computation
 
 Layer = nn.Conv2d | nn.Linear
 

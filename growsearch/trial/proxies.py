@@ -136,6 +136,8 @@ def score_candidate(
     if not can_score(config):
         return _UNSCORED
     torch.set_num_threads(1)
+    if task.kinds is not None:
+        task.kinds.note_files()
     seed, dataset = trial_seed(config, study_seed), _data(task.data).dataset
     devices = {device: task.profiles.get(device) for device in task.devices}
     context = ForecastContext(dataset=dataset, seed=seed, devices=devices)

@@ -176,6 +176,8 @@ def _train_and_score(
         learning = task.data.load()
         lock = machine_lock()
         learning = dataclasses.replace(learning, device=training_device(task.computing.device))
+    if task.kinds is not None:
+        task.kinds.note_files()
     callbacks = own_hooks(task.callbacks, folder=folder, seed=trial.seed)
     options = task.computing.options(
         TrainingOptions(

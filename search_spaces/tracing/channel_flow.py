@@ -17,6 +17,9 @@ from search_spaces.tracing.axis_masks import any_over, spread, varies
 from search_spaces.tracing.channel_codes import MIXED, UNMOVED, ChannelCodes
 from search_spaces.tracing.channel_relays import (
     Arrivals,
+    Reached,
+    Reading,
+    Readings,
     is_whole,
     relay_places,
     renamed,
@@ -43,32 +46,6 @@ _DEEPEST = 100
 _FACTOR = 6.1
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """Where channels are taken in: an operator, and which of its factors (0 left, 1 right)."""
-
-    place: int
-    side: int
-
-
-# By where channels are read, the source's channel that moves each entry, `UNMOVED` or `MIXED`.
-Readings = dict[Reading, Tensor]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reached:
-    """What a source's channels reach before the next layer, and whether they leave the network.
-
-    ``numbers`` (entries,) says which channel each entry of the source's axis is a part of. With
-    ``statistics``, a mean or a norm is taken over them on their way, so that each depends on all.
-    """
-
-    readings: Readings
-    outputs: bool
-    numbers: Tensor
-    statistics: bool
-
-
 @dataclass(slots=True)
 class ChannelFlow:
     """Perturbs the channels of a recorded network and sees what they reach.
@@ -76,10 +53,12 @@ class ChannelFlow:
     Args:
         record: of the network in evaluation mode.
         generator: draws the perturbations.
+        norms: the paths of modules that do no more than normalise over channels.
     """
 
     record: OperatorRecord
     generator: torch.Generator
+    norms: frozenset[str] = frozenset()
     sources: ChannelSources = field(init=False)
     _soft: OperatorRecord = field(init=False)
     _seen: dict[Reading, Tensor] = field(init=False, default_factory=dict)
@@ -88,7 +67,7 @@ class ChannelFlow:
     _kicks: dict[int, Tensor] = field(init=False, default_factory=dict)
     _left: bool = field(init=False, default=False)
     _chose: bool = field(init=False, default=False)
-    _statistics: bool = field(init=False, default=False)
+    _statistics: set[int] = field(init=False, default_factory=set)
     _ends: dict[Reading, bool] = field(init=False, default_factory=dict)
     _taken_to_end: set[tuple[Reading, bool]] = field(init=False, default_factory=set)
     _relays: frozenset[int] = field(init=False, default_factory=frozenset)
@@ -150,7 +129,7 @@ class ChannelFlow:
             for reading, channels in found.items():
                 known = readings.get(reading)
                 readings[reading] = channels if known is None else together(known, channels)
-            outputs, statistics = outputs or relay.outputs, statistics or relay.statistics
+            outputs, statistics = outputs or relay.outputs, statistics | relay.statistics
         ordered = sorted(readings, key=lambda reading: (reading.place, reading.side))
         return Reached(
             readings={reading: readings[reading] for reading in ordered},
@@ -189,12 +168,12 @@ class ChannelFlow:
             readings=readings,
             outputs=self._left,
             numbers=numbers,
-            statistics=self._statistics,
+            statistics=frozenset(self._statistics),
         )
 
     def _runs(self, source: Source, words: Tensor) -> list[dict[Reading, Tensor]]:
         """Return, by runs, what moves with the channels whose word (channels, runs) has a one."""
-        self._left = self._statistics = False
+        self._left, self._statistics = False, set()
         return [self._moved(source, chosen) for chosen in words.unbind(dim=1)]
 
     def weight_axis(self, reading: Reading) -> WeightAxis | None:
@@ -206,6 +185,24 @@ class ChannelFlow:
         if self.sources.depends(weight.place) or not self.sources.depends(data.place):
             return None
         return self.sources.axes.axis(weight.place, weight.kept)
+
+    def is_in_groups(self, reading: Reading) -> bool:
+        """Tell whether groups of channels are read each by themselves, by a layer or a norm."""
+        product = self.sources.contractions.get(reading.place)
+        return product is None or product.groups > 1
+
+    def groups(self, reading: Reading) -> tuple[int, WeightAxis | None]:
+        """Return in how many groups channels are read, and the axis that has entries for each.
+
+        That is the weight's first one of a convolution; None if the weight is no parameter.
+        """
+        product = self.sources.contractions.get(reading.place)
+        if product is not None:
+            return product.groups, self.sources.axes.axis(product.right.place, (0,))
+        operator = self.record.operators[reading.place]
+        weight = operator.arguments["weight"]
+        known = None if weight is None else self.sources.axes.axis(weight.index, (0,))
+        return int(operator.arguments["group"]), known
 
     def weight_names(self, reading: Reading) -> tuple[str, ...]:
         """Return the parameters behind the other factor where it does not depend on inputs."""
@@ -326,14 +323,18 @@ class ChannelFlow:
         A norm over channels then moves where its input does, so that channels can be told apart.
         """
         recorded = self._soft.recorded(operator)
-        axes = frozen_statistics(operator)
+        in_norm = self.record.scopes[operator.place] in self.norms
+        axes = frozen_statistics(operator, kept=not in_norm)
         if axes is not None and self._varies(operator, axes, changed):
-            self._statistics = True
+            self._statistics.add(operator.place)
             return recorded
-        normalised = normalised_axes(operator)
+        normalised, data = normalised_axes(operator), operator.inputs[0]
+        in_groups = operator.name == "native_group_norm" and operator.arguments["group"] > 1
+        if in_groups and data in changed:
+            self._see(Reading(operator.place, 0), self._soft.moved(data, changed[data]), (1,))
         if normalised is not None and self._varies(operator, normalised, changed):
-            self._statistics = True
-            data = operator.inputs[0]
+            if not in_groups:
+                self._statistics.add(operator.place)
             others = {place: value for place, value in changed.items() if place != data}
             out = operator(lambda place: self._soft.value(place, others))
             step = (changed[data] - self._soft.values[data]).view(out[0].shape)
@@ -361,16 +362,19 @@ class ChannelFlow:
             where = self._soft.moved(factor.place, changed[factor.place])
             reading = Reading(product.operator.place, side)
             if self._ends_at(reading, where, factor.summed):
-                others = [dim for dim in range(where.ndim) if dim not in factor.kept]
-                entries = any_over(where, others).flatten()
-                seen = self._seen.get(reading)
-                self._seen[reading] = entries if seen is None else seen | entries
+                self._see(reading, where, factor.kept)
             else:
                 passed[factor.place] = changed[factor.place]
         if not passed:
             return self._soft.recorded(product.operator)
         out = product.operator(lambda place: self._soft.value(place, passed))
         return (self._lively(product.operator.place, out[0]), *out[1:])
+
+    def _see(self, reading: Reading, where: Tensor, kept: tuple[int, ...]) -> None:
+        """Note which entries of the ``kept`` axes move."""
+        entries = any_over(where, [dim for dim in range(where.ndim) if dim not in kept]).flatten()
+        seen = self._seen.get(reading)
+        self._seen[reading] = entries if seen is None else seen | entries
 
     def _ends_at(self, reading: Reading, where: Tensor, summed: int) -> bool:
         """Tell whether the source's channels lie on the axis that is summed over, and end there."""

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces.channel_groups import ChannelGroup, is_plain_norm
-from search_spaces.tracing.channel_discovery import Found
 from search_spaces.tracing.channel_flow import Reading
 from search_spaces.tracing.contractions import contraction
+from search_spaces.tracing.found_groups import Found
 from search_spaces.tracing.operator_record import Operator, OperatorRecord
 
 
@@ -77,6 +77,7 @@ class _Sites:
 
     def __init__(self, record: OperatorRecord, found: Found, generator: torch.Generator) -> None:
         self._record, self._makers, self._generator = record, set(found.makers), generator
+        self._found = found
         self._followers = [
             name
             for name, _ in found.reached
@@ -89,18 +90,22 @@ class _Sites:
         last = max((reading.place for reading in readings), default=-1)
         for sign in (1.0, -1.0, None):
             changed = {
-                record.leaves[name]: self._leaf(name) + self._kick(self._leaf(name), sign)
+                record.leaves[name]: self._leaf(name)
+                + self._kick(self._leaf(name), sign) * self._own(name)
                 for name in self._followers
                 if record.leaves[name] in record.readers
             }
-            zeros = {record.leaves[name]: torch.zeros_like(self._leaf(name)) for name in names}
+            zeros = {
+                record.leaves[name]: self._leaf(name).masked_fill(self._own(name), 0.0)
+                for name in names
+            }
             result = record.run_again(
                 changed | zeros,
                 lambda operator, values, sign=sign: self._run(operator, values, sign),  # type: ignore[misc]
                 tuple(self._makers),
                 until=last,
             )
-            if any(bool(self._read(reading, result).any()) for reading in readings):
+            if any(self._hears(reading, result) for reading in readings):
                 return False
         return True
 
@@ -118,11 +123,27 @@ class _Sites:
         size = 5 * float(value.float().square().mean().sqrt()) + 1
         return size * ((drawn - 0.5).sign() if sign is None else sign) * (0.5 + drawn)
 
-    def _read(self, reading: Reading, values: Mapping[int, Tensor]) -> Tensor:
+    def _hears(self, reading: Reading, values: Mapping[int, Tensor]) -> bool:
+        """Tell whether anything but zeros is read of the group's channels."""
         product = contraction(self._record.operators[reading.place], self._record)
         assert product is not None
         factor = product.left if reading.side == 0 else product.right
-        return self._record.value(factor.place, values)
+        there = self._record.value(factor.place, values).ne(0)
+        for dim in sorted(set(range(there.ndim)) - set(factor.kept), reverse=True):
+            there = there.any(dim)
+        channels = self._found.read.get(reading)
+        return bool((there if channels is None else there.flatten() & channels).any())
+
+    def _own(self, name: str) -> Tensor:
+        """Return which entries of a tensor are the group's channels; it broadcasts over it."""
+        group, leaf = self._found.group, self._leaf(name)
+        assert group is not None
+        own = torch.zeros(leaf.shape, dtype=torch.bool)
+        for member in group.members:
+            if member.tensor == name:
+                entries = member.entries(torch.arange(group.size), group.size)
+                own.index_fill_(member.axis, entries, True)
+        return own
 
     def _leaf(self, name: str) -> Tensor:
         return self._record.values[self._record.leaves[name]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 # An axis of a parameter or buffer by name, or another set of entries that channels pass.
 Axis = tuple[str, int]
@@ -14,6 +14,7 @@ class ChannelLabels:
     def __init__(self) -> None:
         self._starts: dict[Axis, tuple[int, int]] = {}
         self._parents: list[int] = []
+        self._marked: set[int] = set()
 
     def add(self, axis: Axis, size: int) -> None:
         """Make ``axis`` known, each of its ``size`` entries a channel of its own."""
@@ -28,14 +29,30 @@ class ChannelLabels:
 
     def join(self, one: Axis, entry: int, other: Axis, its: int) -> None:
         """Say that two entries belong to one channel."""
-        first, second = self.label(one, entry), self.label(other, its)
+        self.join_labels(self.label(one, entry), self.label(other, its))
+
+    def join_labels(self, first: int, second: int) -> None:
+        """Say that two labels are one channel's."""
+        first, second = self._root(first), self._root(second)
         if first != second:
             self._parents[max(first, second)] = min(first, second)
+            if max(first, second) in self._marked:
+                self._marked.add(min(first, second))
+
+    def mark(self, axis: Axis) -> None:
+        """Mark the channels that the entries of ``axis`` belong to, now or later."""
+        self._marked.update(self.labels(axis))
+
+    def is_marked(self, label: int) -> bool:
+        """Tell whether a channel of this label has been marked."""
+        return label in self._marked
 
     def label(self, axis: Axis, entry: int) -> int:
         """Return the label of the channel that an entry belongs to; labels change with joins."""
         start, _ = self._starts[axis]
-        node = start + entry
+        return self._root(start + entry)
+
+    def _root(self, node: int) -> int:
         while self._parents[node] != node:
             self._parents[node] = self._parents[self._parents[node]]
             node = self._parents[node]
@@ -58,26 +75,3 @@ class ChannelLabels:
             for each in clusters[home]:
                 holder.update(dict.fromkeys(self.labels(each), home))
         return [clusters[home] for home in sorted(clusters)]
-
-
-def channels_in_order(labels: Sequence[int]) -> tuple[int, ...]:
-    """Return each label once, in the order of its first entry."""
-    return tuple(dict.fromkeys(labels))
-
-
-def layout(labels: Sequence[int], channels: Sequence[int]) -> tuple[int, int] | None:
-    """Return how an axis holds ``channels``: (repeat, blocks) as in `Member`, None if otherwise.
-
-    The axis holds ``blocks`` copies of the channels one after another, in which each channel has
-    ``repeat`` entries side by side.
-    """
-    each, rest = divmod(len(labels), len(channels))
-    if rest:
-        return None
-    for blocks in range(1, each + 1):
-        repeat, rest = divmod(each, blocks)
-        if not rest:
-            block = [channel for channel in channels for _ in range(repeat)]
-            if list(labels) == block * blocks:
-                return repeat, blocks
-    return None

@@ -6,9 +6,7 @@ the stream: a network of n blocks takes n short runs instead of n runs through a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -16,7 +14,35 @@ from torch import Tensor
 from search_spaces.tracing.channel_codes import MIXED, UNMOVED, ChannelCodes
 from search_spaces.tracing.operator_record import Operator, OperatorRecord
 
-_Where = TypeVar("_Where")
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Where channels are taken in: an operator, and which of its factors (0 left, 1 right).
+
+    A norm over groups of channels takes them in as well, and lets them pass.
+    """
+
+    place: int
+    side: int
+
+
+# By where channels are read, the source's channel that moves each entry, `UNMOVED` or `MIXED`.
+Readings = dict[Reading, Tensor]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reached:
+    """What a source's channels reach before the next layer, and whether they leave the network.
+
+    ``numbers`` (entries,) says which channel each entry of the source's axis is a part of. With
+    ``statistics``, operators by their place, a mean or a norm is taken over them on their way, so
+    that each depends on all.
+    """
+
+    readings: Readings
+    outputs: bool
+    numbers: Tensor
+    statistics: frozenset[int]
 
 
 def relay_places(record: OperatorRecord) -> frozenset[int]:
@@ -77,7 +103,7 @@ class Arrivals:
         return found
 
 
-def renamed(readings: Mapping[_Where, Tensor], numbers: Tensor) -> dict[_Where, Tensor] | None:
+def renamed(readings: Readings, numbers: Tensor) -> Readings | None:
     """Return what a relay's channels reach, by a source's channels (entries of the relay,).
 
     None where two of the relay's channels meet of which the source may have moved one.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -12,13 +12,18 @@ from torch import Tensor, nn
 from search_spaces.channel_groups import (
     ChannelGroup,
     axes_by_tensor,
+    entries_by_axis,
+    follow_sizes,
     is_consumed,
     is_plain_norm,
     is_plain_producer,
     named_tensors,
     set_tensors,
     sync_attributes,
+    sync_layer_groups,
 )
+from search_spaces.tracing.live_statistics import Norm, find_norms, use_live_statistics
+from search_spaces.tracing.network_probe import computes_in_single
 from search_spaces.tracing.operator_record import tensors_of
 from search_spaces.tracing.time_limit import check_time
 
@@ -38,13 +43,14 @@ def keep_channels(
     tensors, kept = named_tensors(module), {}
     for name, axes in axes_by_tensor(groups).items():
         value = tensors[name].detach()
-        for axis, group, member in axes:
-            if group.name in live:
-                entries = member.entries(live[group.name], group.size).to(value.device)
-                value = value.index_select(axis, entries)
+        for axis, entries in entries_by_axis(axes, live).items():
+            value = value.index_select(axis, entries.to(value.device))
         kept[name] = value
     set_tensors(module, kept)
+    sync_layer_groups(module, groups, {name: len(channels) for name, channels in live.items()})
     sync_attributes(module)
+    named = (group for group in groups if group.name in live)
+    follow_sizes(module, (replace(group, size=len(live[group.name])) for group in named))
 
 
 @torch.no_grad()
@@ -94,7 +100,7 @@ def try_removal(
     """Remove one half of the channels of all ``groups``, then the other, then all but one.
 
     Each time the small network must put out what the full one does when all that reads these
-    channels is zero there.
+    channels is zero there, and norms over channels leave them out.
 
     Args:
         module: in evaluation mode, with weights under which channels matter. It stays as it is.
@@ -104,14 +110,15 @@ def try_removal(
     whole = {group.name: _BOTH for group in groups if group.size == 1}
     heard = {n: halves for n, halves in _heard(module, groups, inputs).items() if n not in whole}
     tried = [group for group in groups if group.name in heard]
-    agreed = _passing(tried, lambda part: _agrees(module, groups, part, inputs))
-    if not _agrees(module, groups, agreed, inputs):
+    trial = RemovalTrial.of(module, tuple(groups), inputs)
+    agreed = passing(tried, trial.agrees)
+    if not trial.agrees(agreed):
         agreed = []
     found = {group.name: heard[group.name] for group in agreed}
     return Removal(proven=whole | found, refuted=frozenset(heard) - frozenset(found))
 
 
-def _passing(
+def passing(
     groups: Sequence[ChannelGroup], passes: Callable[[Sequence[ChannelGroup]], bool]
 ) -> list[ChannelGroup]:
     """Return those of ``groups`` that pass; as a rule few do not, so halves are tried first."""
@@ -120,9 +127,7 @@ def _passing(
     if len(groups) == 1:
         return []
     middle = len(groups) // 2
-    return [
-        group for part in (groups[:middle], groups[middle:]) for group in _passing(part, passes)
-    ]
+    return [group for part in (groups[:middle], groups[middle:]) for group in passing(part, passes)]
 
 
 def _heard(
@@ -191,18 +196,79 @@ def _heard_by_silence(
     return found
 
 
-def _agrees(
-    module: nn.Module,
-    groups: Sequence[ChannelGroup],
-    chosen: Sequence[ChannelGroup],
-    inputs: tuple[Tensor, ...],
-) -> bool:
-    check_time()
-    removals = (_half(chosen, 0), _half(chosen, 1), _all_but_one(chosen))
-    try:
-        return all(_same_without(module, tuple(groups), dead, inputs) for dead in removals)
-    except (RuntimeError, ValueError, IndexError, TypeError, AssertionError):
-        return False  # a width that the code relies on
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemovalTrial:
+    """A network and what is removed from it on trial.
+
+    Attributes:
+        module: in evaluation mode; it stays as it is.
+        groups: all that are known of it.
+        inputs: of its forward pass.
+        norms: what `find_norms` says of it.
+        tolerance: of the largest output; None for that of the outputs' type.
+        lenient: whether outputs may have another shape, if only one has not (scores by heads).
+    """
+
+    module: nn.Module
+    groups: tuple[ChannelGroup, ...]
+    inputs: tuple[Tensor, ...]
+    norms: Mapping[str, Norm]
+    tolerance: float | None = None
+    lenient: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        module: nn.Module,
+        groups: tuple[ChannelGroup, ...],
+        inputs: tuple[Tensor, ...],
+        *,
+        lenient: bool = False,
+    ) -> RemovalTrial:
+        """Return the trial of a network, which is run to see with what precision it computes."""
+        norms = find_norms(module, inputs) if any(group.normalised for group in groups) else {}
+        single = _TOLERANCES[torch.float32] if computes_in_single(module, inputs) else None
+        return cls(
+            module=module,
+            groups=groups,
+            inputs=inputs,
+            norms=norms,
+            tolerance=single,
+            lenient=lenient,
+        )
+
+    def agrees(self, chosen: Sequence[ChannelGroup]) -> bool:
+        """Tell whether all that is to be proven of ``chosen`` together holds."""
+        check_time()
+        removals = (_half(chosen, 0), _half(chosen, 1), _all_but_one(chosen))
+        return all(self.agrees_without(dead) for dead in removals)
+
+    @torch.no_grad()
+    def agrees_without(self, dead: Mapping[str, Tensor]) -> bool:
+        """Tell whether the network without the channels ``dead`` does as the one that is deaf."""
+        silenced, smaller = sharing_copy(self.module), sharing_copy(self.module)
+        silence_channels(silenced, self.groups, dead)
+        sizes = {group.name: group.size for group in self.groups}
+        live = {
+            name: torch.tensor([c for c in range(sizes[name]) if c not in set(gone.tolist())])
+            for name, gone in dead.items()
+        }
+        try:
+            use_live_statistics(silenced, self.groups, dead, self.norms)
+            keep_channels(smaller, self.groups, live)
+            full, small = _outputs(silenced, self.inputs), _outputs(smaller, self.inputs)
+            pairs = [
+                (one, other)
+                for one, other in zip(full, small, strict=True)
+                if not self.lenient or one.shape == other.shape
+            ]
+            return bool(pairs) and all(_close(*pair, self.tolerance) for pair in pairs)
+        except _REFUSALS:
+            return False  # a width that the code relies on
+
+
+# What code raises that relies on a width.
+_REFUSALS = (RuntimeError, ValueError, IndexError, TypeError, AssertionError, KeyError)
 
 
 def _half(groups: Iterable[ChannelGroup], first: int) -> dict[str, Tensor]:
@@ -244,7 +310,7 @@ def closed_by_norms(
     def close(part: Sequence[ChannelGroup]) -> bool:
         return all(_closes(module, part, first, inputs) for first in (0, 1))
 
-    return recurrent | {group.name for group in _passing(normed, close)}
+    return recurrent | {group.name for group in passing(normed, close)}
 
 
 @torch.no_grad()
@@ -264,7 +330,8 @@ def _closes(
         closed = copy.deepcopy(module)
         for group in groups:
             _close_norms(closed, group, dead[group.name], push)
-        if not all(map(_close, expected, _outputs(closed, inputs))):
+        pairs = zip(expected, _outputs(closed, inputs), strict=True)
+        if not all(_close(one, other) for one, other in pairs):
             return False
     return True
 
@@ -282,27 +349,6 @@ def _close_norms(module: nn.Module, group: ChannelGroup, dead: Tensor, push: flo
             value.index_add_(member.axis, entries, pushed)
 
 
-@torch.no_grad()
-def _same_without(
-    module: nn.Module,
-    groups: tuple[ChannelGroup, ...],
-    dead: Mapping[str, Tensor],
-    inputs: tuple[Tensor, ...],
-) -> bool:
-    silenced, smaller = sharing_copy(module), sharing_copy(module)
-    silence_channels(silenced, groups, dead)
-    sizes = {group.name: group.size for group in groups}
-    live = {
-        name: torch.tensor([c for c in range(sizes[name]) if c not in set(gone.tolist())])
-        for name, gone in dead.items()
-    }
-    keep_channels(smaller, groups, live)
-    return all(
-        _close(one, other)
-        for one, other in zip(_outputs(silenced, inputs), _outputs(smaller, inputs), strict=True)
-    )
-
-
 def _outputs(module: nn.Module, inputs: tuple[Tensor, ...]) -> list[Tensor]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -310,9 +356,10 @@ def _outputs(module: nn.Module, inputs: tuple[Tensor, ...]) -> list[Tensor]:
     return list(tensors_of(out))
 
 
-def _close(one: Tensor, other: Tensor) -> bool:
+def _close(one: Tensor, other: Tensor, tolerance: float | None = None) -> bool:
     if one.shape != other.shape:
         return False
-    tolerance = _TOLERANCES.get(one.dtype, _TOLERANCES[torch.float32])
+    if tolerance is None:
+        tolerance = _TOLERANCES.get(one.dtype, _TOLERANCES[torch.float32])
     largest = float(one.detach().nan_to_num(0, 0, 0).abs().max()) if one.numel() else 0.0
     return torch.allclose(one, other, rtol=tolerance, atol=tolerance * largest, equal_nan=True)

@@ -20,7 +20,8 @@ class Source:
     """Channels that a layer or a parameter puts out: the entries of one axis of a tensor.
 
     ``makers`` are the places of the operators that put them out, with the entry of the axis for
-    each entry of some axes of their output. ``also`` are other vectors that go with it: the biases
+    each entry of some axes of their output: of a transposed convolution in groups, the first of the
+    group. ``also`` are other vectors that go with it: the biases
     that the same operators add, or what a norm holds beside its scale. A parameter that is no
     layer's weight has no maker. ``tensor`` is "" where a weight is computed
     from ``computed_from``.
@@ -148,8 +149,9 @@ class ChannelSources:
                 (product.right, product.out) if left else (product.left, product.out_left)
             )
             free = (*(dim for dim in weight.kept if dim != weight.summed), weight.free)
-            grouped = product.groups > 1 and weight.summed == 0  # transposed: (in, out / groups)
-            axis = None if grouped else self.axes.axis(weight.place, free)
+            axis = self.axes.axis(weight.place, free)
+            if product.groups > 1 and weight.summed == 0:
+                axis = self._first_of_groups(product)
             yield _Maker(
                 place=place,
                 dims=dims,
@@ -167,6 +169,19 @@ class ChannelSources:
                     axis=self.axes.axis(weight_place, (1,)),
                     bias=None,
                 )
+
+    def _first_of_groups(self, product: Contraction) -> WeightAxis | None:
+        """Return, for all outputs of a transposed convolution, the first input of their group.
+
+        Its weight is (in, out / groups, ...): only axis 0 tells the groups apart.
+        """
+        axis = self.axes.axis(product.right.place, (0,))
+        if axis is None:
+            return None
+        outputs = self._out(product.operator.place).shape[1]
+        group = torch.arange(outputs) // (outputs // product.groups)
+        entries = axis.entries[group * (len(axis.entries) // product.groups)]
+        return WeightAxis(tensor=axis.tensor, axis=axis.axis, entries=entries)
 
     def acts(self, name: str) -> bool:
         """Tell whether a parameter or buffer meets data otherwise than as weight or bias."""

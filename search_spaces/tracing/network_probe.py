@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from search_spaces.tracing.operator_record import tensors_of
 
@@ -45,6 +47,36 @@ def network_probe(
         except (RuntimeError, TypeError, ValueError):
             continue  # its code asks for single precision
     return plain, drawn
+
+
+@torch.no_grad()
+def computes_in_single(module: nn.Module, inputs: tuple[Tensor, ...]) -> bool:
+    """Tell whether a network rounds to single precision or below anywhere, whatever it is given.
+
+    Norms and scores often are computed so: in double precision such a network says no more.
+    """
+    seen = _Types()
+    with seen:
+        module(*inputs)
+    return bool(seen.found & {torch.float32, torch.bfloat16, torch.float16})
+
+
+class _Types(TorchDispatchMode):
+    """Notes which types of numbers come out of operators."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.found: set[torch.dtype] = set()
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Return no: to wrap the mode, torch would import its whole compiler."""
+        return False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        self.found.update(tensor.dtype for tensor in tensors_of(out))
+        return out
 
 
 def _finite(module: nn.Module, inputs: tuple[Tensor, ...]) -> bool:

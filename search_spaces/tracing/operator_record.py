@@ -16,6 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.modules.module import (
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+)
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from search_spaces.tracing.time_limit import check_time
@@ -75,6 +79,7 @@ class OperatorRecord:
 
     ``leaves`` are the places of parameters and buffers by name, ``inputs`` and ``outputs`` those of
     the module's inputs and outputs. ``from_inputs`` are the places of all that depends on inputs.
+    ``scopes`` are, operator by operator, the paths of the modules whose forward pass ran it.
     """
 
     values: list[Tensor] = field(default_factory=list)
@@ -85,6 +90,7 @@ class OperatorRecord:
     from_inputs: set[int] = field(default_factory=set)
     readers: dict[int, list[int]] = field(default_factory=dict)
     maker: dict[int, Operator] = field(default_factory=dict)
+    scopes: list[str] = field(default_factory=list)
     # Which values hold something that is not a number.
     _undefined: dict[int, bool] = field(default_factory=dict)
 
@@ -110,6 +116,7 @@ class OperatorRecord:
             from_inputs=self.from_inputs,
             readers=self.readers,
             maker=self.maker,
+            scopes=self.scopes,
         )
 
     def run_again(
@@ -210,12 +217,12 @@ def record_operators(module: nn.Module, inputs: tuple[Tensor, ...]) -> OperatorR
     recorder = _Recorder(module, inputs)
     with _unfused():
         try:
-            with recorder:
+            with recorder, recorder.scopes_told():
                 out = torch.func.functionalize(run)(*inputs)
         except RuntimeError:
             # Functions with a backward pass of their own may not be made functional.
             recorder = _Recorder(module, inputs)
-            with recorder:
+            with recorder, recorder.scopes_told():
                 out = run(*inputs)
     return recorder.finished(out)
 
@@ -253,6 +260,28 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             _memory(t): p for t, p in zip(inputs, self._record.inputs, strict=True)
         }
         self._record.from_inputs.update(self._record.inputs)
+        self._paths = {id(layer): path for path, layer in module.named_modules()}
+        self._running = [""]
+
+    @contextmanager
+    def scopes_told(self) -> Iterator[None]:
+        """Hear which module of the network runs; one that is not of it has its caller's path."""
+
+        def enter(layer: nn.Module, _: object) -> None:
+            self._running.append(self._paths.get(id(layer), self._running[-1]))
+
+        def leave(_: nn.Module, __: object, ___: object) -> None:
+            self._running.pop()
+
+        handles = (
+            register_module_forward_pre_hook(enter),
+            register_module_forward_hook(leave, always_call=True),
+        )
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -283,6 +312,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             place=len(record.operators), function=func, arguments=arguments, outputs=outputs
         )
         record.operators.append(operator)
+        record.scopes.append(self._running[-1])
         record.maker.update(dict.fromkeys(outputs, operator))
         for place in dict.fromkeys(inputs):
             record.readers.setdefault(place, []).append(operator.place)

@@ -55,13 +55,19 @@ def is_choice_of_entries(operator: Operator) -> bool:
     return any(word in name for word in _CHOOSING)
 
 
-def frozen_statistics(operator: Operator) -> tuple[int, ...] | None:
+def frozen_statistics(operator: Operator, *, kept: bool = True) -> tuple[int, ...] | None:
     """Return the axes that a mean, a variance or a norm is taken over and that it keeps, else None.
 
     Such statistics are put back beside what they were taken of, whatever its width.
+
+    Args:
+        operator: any.
+        kept: False where axes that are not kept count as well: within a norm they come back.
     """
     arguments = operator.arguments
-    if not arguments.get("keepdim") or "dim" not in arguments:
+    if "dim" not in arguments or "keepdim" not in arguments:
+        return None
+    if kept and not arguments["keepdim"]:
         return None
     dims = arguments["dim"]
     if isinstance(dims, int):

@@ -195,8 +195,10 @@ class Teacher:
         return {"error": float((outputs.argmax(dim=1) != targets).float().mean())}
 
 
-def task(choice: TaskChoice, labels: Callable[[Split], Tensor] | None = None) -> Check:
-    """Train and grow for a task that is stated."""
+def task(
+    choice: TaskChoice, labels: Callable[[Split], Tensor] | None = None, *, stream: bool = False
+) -> Check:
+    """Train and grow for a task that is stated, in memory or streamed."""
 
     def check(device: str) -> Found:
         data = _data()
@@ -204,6 +206,10 @@ def task(choice: TaskChoice, labels: Callable[[Split], Tensor] | None = None) ->
             splits = {key: getattr(data, key) for key in ("train", "validation", "test")}
             changed = {k: Split(inputs=s.inputs, labels=labels(s)) for k, s in splits.items()}
             data = dataclasses.replace(data, **changed)
+        if stream:
+            rows = [TensorDataset(s.inputs, s.labels) for s in (data.train, data.validation)]
+            data = from_torch(rows[0], validation=rows[1], test=rows[1], task=choice.name)
+            data = loaded_by(data, Loading(workers=0))
         data = dataclasses.replace(data, task=choice)
         model = build_full(TINY, 0)
         history, _ = train(model, data, ONE, seed=0, forward_macs=1, options=_on(device))
@@ -650,6 +656,8 @@ def _checks() -> Iterator[tuple[str, Check]]:
         yield f"plain {name}", plain(dataclasses.replace(ONE, **changed))
     yield "task regression", task(TaskChoice(name="regression"), _numbers)
     yield "task multi-label", task(TaskChoice(name="multi-label"), _several)
+    yield "task regression, streamed", task(TaskChoice(name="regression"), _numbers, stream=True)
+    yield "task multi-label, streamed", task(TaskChoice(name="multi-label"), _several, stream=True)
     yield "task focal, balanced", task(TaskChoice(loss="focal", class_weights="balanced"))
     yield "task own", task(TaskChoice(name=f"{__name__}:Teacher"))
     yield "plain streamed", streamed

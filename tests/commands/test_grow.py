@@ -13,7 +13,7 @@ import yaml
 from typer.testing import CliRunner
 
 from growsearch.cli import app
-from growsearch.commands.grow_lines import granularity_lines
+from growsearch.commands.grow_lines import granularity_lines, kept_lines
 from growsearch.errors import UsageError
 from growsearch.export import read_weights
 from growsearch.kinds import GrowthBound, GrowthCandidate, Network, RecipeChoice
@@ -379,6 +379,17 @@ def test_what_is_left_of_a_budget_is_explained_by_what_widths_move_in(multiple, 
 
     assert words in " ".join(lines(90))
     assert lines(100) == []
+
+
+def test_layers_at_full_width_are_told_with_what_they_hold(tmp_path):
+    trial = SimpleNamespace(metrics={"kept_parameters_share": 0.12, "kept_macs_share": 0.345})
+    line = {"name": "stem", "reason": "it is frozen", "parameters": 0.12, "macs": 0.345}
+    (tmp_path / "kept.jsonl").write_text(f"{json.dumps(line)}\n" * 7)
+    first, *named, last = kept_lines(tmp_path, trial)
+    assert "7 layers that could not grow: 12 % of the parameters, 34.5 % of the MACs" in first
+    assert [name.strip() for name in named] == ["stem (34.5 % of the MACs): it is frozen"] * 5
+    assert last.strip() == "and 2 more: kept.jsonl"
+    assert kept_lines(tmp_path, SimpleNamespace(metrics={})) == []
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from growsearch.training import Recipe, make_optimizer
 from growsearch.transforms import TRANSFORMS, SparseSettings, sparse_plan, transform
 from search_spaces import SearchSpaceError, channel_groups
 from search_spaces.channel_groups import sync_attributes
-from search_spaces.plain_layers import own_computation
+from search_spaces.own_networks.plain_layers import own_computation
 from search_spaces.trace_groups import declare_traced_groups
 
 INPUTS = (torch.linspace(-1, 1, 2 * 2 * 36).sin().view(2, 2, 6, 6),)

@@ -3,7 +3,15 @@ import pytest
 import torch
 from PIL import Image
 
-from growsearch.datasets import DataKeys, Loading, load_dataset, loaded_by, summary_lines
+from growsearch.datasets import (
+    DataKeys,
+    Loading,
+    TaskChoice,
+    for_task,
+    load_dataset,
+    loaded_by,
+    summary_lines,
+)
 from growsearch.errors import MachineError, UsageError
 
 
@@ -144,6 +152,18 @@ def test_streamed_files_are_those_in_memory(three, workers):
     assert streamed.report.class_names == held.report.class_names
     lines = "\n".join(summary_lines(streamed))
     assert "classes: 2 (training + validation + test): cat 30 + 4 + 5, dog 30 + 4 + 5" in lines
+
+
+def test_class_folders_are_numbers_of_a_regression_streamed_or_not(three):
+    choice = TaskChoice(name="regression")
+    held, streamed = (for_task(_load(three, **keys), choice) for keys in ({}, {"memory": 1e-9}))
+    assert streamed.train.streamed
+    for part in ("train", "validation", "test"):
+        one, other = streamed.split(part), held.split(part)
+        assert torch.equal(one.labels, other.labels)
+        assert (one.label_kind, one.label_type) == ("numbers", torch.float32)
+    assert streamed.num_classes == held.num_classes == 1
+    assert any(line.startswith("  targets: 0 to 1") for line in summary_lines(streamed))
 
 
 @pytest.mark.parametrize("workers", [0, 2])

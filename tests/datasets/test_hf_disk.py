@@ -7,7 +7,13 @@ import pytest
 import torch
 from PIL import Image
 
-from growsearch.datasets import DataKeys, load_dataset, summary_lines
+from growsearch.datasets import (
+    AUGMENTATIONS,
+    DataKeys,
+    TaskChoice,
+    load_dataset,
+    summary_lines,
+)
 from growsearch.errors import MachineError, UsageError
 
 needs_library = pytest.mark.skipif(
@@ -113,3 +119,66 @@ def test_a_damaged_picture_is_named_by_split_and_row(tmp_path):
     datasets.DatasetDict(parts).save_to_disk(tmp_path)
     with pytest.raises(MachineError, match=r"split val, row 3: not a readable PNG or JPEG"):
         list(_load(tmp_path).validation.batches(6))
+
+
+@needs_library
+@pytest.mark.parametrize(
+    ("task", "kind", "made"),
+    [
+        ("regression", "numbers", lambda i: 10.0 + i),
+        ("regression", "numbers", lambda i: [float(i), 2.0 * i]),
+        ("multi-label", "several an example", lambda i: [i % 2, i % 3 % 2, 1]),
+        ("my_tasks:Boxes", "of another kind", lambda i: [[0.5 * i, 1.0], [2.0, 3.0]]),
+    ],
+)
+def test_a_column_of_numbers_or_lists_is_what_a_stated_task_learns(tmp_path, task, kind, made):
+    rows = [made(i) for i in range(40)]
+    _with_labels(rows).save_to_disk(tmp_path)
+    choice = TaskChoice(name=task)
+    data = load_dataset("hf-disk", tmp_path, choice, keys=DataKeys(label="wanted"))
+    assert data.train.label_kind == kind
+    assert data.train.labels_are_known
+    assert data.task == choice
+    wanted = torch.tensor(rows)
+    assert data.num_classes == wanted[0].numel()
+    some = data.train.at(torch.arange(32))
+    pixels = (data.normalisation.to_pixels(some.inputs) * 255).round()
+    assert torch.equal(some.labels, wanted[pixels[:, 1, 0, 0].long()].to(some.labels.dtype))
+    assert (data.augmentation == AUGMENTATIONS["none"]) == ("Boxes" in task)
+    assert not data.report.class_names
+
+
+def _with_labels(labels):
+    import datasets
+
+    whole = _rows(len(labels))
+    return datasets.concatenate_datasets(
+        [whole, datasets.Dataset.from_dict({"wanted": labels})], axis=1
+    )
+
+
+@needs_library
+def test_classes_on_disk_are_numbers_of_a_regression(tmp_path):
+    _rows(40).save_to_disk(tmp_path)
+    data = load_dataset("hf-disk", tmp_path, TaskChoice(name="regression"), keys=DataKeys())
+    assert (data.train.label_kind, data.num_classes) == ("numbers", 1)
+    assert set(data.train.labels.tolist()) == {0.0, 1.0}
+
+
+@needs_library
+@pytest.mark.parametrize(
+    ("task", "labels", "said"),
+    [
+        ("regression", [float("nan") if i == 7 else 1.0 * i for i in range(40)], "row 7 of split"),
+        ("regression", ["a"] * 40, "in split train, of which the task regression can make nothing"),
+        ("regression", [[1.0] * (1 + i % 2) for i in range(40)], "of lists of one length"),
+        ("multi-label", [[0, i % 3] for i in range(40)], "row 2 .* has labels other than 0 and 1"),
+        ("multi-label", [0] * 40, "the task multi-label can make nothing"),
+        (None, [0.5] * 40, r"say what is learned \(task: regression"),
+    ],
+)
+def test_a_column_that_cannot_be_learned_is_refused(tmp_path, task, labels, said):
+    _with_labels(labels).save_to_disk(tmp_path)
+    keys = DataKeys(label="wanted")
+    with pytest.raises(UsageError, match=said):
+        load_dataset("hf-disk", tmp_path, TaskChoice(name=task), keys=keys)

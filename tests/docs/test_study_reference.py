@@ -49,7 +49,7 @@ def paths_of(model, path, inherited=frozenset()):
 
 
 # Read from the key latency[DEVICE]; a sparse trial that grows before has no such budget.
-OF_ONE_KEY = ("budget.latency", "budget.latency_s", "budget.device")
+OF_ONE_KEY = ("budget.latency", "budget.latency_s", "budget.device", "init_file")
 
 
 def test_every_key_of_the_models_is_on_the_page(rows):

@@ -201,7 +201,7 @@ def test_dropout_is_the_spaces_and_keeps_the_seed(text):
     assert first.model.dropout.p == pytest.approx(0.35)
 
 
-def test_a_transformer_reads_windows_alone_and_is_refused_for_growth_only(text):
+def test_a_transformer_reads_windows_alone_and_grows_in_what_its_heads_do_not_hold(text):
     gpt = GPTSpace(
         name="gpt",
         description="for tests",
@@ -214,8 +214,11 @@ def test_a_transformer_reads_windows_alone_and_is_refused_for_growth_only(text):
     recipe = dataclasses.replace(RECIPE, epochs=2, learning_rate=0.5)
     fixed = train_fixed(gpt, text, gpt.largest(), recipe=recipe, seed=0)
     assert fixed.history[-1].perplexity < 6
-    with pytest.raises(UsageError, match="space: GPT cannot be grown"):
-        grow(gpt, text, budget=Budget(macs=0.5), config=config(), seed=0)
+    settings = dataclasses.replace(config(), recipe=recipe)
+    grown = grow(gpt, text, budget=Budget(macs=0.8), config=settings, seed=0)
+    assert grown.macs <= 0.8 * grown.full_macs
+    assert grown.history[-1].widths["block0"] < 32
+    assert "model" in grown.kept
 
 
 def test_a_text_with_more_words_than_the_space_has_is_refused(text):

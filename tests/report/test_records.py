@@ -1,5 +1,6 @@
 import json
 
+from growsearch.report.kept_layers import read_kept_layers
 from growsearch.report.records import read_records
 
 
@@ -42,3 +43,12 @@ def test_a_line_that_is_cut_short_ends_its_record(tmp_path):
 def test_what_is_not_there_or_not_known_is_left_out(tmp_path):
     _write(tmp_path, "spectra", ["\n"])
     assert read_records(tmp_path, ["spectra", "gradient_flow", "../study"]) == {}
+
+
+def test_layers_that_kept_their_width_are_read_to_the_first_line_that_is_none(tmp_path):
+    assert read_kept_layers(tmp_path) == ()
+    line = '{"name": "stem\\u202e", "reason": "it is frozen", "parameters": 0.25, "macs": 0.5}'
+    (tmp_path / "kept.jsonl").write_text(f"{line}\n{line[:-8]}\n{line}\n")
+    (kept,) = read_kept_layers(tmp_path)
+    assert (kept.reason, kept.parameters, kept.macs) == ("it is frozen", 0.25, 0.5)
+    assert "\u202e" not in kept.name

@@ -1,4 +1,5 @@
 import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,16 @@ TINY: dict[str, Any] = {
 }
 
 
+@pytest.fixture(scope="session")
+def new_tiny() -> Callable[[], dict[str, Any]]:
+    """Makes studies that train for a second: deterministic objectives, serial backend."""
+    return lambda: copy.deepcopy(TINY)
+
+
 @pytest.fixture
-def tiny() -> dict[str, Any]:
-    """A study that trains for a second: deterministic objectives, serial backend."""
-    return copy.deepcopy(TINY)
+def tiny(new_tiny: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Such a study."""
+    return new_tiny()
 
 
 @pytest.fixture

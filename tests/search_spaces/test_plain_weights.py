@@ -4,7 +4,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, parametrize, prune, spectral_norm, weight_norm
 
 from search_spaces import SearchSpaceError
-from search_spaces.plain_weights import check_plain_weights, reparametrised
+from search_spaces.own_networks.plain_weights import check_plain_weights, reparametrised
 
 
 class Doubled(nn.Linear):

@@ -56,10 +56,18 @@ class Concatenation(nn.Module):
         return self.classifier(self.join(joined).mean((2, 3)))
 
 
-def test_concatenated_channels_are_fixed_and_others_are_not():
-    found = trace_groups(Concatenation(), (torch.zeros(1, 1, 5, 5),))
-    assert [(group.name, group.size) for group in found.groups] == [("join", 8)]
-    assert found.fixed == ("left", "right", "classifier")
+def test_concatenated_layers_are_groups_that_share_an_axis():
+    module = Concatenation()
+    found = declare_traced_groups(module, (torch.zeros(1, 1, 5, 5),))
+    sizes = {group.name: group.size for group in found.groups}
+    assert sizes == {"left": 4, "right": 6, "join": 8}
+    assert found.fixed == ("classifier",)
+    resize(module, {"left": 7, "right": 5})
+    assert module.join.weight.shape == (8, 12, 1, 1)
+    readers = {g.name: g.members[-1] for g in channel_groups(module)}
+    first = torch.arange(2)
+    assert readers["left"].entries(first, 7).tolist() == [0, 1]
+    assert readers["right"].entries(first, 5).tolist() == [7, 8]
 
 
 class FixedView(nn.Module):
@@ -158,10 +166,7 @@ def shuffled(x):
     [
         lambda x: x.flip(1),
         lambda x: torch.roll(x, 1, 1),
-        lambda x: torch.cat(x.chunk(2, 1)[::-1], 1),
-        lambda x: x[:, [1, 0, 3, 2, 5, 4, 7, 6]],
-        shuffled,
-        nn.ChannelShuffle(4),
+        lambda x: x[:, [1, 2, 4, 0, 7, 6, 3, 5]],
     ],
 )
 def test_channels_in_another_order_keep_their_width_and_the_layer_is_told(between):
@@ -172,13 +177,59 @@ def test_channels_in_another_order_keep_their_width_and_the_layer_is_told(betwee
 
 
 @pytest.mark.parametrize(
+    ("between", "made", "read"),
+    [
+        (lambda x: torch.cat(x.chunk(2, 1)[::-1], 1), (1, 2), (1, 2)),
+        (shuffled, (1, 2), (2, 1)),
+        (nn.ChannelShuffle(4), (1, 4), (4, 1)),
+    ],
+)
+def test_channels_in_an_order_that_some_of_them_keep_together_go_together(between, made, read):
+    _, groups = middle(between)
+    group = groups["inner"]
+    assert (group.size, group.kept) == (8 // max(made), "")
+    layouts = {member.reads: (member.repeat, member.blocks) for member in group.members}
+    assert layouts == {False: made, True: read}
+
+
+@pytest.mark.parametrize(
+    ("between", "width", "size", "read"),
+    [
+        (nn.Conv2d(8, 8, 1, groups=2), 8, 2, 4),
+        (nn.Conv2d(8, 12, 3, padding=1, groups=4), 12, 4, 3),
+        (nn.ConvTranspose2d(8, 12, 1, groups=4), 12, 4, 3),
+        (nn.GroupNorm(4, 8), 8, 4, 2),
+        (nn.Sequential(nn.Conv2d(8, 8, 1, groups=4), nn.GroupNorm(2, 8)), 8, 2, 4),
+        (nn.Sequential(nn.GroupNorm(4, 8), nn.Conv2d(8, 4, 1, groups=2)), 4, 2, 2),
+    ],
+)
+def test_whole_groups_of_a_convolution_or_norm_are_channels(between, width, size, read):
+    _, groups = middle(between, width)
+    group = groups["inner"]
+    assert (group.size, group.kept) == (size, "")
+    made = next(member for member in group.members if member.tensor == "inner.weight")
+    (reader,) = [member for member in group.members if member.reads]
+    assert (made.repeat, reader.repeat) == (8 // size, read)
+    module = Middle(copy.deepcopy(between), width)
+    declare_traced_groups(module, (torch.zeros(2, 1, 4, 4),))
+    resize(module, {"inner": size + 3})
+    initialise_network(module)
+    assert module(torch.randn(2, 1, 4, 4)).shape == (2, 2)
+    layers = between if isinstance(between, nn.Sequential) else [between]
+    changed = module.between if isinstance(between, nn.Sequential) else [module.between]
+    for old, new in zip(layers, changed, strict=True):
+        name = "num_groups" if isinstance(old, nn.GroupNorm) else "groups"
+        assert getattr(new, name) * size == getattr(old, name) * (size + 3)
+
+
+@pytest.mark.parametrize(
     ("between", "width", "reason"),
     [
-        (lambda x: torch.cat([x, x[:, :2]], 1), 10, "outer has its channels in another order or"),
-        (lambda x: x[:, :4], 4, "outer has more channels than it, or fewer"),
+        (lambda x: x[:, [1, 0, 3, 2, 5, 4, 7, 6]], 8, "its code or its other layers rely on its"),
+        (lambda x: torch.cat([x, x[:, :2]], 1), 10, "its code or its other layers rely on its"),
+        (lambda x: x[:, :4], 4, "its code or its other layers rely on its width"),
         (lambda x: x + x.flip(1), 8, "between it and outer channels are mixed"),
-        (nn.Conv2d(8, 8, 1, groups=2), 8, "between reads it in groups of channels or"),
-        (nn.GroupNorm(2, 8), 8, "its code or its other layers rely on its width"),
+        (nn.GroupNorm(4, 8, affine=False), 8, "its code or its other layers rely on its width"),
         (lambda x: x.view(-1, 8, 4, 4), 8, "its code or its other layers rely on its width"),
     ],
 )
@@ -237,8 +288,13 @@ def test_entries_that_make_one_channel_together_go_together(between, size, layou
     assert {(member.repeat, member.blocks) for member in makers} == {layout}
 
 
+def test_a_norm_whose_code_writes_its_groups_down_asks_for_multiples_none_of_which_can_go():
+    _, groups = middle(lambda x: F.group_norm(x, 2))
+    assert groups["inner"].size == 2
+    assert groups["inner"].kept.startswith("without some of its channels the others change")
+
+
 NORMS = (
-    nn.GroupNorm(1, 8),
     lambda x: F.layer_norm(x.permute(0, 2, 3, 1), (x.shape[1],)).permute(0, 3, 1, 2),
     lambda x: F.normalize(x, dim=1),
     lambda x: x.softmax(1),
@@ -247,6 +303,12 @@ NORMS = (
     lambda x: x * x.shape[1] ** -0.5,
     lambda x: x * x.amax(1, keepdim=True).sigmoid(),
 )
+
+
+def test_channels_of_a_module_that_normalises_over_them_can_go_and_the_group_names_the_module():
+    _, groups = middle(nn.GroupNorm(1, 8))
+    assert (groups["inner"].kept, groups["inner"].normalised) == ("", ("between",))
+    assert groups["outer"].normalised == ()
 
 
 @pytest.mark.parametrize("between", NORMS)

@@ -118,7 +118,7 @@ def test_the_units_of_resnet20_are_its_blocks_and_a_projection_cannot_be_detache
 def test_a_detached_block_passes_its_input_on_and_the_others_keep_their_places():
     module = build().eval()
     block, x = units(module)[1], torch.randn(2, 1, 6, 6)
-    layers = detach(module, block)
+    (layers,) = detach(module, block).values()
     assert isinstance(module.stages[0][1], Detached)
     assert [unit.name for unit in units(module)][:2] == ["stage0.unit0", "stage0.unit2"]
     assert "stage0.block1" not in {group.name for group in channel_groups(module)}

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from search_spaces import SearchSpaceError, search_space
-from search_spaces.whole_networks import give_shapes, without_wrappers
+from search_spaces.own_networks.whole_networks import give_shapes, without_wrappers
 
 SOURCE = """
 import torch

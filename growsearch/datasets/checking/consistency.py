@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from growsearch.datasets.checking.labels import MAX_CLASSES
-from growsearch.datasets.dataset import UNLABELLED, Dataset, Split, labels_are
+from growsearch.datasets.dataset import UNLABELLED, Dataset, Split
 from growsearch.errors import UsageError
 
 _IMAGE_AXES = 4
@@ -44,11 +44,22 @@ def _check(dataset: Dataset) -> None:
         # Streamed examples are checked as they are read.
         if not split.streamed:
             _check_split(key, split, dataset, classes)
-        elif not len(split) or split.input_shape != dataset.input_shape:
-            raise UsageError(
-                f"{key} is empty or has inputs of another shape than train; give all one"
-            )
+        else:
+            _check_streamed(key, split, dataset)
     _check_changes(dataset)
+
+
+def _check_streamed(key: str, split: Split, dataset: Dataset) -> None:
+    train = dataset.train
+    if not len(split) or split.input_shape != dataset.input_shape:
+        raise UsageError(f"{key} is empty or has inputs of another shape than train; give all one")
+    if (split.label_shape, split.label_type) != (train.label_shape, train.label_type):
+        raise UsageError(
+            f"{key} has labels {split.label_type} {split.label_shape} an example; give all as "
+            "train has them"
+        )
+    if not _are_classes(dataset):
+        _check_outputs(key, split, dataset)
 
 
 def _are_classes(dataset: Dataset) -> bool:
@@ -56,7 +67,8 @@ def _are_classes(dataset: Dataset) -> bool:
     if dataset.task.is_own:
         return False
     if dataset.train.streamed:
-        return True
+        kind = dataset.train.label_type
+        return not (kind.is_floating_point or kind == torch.bool)
     y = dataset.train.labels
     return isinstance(y, Tensor) and not (y.is_floating_point() or y.dtype == torch.bool)
 
@@ -73,31 +85,37 @@ def _check_split(key: str, split: Split, dataset: Dataset, classes: int) -> None
         raise UsageError(f"{key} has labels {y.dtype} {tuple(y.shape)}; give all as train has them")
     _check_inputs(key, x, classes)
     if not _are_classes(dataset):
-        _check_targets(key, y, dataset)
+        _check_targets(key, split, dataset)
         return
     if y.dtype != torch.int64:
         raise UsageError(f"{key} has labels {y.dtype} {tuple(y.shape)}; give int64, as train has")
     _check_labels(key, x, y, classes)
 
 
-def _check_targets(key: str, y: Tensor, dataset: Dataset) -> None:
+def _check_targets(key: str, split: Split, dataset: Dataset) -> None:
     """Refuse numbers or several labels that do not fit a network's outputs, or each other."""
+    y = split.labels
     if y.is_floating_point() and not bool(torch.isfinite(y).all()):
         raise UsageError(f"{key} has labels that are not finite; remove those examples")
     if y.shape[1:] != dataset.train.labels.shape[1:]:
         raise UsageError(f"{key} has labels {tuple(y.shape)}; give one shape, as train has")
+    _check_outputs(key, split, dataset)
+
+
+def _check_outputs(key: str, split: Split, dataset: Dataset) -> None:
+    """Refuse targets of a type or number that no network's outputs can be."""
     if dataset.task.is_own:
         return
-    wanted = 1 if y.ndim == 1 else y.shape[1]
-    kind = labels_are(y)
-    if kind == "of another kind" or (kind == "numbers" and y.dtype != torch.float32):
+    shape, kind = split.label_shape, split.label_type
+    if split.label_kind == "of another kind" or (kind.is_floating_point and kind != torch.float32):
         raise UsageError(
-            f"{key} has labels {y.dtype} {tuple(y.shape)}; give float32 (N,) or (N, K) to predict "
-            "numbers, bool (N, K) for several labels an example"
+            f"{key} has labels {kind} {(len(split), *shape)}; give float32 (N,) or (N, K) to "
+            "predict numbers, bool (N, K) for several labels an example"
         )
+    wanted = math.prod(shape)
     if dataset.num_classes != wanted:
         raise UsageError(
-            f"num_classes is {dataset.num_classes}, and {key} has {wanted} targets of {y.dtype} an "
+            f"num_classes is {dataset.num_classes}, and {key} has {wanted} targets of {kind} an "
             f"example; for classes give int64 labels, for these num_classes {wanted}"
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from growsearch.datasets.augmentation import NO_AUGMENTATION, Change
 from growsearch.datasets.checking.labels import MAX_CLASSES
+from growsearch.datasets.checking.targets import check_positives, check_spread
 from growsearch.datasets.dataset import Dataset, Split
 from growsearch.datasets.reading.boundary import reading
 from growsearch.datasets.report import DataReport
@@ -23,7 +25,10 @@ from growsearch.datasets.streams.torch_examples import (
     classes_of,
     examples_of,
 )
+from growsearch.datasets.task_choice import BUILT_IN, TaskChoice, check_task_name
 from growsearch.errors import UsageError
+
+_Splits = tuple[StreamedSplit, StreamedSplit, StreamedSplit]
 
 _HELD_OUT_ONE_IN = 10
 _SPLIT_SEED = 0
@@ -38,13 +43,17 @@ def from_torch(
     num_classes: int | None = None,
     augmentation: Change = NO_AUGMENTATION,
     name: str = "own",
+    task: str | None = None,
 ) -> Dataset:
     """Return a streamed data set of your own `torch.utils.data.Dataset` objects.
 
-    Examples are pairs (input, class), read batch by batch by workers and never held all at once.
+    Examples are pairs (input, label), read batch by batch by workers and never held all at once.
     Map-style data without ``validation`` or ``test`` have a tenth held out for each: stratified
-    where they list their labels (``targets`` or ``labels``), else by chance; always the same.
+    where they list their classes (``targets`` or ``labels``), else by chance; always the same.
     Images (C, H, W) uint8 are normalised with the statistics of up to 2,048 training images.
+
+    A regression needs the mean of all training labels: where they are not listed, a study reads all
+    examples once for them.
 
     Args:
         train: what is learned; its order is drawn anew every epoch. An `IterableDataset` orders
@@ -52,12 +61,16 @@ def from_torch(
         validation: what a search judges by.
         test: what is reported.
         num_classes: default: what the data say (``classes`` or ``num_classes``), else the largest
-            of the labels that they list, and one.
+            of the labels that they list, and one. Of an own task with other labels: the outputs of
+            a network for an example, by default as many as a label has numbers.
         augmentation: applied to training batches of images.
         name: for reports.
+        task: None: a label is a class. "regression": a number or (K,); "multi-label": (K,) of 0 and
+            1; an own task's name, "module:attribute": numbers of one shape, taken as they are.
 
     Raises:
-        UsageError: for data that no network can read, or of unknown number of classes.
+        UsageError: for data that no network can read, of unknown number of classes, or with labels
+            that the task cannot learn.
 
     Example:
         >>> import torch
@@ -68,16 +81,21 @@ def from_torch(
         >>> len(data.train), len(data.validation), len(data.test), data.num_classes
         (33, 3, 4, 4)
     """
+    check_task_name(task)
     with reading("dataset", f"{name} cannot be read", "give torch.utils.data.Dataset objects"):
-        classes = _stated(num_classes, train)
-        examples = examples_of(train, name, classes)
+        classes = _stated(num_classes, train, task)
+        examples = examples_of(train, name, classes, task)
         others = [
-            None if each is None else examples_of(each, f"{name} ({part})", classes)
+            None if each is None else examples_of(each, f"{name} ({part})", classes, task)
             for part, each in (("validation", validation), ("test", test))
         ]
         _check_alike(examples, others)
-        splits = _splits(examples, *others)
-        classes = classes or _counted(splits[0], name)
+        splits = _splits(examples, *others, all_classes=task is None)
+        notes: tuple[str, ...] = ()
+        if task is None:
+            outputs = classes or _counted(splits[0], name)
+        else:
+            outputs, notes = _targets(splits, classes, classes_of(train), name, task)
         train_split, normalisation, count = splits[0].normalised()
         made = [train_split, *(split.normalised_by(normalisation) for split in splits[1:])]
     return Dataset(
@@ -85,34 +103,81 @@ def from_torch(
         train=made[0],
         validation=made[1],
         test=made[2],
-        num_classes=classes,
+        num_classes=outputs,
         augmentation=augmentation,
         normalisation=normalisation,
-        report=DataReport(notes=(normalised_note(count),)),
+        report=DataReport(notes=(normalised_note(count), *notes)),
+        task=TaskChoice(name=task),
     )
 
 
-def _stated(num_classes: int | None, train: Any) -> int | None:
-    found = classes_of(train) if num_classes is None else num_classes
-    if found is not None and (type(found) is not int or not 2 <= found <= MAX_CLASSES):
+def _stated(num_classes: int | None, train: Any, task: str | None) -> int | None:
+    """Return the number that was given or, of classes, that the data say."""
+    found = classes_of(train) if num_classes is None and task is None else num_classes
+    least = 2 if task is None else 1
+    if found is not None and (type(found) is not int or not least <= found <= MAX_CLASSES):
         raise UsageError(
-            f"dataset: num_classes = {found!r}; give a whole number from 2 to {MAX_CLASSES:,}"
+            f"dataset: num_classes = {found!r}; give a whole number from {least} to {MAX_CLASSES:,}"
         )
     return found
 
 
+def _targets(
+    splits: _Splits, stated: int | None, said: int | None, name: str, task: str
+) -> tuple[int, tuple[str, ...]]:
+    """Return how many outputs a network has for one example, and what to know of the labels.
+
+    ``said`` is the number of classes that the data tell, for own tasks that learn classes.
+    """
+    train = splits[0]
+    wanted = math.prod(train.label_shape)
+    if task not in BUILT_IN:
+        if stated is None and train.label_kind == "one an example":
+            return said or _largest(splits, name) + 1, ()
+        return stated or wanted, ()
+    if stated not in (None, wanted):
+        raise UsageError(
+            f"dataset: num_classes = {stated}, and {task} has {wanted} targets an example; leave "
+            "it out"
+        )
+    if task == "regression":
+        if train.labels_are_known:
+            check_spread(train.labels)
+        return wanted, ()
+    return wanted, check_positives(known_labels(splits))
+
+
+def _largest(splits: _Splits, name: str) -> int:
+    if not splits[0].labels_are_known:
+        raise _uncounted(name)
+    return max(int(labels.max()) for labels in known_labels(splits).values())
+
+
+def known_labels(splits: tuple[Split, Split, Split]) -> dict[str, Tensor]:
+    """Return the labels of training, validation and test, of those that are known unread."""
+    named = zip(("training", "validation", "test"), splits, strict=True)
+    return {name: split.labels for name, split in named if split.labels_are_known}
+
+
 def _check_alike(train: MapExamples | PassExamples, others: list[Any]) -> None:
     for other in others:
-        if other is not None and other.shape != train.shape:
+        if other is None:
+            continue
+        if other.shape != train.shape:
             raise UsageError(
                 f"dataset: {other.name} has inputs of {other.shape}, training has {train.shape}; "
                 "give all one shape"
             )
+        if (other.label_shape, other.label_type) != (train.label_shape, train.label_type):
+            raise UsageError(
+                f"dataset: {other.name} has labels {other.label_type} {other.label_shape}, "
+                f"training has {train.label_type} {train.label_shape}; give all one shape and type"
+            )
 
 
 def _splits(
-    train: MapExamples | PassExamples, validation: Any, test: Any
-) -> tuple[StreamedSplit, StreamedSplit, StreamedSplit]:
+    train: MapExamples | PassExamples, validation: Any, test: Any, *, all_classes: bool
+) -> _Splits:
     missing = [n for n, each in (("validation", validation), ("test", test)) if each is None]
     if isinstance(train, PassExamples) and missing:
         raise UsageError(
@@ -127,7 +192,7 @@ def _splits(
     for name in reversed(missing):
         held[name] = rest[_tenth(train.labels, rest)]
         rest = rest[~torch.isin(rest, held[name])]
-    if missing and train.labels is not None:
+    if missing and train.labels is not None and all_classes:
         check_classes_left("dataset", train.labels[rest], train.labels)
     whole = StreamedSplit(train)
     return (
@@ -145,10 +210,7 @@ def _tenth(labels: Tensor | None, rest: Tensor) -> Tensor:
 
 def _counted(train: StreamedSplit, name: str) -> int:
     if not train.labels_are_known:
-        raise UsageError(
-            f"dataset: {name} does not say how many classes it has; give num_classes "
-            "(growsearch.datasets.from_torch), or let it have classes, num_classes or targets"
-        )
+        raise _uncounted(name)
     classes = int(train.labels.max()) + 1
     if classes < 2:
         raise UsageError(f"dataset: all labels of {name} are 0; one class can teach nothing")
@@ -161,6 +223,13 @@ def _counted(train: StreamedSplit, name: str) -> int:
             f"number them from 0 on, or state num_classes={classes} if the others exist"
         )
     return classes
+
+
+def _uncounted(name: str) -> UsageError:
+    return UsageError(
+        f"dataset: {name} does not say how many classes it has; give num_classes "
+        "(growsearch.datasets.from_torch), or let it have classes, num_classes or targets"
+    )
 
 
 def normalised_note(count: int) -> str:

@@ -9,8 +9,9 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor
 
-from growsearch.datasets.dataset import LabelKind, Split
+from growsearch.datasets.dataset import LabelKind, Split, labels_are
 from growsearch.datasets.normalisation import IDENTITY, Normalisation
+from growsearch.datasets.streams.known_labels import KnownLabels
 from growsearch.datasets.streams.loading import (
     InputsAndLabels,
     Loading,
@@ -43,15 +44,18 @@ def looked_at(count: int, shape: tuple[int, ...]) -> Tensor:
 
 
 class Examples(Protocol):
-    """What can be streamed: how many examples there are, of which shape, and their classes.
+    """What can be streamed: how many examples there are, of which shape, and their labels.
 
-    ``labels`` (N,) int64 is None where only reading the examples tells. It has ``read`` (`Reader`)
-    or, in an order of its own, ``batches`` (`PassReader`).
+    ``labels`` (N, ...), of ``label_type`` and one example's ``label_shape``, is None where only
+    reading the examples tells. It has ``read`` (`Reader`) or, in an order of its own, ``batches``
+    (`PassReader`).
     """
 
     name: str
     shape: tuple[int, ...]
     labels: Tensor | None
+    label_shape: tuple[int, ...]
+    label_type: torch.dtype
 
     def __len__(self) -> int:
         """Return the number of examples."""
@@ -61,17 +65,20 @@ class Examples(Protocol):
 class StreamedSplit(Split):
     """Examples that are read batch by batch; labels are kept once they are known.
 
+    Parts of the same examples share what is known of their labels.
+
     ``inputs`` is refused by name: what needs them all at once does not go with streamed data.
     """
 
-    __slots__ = ("_chosen", "_examples", "_known", "_loading", "_normalisation")
+    __slots__ = ("_as_numbers", "_chosen", "_examples", "_known", "_loading", "_normalisation")
 
     _examples: Examples
     _normalisation: Normalisation
     _chosen: Tensor | None
     _loading: Loading
-    # Empty, or the labels.
-    _known: list[Tensor]
+    _known: KnownLabels
+    # Classes are given out as the numbers that they are.
+    _as_numbers: bool
 
     def __init__(
         self,
@@ -80,17 +87,21 @@ class StreamedSplit(Split):
         normalisation: Normalisation = IDENTITY,
         chosen: Tensor | None = None,
         loading: Loading | None = None,
+        known: KnownLabels | None = None,
+        as_numbers: bool = False,
     ) -> None:
-        """Take the ``chosen`` (n,) of ``examples``, or all; uint8 inputs are normalised."""
-        labels = examples.labels
-        if labels is not None and chosen is not None:
-            labels = labels[chosen]
+        """Take the ``chosen`` (n,) of ``examples``, or all; uint8 inputs are normalised.
+
+        ``known`` is what other parts of the examples share with it; ``as_numbers`` makes classes
+        the targets of a regression.
+        """
         own = {
             "_examples": examples,
             "_normalisation": normalisation,
             "_chosen": chosen,
             "_loading": loading or Loading(),
-            "_known": [] if labels is None else [labels],
+            "_known": known or KnownLabels(len(examples), examples.labels),
+            "_as_numbers": as_numbers,
         }
         for name, value in own.items():
             object.__setattr__(self, name, value)
@@ -109,15 +120,31 @@ class StreamedSplit(Split):
 
     @property
     def labels(self) -> Tensor:
-        """Labels (N,) int64; reads all examples once where nothing else tells them."""
-        if not self._known:
-            self._known.append(torch.cat([labels for _, labels in self._raw(_BATCH, None)]))
-        return self._known[0]
+        """Labels (N, ...); reads all examples once where nothing else tells them."""
+        found = self._known.at(self._chosen)
+        if found is None:
+            found = torch.cat([labels for _, labels in self._raw(_BATCH, None)])
+            self._known.keep(self._chosen, found)
+        return self._given_out(found)
 
     @property
     def labels_are_known(self) -> bool:
         """Are the labels there without reading all examples?"""
-        return bool(self._known)
+        return self._known.has(self._chosen)
+
+    @property
+    def labels_are_listed(self) -> bool:
+        """Do the data list their labels, so that no example has to be read for them?"""
+        return self._known.listed
+
+    @property
+    def known_labels(self) -> KnownLabels:
+        """What is known of the labels of all these examples, those of other parts included."""
+        return self._known
+
+    def with_numbers(self) -> StreamedSplit:
+        """Return the same examples, whose classes (N,) are numbers to predict."""
+        return self._with(as_numbers=True)
 
     @property
     def streamed(self) -> bool:
@@ -141,13 +168,18 @@ class StreamedSplit(Split):
 
     @property
     def label_shape(self) -> tuple[int, ...]:
-        """(): one class an example."""
-        return ()
+        """The shape of one example's labels: () of one class or number."""
+        return self._examples.label_shape
+
+    @property
+    def label_type(self) -> torch.dtype:
+        """int64, float32 or bool."""
+        return torch.float32 if self._as_numbers else self._examples.label_type
 
     @property
     def label_kind(self) -> LabelKind:
-        """One class an example."""
-        return "one an example"
+        """What its labels are, see `labels_are`."""
+        return labels_are(torch.empty((0, *self.label_shape), dtype=self.label_type))
 
     @property
     def _passes(self) -> bool:
@@ -166,12 +198,25 @@ class StreamedSplit(Split):
         return f"StreamedSplit({self._examples.name!r}, {len(self)} examples)"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _made, (self._examples, self._normalisation, self._chosen, self._loading)
+        return _made, (self._examples, self._settings)
+
+    @property
+    def _settings(self) -> dict[str, Any]:
+        return {
+            "normalisation": self._normalisation,
+            "chosen": self._chosen,
+            "loading": self._loading,
+            "known": self._known,
+            "as_numbers": self._as_numbers,
+        }
+
+    def _with(self, **changes: Any) -> StreamedSplit:
+        return _made(self._examples, {**self._settings, **changes})
 
     def at(self, places: Tensor) -> Split:
         """Read the examples at ``places`` (n,) into memory, in this order."""
         inputs, labels = self._as_they_lie(places)
-        return Split(inputs=self._normalised(inputs), labels=labels)
+        return Split(inputs=self._normalised(inputs), labels=self._given_out(labels))
 
     def normalised(self) -> tuple[StreamedSplit, Normalisation, int]:
         """Return the split normalised by its own images, the statistics, and of how many they are.
@@ -207,15 +252,15 @@ class StreamedSplit(Split):
                 f"subset: {self._examples.name} comes in an order of its own, of which no part can "
                 "be taken; give a shorter one, or a data set with __getitem__"
             )
-        return _made(self._examples, self._normalisation, self._places(places), self._loading)
+        return self._with(chosen=self._places(places))
 
     def loaded_by(self, loading: Loading) -> StreamedSplit:
         """Return the same examples, read by other workers."""
-        return _made(self._examples, self._normalisation, self._chosen, loading)
+        return self._with(loading=loading)
 
     def normalised_by(self, normalisation: Normalisation) -> StreamedSplit:
         """Return the same examples; those that lie as uint8 go through ``normalisation``."""
-        return _made(self._examples, normalisation, self._chosen, self._loading)
+        return self._with(normalisation=normalisation)
 
     def batches(self, size: int, order: Tensor | None = None) -> Iterator[InputsAndLabels]:
         """Yield normalised inputs (size, ...) and labels; the last batch may be smaller.
@@ -229,7 +274,7 @@ class StreamedSplit(Split):
             MachineError: for an example that cannot be read.
         """
         for inputs, labels in self._raw(size, order):
-            yield self._normalised(inputs), labels
+            yield self._normalised(inputs), self._given_out(labels)
 
     def _raw(self, size: int, order: Tensor | None) -> Iterator[InputsAndLabels]:
         if self._passes:
@@ -266,6 +311,9 @@ class StreamedSplit(Split):
     def _places(self, places: Tensor) -> Tensor:
         return places if self._chosen is None else self._chosen[places]
 
+    def _given_out(self, labels: Tensor) -> Tensor:
+        return labels.float() if self._as_numbers else labels
+
     def _normalised(self, inputs: Tensor) -> Tensor:
         return self._normalisation.apply(inputs) if inputs.dtype == torch.uint8 else inputs
 
@@ -278,7 +326,5 @@ class StreamedSplit(Split):
         return cast(PassReader, self._examples)
 
 
-def _made(
-    examples: Examples, normalisation: Normalisation, chosen: Tensor | None, loading: Loading
-) -> StreamedSplit:
-    return StreamedSplit(examples, normalisation=normalisation, chosen=chosen, loading=loading)
+def _made(examples: Examples, settings: dict[str, Any]) -> StreamedSplit:
+    return StreamedSplit(examples, **settings)

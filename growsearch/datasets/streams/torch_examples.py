@@ -1,7 +1,7 @@
 """Examples of torch's data sets: those with places (map-style), and those in an order of their own.
 
-Each example is a pair (input, class). An input is a tensor or an array of one shape: float32 as a
-network gets it, or an image (C, H, W) uint8.
+Each example is a pair (input, label). An input is a tensor or an array of one shape: float32 as a
+network gets it, or an image (C, H, W) uint8. A label is a class, or what a stated task learns.
 """
 
 from __future__ import annotations
@@ -13,53 +13,62 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
-from torch.utils.data import IterableDataset, Subset, TensorDataset
+from torch.utils.data import IterableDataset, Subset
 
 from growsearch.datasets.reading.boundary import reading
+from growsearch.datasets.streams.example_labels import ExampleLabels
 from growsearch.datasets.streams.loading import InputsAndLabels, seeded
 from growsearch.errors import UsageError
 
 _PAIR = 2
 _IMAGE_AXES = 3
+_LONGEST = 40
 _GIVE = "give float32 tensors of one shape, or images (C, H, W) uint8"
 
 
 class MapExamples:
     """Examples of a data set with ``__getitem__`` and ``__len__``."""
 
-    def __init__(self, dataset: Any, name: str, classes: int | None) -> None:
+    def __init__(
+        self, dataset: Any, name: str, classes: int | None, task: str | None = None
+    ) -> None:
         """Look at the first example.
 
         Raises:
-            UsageError: for data that no network can read.
+            UsageError: for data that no network can read, or labels that cannot be learned.
         """
-        self.name, self._dataset, self._classes = name, dataset, classes
+        self.name, self._dataset = name, dataset
         self._count = _length(dataset, name)
-        self.labels: Tensor | None = labels_of(dataset, self._count)
+        at = self._at(0)
         with seeded(0):
-            self.shape, self._type = _kind(self._pair(0), self._at(0))
+            inputs, label = _example(self._pair(0), at)
+        self.shape, self._type = _kind(inputs, at)
+        self._labels = ExampleLabels.like(label, task, classes, at)
+        self.label_shape, self.label_type = self._labels.shape, self._labels.type
+        first = self._labels.checked(label, at)
+        self.labels: Tensor | None = self._labels.listed(dataset, self._count, first, self._at)
 
     def __len__(self) -> int:
         return self._count
 
     def read(self, places: Sequence[int]) -> InputsAndLabels:
-        """Return inputs (n, ...) and labels (n,) int64.
+        """Return inputs (n, ...) and labels (n, ...).
 
         Raises:
             UsageError: naming the example that cannot be read, or is unlike the first.
         """
-        found = [self._checked(place) for place in places]
-        labels = torch.tensor([label for _, label in found], dtype=torch.long)
-        return torch.stack([inputs for inputs, _ in found]), labels
+        return _stacked([self._checked(place) for place in places])
 
-    def _checked(self, place: int) -> tuple[Tensor, int]:
-        inputs, label = _example(self._pair(place), self._at(place))
+    def _checked(self, place: int) -> InputsAndLabels:
+        inputs, given = _example(self._pair(place), self._at(place))
         _check_alike(inputs, (self.shape, self._type), self._at(place))
-        _check_class(label, self._classes, self._at(place))
-        if self.labels is not None and label != int(self.labels[place]):
+        label = self._labels.checked(given, self._at(place))
+        if self.labels is not None and not torch.equal(label, self.labels[place]):
+            kind = "class" if self._labels.task is None else "label"
             raise UsageError(
-                f"{self._at(place)} has class {label}, and class {int(self.labels[place])} in the "
-                "data set's own list of labels; let both be the same"
+                f"{self._at(place)} has {kind} {_told(label)}, and {kind} "
+                f"{_told(self.labels[place])} in the data set's own list of labels; let both be "
+                "the same"
             )
         return inputs, label
 
@@ -78,20 +87,25 @@ class PassExamples:
     follows from the trial's seed and the epoch, so that a data set can order itself anew.
     """
 
-    def __init__(self, dataset: Any, name: str, classes: int | None) -> None:
+    def __init__(
+        self, dataset: Any, name: str, classes: int | None, task: str | None = None
+    ) -> None:
         """Look at the first example.
 
         Raises:
-            UsageError: for data that no network can read.
+            UsageError: for data that no network can read, or labels that cannot be learned.
         """
-        self.name, self._dataset, self._classes = name, dataset, classes
+        self.name, self._dataset = name, dataset
         self._count = _length(dataset, name)
         self.labels: Tensor | None = None
         with seeded(0):
             first = next(iter(self._pass(0)), None)
         if first is None:
             raise UsageError(f"dataset: {name} has no examples; give some")
-        self.shape, self._type = _kind(first, self._at(0))
+        inputs, label = _example(first, self._at(0))
+        self.shape, self._type = _kind(inputs, self._at(0))
+        self._labels = ExampleLabels.like(label, task, classes, self._at(0))
+        self.label_shape, self.label_type = self._labels.shape, self._labels.type
 
     def __len__(self) -> int:
         return self._count
@@ -102,12 +116,11 @@ class PassExamples:
         Raises:
             UsageError: naming the example that cannot be read, or is unlike the first.
         """
-        waiting: list[tuple[Tensor, int]] = []
+        waiting: list[InputsAndLabels] = []
         for place, pair in enumerate(self._pass(seed)):
             inputs, label = _example(pair, self._at(place))
             _check_alike(inputs, (self.shape, self._type), self._at(place))
-            _check_class(label, self._classes, self._at(place))
-            waiting.append((inputs, label))
+            waiting.append((inputs, self._labels.checked(label, self._at(place))))
             if len(waiting) == size:
                 yield _stacked(waiting)
                 waiting = []
@@ -124,40 +137,21 @@ class PassExamples:
         return f"dataset: example {place:,} of a pass through {self.name}"
 
 
-def examples_of(dataset: Any, name: str, classes: int | None) -> MapExamples | PassExamples:
-    """Return the examples of one of torch's data sets.
+def examples_of(
+    dataset: Any, name: str, classes: int | None, task: str | None = None
+) -> MapExamples | PassExamples:
+    """Return the examples of one of torch's data sets, with labels for ``task``.
 
     Raises:
         UsageError: for anything else, or data that no network can read.
     """
     if isinstance(dataset, IterableDataset):
-        return PassExamples(dataset, name, classes)
+        return PassExamples(dataset, name, classes, task)
     if isinstance(dataset, TorchDataset) or hasattr(dataset, "__getitem__"):
-        return MapExamples(dataset, name, classes)
+        return MapExamples(dataset, name, classes, task)
     raise UsageError(
         f"dataset: {name} is a {type(dataset).__name__}; give a torch.utils.data.Dataset"
     )
-
-
-def labels_of(dataset: Any, count: int) -> Tensor | None:
-    """Return the labels (N,) that a data set has as a list, without reading examples; or None.
-
-    They are called ``targets`` or ``labels``, as in torchvision.
-    """
-    if isinstance(dataset, Subset):
-        whole = labels_of(dataset.dataset, len(dataset.dataset))  # type: ignore[arg-type]
-        return None if whole is None else whole[list(dataset.indices)]
-    if isinstance(dataset, TensorDataset):
-        found: Any = dataset.tensors[1] if len(dataset.tensors) == _PAIR else None
-    else:
-        found = getattr(dataset, "targets", getattr(dataset, "labels", None))
-    try:
-        labels = np.asarray(found)
-    except (TypeError, ValueError):
-        return None
-    if labels.shape != (count,) or labels.dtype.kind not in "iu":
-        return None
-    return torch.from_numpy(labels.astype(np.int64))
 
 
 def classes_of(dataset: Any) -> int | None:
@@ -181,26 +175,19 @@ def _length(dataset: Any, name: str) -> int:
         ) from error
 
 
-def _example(pair: Any, at: str) -> tuple[Tensor, int]:
+def _example(pair: Any, at: str) -> tuple[Tensor, Any]:
+    """Return the input as a tensor, and the label as it is."""
     if not isinstance(pair, (tuple, list)) or len(pair) != _PAIR:
-        raise UsageError(f"{at} is a {type(pair).__name__}; give a pair (input, class)")
+        raise UsageError(f"{at} is a {type(pair).__name__}; give a pair (input, label)")
     inputs, label = pair
     if isinstance(inputs, np.ndarray) and inputs.dtype.kind in "fu":
         inputs = torch.from_numpy(np.ascontiguousarray(inputs))
     if not isinstance(inputs, Tensor):
         raise UsageError(f"{at} has an input of type {type(inputs).__name__}; {_GIVE}")
-    single = isinstance(label, (Tensor, np.ndarray)) and label.shape in ((), (1,))
-    value = label.item() if single else label
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise UsageError(
-            f"{at} has a label {str(label)[:40]} of type {type(label).__name__}; streamed data "
-            "have one class each, a whole number from 0 on"
-        )
-    return inputs.detach(), int(value)
+    return inputs.detach(), label
 
 
-def _kind(pair: Any, at: str) -> tuple[tuple[int, ...], torch.dtype]:
-    inputs, _ = _example(pair, at)
+def _kind(inputs: Tensor, at: str) -> tuple[tuple[int, ...], torch.dtype]:
     image = inputs.dtype == torch.uint8 and inputs.ndim == _IMAGE_AXES
     if not (image or inputs.dtype == torch.float32) or not inputs.ndim or not inputs.numel():
         raise UsageError(f"{at} has an input {inputs.dtype} {tuple(inputs.shape)}; {_GIVE}")
@@ -218,12 +205,10 @@ def _check_alike(inputs: Tensor, first: tuple[tuple[int, ...], torch.dtype], at:
         raise UsageError(f"{at} has values that are not finite; remove or fill them")
 
 
-def _check_class(label: int, classes: int | None, at: str) -> None:
-    if label < 0 or (classes is not None and label >= classes):
-        most = "" if classes is None else f" to {classes - 1}"
-        raise UsageError(f"{at} has class {label}; classes are numbered from 0{most}")
+def _told(label: Tensor) -> str:
+    return " ".join(str(label.tolist()).split())[:_LONGEST]
 
 
-def _stacked(examples: list[tuple[Tensor, int]]) -> InputsAndLabels:
-    inputs = torch.stack([inputs for inputs, _ in examples])
-    return inputs, torch.tensor([label for _, label in examples], dtype=torch.long)
+def _stacked(examples: list[InputsAndLabels]) -> InputsAndLabels:
+    inputs, labels = (torch.stack(part) for part in zip(*examples, strict=True))
+    return inputs, labels

@@ -99,13 +99,14 @@ class Budget:
         (value,) = self._given().values()
         return value
 
-    def limit(self, *, full: float, least: float) -> float:
+    def limit(self, *, full: float, least: float, holding: str = "") -> float:
         """Return the bound in `unit`: never above ``full``, the full configuration's cost.
 
         It is a whole number for counts.
 
         Raises:
-            UsageError: if the bound is below ``least``, the cost of one channel a group.
+            UsageError: if the bound is below ``least``, the cost of one channel a group; the
+                message ends with ``holding``, what keeps that network so large.
         """
         relative = isinstance(self.value, float) and self.latency_s is None
         amount = self.value * full if relative else min(self.value, full)
@@ -115,8 +116,10 @@ class Budget:
             of_full = f" of {self._show(full)} = {self._show(amount)}" if relative else ""
             raise UsageError(
                 f"budget.{next(iter(self._given()))}: {self.value}{of_full} is below the smallest "
-                f"network ({self._show(least)} with one channel a group); give at least "
+                f"network ({self._show(least)} with one channel a group, "
+                f"{100 * least / full:.3g} % of the full one); give at least "
                 f"{self._show(least, up=True)} or {_ceil(least / full)}"
+                + (f". What keeps its width: {holding}" if holding else "")
             )
         return amount
 

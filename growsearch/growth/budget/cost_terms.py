@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -13,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 import cost_models
-from search_spaces import ChannelGroup, Unit
+from search_spaces import ChannelGroup, Member, Unit
 from search_spaces.channel_groups import axes_by_tensor
-from search_spaces.keyword_inputs import ExampleInputs, by_position
-from search_spaces.plain_layers import own_computation, torchs_class
+from search_spaces.own_networks.keyword_inputs import ExampleInputs, by_position
+from search_spaces.own_networks.plain_layers import own_computation, torchs_class
 
 CostName = Literal["parameters", "macs", "latency"]
 ForwardHook = Callable[[nn.Module, tuple[Tensor, ...], Any], None]
@@ -109,15 +110,34 @@ def product_terms(
     axes = axes_by_tensor(groups)
     merged: dict[tuple[int, ...], int] = {}
     for name, times in repeats.items():
-        shape = list(tensors[name].shape)
-        found = []
-        for axis, group, member in axes.get(name, ()):
-            shape[axis] = member.entries_per_channel
-            found.append(names.index(group.name))
-        found += [names.index(u.name) for u in units if name.startswith(f"{u.module}.")]
-        key = tuple(sorted(found))
-        merged[key] = merged.get(key, 0) + times * math.prod(shape)
+        around = [names.index(u.name) for u in units if u.holds(name)]
+        for entries, of in entry_terms(tensors[name].shape, axes.get(name, ())):
+            key = tuple(sorted([*map(names.index, of), *around]))
+            merged[key] = merged.get(key, 0) + times * entries
     return CostTerms(names=names, terms=tuple((c, key) for key, c in merged.items()))
+
+
+def entry_terms(
+    shape: Sequence[int], axes: Sequence[tuple[int, ChannelGroup, Member]]
+) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Yield the number of entries of a tensor as products: (coefficient, names of groups).
+
+    There is one for each choice of a part from every axis that holds several (concatenated feature
+    maps): those of a group, and those that belong to none.
+    """
+    sums: list[list[tuple[int, tuple[str, ...]]]] = []
+    for axis, size in enumerate(shape):
+        here = [(group, member) for of, group, member in axes if of == axis]
+        parts: list[tuple[int, tuple[str, ...]]] = [
+            (member.entries_per_channel, (group.name,)) for group, member in here
+        ]
+        rest = size - sum(group.size * member.entries_per_channel for group, member in here)
+        sums.append([*parts, (rest, ())] if rest or not parts else parts)
+    for chosen in itertools.product(*sums):
+        yield (
+            math.prod(entries for entries, _ in chosen),
+            tuple(name for _, names in chosen for name in names),
+        )
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ import copy
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import torch
@@ -27,7 +27,7 @@ from growsearch.growth.budget.cost_terms import (
 )
 from search_spaces import ChannelGroup, SearchSpaceError, Unit, resize
 from search_spaces.channel_groups import named_tensors
-from search_spaces.keyword_inputs import ExampleInputs
+from search_spaces.own_networks.keyword_inputs import ExampleInputs
 from search_spaces.units import detach
 
 # A width is a factor of one operator's MACs this often at most (a Gram matrix has it twice).
@@ -36,6 +36,60 @@ _MAX_OFTEN = 3
 _MAX_TOGETHER = 4
 # Shares of the full widths at which a network is traced beside its full widths.
 _SHARES = ((0.35, 0.65), (0.55, 0.9))
+
+
+class UncountableError(UsageError):
+    """The MACs of ``what`` follow the widths of ``groups`` otherwise than as a sum of products.
+
+    Without ``groups`` it is not known which of them.
+    """
+
+    def __init__(self, message: str, what: str, groups: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.what, self.groups = what, groups
+
+
+def countable_mac_terms(
+    module: nn.Module,
+    groups: tuple[ChannelGroup, ...],
+    example_inputs: ExampleInputs,
+    units: tuple[Unit, ...] = (),
+) -> tuple[CostTerms, dict[str, str]]:
+    """Return `traced_mac_terms` of those of ``groups`` that can be counted, and why of the others.
+
+    Raises:
+        UsageError: as there, where it is not the widths of some groups.
+    """
+    held: dict[str, str] = {}
+    while True:
+        left = tuple(group for group in groups if group.name not in held)
+        try:
+            return traced_mac_terms(module, left, example_inputs, units), held
+        except UncountableError as error:
+            names = error.groups or _uncountable_alone(module, left, example_inputs, units)
+            if not names:
+                raise
+            reason = f"the MACs of {error.what} follow its width in no product of widths"
+            held |= dict.fromkeys(names, reason)
+
+
+def _uncountable_alone(
+    module: nn.Module,
+    groups: tuple[ChannelGroup, ...],
+    example_inputs: ExampleInputs,
+    units: tuple[Unit, ...],
+) -> tuple[str, ...]:
+    found = []
+    for group in groups:
+        inside = tuple(
+            replace(unit, groups=(group.name,) if group.name in unit.groups else ())
+            for unit in units
+        )
+        try:
+            traced_mac_terms(module, (group,), example_inputs, inside)
+        except UncountableError:
+            found.append(group.name)
+    return tuple(found)
 
 
 def traced_mac_terms(
@@ -50,8 +104,8 @@ def traced_mac_terms(
     the full widths, at smaller ones and without units, and gives what the trace gives.
 
     Raises:
-        UsageError: if the network cannot be traced, or the MACs of a layer are no sum of
-            products of widths; it is named.
+        UncountableError: if the MACs of a layer are no sum of products of widths; it is named.
+        UsageError: if the network cannot be traced.
     """
     sketcher = _Sketcher(module, groups, example_inputs, units)
     terms = mac_terms(module, groups, example_inputs, units)
@@ -183,7 +237,8 @@ class _Sketcher:
             return [(macs // math.prod(self._full[f] for f in factors), factors)]
         followed = [number for number, power in powers.items() if 0 not in power]
         if len(followed) > _MAX_TOGETHER:
-            raise self.refused(full.layers[place].name or "its own products")
+            what = full.layers[place].name or "its own products"
+            raise self.refused(what, [n for n in followed if not powers[n]] or followed)
         corners = {
             chosen: self._narrowed(chosen).layers[place].dense_macs
             for count in range(len(followed) + 1)
@@ -211,7 +266,7 @@ class _Sketcher:
                 weights[factors] = weights.get(factors, Fraction()) + value
         for factors, value in weights.items():
             if value.denominator != 1:
-                raise self.refused("its own products")
+                raise self.refused("its own products", followed)
             if value:
                 yield int(value), factors
 
@@ -237,15 +292,17 @@ class _Sketcher:
         return [
             len(self._groups) + number
             for number, unit in enumerate(self._units)
-            if f"{layer}.".startswith(f"{unit.module}.")
+            if unit.holds(layer)
         ]
 
-    def refused(self, what: str) -> UsageError:
-        """Return the error that names what no budget can follow."""
-        return UsageError(
+    def refused(self, what: str, followed: Sequence[int] = ()) -> UncountableError:
+        """Return the error that names what no budget can follow, and the groups that it follows."""
+        return UncountableError(
             f"space: {type(self._module).__name__} cannot be grown: the MACs of {what} are no "
             "sum of products of widths, so that no budget could be kept; declare channel groups "
-            "without the widths that they follow (channel_groups())"
+            "without the widths that they follow (channel_groups())",
+            what,
+            tuple(self._groups[number].name for number in followed),
         )
 
 

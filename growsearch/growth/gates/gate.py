@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from search_spaces import Member
+from search_spaces import ChannelGroup, Member
+from search_spaces.axes.axis_parts import Part
 from search_spaces.channel_groups import BatchNorm, sync_attributes
 
 _Layer = TypeVar("_Layer", bound=nn.Module)
@@ -30,9 +32,58 @@ class Gate:
         twin = memo[id(self)] = Gate(self.value)
         return twin
 
+    def read(self) -> Tensor:
+        """Return the gates (channels,)."""
+        return self.value
+
     def set(self, value: Tensor) -> None:
         """Put in new gates (channels,), without a gradient."""
         self.value = value.detach().clone().requires_grad_()
+
+
+_ALL: Mapping[str, Tensor] = {}
+
+
+class AxisFactor:
+    """Factors on the entries of an axis: the gates of those groups whose channels it holds.
+
+    Entries of other groups, and of none, have a factor of 1. The sizes are those of the gates at
+    every call, so that channels may come and go in between.
+
+    Args:
+        owners: group and member for every part of the axis that is to be gated.
+        gates: by the names of groups, also of those that share the axis and are gated elsewhere.
+    """
+
+    def __init__(
+        self, owners: Sequence[tuple[ChannelGroup, Member]], gates: Mapping[str, Gate]
+    ) -> None:
+        (group, member), *_ = owners
+        acting = {owner.name for owner, _ in owners}
+        self._blocks = member.blocks
+        self._parts = [
+            (part, gates.get(part.group), part.group in acting)
+            for part in member.parts_of(group.name, group.size)
+        ]
+        self._any = gates[group.name]
+
+    def __call__(self, heard: Mapping[str, Tensor] = _ALL) -> Tensor:
+        """Return the factors (entries of the axis,), 0 for channels that are not ``heard``.
+
+        Args:
+            heard: masks (channels,) by the names of groups; without one all of them are.
+        """
+        block = [self._of(*each, heard) for each in self._parts]
+        factor = block[0] if len(block) == 1 else torch.cat(block)
+        return factor if self._blocks == 1 else factor.repeat(self._blocks)
+
+    def _of(self, part: Part, gate: Gate | None, acts: bool, heard: Mapping[str, Tensor]) -> Tensor:
+        if gate is None:
+            return self._any.value.new_ones(part.length)
+        value = gate.value if acts else torch.ones_like(gate.value, requires_grad=False)
+        if acts and part.group in heard:
+            value = value * heard[part.group].to(value)
+        return value if part.repeat == 1 else value.repeat_interleave(part.repeat)
 
 
 class GatedBatchNorm(BatchNorm):
@@ -40,11 +91,11 @@ class GatedBatchNorm(BatchNorm):
 
     Eq. 6 of arXiv 2007.15353 puts sigma(beta s) on the filter; a BatchNorm behind the filter would
     divide it out again, and its gradient with it. Scaling gamma and beta instead acts on the
-    output, and folds into them exactly (see `surgery.fold_gates`). ``member`` says which features
-    belong to which channel; None is one each.
+    output, and folds into them exactly (see `surgery.fold_gates`). ``features`` are the factors of
+    the features where they are not one each of the gate's channels.
     """
 
-    def __init__(self, norm: BatchNorm, gate: Gate, member: Member | None = None) -> None:
+    def __init__(self, norm: BatchNorm, gate: Gate, features: AxisFactor | None = None) -> None:
         super().__init__(
             norm.num_features,
             eps=norm.eps,
@@ -57,14 +108,12 @@ class GatedBatchNorm(BatchNorm):
         self._plain = kept_aside(norm)
         self.gate = gate
         self.unit_gate: Gate | None = None
-        # Several features may belong to one channel (a gated linear unit).
-        self._member = member
+        # Several features may belong to one channel (a gated linear unit), or to several groups.
+        self._features = features
 
     def factor(self) -> Tensor:
         """Return what the output is multiplied by (features,)."""
-        gate = self.gate.value
-        if self._member is not None:
-            gate = spread(gate, self._member)
+        gate = self.gate.value if self._features is None else self._features()
         return gate if self.unit_gate is None else gate * self.unit_gate.value
 
     def forward(self, x: Tensor) -> Tensor:
@@ -95,13 +144,6 @@ class GatedBatchNorm(BatchNorm):
             plain.weight.mul_(self.factor())
             plain.bias.mul_(self.factor())
         return plain
-
-
-def spread(gate: Tensor, member: Member) -> Tensor:
-    """Return the gate of each entry of ``member``'s axis: (blocks * channels * repeat,)."""
-    if member.entries_per_channel == 1:
-        return gate
-    return gate.repeat_interleave(member.repeat).repeat(member.blocks)
 
 
 def kept_aside(layer: _Layer) -> tuple[_Layer]:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from growsearch.growth.gates.gate import Gate, kept_aside, put_back, spread
-from search_spaces import ChannelGroup
+from growsearch.growth.gates.gate import AxisFactor, Gate, kept_aside, put_back
+from search_spaces import ChannelGroup, Member
 from search_spaces.channel_groups import (
     axes_by_tensor,
     channel_groups,
@@ -144,15 +144,17 @@ def reader_factors(module: nn.Module) -> dict[str, Tensor]:
         return {}
     groups = channel_groups(module)
     gates = {
-        group.name: layer.gate.value.detach()
+        group.name: layer.gate
         for _, layer, group in sole_producers(module, groups)
         if isinstance(layer, GATED)
     }
-    factors = {}
+    factors: dict[str, Tensor] = {}
     for name, axes in axes_by_tensor(groups).items():
+        owners: dict[int, list[tuple[ChannelGroup, Member]]] = {}
         for axis, group, member in axes:
             if group.name in gates and is_consumed(module, member):
-                gate = spread(gates[group.name], member)
-                weight = module.get_parameter(name)
-                factors[name] = gate.view([-1 if a == axis else 1 for a in range(weight.ndim)])
+                owners.setdefault(axis, []).append((group, member))
+        for axis, of in owners.items():
+            weight, factor = module.get_parameter(name), AxisFactor(of, gates)().detach()
+            factors[name] = factor.view([-1 if a == axis else 1 for a in range(weight.ndim)])
     return factors

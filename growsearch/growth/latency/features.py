@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from growsearch.growth.budget.cost_terms import CostTerms, output_positions
+from growsearch.growth.budget.cost_terms import CostTerms, entry_terms, output_positions
 from search_spaces import ChannelGroup, Unit
-from search_spaces.channel_groups import axes_by_tensor, is_consumed
+from search_spaces.channel_groups import axes_by_tensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,14 +22,12 @@ class Feature:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Weight:
-    """One weight as a monomial: entries x the sizes of ``groups``, and where it is applied."""
+    """One weight: its entries and outputs as products of sizes, and where it is applied."""
 
     kind: str
     positions: int
-    entries: int
-    groups: tuple[int, ...]
-    outputs: int
-    output_groups: tuple[int, ...]
+    entries: tuple[tuple[int, tuple[int, ...]], ...]
+    outputs: tuple[tuple[int, tuple[int, ...]], ...]
     units: tuple[int, ...]
 
 
@@ -55,14 +52,17 @@ def latency_features(
             f"{kind} MACs at {positions} positions",
             names,
             [
-                (w.positions * w.entries, (*w.groups, *w.units))
+                (positions * entries, (*of, *w.units))
                 for w in weights
                 if (w.kind, w.positions) == (kind, positions)
+                for entries, of in w.entries
             ],
         )
         for kind, positions in kinds
     ]
-    values = [(w.positions * w.outputs, (*w.output_groups, *w.units)) for w in weights]
+    values = [
+        (w.positions * outputs, (*of, *w.units)) for w in weights for outputs, of in w.outputs
+    ]
     return (
         *compute,
         _feature("values put out", names, values),
@@ -82,13 +82,12 @@ def _feature(
     )
 
 
-def _put_out(layer: nn.Module, shape: list[int]) -> int:
-    """Return the channels that a layer puts out, by its weight's ``shape``."""
+def _output_axes(layer: nn.Module) -> tuple[tuple[int, ...], int]:
+    """Return the axes of a layer's weight that make its outputs, and how many entries make one."""
     if not isinstance(layer, nn.modules.conv._ConvTransposeNd):
-        return shape[0]
-    # (in, out / groups, ...); a depthwise one has a group a channel that comes in.
-    depthwise = 1 < layer.groups == layer.in_channels
-    return shape[1] * (shape[0] if depthwise else layer.groups)
+        return (0,), 1
+    # (in, out / groups, ...): what comes in of a group is on axis 0, once for all that goes out.
+    return ((1,), 1) if layer.groups == 1 else ((0, 1), layer.in_channels // layer.groups)
 
 
 def _weights(
@@ -99,25 +98,27 @@ def _weights(
 ) -> Iterator[_Weight]:
     place = {group.name: index for index, group in enumerate(groups)}
     axes, tensors = axes_by_tensor(groups), dict(module.named_parameters())
+
+    def products(
+        shape: Sequence[int], on: Container[int], share: int, name: str
+    ) -> tuple[tuple[int, tuple[int, ...]], ...]:
+        there = [size if axis in on else 1 for axis, size in enumerate(shape)]
+        found = [each for each in axes.get(name, ()) if each[0] in on]
+        return tuple(
+            (count // share, tuple(place[group] for group in of))
+            for count, of in entry_terms(there, found)
+        )
+
     for name, positions in output_positions(module, example_inputs).items():
-        shape = list(tensors[name].shape)
-        found: list[int] = []
-        outputs: list[int] = []
-        for axis, group, member in axes.get(name, ()):
-            shape[axis] = member.entries_per_channel
-            found.append(place[group.name])
-            outputs += [] if is_consumed(module, member) else [place[group.name]]
+        shape = tensors[name].shape
         layer = module.get_submodule(name.rpartition(".")[0])
+        outputs, share = _output_axes(layer)
         yield _Weight(
             kind="depthwise" if getattr(layer, "groups", 1) > 1 else "dense",
             positions=positions,
-            entries=math.prod(shape),
-            groups=tuple(found),
-            outputs=_put_out(layer, shape),
-            output_groups=tuple(outputs),
+            entries=products(shape, range(len(shape)), 1, name),
+            outputs=products(shape, outputs, share, name),
             units=tuple(
-                len(groups) + index
-                for index, unit in enumerate(units)
-                if name.startswith(f"{unit.module}.")
+                len(groups) + index for index, unit in enumerate(units) if unit.holds(name)
             ),
         )

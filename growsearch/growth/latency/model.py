@@ -20,12 +20,11 @@ from torch import Tensor, nn
 from cost_models import MachineLock
 from growsearch.growth.budget.budget import Budget
 from growsearch.growth.budget.structures import Structures
-from growsearch.growth.growing_groups import growing_groups
 from growsearch.growth.latency.clock import DeviceClock
 from growsearch.growth.latency.features import latency_features
 from growsearch.growth.latency.networks import architecture_at
 from growsearch.growth.latency.width_latency_fit import WidthLatencyFit
-from search_spaces import Architecture, SearchSpace, Unit
+from search_spaces import Architecture, ChannelGroup, SearchSpace, Unit
 
 # How often the device is asked about the network of one restructuring until both agree.
 _ROUNDS = 4
@@ -79,10 +78,12 @@ class LatencyModel:
         structures: Structures,
         units: tuple[Unit, ...],
         budget: Budget,
+        *,
+        holding: str = "",
     ) -> None:
         self.fitted = fitted
         self.factor = 1.0
-        self.limit = budget.limit(full=fitted.full_s, least=fitted.least_s)
+        self.limit = budget.limit(full=fitted.full_s, least=fitted.least_s, holding=holding)
         self._clock, self._structures, self._units = clock, structures, units
         self._relative = budget.latency_s is None
         # Timed beside every network that is checked; of about the size that the run ends with.
@@ -173,10 +174,15 @@ def latency_model(
     units: tuple[Unit, ...],
     budget: Budget,
     latencies: Latencies,
+    groups: tuple[ChannelGroup, ...],
+    *,
+    holding: str = "",
 ) -> LatencyModel:
     """Profile the budget's device for ``space``, whose full configuration is ``model``.
 
     ``units`` are all that ``model`` declares; those among ``structures`` may be detached.
+    ``groups`` are those of which channels may go.
+    ``holding`` says what keeps its width, for the message of a budget that is too small.
 
     Raises:
         UsageError: if the budget is below the least network's time.
@@ -190,9 +196,8 @@ def latency_model(
         fitted = WidthLatencyFit.load(latencies.file)
     else:
         growing = tuple(unit for unit in units if unit.name in structures.inside)
-        groups = growing_groups(space, model).groups
         features = latency_features(model, groups, space.example_inputs(), growing)
         fitted = WidthLatencyFit.measure(clock, features, structures, units)
         if latencies.file is not None:
             fitted.save(latencies.file)
-    return LatencyModel(clock, fitted, structures, units, budget)
+    return LatencyModel(clock, fitted, structures, units, budget, holding=holding)

@@ -9,6 +9,7 @@ import torch
 
 from growsearch.growth.budget.structures import Structures
 from search_spaces import Architecture, ChoosesUnits, SearchSpace, Unit
+from search_spaces.traced_space import OwnSpace
 from search_spaces.units import count_units
 
 # Widths go down to this share of the full ones, or to one channel, and scatter around their
@@ -53,6 +54,11 @@ def architecture_at(
     ``declared`` are the full configuration's units; of those that ``widths`` names, the ones with 1
     run. What runs moves up to the first places of its stage, and its groups' names with it.
     """
+    if isinstance(space, OwnSpace):
+        gone = [unit for unit in declared if not widths.get(unit.name, 1)]
+        left = {group for unit in gone for group in unit.groups} | {unit.name for unit in declared}
+        architecture = space.without_units(space.largest(), [unit.name for unit in gone])
+        return space.with_widths(architecture, {n: w for n, w in widths.items() if n not in left})
     if not isinstance(space, ChoosesUnits):
         return space.with_widths(space.largest(), widths)
     running = [unit for unit in declared if widths.get(unit.name, 1)]

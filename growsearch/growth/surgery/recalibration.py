@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from growsearch.growth.gates.gate import GatedBatchNorm
-from search_spaces.plain_layers import own_computation
+from search_spaces.own_networks.plain_layers import own_computation
 
 
 def _without_single(batches: Iterable[Tensor]) -> Iterator[Tensor]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
-from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +16,8 @@ from growsearch.growth.budget.structures import Structures
 from growsearch.growth.gates.gate import Gate, GatedBatchNorm
 from growsearch.growth.gates.reader import reader_gates
 from growsearch.growth.gates.recurrent import GATED, reader_factors
+from growsearch.growth.gates.statistics import statistics_gates
+from growsearch.growth.surgery.layer_sizes import LayerSizes
 from growsearch.growth.surgery.optimizer_state import (
     is_first_moment,
     optimizer_state,
@@ -24,21 +25,18 @@ from growsearch.growth.surgery.optimizer_state import (
     rebuild_optimizer,
     start_value,
 )
-from growsearch.growth.surgery.recalibration import has_statistics, recalibrate
 from growsearch.metrics.placement import device_of
 from growsearch.sparsity import mask_buffers
 from growsearch.training import Recipe, tensors_under
 from search_spaces import ChannelGroup, Unit
 from search_spaces.channel_groups import (
     axes_by_tensor,
+    entries_by_axis,
     is_consumed,
     named_tensors,
     set_tensors,
-    sync_attributes,
 )
-from search_spaces.units import compact, detach, unit_tensors
-
-__all__ = ["Surgeon", "fold_gates", "has_statistics", "recalibrate"]
+from search_spaces.units import compact, detach, unit_layers, unit_tensors
 
 
 class Surgeon:
@@ -48,19 +46,30 @@ class Surgeon:
     values and moments of all that were ever live, and the initial draw of those that were not: on
     the CPU, wherever the module is. The three state transitions of arXiv 2007.15353, section 3,
     come down to moving between the two.
+
+    Where the weights of the module are ``trained`` already, what is created returns to its own on
+    either side, consumers included: the function changes towards the trained network's.
     """
 
     def __init__(
-        self, module: nn.Module, groups: tuple[ChannelGroup, ...], units: tuple[Unit, ...] = ()
+        self,
+        module: nn.Module,
+        groups: tuple[ChannelGroup, ...],
+        units: tuple[Unit, ...] = (),
+        *,
+        trained: bool = False,
     ) -> None:
         self._module = module
+        self._trained = trained
         self.structures = Structures.of(groups, units)
         self._units = units
-        self._layers = {unit.name: module.get_submodule(unit.module) for unit in units}
+        self._layers = {unit.name: unit_layers(module, unit) for unit in units}
         self._absent: set[str] = set()
         tensors = named_tensors(module)
         inside = {name: unit.name for unit in units for name in unit_tensors(module, unit)}
-        self._unit_of = {name: unit for name, unit in inside.items() if tensors[name].ndim}
+        # Single numbers are counts of batches, or parameters.
+        numbers = dict(module.named_parameters())
+        self._unit_of = {n: unit for n, unit in inside.items() if tensors[n].ndim or n in numbers}
         # All tensors of a unit go with it, also those of which no channel belongs to a group.
         self._axes = dict.fromkeys(self._unit_of, ()) | axes_by_tensor(groups)
         # A mask follows its weight; what is created has the mask of its first draw.
@@ -79,12 +88,7 @@ class Surgeon:
         self._values = {name: value.clone() for name, value in self._initial.items()}
         # What the optimizer remembers, by `optimizer_state`'s keys: moments at full size.
         self._memory: dict[str, Tensor] = {}
-        # By layer: how many channels it puts out for one that it takes in.
-        self._depthwise = {
-            name: m.out_channels // m.groups
-            for name, m in module.named_modules()
-            if _is_depthwise(m)
-        }
+        self._sizes = LayerSizes(module, groups)
         self.live = torch.ones(self.structures.total, dtype=torch.bool)
         self.created = self.live.clone()
 
@@ -119,7 +123,9 @@ class Surgeon:
         return fresh
 
     def plain_units(self, mask: Tensor) -> list[Unit]:
-        """Return the units in ``mask`` (total,) without a shortcut."""
+        """Return the units in ``mask`` (total,) without a shortcut that start as the identity."""
+        if self._trained:
+            return []
         chosen = self.structures.split(mask)
         return [unit for unit in self._units if chosen[unit.name] and not unit.residual]
 
@@ -151,7 +157,8 @@ class Surgeon:
         """Return a copy at full widths that computes what the module does; the rest is attached.
 
         Channels that do not run have their weights or initial draw, consumers' weights of zero and
-        open gates. Units that do not run stay away. The module itself stays as it is.
+        open gates; norms over channels do not hear of them. Units that do not run stay away. The
+        module itself stays as it is.
         """
         module, opened = copy.deepcopy((self._module, dict(gates)))
         values = self.full_values()
@@ -165,11 +172,14 @@ class Surgeon:
         set_tensors(
             module, {name: values[name].to(device) for name in self._axes if self._runs(name)}
         )
-        self._sync(module)
+        widths = self.structures.widths(torch.ones_like(self.live))
+        self._sizes.sync(module, widths, self._runs)
         for group_name, gate in opened.items():
             full = torch.ones(len(live[group_name]))
             full[live[group_name]] = gate.value.detach().cpu()
             gate.set(full.to(device))
+        for norm in statistics_gates(module):
+            norm.hear_only({name: mask.to(device) for name, mask in live.items()})
         return module
 
     def consumer_gradients(self, full: nn.Module) -> Iterator[tuple[Tensor, Tensor]]:
@@ -184,9 +194,11 @@ class Surgeon:
             gradient = parameters[name].grad if name in parameters else None
             for axis, group, member in axes:
                 if gradient is not None and (name, axis) in self._consumed:
-                    blocks = gradient.transpose(0, axis).reshape(member.blocks, group.size, -1)
-                    channels = starts[group.name] + torch.arange(group.size)
-                    yield channels, blocks.transpose(0, 1).flatten(1)
+                    channels = torch.arange(group.size)
+                    entries = member.entries(channels, group.size).to(gradient.device)
+                    rows = gradient.transpose(0, axis)[entries]
+                    blocks = rows.reshape(member.blocks, group.size, -1)
+                    yield starts[group.name] + channels, blocks.transpose(0, 1).flatten(1)
 
     def _indices(self) -> dict[str, tuple[Tensor, ...]]:
         """Return the live entries of every axis of each tensor that runs, for advanced indexing."""
@@ -197,9 +209,9 @@ class Surgeon:
                 continue
             full = self._initial[name]
             entries = [torch.arange(size) for size in full.shape]
-            for axis, group, member in axes:
-                entries[axis] = member.entries(live[group.name], group.size)
-            found[name] = torch.meshgrid(*entries, indexing="ij")
+            for axis, left in entries_by_axis(axes, live).items():
+                entries[axis] = left
+            found[name] = torch.meshgrid(*entries, indexing="ij") if entries else ()
         return found
 
     @torch.no_grad()
@@ -232,7 +244,7 @@ class Surgeon:
         indices = self._indices().items()
         live = {name: _pick(self._values[name], index, layout) for name, index in indices}
         set_tensors(self._module, {name: value.to(device) for name, value in live.items()})
-        self._sync(self._module)
+        self._sizes.sync(self._module, self.structures.widths(self.live), self._runs)
 
     def _runs(self, tensor: str) -> bool:
         unit = self._unit_of.get(tensor)
@@ -243,26 +255,14 @@ class Surgeon:
         live = self.structures.split(self.live)
         for unit in self._units:
             layers = self._layers[unit.name]
-            attached = self._module.get_submodule(unit.module) is layers
+            attached = unit_layers(self._module, unit) == layers
             if attached and not live[unit.name]:
                 detach(self._module, unit)
             elif live[unit.name] and not attached:
-                back = layers.to(device).train(self._module.training)
-                self._module.set_submodule(unit.module, back)
+                for path, each in layers.items():
+                    back = each.to(device).train(self._module.training)
+                    self._module.set_submodule(path, back)
         self._absent = {unit.name for unit in self._units if not live[unit.name]}
-
-    def _sync(self, module: nn.Module) -> None:
-        sync_attributes(module)
-        for name, multiplier in self._depthwise.items():
-            if not self._runs(f"{name}.weight"):
-                continue
-            # Of one channel, such a layer looks like any other: only here is it known what it is.
-            layer = module.get_submodule(name)
-            assert isinstance(layer, nn.modules.conv._ConvNd)
-            entries = len(layer.weight)
-            transposed = isinstance(layer, nn.modules.conv._ConvTransposeNd)
-            layer.groups = layer.in_channels = entries if transposed else entries // multiplier
-            layer.out_channels = layer.in_channels * multiplier
 
     def _create(self, fresh: Tensor) -> None:
         """Draw nothing new: every channel's filter was drawn with the full configuration.
@@ -288,13 +288,15 @@ class Surgeon:
         """
         for name in (name for name, owner in self._unit_of.items() if owner == unit.name):
             value = self._values[name].copy_(self._initial[name])
-            if unit.residual and name in (f"{unit.norm}.weight", f"{unit.norm}.bias"):
+            if self._trained:
+                continue
+            if unit.residual and name in unit.last:
                 value.zero_()
             elif not unit.residual and value.ndim > 1:
                 _make_identity(value)
 
     def _reset(self, name: str, axis: int, entries: Tensor, *, consumed: bool) -> None:
-        if consumed:
+        if consumed and not self._trained:
             self._values[name].index_fill_(axis, entries, 0.0)
         else:
             source = self._initial[name].index_select(axis, entries)
@@ -302,10 +304,6 @@ class Surgeon:
         for key, moments in self._memory.items():
             if parameter_of(key) == name and moments.ndim:
                 moments.index_fill_(axis, entries, start_value(key, moments))
-
-
-def _is_depthwise(layer: nn.Module) -> TypeGuard[nn.modules.conv._ConvNd]:
-    return isinstance(layer, nn.modules.conv._ConvNd) and 1 < layer.groups == layer.in_channels
 
 
 def _make_identity(weight: Tensor) -> None:
@@ -326,7 +324,7 @@ def _layout(module: nn.Module) -> torch.memory_format:
 
 
 def _pick(full: Tensor, index: tuple[Tensor, ...], layout: torch.memory_format) -> Tensor:
-    part = full[index]
+    part = full[index] if index else full.clone()
     return part.contiguous(memory_format=layout if part.ndim == 4 else torch.contiguous_format)
 
 
@@ -344,12 +342,14 @@ def fold_gates(module: nn.Module, optimizer: torch.optim.Optimizer, recipe: Reci
         for name, factor in gates.factors(module).items():
             factors[name] = factor.detach() * factors.get(name, 1.0)
         gates.remove()
+    for norm in list(statistics_gates(module)):
+        norm.remove()
     for name, factor in factors.items():
         module.get_parameter(name).mul_(factor)
     for name, layer in list(module.named_modules()):
         if isinstance(layer, GatedBatchNorm):
             for leaf in (f"{name}.weight", f"{name}.bias"):
-                factors[leaf] = layer.factor().detach()
+                factors[leaf] = layer.factor().detach() * factors.get(leaf, 1.0)
             module.set_submodule(name, layer.folded())
         elif isinstance(layer, GATED):
             module.set_submodule(name, layer.plain())

@@ -13,7 +13,7 @@ from growsearch.errors import UsageError
 from growsearch.sparsity.lasting_zeros import check_network_keeps_zeros
 from growsearch.training.checkpoints.weights_file import stored_once
 from search_spaces import SearchSpaceError
-from search_spaces.plain_weights import check_plain_weights
+from search_spaces.own_networks.plain_weights import check_plain_weights
 
 
 def check_network(

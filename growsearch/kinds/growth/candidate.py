@@ -9,7 +9,9 @@ from growsearch.growth import GrowthConfig, IndicatorConfig
 from growsearch.kinds.candidate import CandidateConfig
 from growsearch.kinds.codec import added, inline
 from growsearch.kinds.growth.bound import WrittenBound
+from growsearch.kinds.initial_weights import initial_weights
 from growsearch.kinds.recipe_choice import RecipeChoice
+from growsearch.training import InitialWeights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,7 @@ class GrowthCandidate(CandidateConfig):
         device_batch: examples at once where a latency is bounded.
         layers: whether layers grow, too, where the space has a choice of them.
         control_gain: how hard the budget pulls on the indicators of channels and of layers.
+        init: trained weights that the full network starts with, by the name of their content.
 
     Raises:
         UsageError: for a value out of range.
@@ -48,12 +51,20 @@ class GrowthCandidate(CandidateConfig):
     temperature: str = added("structure")
     temperature_decay: bool = added(False)
     control_gain: float = added(160.0)
+    init: str | None = added(None)
 
     def __post_init__(self) -> None:
-        self.config()
+        self._config(None)
 
     def config(self) -> GrowthConfig:
-        """Return how the network is to grow."""
+        """Return how the network is to grow.
+
+        Raises:
+            UsageError: if nobody has said where the file of the initial weights lies.
+        """
+        return self._config(initial_weights(self.init))
+
+    def _config(self, init: InitialWeights | None) -> GrowthConfig:
         return GrowthConfig(
             recipe=self.training.recipe(),
             policy=self.policy,
@@ -62,6 +73,7 @@ class GrowthCandidate(CandidateConfig):
             grow_layers=self.layers,
             width_multiple=self.width_multiple,
             direct_design=self.direct_design,
+            init=init,
             indicators=IndicatorConfig(
                 control_gain=self.control_gain,
                 layer_gain=self.control_gain,

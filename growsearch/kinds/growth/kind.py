@@ -12,7 +12,9 @@ from growsearch.growth import build_full
 from growsearch.growth.fits import check_fits
 from growsearch.growth.gates.insertion import insert_gates
 from growsearch.growth.growing_groups import growing_groups
+from growsearch.growth.layers import declared_units
 from growsearch.kinds.checking.context import CheckContext, space_for
+from growsearch.kinds.checking.initial import check_init
 from growsearch.kinds.domain import Domain, Range, nearest, single, values_of
 from growsearch.kinds.forecasts import Forecast
 from growsearch.kinds.growth.bound import GrowthBound, GrowthBudget
@@ -25,7 +27,7 @@ from growsearch.kinds.questions import Questions
 from growsearch.kinds.recipe_choice import RecipeChoice
 from growsearch.kinds.trained import TrainedCandidate, TrainingContext, Untrained
 from growsearch.training import TrainingOptions
-from search_spaces import search_space, units
+from search_spaces import search_space
 from search_spaces.user_code import is_own
 
 # Growth (Yuan et al., arXiv 2007.15353): a network of 36 % of the parameters.
@@ -61,7 +63,9 @@ class GrowthKind(TrialKind[GrowthSpace, GrowthCandidate]):
         found = {key: questions.ask(key, getattr(space, key)) for key in asked}
         if found.get("steering", "task") != "task":
             found["steering_strength"] = questions.ask("steering_strength", space.steering_strength)
-        return GrowthCandidate(space=name, budget=budget, training=training, policy=policy, **found)
+        return GrowthCandidate(
+            space=name, budget=budget, training=training, policy=policy, init=space.init, **found
+        )
 
     def train(
         self, candidate: GrowthCandidate, context: TrainingContext, options: TrainingOptions
@@ -72,6 +76,7 @@ class GrowthKind(TrialKind[GrowthSpace, GrowthCandidate]):
     def check(self, space: GrowthSpace, context: CheckContext) -> None:
         """Refuse networks that cannot be made, fed, grown or brought within the budget."""
         check_growing(space.space, space.budget, context)
+        check_init(space, context)
 
     def not_shared(self, space: GrowthSpace) -> str | None:
         """Return that each worker would time the device for itself, and decide otherwise."""
@@ -117,7 +122,7 @@ class GrowthKind(TrialKind[GrowthSpace, GrowthCandidate]):
         """Tell the budgeted count."""
         dataset = context.dataset
         space = search_space(candidate.space).for_data(dataset.input_shape, dataset.num_classes)
-        return forecast_growth(candidate, space)
+        return forecast_growth(candidate.budget, space)
 
     def largest(self, candidate: GrowthCandidate, dataset: Dataset, seed: int) -> Untrained:
         """Return the full network, of which growth trains a part."""
@@ -166,9 +171,10 @@ def check_growing(
             module = check_fits(space, context.dataset)
             if is_own(name):
                 growing = growing_groups(space, module)
-                growing.check(module)
+                units = growing.of_units(declared_units(space, module))
+                growing.check(module, units)
                 growing.tell(space.name)
-                insert_gates(module, growing.groups, growing.of_units(units(module)))
+                insert_gates(module, growing.groups, units)
             context.look_at(space, "space", masked=masked, updaters=updaters)
         for value in values_of(budget.domain):
             try:

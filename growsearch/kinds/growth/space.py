@@ -119,6 +119,12 @@ class GrowthSpace(KindSpace):
         return self
 
     @model_validator(mode="after")
+    def _weights_that_are_kept(self) -> GrowthSpace:
+        if self.init is not None and offers(self.direct_design, True):
+            raise ValueError("direct_design: trains from fresh weights; remove it, or init")
+        return self
+
+    @model_validator(mode="after")
     def _options_that_do_something(self) -> GrowthSpace:
         if self.budget.device is None and not is_only(self.device_batch, 1):
             raise ValueError(
@@ -166,18 +172,18 @@ class GrowFirstSpace(Strict):
         return value
 
 
-def check_surgery(space: KindSpace) -> None:
-    """Refuse what holds tensors beside the weights that growth would have to cut to size.
+def check_surgery(space: KindSpace, what: str = "growth") -> None:
+    """Refuse what holds tensors beside the weights that growth, or ``what``, would have to cut.
 
     Raises:
         ValueError: naming the key.
     """
     if space.ema is not None:
-        raise ValueError("ema: averages weights of one shape, and growth replaces them; remove it")
+        raise ValueError(f"ema: averages weights of one shape, and {what} replaces them; remove it")
     if space.optimizer is not None and any(":" in str(n) for n in values_of(space.optimizer)):
         raise ValueError(
-            "optimizer: growth moves an optimizer's state to new weights, and does not know yours; "
-            "take sgd, adam, adamw or lion"
+            f"optimizer: {what} moves an optimizer's state to new weights, and does not know "
+            "yours; take sgd, adam, adamw or lion"
         )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from cost_models import MachineLock, trace
 from growsearch.growth import (
@@ -18,7 +19,9 @@ from growsearch.growth import (
     structure_line,
 )
 from growsearch.growth.costs import Costs
+from growsearch.growth.growing_groups import GrowingGroups
 from growsearch.growth.latency.model import Latencies
+from growsearch.growth.staying import KEPT
 from growsearch.kinds.artifact_cache import cached, shared_file
 from growsearch.kinds.forecasts import Forecast, live_numbers
 from growsearch.kinds.growth.bound import GrowthBound
@@ -41,7 +44,22 @@ def train_growth(
         budget=config.budget.budget(config.device_batch),
         config=config.config(),
         seed=context.seed,
-        options=_growing(options, context.lock, _shared_profile(config, space, context)),
+        options=growing_options(
+            options,
+            context.lock,
+            shared_profile(
+                config,
+                space,
+                context,
+                lambda latencies: Costs.of(
+                    space,
+                    build_full(space, seed=0),
+                    config.budget.budget(config.device_batch),
+                    grow_layers=config.layers,
+                    latencies=latencies,
+                ),
+            ),
+        ),
     )
     return TrainedCandidate(
         model=result.model,
@@ -54,8 +72,8 @@ def train_growth(
         training_macs=result.training_macs,
         dense_training_macs=result.dense_training_macs,
         widths=tuple(record.widths for record in result.history),
-        records=structure_lines(result),
-        metrics=_budget_figures(result),
+        records={**structure_lines(result), **staying_lines(result)},
+        metrics=budget_figures(result),
     )
 
 
@@ -89,10 +107,45 @@ class _Listener:
             self._options.on_resume([_epoch(record) for record in records])
 
 
-def _shared_profile(
-    config: GrowthCandidate, space: SearchSpace, context: TrainingContext
+class LatencyBound(Protocol):
+    """A candidate whose budget may be a latency."""
+
+    @property
+    def kind(self) -> str:
+        """The kind's name."""
+        ...
+
+    @property
+    def space(self) -> str:
+        """The space's name."""
+        ...
+
+    @property
+    def budget(self) -> GrowthBound:
+        """The bound."""
+        ...
+
+    @property
+    def device_batch(self) -> int:
+        """Examples at once."""
+        ...
+
+    @property
+    def layers(self) -> bool:
+        """Whether units come and go, too."""
+        ...
+
+
+def shared_profile(
+    config: LatencyBound,
+    space: SearchSpace,
+    context: TrainingContext,
+    ask: Callable[[Latencies], object],
 ) -> Path | None:
-    """Return the file with a latency budget's device profile, measured once a run and space."""
+    """Return the file with a latency budget's device profile, measured once a run and space.
+
+    ``ask`` has the device timed, and the answers kept where it is told.
+    """
     budget = config.budget.budget(config.device_batch)
     if budget.device is None:
         return None
@@ -103,18 +156,18 @@ def _shared_profile(
         "device": budget.device,
         "batch": config.device_batch,
         "layers": config.layers,
+        # Channels that may be pruned are not always those that may grow.
+        **({} if config.kind == GrowthCandidate.kind else {"kind": config.kind}),
     }
     path = shared_file(context.run, "latency", key, ".json")
 
     def measure(_: Path) -> None:
-        latencies = Latencies(lock=context.lock, file=path)
-        model = build_full(space, seed=0)
-        Costs.of(space, model, budget, grow_layers=config.layers, latencies=latencies)
+        ask(Latencies(lock=context.lock, file=path))
 
     return cached(path, measure, lambda found: found)
 
 
-def _growing(
+def growing_options(
     options: TrainingOptions, lock: MachineLock | None, profile: Path | None
 ) -> GrowthOptions:
     """Let growth measure its device alone, and whoever follows the trial hear of its structure."""
@@ -139,7 +192,7 @@ def _epoch(record: GrowthRecord) -> GrowthEpoch:
     )
 
 
-def _budget_figures(result: GrowthResult) -> dict[str, float]:
+def budget_figures(result: GrowthResult) -> dict[str, float]:
     """Return what the budget came to, in its unit, and what the full network would be."""
     figures: dict[str, float] = {
         "full_parameters": result.full_parameters,
@@ -147,6 +200,12 @@ def _budget_figures(result: GrowthResult) -> dict[str, float]:
         "budget_cost": result.cost,
         "budget_limit": result.limit,
     }
+    if result.staying:
+        figures |= {
+            "kept_parameters_share": sum(each.parameters for each in result.staying),
+            "kept_macs_share": sum(each.macs for each in result.staying),
+            "budget_floor": result.floor,
+        }
     found = result.latency
     if found is None:
         return figures
@@ -158,16 +217,21 @@ def _budget_figures(result: GrowthResult) -> dict[str, float]:
     }
 
 
-def forecast_growth(config: GrowthCandidate, space: SearchSpace) -> Forecast:
-    """Tell what growth spends: of a count that is bounded, all but the dearest structure."""
+def forecast_growth(
+    bound: GrowthBound, space: SearchSpace, groups: GrowingGroups | None = None
+) -> Forecast:
+    """Tell what growth spends: of a count that is bounded, all but the dearest structure.
+
+    ``groups`` say which may change, where it is not for gates to say.
+    """
     module = build_full(space, seed=0)
     work = trace(module, space.example_inputs())
-    if not config.budget.is_count:
+    if not bound.is_count:
         # A device says what a network costs there once it is asked.
-        share = config.budget.value if config.budget.metric.startswith("latency[") else 1.0
+        share = bound.value if bound.metric.startswith("latency[") else 1.0
         return Forecast(live=live_numbers(work, work.dense_macs * share))
-    costs = Costs.of(space, module, config.budget.budget())
-    terms = costs.parameters if config.budget.metric == "parameters" else costs.macs
+    costs = Costs.of(space, module, bound.budget(), growing=groups)
+    terms = costs.parameters if bound.metric == "parameters" else costs.macs
     sizes, limit = list(costs.structures.sizes), costs.projection.limit
     full = terms.exact(sizes)
     # What one structure costs at most: in the full network, where all that it meets is there.
@@ -176,8 +240,8 @@ def forecast_growth(config: GrowthCandidate, space: SearchSpace) -> Forecast:
         for place, size in enumerate(sizes)
     )
     return Forecast(
-        metrics={config.budget.metric: float(limit)},
-        least={config.budget.metric: float(limit - dearest)},
+        metrics={bound.metric: float(limit)},
+        least={bound.metric: float(limit - dearest)},
         live=live_numbers(work, work.dense_macs * min(1.0, limit / full)),
     )
 
@@ -195,6 +259,11 @@ def check_budget(space: SearchSpace, bound: GrowthBound) -> None:
 def structure_lines(result: GrowthResult) -> dict[str, Sequence[Line]]:
     """Return what a trial keeps of its structures, epoch by epoch, by the name of its file."""
     return {STRUCTURES: [structure_line(record) for record in result.history]}
+
+
+def staying_lines(result: GrowthResult) -> dict[str, Sequence[Line]]:
+    """Return what a trial keeps of the layers that could not grow; nothing if all did."""
+    return {KEPT: [each.line() for each in result.staying]} if result.staying else {}
 
 
 def plain_history(result: GrowthResult) -> tuple[EpochRecord, ...]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from growsearch.kinds.words import KindWords, budget_words
+from growsearch.kinds.words import KindWords, budget_words, init_words
 
 
 def _describe(config: Mapping[str, Any]) -> str:
     """Return such as "grown 31 %"."""
-    return f"grown {budget_words(config.get('budget'))}".rstrip()
+    return f"grown {budget_words(config.get('budget'))}".rstrip() + init_words(config)
 
 
 WORDS = KindWords(title="grown", describe=_describe)

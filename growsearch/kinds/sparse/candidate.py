@@ -54,7 +54,8 @@ class SparseCandidate(CandidateConfig):
 
     ``transform`` "none" keeps the network, so that sparsity saves MACs; any other one is a
     Sparse-IFT member, or "low_rank", that keeps the dense network's MACs. The other settings are
-    those of `SparseSettings`. ``record`` names what is written down every epoch; see `RECORDED`.
+    those of `SparseSettings`. ``init`` are trained weights that the network starts with, named by
+    their content. ``record`` names what is written down every epoch; see `RECORDED`.
 
     Raises:
         UsageError: for an unknown name or choices that exclude each other.
@@ -73,6 +74,7 @@ class SparseCandidate(CandidateConfig):
     activation: bool = added(True)
     grow: GrowFirst | None = added(None)
     record: tuple[Recorded, ...] = added(())
+    init: str | None = added(None)
 
     def __post_init__(self) -> None:
         self.settings()

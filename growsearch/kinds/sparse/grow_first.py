@@ -10,7 +10,8 @@ from pathlib import Path
 from torch import nn
 
 from growsearch.growth import GrowthConfig, build_full, grow
-from growsearch.kinds.growth.training import plain_history, structure_lines
+from growsearch.kinds.growth.training import plain_history, staying_lines, structure_lines
+from growsearch.kinds.initial_weights import initial_weights
 from growsearch.kinds.sparse.candidate import SparseCandidate
 from growsearch.kinds.trained import Line, TrainingContext
 from growsearch.training import TRAINING_PASSES, EpochRecord, TrainingOptions
@@ -81,7 +82,7 @@ def base_of(
     """
     if config.grow is None:
         with options.guard():
-            full = build_full(space, context.seed)
+            full = build_full(space, context.seed, initial_weights(config.init))
             macs = MacProfile.of(full, space.example_inputs()).dense_macs
         return Base(model=full, architecture=space.largest(), full_macs=macs)
     training = dataclasses.replace(config.training, epochs=config.grow.epochs)
@@ -89,7 +90,7 @@ def base_of(
         space,
         context.data_for(space),
         budget=config.grow.budget.budget(),
-        config=GrowthConfig(recipe=training.recipe()),
+        config=GrowthConfig(recipe=training.recipe(), init=initial_weights(config.init)),
         seed=context.seed,
         options=dataclasses.replace(
             options, checkpoint=options.checkpoint and _growing_checkpoint(options.checkpoint)
@@ -103,7 +104,7 @@ def base_of(
         widths=tuple(record.widths for record in result.history),
         training_macs=result.training_macs,
         dense_training_macs=result.dense_training_macs,
-        records=structure_lines(result),
+        records={**structure_lines(result), **staying_lines(result)},
     )
 
 

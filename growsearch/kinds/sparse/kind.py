@@ -10,9 +10,11 @@ from growsearch.datasets import Dataset
 from growsearch.errors import UsageError
 from growsearch.growth import build_full
 from growsearch.kinds.checking.context import CheckContext, check_networks, space_for
+from growsearch.kinds.checking.initial import check_init
 from growsearch.kinds.domain import Categorical, Range, is_only, nearest, offers, single, values_of
 from growsearch.kinds.forecasts import Forecast
 from growsearch.kinds.growth.kind import ask_budget, check_growing, written_budget
+from growsearch.kinds.initial_weights import initial_weights
 from growsearch.kinds.kind import Axis, ForecastContext, TrialKind
 from growsearch.kinds.network_bounds import MAX_SPARSITY
 from growsearch.kinds.questions import VARIANT, Questions
@@ -70,6 +72,7 @@ class SparseKind(TrialKind[SparseSpace, SparseCandidate]):
             training=questions.recipe(space),
             record=space.record,
             grow=_grow_first(questions, space),
+            init=space.init,
         )
 
     def train(
@@ -87,6 +90,7 @@ class SparseKind(TrialKind[SparseSpace, SparseCandidate]):
             check_networks(space.space, context, updaters=updaters)
         else:
             check_growing(space.space, space.grow.budget, context, "grow.", updaters)
+        check_init(space, context)
 
     def not_shared(self, space: SparseSpace) -> str | None:
         """Return the same of a latency budget to grow under before."""
@@ -150,7 +154,7 @@ class SparseKind(TrialKind[SparseSpace, SparseCandidate]):
     def untrained(self, candidate: SparseCandidate, dataset: Dataset, seed: int) -> Untrained:
         """Return the masked network."""
         space, task = space_for(candidate.space, dataset), task_of(dataset)
-        dense = build_full(space, seed)
+        dense = build_full(space, seed, initial_weights(candidate.init))
         plan = plan_sparse(candidate, dense, space.example_inputs(), task, seed)
         return Untrained(module=plan.module, recipe=candidate.training.recipe())
 

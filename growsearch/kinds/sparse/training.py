@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from cost_models import DEVICES, estimate, trace
 from growsearch.growth import build_full
 from growsearch.kinds.forecasts import Forecast, live_numbers
+from growsearch.kinds.initial_weights import initial_weights
 from growsearch.kinds.kind import ForecastContext
 from growsearch.kinds.latency import LATENCY_BATCH, fitted_profile, latency_metric
 from growsearch.kinds.network import AppliedTransform, Network
@@ -132,7 +133,8 @@ def forecast_sparse(
 ) -> Forecast:
     """Tell all costs where masks keep their sparsity, else the dense MACs alone."""
     example, task = space.example_inputs(), task_of(context.dataset)
-    plan = plan_sparse(config, build_full(space, context.seed), example, task, context.seed)
+    dense = build_full(space, context.seed, initial_weights(config.init))
+    plan = plan_sparse(config, dense, example, task, context.seed)
     work = trace(plan.module, example)
     metrics: dict[str, float] = {"dense_macs": work.dense_macs}
     if config.updater in SCHEDULED:

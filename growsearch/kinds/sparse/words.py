@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from growsearch.kinds.words import KindWords, percent
+from growsearch.kinds.words import KindWords, init_words, percent
 
 _TITLE = "sparse"
 
@@ -16,7 +16,7 @@ def _describe(config: Mapping[str, Any]) -> str:
     words = [] if transform in (None, "none") else [str(transform)]
     words += filter(None, [percent(config.get("sparsity"))])
     words += [str(config[key]) for key in ("distribution", "updater") if config.get(key)]
-    return " ".join(words) or _TITLE
+    return (" ".join(words) or _TITLE) + init_words(config)
 
 
 WORDS = KindWords(title=_TITLE, describe=_describe)

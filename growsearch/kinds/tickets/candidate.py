@@ -52,6 +52,7 @@ class TicketCandidate(CandidateConfig):
         draw_epochs: of "lmp", or of a round of "imp" and "a-imp"; 0 for "omp".
         rounds: of "imp" and "a-imp"; 0 without.
         training: of the transfer; its other values are those of pretraining and drawing, too.
+        init: trained weights that pretraining starts with, by the name of their content.
     """
 
     kind: ClassVar[str] = "tickets"
@@ -72,6 +73,7 @@ class TicketCandidate(CandidateConfig):
     rounds: int = _UNUSED
     target_space: str | None = added(None)
     training: RecipeChoice = inline()
+    init: str | None = added(None)
 
     def __post_init__(self) -> None:
         self.pretraining()
@@ -132,6 +134,7 @@ class TicketCandidate(CandidateConfig):
             "robustness": self.pretraining().to_json(),
             "seed": self.pretrain_seed,
             **codec.to_json(self.recipe(self.pretrain_epochs)),
+            **({} if self.init is None else {"init": self.init}),
         }
 
     def drawing_key(self, dataset: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from growsearch.errors import UsageError
 from growsearch.growth import build_full
 from growsearch.growth.fits import check_fits
 from growsearch.kinds.checking.context import CheckContext, check_networks, space_for
+from growsearch.kinds.checking.initial import check_init
 from growsearch.kinds.domain import Range, values_of
 from growsearch.kinds.forecasts import Forecast, live_numbers
 from growsearch.kinds.kind import Axis, ForecastContext, TrialKind
@@ -66,6 +67,7 @@ class TicketKind(TrialKind[TicketSpace, TicketCandidate]):
             target_space=(
                 None if space.target_space is None else str(ask("target_space", space.target_space))
             ),
+            init=space.init,
         )
 
     def train(
@@ -99,6 +101,7 @@ class TicketKind(TrialKind[TicketSpace, TicketCandidate]):
                 source = load_beside(name, source_dir(space, context.data_dir))
                 check_one_label_each(source)
                 _check_channels(name, source, dataset)
+            check_init(space, context, source)
             for network in map(str, values_of(space.space)):
                 _check_pretraining(network, space, source, context)
 

@@ -34,7 +34,7 @@ class TicketSpace(KindSpace):
     over the backbone of ``space``, such as a DeepLab-v3 for masks.
     """
 
-    whereabouts: ClassVar[tuple[str, ...]] = ("source_dir",)
+    whereabouts: ClassVar[tuple[str, ...]] = ("source_dir", "init_file")
 
     source: SourceName = Field(description="Data set of the pretraining.")
     source_dir: Path | None = Field(

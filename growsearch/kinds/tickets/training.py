@@ -10,6 +10,7 @@ from growsearch.errors import GrowsearchError, MachineError
 from growsearch.fault_origin import of_the_machine
 from growsearch.growth import build_full
 from growsearch.kinds.artifact_cache import cached, shared_file
+from growsearch.kinds.initial_weights import initial_weights
 from growsearch.kinds.network import Network
 from growsearch.kinds.space import KindSpace
 from growsearch.kinds.tickets.candidate import TicketCandidate
@@ -97,6 +98,7 @@ def _pretrained(
             robustness=config.pretraining(),
             seed=config.pretrain_seed,
             options=_quiet(options, checkpoint),
+            init=initial_weights(config.init),
         )
         write_pretrained(path, made)
 

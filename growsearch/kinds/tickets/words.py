@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from growsearch.kinds.words import KindWords, percent
+from growsearch.kinds.words import KindWords, init_words, percent
 
 
 def _describe(config: Mapping[str, Any]) -> str:
@@ -21,7 +21,7 @@ def _describe(config: Mapping[str, Any]) -> str:
         parts.append(f"{config.get('robustness')}{strength}")
     if config.get("mode") != "finetune":
         parts.append(str(config.get("mode")))
-    return ", ".join(parts)
+    return ", ".join(parts) + init_words(config)
 
 
 WORDS = KindWords(title="from tickets", describe=_describe)

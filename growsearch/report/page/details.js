@@ -16,7 +16,7 @@ function showDetails(index) {
       `The layers and history of this network are not in the page, to keep it small. See trials/${id}.`));
   } else {
     parts.push(...evaluationParts(detail.evaluation), ...historyParts(detail.history),
-      ...layerParts(detail.layers), ...recordParts(detail.records),
+      ...layerParts(detail.layers), ...keptParts(detail.kept), ...recordParts(detail.records),
       el("h3", {}, "Settings that made it"), settingsList(detail),
       el("p", { class: "muted small" }, `Weights and architecture: trials/${id}`));
   }
@@ -106,6 +106,19 @@ function classParts({ classes, confusion }) {
     el("h3", {}, "Confusion: true class by row, named class by column"),
     el("div", { class: "wide" }, el("table", { class: "confusion" },
       head("", ...classes.map(({ name }) => name)), el("tbody", {}, ...rows)))];
+}
+
+// Which layers of a grown network kept their full width.
+function keptParts(kept) {
+  if (!kept || !kept.length) return [];
+  const rows = kept.map(([name, reason, parameters, macs]) => el("tr", {},
+    el("td", { class: "where" }, el("div", { class: "mono", title: name }, name), el("div", { class: "muted" }, reason)),
+    el("td", {}, percentOf(parameters)), el("td", {}, percentOf(macs))));
+  return [el("h3", {}, "Layers that kept their width"),
+    el("p", { class: "muted small" }, "What they still hold of the full network where all else is as small as it gets."),
+    el("table", { class: "layers" },
+      el("thead", {}, el("tr", {}, el("th", { class: "where" }, "Layer, reason"), el("th", {}, "Parameters"), el("th", {}, "MACs"))),
+      el("tbody", {}, ...rows))];
 }
 
 const RECORDS = { spectra: "Mask spectra, means over layers", gradient_flow: "Gradient flow" };

@@ -104,7 +104,9 @@ class DataSettings(Strict):
         default=None, description="hf-disk: the column of images. Default: the only one."
     )
     label: str | None = Field(
-        default=None, description="hf-disk: the column of classes. Default: the only ClassLabel."
+        default=None,
+        description="hf-disk: the column of labels: classes, or what the task learns. Default: the "
+        "only ClassLabel.",
     )
     workers: Whole | None = Field(
         default=None,

@@ -24,6 +24,7 @@ from growsearch.search.config.messages import Messages, short
 from growsearch.search.config.study import StudyConfig
 from growsearch.search.config.units import with_units
 from growsearch.shown_text import shown
+from growsearch.training.initial_weights import SUFFIXES
 from search_spaces.user_code import add_code_folder, is_own
 
 # What a run adds to its resolved study; it is no setting.
@@ -46,7 +47,9 @@ def load_study(path: Path, *, run: bool = False) -> StudyConfig:
     if run:
         settings.pop("code_dir", None)
         settings = with_units(settings)
-    elif names_own_code(settings):
+    else:
+        settings = _with_places(settings, path.parent)
+    if not run and names_own_code(settings):
         if PROVENANCE in data:
             raise UsageError(
                 f"{shown(str(path))} is the study of a run and names code, which is imported when "
@@ -65,6 +68,20 @@ def load_study(path: Path, *, run: bool = False) -> StudyConfig:
         search = config.search.model_copy(update={"warm_start": folders})
         config = config.model_copy(update={"search": search})
     return config
+
+
+def _with_places(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the settings with files of weights as seen from the study's folder."""
+    trials = settings.get("trials")
+    if not isinstance(trials, Mapping):
+        return dict(settings)
+    found = {}
+    for name, kind in trials.items():
+        init = kind.get("init") if isinstance(kind, Mapping) else None
+        if isinstance(init, str) and (init.endswith(SUFFIXES) or (folder / init).is_file()):
+            kind = {**kind, "init": str((folder / Path(init).expanduser()).resolve())}
+        found[name] = kind
+    return {**settings, "trials": found}
 
 
 def _read(path: Path, *, stream: bool) -> Document:
@@ -147,6 +164,8 @@ def names_own_code(data: Any) -> bool:
             recipe = kind.get("recipe")
             inner = recipe.get("optimizer") if isinstance(recipe, Mapping) else None
             keys = ("space", "target_space", "transform", "optimizer")
-            for value in (*(kind.get(key) for key in keys), inner):
+            init = kind.get("init")
+            code = None if str(init).endswith(SUFFIXES) else init
+            for value in (*(kind.get(key) for key in keys), inner, code):
                 named += value if isinstance(value, list | tuple) else [value]
     return any(isinstance(name, str) and is_own(name) for name in named)

@@ -14,7 +14,7 @@ from search_spaces.user_code import reference_to
 
 _IN_MEMORY = "arrays"
 # The keys of a trial kind that take own code.
-_KEYS = ("space", "transform", "optimizer")
+_KEYS = ("space", "transform", "optimizer", "init")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +78,7 @@ def _named_kind(key: str, values: Any, folders: list[Path]) -> Any:
 def _named_value(key: str, value: Any, folders: list[Path]) -> Any:
     if isinstance(value, (list, tuple)):
         return [_named_value(key, each, folders) for each in value]
-    return value if isinstance(value, (str, Mapping)) else _name(value, key, folders)
+    return value if isinstance(value, (str, Path, Mapping)) else _name(value, key, folders)
 
 
 def _name(thing: Any, key: str, folders: list[Path]) -> str:

@@ -117,6 +117,13 @@ class StudyConfig(Strict):
         description="Own hooks of the training loop, MODULE:CLASS each, made for every trial: "
         "subclasses of growsearch.training.Hook.",
     )
+    baselines: tuple[Literal["mine", "dense", "uniform"], ...] = Field(
+        default=(),
+        description="Networks beside those that are searched, run first: the given one with its "
+        "weights as it is (mine), the whole one trained (dense), and uniform widths at the study's "
+        "budgets (uniform). No sampler hears of them, and search.trials does not count them. "
+        "Default: none.",
+    )
     trials: TrialKinds = Field(
         description="What is searched over: a key a kind of trial, at least one."
     )

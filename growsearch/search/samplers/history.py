@@ -76,10 +76,11 @@ def prepare(
     with reading(recorder.folder.path, _REMEDY):
         warm_start(study, recorder.trials.values(), recorder.starts, config)
         constraint_filter.restore(study)
-        for start in recorder.unfinished():
+        unfinished = [s for s in recorder.unfinished() if s.candidate.kind in config.trials.names]
+        for start in unfinished:
             # An answer that is none would be asked again, and the trial be another one.
             kept_candidate(start.params, config.trials)
-        enqueue_unfinished(study, recorder.unfinished())
+        enqueue_unfinished(study, unfinished)
     for params in points_to_evaluate(config.trials, config.search.points_to_evaluate):
         if recorder.known(candidate_of(params, config.trials)) is None:
             study.enqueue_trial(params, user_attrs=QUEUED, skip_if_exists=True)
@@ -94,7 +95,7 @@ def warm_start(
     """Add the trials of earlier sessions, with the parameters they were started with."""
     for trial in trials:
         start = starts.get(trial.id)
-        if start is not None and not trial.failed:
+        if start is not None and not trial.failed and trial.kind in config.trials.names:
             _add(study, trial, start.params, config)
 
 

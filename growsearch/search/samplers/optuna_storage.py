@@ -44,7 +44,9 @@ def write_optuna_storage(folder: Path) -> Path:
         ):
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             study = _empty_study(config, journal)
-            for trial in sorted(run.trials, key=lambda each: each.number):
+            # No sampler has heard of others, which are baselines.
+            searched = [trial for trial in run.trials if trial.kind in config.trials.names]
+            for trial in sorted(searched, key=lambda each: each.number):
                 start = starts.get(trial.id)
                 params = params_of(trial.config, config.trials) if start is None else start.params
                 study.add_trial(_frozen(trial, dict(params), config))

@@ -40,7 +40,9 @@ def earlier_trials(config: StudyConfig) -> list[Trial]:
 def _belongs(trial: Trial, config: StudyConfig) -> bool:
     try:
         params_of(trial.config, config.trials)
+        space = config.trials[str(trial.config.get("kind"))]
     except (UsageError, ValueError, TypeError, ArithmeticError):
         # Whatever a foreign ledger says that it trained, it is nothing that this study asks.
         return False
-    return True
+    # Networks that began with other weights are others.
+    return trial.config.get("init") == space.init

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from growsearch.datasets import Dataset, labels_are
+from growsearch.datasets import Dataset
+from growsearch.datasets.checking.targets import check_spread
+from growsearch.datasets.tasks import needs_labels
 from growsearch.errors import UsageError
 from growsearch.kinds import CheckContext, KindSpace, Learning
 from growsearch.kinds.domain import is_only, values_of
@@ -20,6 +22,7 @@ def check_task(config: StudyConfig, learning: Learning) -> None:
     if learning.text is not None:
         return
     task = task_of(learning.dataset)
+    _read_labels(learning.dataset)
     known = task.metrics
     for key, names in (("objectives", config.objectives), ("constraints", config.constraints)):
         for name in names:
@@ -36,10 +39,19 @@ def check_task(config: StudyConfig, learning: Learning) -> None:
         _check_smoothing(f"trials.{kind.name}", space, learning)
 
 
+def _read_labels(dataset: Dataset) -> None:
+    """Read streamed training labels here, once for all trials, and look at them as in memory."""
+    train = dataset.train
+    if train.streamed and needs_labels(dataset):
+        labels = train.labels
+        if train.label_kind == "numbers":
+            check_spread(labels)
+
+
 def _check_smoothing(key: str, space: KindSpace, learning: Learning) -> None:
     """Refuse label smoothing where there is none."""
     task = learning.dataset.task
-    unsmoothed = task.loss == "focal" or labels_are(learning.dataset.train.labels) == "numbers"
+    unsmoothed = task.loss == "focal" or learning.dataset.train.label_kind == "numbers"
     if not unsmoothed or task.is_own:
         return
     what = "loss: focal" if task.loss == "focal" else "a regression"

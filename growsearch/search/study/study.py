@@ -14,6 +14,7 @@ from torch import nn
 
 from growsearch.datasets import WITH_KEYS, Dataset, load_dataset, pinned_dataset
 from growsearch.datasets.arrays import write_dataset
+from growsearch.datasets.streams.known_labels import KnownLabels
 from growsearch.errors import UsageError
 from growsearch.export import ExportResult
 from growsearch.files import write_json
@@ -32,6 +33,7 @@ from growsearch.search.ledger.recorder import Recorder
 from growsearch.search.ledger.run_folder import RunFolder, check_local
 from growsearch.search.samplers.initial_points import points_to_evaluate
 from growsearch.search.samplers.warm_start import earlier_trials
+from growsearch.search.study.baselines import baseline_candidates, run_baselines
 from growsearch.search.study.checks import check_kinds, check_task, check_training_device
 from growsearch.search.study.front_measurement import measure_front
 from growsearch.search.study.latency_profiles import (
@@ -94,6 +96,7 @@ class Study:
         self, config: StudyConfig | Mapping[str, Any] | Path | str, folder: Path | str | None = None
     ) -> None:
         self._dataset: Dataset | None = None
+        self._read_labels: KnownLabels | None = None
         if isinstance(config, Path | str):
             config = load_study(Path(config))
         elif not isinstance(config, StudyConfig):
@@ -135,8 +138,10 @@ class Study:
         dataset = learning.dataset
         self.data_lines = learning.summary
         check_task(self.config, learning)
+        self._read_labels = learning.read_labels
         own_hooks(self.config.callbacks, folder=self.folder.path, seed=0)
         notes = check_kinds(self.config, dataset)
+        baseline_candidates(self.config)
         quality = self.config.metrics.quality(self.config.quality_names)
         quality.check(dataset, self.config.data_dir)
         check_profiles(self.config, self.folder)
@@ -243,7 +248,9 @@ class Study:
         budget: TimeBudget,
     ) -> None:
         task = TrialTask(
-            data=dataclasses.replace(self.config.data_choice, given=self._streamed),
+            data=dataclasses.replace(
+                self.config.data_choice, given=self._streamed, train_labels=self._read_labels
+            ),
             devices=self.config.devices,
             folder=self.folder.path,
             profiles=profiles,
@@ -255,21 +262,35 @@ class Study:
             quality=self.config.metrics.quality(self.config.quality_names),
             callbacks=self.config.callbacks,
         )
-        if len(recorder.trials) >= self.config.search.most_trials:
+        config = self._with_baselines(task, recorder, options)
+        if len(recorder.trials) >= config.search.most_trials:
             return
         if options.address is None:
             # A cluster may have a device that this machine has not.
             check_devices(measured_devices(self.config))
         if self.config.search.backend == "serial":
-            run_serial(self.config, task, recorder, options.report, options.run, budget=budget)
+            run_serial(config, task, recorder, options.report, options.run, budget=budget)
             self.time_was_up = budget.reason
             return
         # Ray takes seconds to import: only a search that uses it waits.
         from growsearch.search.backends.ray.backend import RayOptions, run_ray
 
         how = RayOptions(address=options.address, run=options.run)
-        run_ray(self.config, task, recorder, how, budget=budget)
+        run_ray(config, task, recorder, how, budget=budget)
         self.time_was_up = budget.reason
+
+    def _with_baselines(
+        self, task: TrialTask, recorder: Recorder, options: StudyOptions
+    ) -> StudyConfig:
+        """Run the study's baselines, and return it with so many more trials to come to."""
+        config = self.config
+        if not config.baselines:
+            return config
+        count = run_baselines(config, task, recorder, options.report, options.run)
+        if config.search.trials is None:
+            return config
+        search = config.search.model_copy(update={"trials": config.search.trials + count})
+        return config.model_copy(update={"search": search})
 
     @property
     def front(self) -> Front:

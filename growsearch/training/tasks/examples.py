@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from growsearch.datasets.dataset import Dataset, Split
-from growsearch.datasets.task_choice import BY_LABELS
+from growsearch.datasets.task_choice import BALANCED, BY_LABELS
 from growsearch.pareto import Direction
 from growsearch.training.tasks.class_loss import class_loss, class_weights
 from growsearch.training.tasks.task import (
@@ -37,10 +38,20 @@ class Examples(ABC):
     """
 
     dataset: Dataset
-    weight: Tensor | None = field(init=False, repr=False, compare=False)
+    # What takes all training labels, which may have to be read, is found when training asks.
+    found: dict[str, Any] = field(init=False, default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "weight", class_weights(self.dataset))
+        if self.dataset.task.class_weights != BALANCED:
+            self.found["weight"] = class_weights(self.dataset)
+
+    @property
+    def weight(self) -> Tensor | None:
+        """The factors (classes,) of classes in the loss; None where all are alike."""
+        if "weight" not in self.found:
+            self.found["weight"] = class_weights(self.dataset)
+        weight: Tensor | None = self.found["weight"]
+        return weight
 
     def loss(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -35,11 +35,13 @@ class Regression(AugmentedExamples):
         {'mse': 'minimize', 'mae': 'minimize', 'r2': 'maximize'}
     """
 
-    scale: TargetScale = field(init=False)
-
-    def __post_init__(self) -> None:
-        AugmentedExamples.__post_init__(self)
-        object.__setattr__(self, "scale", TargetScale.of(self.dataset.train.labels))
+    @property
+    def scale(self) -> TargetScale:
+        """Mean and deviation of the training targets; reads them all where they are streamed."""
+        if "scale" not in self.found:
+            self.found["scale"] = TargetScale.of(self.dataset.train.labels)
+        scale: TargetScale = self.found["scale"]
+        return scale
 
     def loss(
         self,

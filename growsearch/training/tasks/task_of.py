@@ -42,8 +42,9 @@ def task_of(dataset: Dataset) -> Examples:
         return OwnTask(dataset)
     kind = dataset.train.label_kind
     if kind not in _TASKS:
+        shape = (len(dataset.train), *dataset.train.label_shape)
         raise UsageError(
-            f"{dataset.name}: labels of shape {tuple(dataset.train.labels.shape)}; give one an "
+            f"{dataset.name}: labels of shape {shape}; give one an "
             "example (N,), a word (N, T) or a pixel (N, H, W), numbers (N, K), or name an own task"
         )
     return _TASKS[kind](dataset)

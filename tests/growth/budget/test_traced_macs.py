@@ -10,7 +10,7 @@ from torch.nn import functional as F
 import cost_models
 from growsearch.errors import UsageError
 from growsearch.growth.budget.cost_terms import mac_terms
-from growsearch.growth.budget.traced_macs import traced_mac_terms
+from growsearch.growth.budget.traced_macs import countable_mac_terms, traced_mac_terms
 from search_spaces import SEARCH_SPACES, channel_groups, resize, units
 from search_spaces.trace_groups import declare_groups, declare_traced_groups
 
@@ -119,6 +119,9 @@ def test_a_count_that_is_another_one_at_a_width_of_one_is_refused():
     declare_traced_groups(module, x)
     with pytest.raises(UsageError, match=r"Meeting cannot be grown: the MACs of .* widths only"):
         traced_mac_terms(module, channel_groups(module), x)
+    terms, held = countable_mac_terms(module, channel_groups(module), x)
+    assert list(held) == ["inner"]
+    assert terms.exact([]) == cost_models.trace(module, x).dense_macs
 
 
 def test_a_layer_whose_macs_follow_no_product_of_widths_is_refused_by_its_name():
@@ -138,3 +141,26 @@ def test_a_layer_whose_macs_follow_no_product_of_widths_is_refused_by_its_name()
     declare_traced_groups(module, x)
     with pytest.raises(UsageError, match=r"Folded cannot be grown: the MACs of its .*products"):
         traced_mac_terms(module, channel_groups(module), x)
+
+
+def test_groups_that_cannot_be_counted_are_held_and_the_others_counted():
+    class Partly(nn.Module):
+        """Two layers; behind the second is a chain of products as long as its width."""
+
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.Linear(4, 8), nn.Linear(8, 6)
+            self.head = nn.Linear(6, 2)
+
+        def forward(self, x):
+            x = self.second(torch.relu(self.first(x)))
+            pad = x.new_zeros(len(x), x.shape[1] // 2 + 1)
+            return self.head(x) + (pad @ x.new_zeros(pad.shape[1], 2))
+
+    module, x = Partly(), (torch.zeros(1, 4),)
+    declare_traced_groups(module, x)
+    terms, held = countable_mac_terms(module, channel_groups(module), x)
+    assert list(held) == ["second"]
+    assert "follow its width in no product of widths" in held["second"]
+    assert terms.names == ("first",)
+    assert terms.exact([5]) == 4 * 5 + 5 * 6 + 6 * 2 + 4 * 2

@@ -76,7 +76,7 @@ def test_every_batch_norm_of_a_group_shares_one_gate(space):
     assert [g.size for g in channel_groups(model)] == [4, 4, 8, 8]
 
 
-def test_a_group_without_batch_norm_cannot_be_gated():
+def test_a_group_that_nothing_reads_cannot_be_gated():
     model = nn.Sequential(nn.Linear(2, 2))
-    with pytest.raises(UsageError, match="'bare' has no BatchNorm to gate"):
+    with pytest.raises(UsageError, match="'bare' no layer reads its channels"):
         insert_gates(model, (ChannelGroup(name="bare", size=2, members=()),))

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from torch import nn
 
 import cost_models
-from growsearch.errors import UsageError
 from growsearch.growth.budget.cost_terms import mac_terms, parameter_terms
 from growsearch.growth.budget.structures import Structures
 from growsearch.growth.gates.gate import Gate
@@ -202,8 +201,9 @@ def test_every_layer_and_the_embedding_get_the_gate_of_their_group(patient):
     assert [g.size for g in channel_groups(model)] == [5, 4, 3]
 
 
-def test_a_residual_stream_has_no_single_producer_to_gate():
+def test_a_residual_stream_has_no_single_producer_and_is_gated_where_it_is_read():
     module = nn.Sequential(nn.Embedding(3, 2), nn.Linear(2, 2))
+    tokens, weight = torch.tensor([0, 2]), module[1].weight.detach().clone()
     stream = ChannelGroup(
         name="stream",
         size=2,
@@ -213,8 +213,10 @@ def test_a_residual_stream_has_no_single_producer_to_gate():
             Member(tensor="1.weight", axis=1),
         ),
     )
-    with pytest.raises(UsageError, match="'stream' has no BatchNorm to gate"):
-        insert_gates(module, (stream,))
+    vectors = module[0](tokens).detach()
+    insert_gates(module, (stream,))["stream"].set(torch.tensor([1.0, 0.0]))
+    expected = vectors[:, :1] @ weight[:, :1].T + module[1].bias
+    torch.testing.assert_close(module(tokens), expected)
 
 
 def test_the_seed_network_has_only_the_live_units(patient):

@@ -127,11 +127,9 @@ def test_channels_that_are_moved_and_flattened_grow_with_what_reads_them(moved, 
 
 TURNED = {
     "flip": lambda x: x.flip(1),
-    "roll": lambda x: x.roll(2, 1),
+    "roll": lambda x: x.roll(1, 1),
     "flip behind a permutation": lambda x: x.permute(0, 2, 3, 1).flip(3),
     "roll of flattened entries": lambda x: torch.roll(x.flatten(1), 1, 1),
-    "odd ones first": lambda x: torch.cat([x[:, 1::2], x[:, ::2]], 1),
-    "shuffle": lambda x: x.unflatten(1, (2, -1)).transpose(1, 2).flatten(1, 2),
 }
 
 
@@ -140,6 +138,25 @@ def test_channels_in_another_order_keep_their_number_by_name(moved):
     network, x, found = traced(Flattened(moved))
     assert assert_gates_close(network, x) == {"one"}
     assert found.reasons["two"] == "head has its channels in another order or number"
+
+
+TOGETHER = {
+    "odd ones first": lambda x: torch.cat([x[:, 1::2], x[:, ::2]], 1),
+    "shuffle": lambda x: x.unflatten(1, (2, -1)).transpose(1, 2).flatten(1, 2),
+}
+
+
+@pytest.mark.parametrize("moved", TOGETHER.values(), ids=TOGETHER)
+def test_channels_that_keep_an_order_together_grow_together(moved):
+    network, x, found = traced(Flattened(moved))
+    assert assert_gates_close(network, x) == {"one", "two"}
+    assert {group.name: group.size for group in found.groups} == {"one": 4, "two": 3}
+
+
+def test_channels_that_a_roll_parts_are_kept():
+    network, x, found = traced(Flattened(lambda x: x.roll(2, 1)))
+    assert assert_gates_close(network, x) == {"one"}
+    assert next(group.kept for group in found.groups if group.name == "two")
 
 
 SHORTCUTS = [

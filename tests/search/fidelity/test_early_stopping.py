@@ -1,6 +1,8 @@
 """Are trials stopped where they should be, labelled, and judged the same after a crash?"""
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -162,14 +164,11 @@ def test_a_trial_cut_off_past_a_rung_keeps_it_and_is_judged_where_the_crash_came
     assert study.trials[0].finished
 
 
-def test_a_worker_reports_what_it_had_passed_as_passed_and_the_last_epoch_to_be_judged(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_worker_reports_what_it_had_passed_as_passed_and_the_last_epoch_to_be_judged() -> None:
     told: list[tuple[int, bool]] = []
-    monkeypatch.setattr(
-        ray_stopping.tune, "report", lambda r: told.append((r["rung_epoch"], r["rung_passed"]))
+    listener = ray_stopping.rung_reports(
+        (1, 3), lambda r: told.append((r["rung_epoch"], r["rung_passed"]))
     )
-    listener = ray_stopping.rung_reports((1, 3))
     records = [
         EpochRecord(epoch=e, loss=1.0, accuracy=0.5, training_macs=e, forward_macs=1)
         for e in (1, 2, 3, 4)
@@ -179,8 +178,12 @@ def test_a_worker_reports_what_it_had_passed_as_passed_and_the_last_epoch_to_be_
     assert told == [(1, True), (3, False)]
 
 
-@pytest.fixture
-def stopped_run(tiny: dict[str, Any], run_folder: Path) -> Study:
+@pytest.fixture(scope="module")
+def stopped_folder(
+    tmp_path_factory: pytest.TempPathFactory, new_tiny: Callable[[], dict[str, Any]]
+) -> Path:
+    """The folder of a search that stopped trials early; of which tests take copies."""
+    tiny, folder = new_tiny(), tmp_path_factory.mktemp("stopped") / "run"
     tiny["trials"]["growth"]["epochs"] = tiny["trials"]["sparse"]["epochs"] = 3
     tiny["search"] |= {
         "stop_early": {"first": 1, "eta": 2},
@@ -188,7 +191,15 @@ def stopped_run(tiny: dict[str, Any], run_folder: Path) -> Study:
         "sampler": "random",
         "seed": 1,
     }
-    study = Study(tiny, run_folder)
+    Study(tiny, folder).run()
+    return folder
+
+
+@pytest.fixture
+def stopped_run(stopped_folder: Path, run_folder: Path) -> Study:
+    shutil.copytree(stopped_folder, run_folder)
+    study = Study(run_folder / "study.yaml", run_folder)
+    # Everything is finished: it reads what is there.
     study.run()
     return study
 
@@ -221,12 +232,11 @@ def test_stopped_trials_are_labelled_everywhere_and_never_on_the_front(stopped_r
     assert fresh.trials[-1].state == optuna.trial.TrialState.PRUNED
 
 
-def test_a_resumed_search_goes_on_with_the_rungs_it_had(
-    stopped_run: Study, tiny: dict[str, Any]
-) -> None:
+def test_a_resumed_search_goes_on_with_the_rungs_it_had(stopped_run: Study) -> None:
     before = stopped_run.folder.ledger.read_bytes()
-    tiny["search"]["trials"] = 9
-    study = Study(tiny, stopped_run.folder.path)
+    search = stopped_run.config.search.model_copy(update={"trials": 9})
+    config = stopped_run.config.model_copy(update={"search": search})
+    study = Study(config, stopped_run.folder.path)
     study.run()
     assert len(study.trials) == 9
     assert stopped_run.folder.ledger.read_bytes().startswith(before)

@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +34,23 @@ def _untouched(victim: Path) -> bool:
     return len(files) == 5 and all(file.read_text() == "precious" for file in files)
 
 
-@pytest.fixture
-def finished(tiny: dict[str, Any], run_folder: Path) -> Study:
+@pytest.fixture(scope="module")
+def finished_folder(
+    tmp_path_factory: pytest.TempPathFactory, new_tiny: Callable[[], dict[str, Any]]
+) -> Path:
+    """The folder of a search of one trial; of which tests take copies."""
+    tiny, folder = new_tiny(), tmp_path_factory.mktemp("finished") / "run"
     tiny["search"]["trials"] = 1
     del tiny["trials"]["growth"]
-    study = Study(tiny, run_folder)
+    Study(tiny, folder).run()
+    return folder
+
+
+@pytest.fixture
+def finished(finished_folder: Path, run_folder: Path) -> Study:
+    shutil.copytree(finished_folder, run_folder)
+    study = Study(run_folder / "study.yaml", run_folder)
+    # Everything is finished: it reads what is there.
     study.run()
     return study
 
@@ -106,10 +120,9 @@ def test_a_folder_of_a_run_that_is_a_link_is_refused(
 
 
 def test_a_trial_folder_that_is_a_link_is_neither_written_nor_emptied(
-    finished: Study, victim: Path, tiny: dict[str, Any], tmp_path: Path
+    finished: Study, victim: Path, tmp_path: Path
 ) -> None:
-    planned = Study(tiny, tmp_path / "planned")
-    planned = _again(planned)
+    planned = _again(Study(finished.config, tmp_path / "planned"))
     planned.run()
     (next_one,) = {t.id for t in planned.trials} - {t.id for t in finished.trials}
     (finished.folder.path / "trials" / next_one).symlink_to(victim)

@@ -1,34 +1,4 @@
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
-from search_spaces.tracing.channel_labels import ChannelLabels, channels_in_order, layout
-
-
-@pytest.mark.parametrize(
-    ("labels", "expected"),
-    [
-        ([5, 6, 7], (1, 1)),
-        ([5, 5, 6, 6, 7, 7], (2, 1)),
-        ([5, 6, 7, 5, 6, 7], (1, 2)),
-        ([5, 5, 6, 6, 7, 7, 5, 5, 6, 6, 7, 7], (2, 2)),
-        ([7, 6, 5], None),
-        ([5, 6, 7, 7, 6, 5], None),
-        ([5, 6], None),
-        ([5, 6, 7, 5], None),
-    ],
-)
-def test_a_layout_is_blocks_of_channels_with_entries_side_by_side(labels, expected):
-    assert layout(labels, [5, 6, 7]) == expected
-
-
-@given(st.integers(1, 4), st.integers(1, 3), st.integers(1, 3))
-def test_every_regular_layout_is_found(size, repeat, blocks):
-    labels = [channel for channel in range(size) for _ in range(repeat)] * blocks
-    found = layout(labels, channels_in_order(labels))
-    assert found is not None
-    again = [channel for channel in range(size) for _ in range(found[0])] * found[1]
-    assert again == labels
+from search_spaces.tracing.channel_labels import ChannelLabels
 
 
 def test_joined_entries_carry_one_label_through_any_number_of_axes():

@@ -5,15 +5,16 @@ from torch import nn
 from search_spaces.trace_groups import trace_groups
 from search_spaces.tracing import channel_flow
 from search_spaces.tracing.channel_codes import MIXED, UNMOVED
-from search_spaces.tracing.channel_relays import is_whole, renamed, together
+from search_spaces.tracing.channel_relays import Reading, is_whole, renamed, together
 
 
 def test_a_relays_channels_are_named_by_those_of_the_source():
     numbers = torch.tensor([2, 0, 1])
     decoded = torch.tensor([1, UNMOVED, 0, MIXED])
-    assert renamed({"reader": decoded}, numbers)["reader"].tolist() == [0, UNMOVED, 2, MIXED]
+    reader = Reading(7, 1)
+    assert renamed({reader: decoded}, numbers)[reader].tolist() == [0, UNMOVED, 2, MIXED]
     # Of two that meet the source may have moved one: nobody knows.
-    assert renamed({"reader": decoded}, torch.tensor([2, 0, UNMOVED])) is None
+    assert renamed({reader: decoded}, torch.tensor([2, 0, UNMOVED])) is None
     assert not is_whole(torch.tensor([0, 0, 1]))
 
 

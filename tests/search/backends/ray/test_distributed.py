@@ -14,7 +14,16 @@ from growsearch.search.study.study import Study
 from growsearch.trial.retries import train_and_score
 from growsearch.trial.task import TrialTask
 
-pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
+# Five starts of a training on Ray: `make test-cluster`.
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.xdist_group("ray"),
+    pytest.mark.skipif(
+        os.environ.get("GROWSEARCH_CLUSTER_TESTS") != "1",
+        reason="starts workers on Ray again and again: GROWSEARCH_CLUSTER_TESTS is not 1 "
+        "(make test-cluster)",
+    ),
+]
 
 
 def _workers_of_this_process() -> list[int]:

@@ -23,7 +23,7 @@ def torchs_class(layer: nn.Module) -> type[nn.Module]:
 
     Example:
         >>> from torch import nn
-        >>> from search_spaces.plain_layers import torchs_class
+        >>> from search_spaces.own_networks.plain_layers import torchs_class
         >>> class Flipped(nn.Linear):
         ...     def forward(self, x):
         ...         return super().forward(x.flip(-1))
@@ -42,7 +42,7 @@ def own_computation(layer: nn.Module) -> str:
 
     Example:
         >>> from torch import nn
-        >>> from search_spaces.plain_layers import own_computation
+        >>> from search_spaces.own_networks.plain_layers import own_computation
         >>> class Flipped(nn.Linear):
         ...     def forward(self, x):
         ...         return super().forward(x.flip(-1))

@@ -28,7 +28,7 @@ def by_position(
 
     Example:
         >>> import torch
-        >>> from search_spaces.keyword_inputs import by_position
+        >>> from search_spaces.own_networks.keyword_inputs import by_position
         >>> class Sum(torch.nn.Module):
         ...     def forward(self, *, left, right):
         ...         return left + right

@@ -1,0 +1,1 @@
+"""Pruning trials: trained networks that lose channels and layers down to a budget."""

@@ -1,0 +1,1 @@
+"""Allocations: how a budget is spread over the widths of a network's groups."""

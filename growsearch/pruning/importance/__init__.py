@@ -1,0 +1,1 @@
+"""Importances: which channels and units would a trained network miss most? One file each."""

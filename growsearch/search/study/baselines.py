@@ -1,0 +1,110 @@
+"""Baselines of a study: which candidates its key ``baselines`` means, and their run before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from growsearch.errors import UsageError
+from growsearch.kinds import GrowthBound, KindSpace
+from growsearch.kinds.baseline.candidate import Baseline, BaselineCandidate
+from growsearch.kinds.domain import Domain, nearest, values_of
+from growsearch.kinds.growth.bound import GrowthBudget
+from growsearch.kinds.questions import Questions
+from growsearch.search.config.study import StudyConfig
+from growsearch.search.ledger.recorder import Recorder
+from growsearch.trial.retries import Run, run_to_its_end
+from growsearch.trial.run import Report
+from growsearch.trial.task import TrialTask
+
+
+class _Usual:
+    """Answers with the first name and the largest number of every choice."""
+
+    def suggest_categorical(self, name: str, choices: Any) -> Any:
+        numbers = all(type(choice) in (int, float) for choice in choices)
+        return max(choices) if numbers and name.endswith("epochs") else choices[0]
+
+    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:  # noqa: ARG002
+        return high
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:  # noqa: ARG002
+        return high
+
+
+def baseline_candidates(config: StudyConfig) -> tuple[BaselineCandidate, ...]:
+    """Return the candidates that a study's ``baselines`` mean, without repeats.
+
+    They have the spaces of its kinds of trial: "mine" and "dense" with the weights that the kind
+    begins with, "uniform" at each of its budgets (both ends of a range). The recipe is the kind's,
+    of several values the first, of epochs the most.
+
+    Raises:
+        UsageError: for a baseline that no kind of the study has what it takes for.
+    """
+    found: list[BaselineCandidate] = []
+    for which in config.baselines:
+        made = [
+            candidate
+            for kind, space in config.trials.items()
+            for candidate in _of_kind(which, kind.name, space)
+        ]
+        if not made:
+            raise UsageError(f"baselines: {which} {_LACKING[which]}")
+        found += [candidate for candidate in made if candidate not in found]
+    return tuple(found)
+
+
+_LACKING: Mapping[Baseline, str] = {
+    "mine": "is a network with its weights; give a kind of trial init, or leave it out",
+    "dense": "is a whole network, and there is none",
+    "uniform": "has the budgets of growth or prune, and there is none; leave it out",
+}
+
+
+def _of_kind(which: Baseline, name: str, space: KindSpace) -> Iterator[BaselineCandidate]:
+    if which == "mine" and space.init is None:
+        return
+    budgets = list(_budgets(space)) if which == "uniform" else [None]
+    training = Questions(_Usual(), name).recipe(space)
+    batch = getattr(space, "device_batch", None)
+    for network in map(str, values_of(space.space)):
+        for budget in budgets:
+            yield BaselineCandidate(
+                which=which,
+                space=network,
+                training=training,
+                init=None if which == "uniform" else space.init,
+                budget=budget,
+                device_batch=_batch(batch) if budget is not None else 1,
+            )
+
+
+def _batch(domain: Domain | None) -> int:
+    return 1 if domain is None else int(nearest(domain, 1))
+
+
+def _budgets(space: KindSpace) -> Iterator[GrowthBound]:
+    budget = getattr(space, "budget", None)
+    if isinstance(budget, GrowthBudget):
+        for value in values_of(budget.domain):
+            yield GrowthBound(budget.metric, value)  # type: ignore[arg-type]
+
+
+def run_baselines(
+    config: StudyConfig, task: TrialTask, recorder: Recorder, report: Report, run: Run
+) -> int:
+    """Run what is not in the ledger yet, in this process and before the search; return how many.
+
+    They are trials like any other, but no sampler hears of them and they are not among the study's
+    number of trials.
+    """
+    candidates = baseline_candidates(config)
+    for candidate in candidates:
+        if recorder.known(candidate) is None:
+            recorder.begin(candidate, {})
+            seed = config.search.seed
+            recorder.finish(
+                run_to_its_end(candidate, task, study_seed=seed, report=report, run=run)
+            )
+    return len(candidates)

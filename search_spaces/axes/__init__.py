@@ -1,0 +1,1 @@
+"""Axes of tensors: which channels of which groups lie along them, and numbers that follow."""

@@ -1,0 +1,1 @@
+"""Networks that a person brings: what their layers compute, their weights, inputs and copies."""

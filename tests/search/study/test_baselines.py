@@ -1,0 +1,107 @@
+"""Baselines of a study: the person's network as it is, dense, uniform; told beside the choice."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from growsearch import Study
+from growsearch.datasets import load_dataset, subset
+from growsearch.errors import UsageError
+from growsearch.growth import build_full
+from growsearch.metrics import accuracy, predict
+from growsearch.pareto import select
+from growsearch.report import choice_lines, read_run, write_report
+from growsearch.training import Recipe, task_of, train
+from search_spaces import search_space
+
+DATA = subset(load_dataset("digits"), train=256, validation=300, test=300)
+
+
+def _study(folder: Path, **more: Any) -> dict[str, Any]:
+    net = build_full(search_space("mlp-digits"), 3)
+    train(net, task_of(DATA), Recipe(epochs=2), seed=0, forward_macs=1)
+    torch.save(net.state_dict(), folder / "net.pth")
+    budget = {"macs": ["30%", "50%"]}
+    trials = {
+        "prune": {
+            "space": "mlp-digits",
+            "init": str(folder / "net.pth"),
+            "budget": budget,
+            "epochs": 1,
+            "steps": 1,
+            "distillation": 0,
+        }
+    }
+    return {
+        "name": "beside",
+        "dataset": "digits",
+        "subset": 256,
+        "trials": trials,
+        "baselines": ["mine", "dense", "uniform"],
+        "objectives": {"accuracy": "maximize", "macs": "minimize"},
+        "search": {"trials": 2, "seed": 1, "backend": "serial", "sampler": "tpe"},
+        **more,
+    }
+
+
+def test_baselines_come_first_beside_the_study_s_own_trials_and_are_told(tmp_path: Path) -> None:
+    data, folder = _study(tmp_path), tmp_path / "run"
+    study = Study(data, folder)
+    study.run()
+    assert all(trial.finished for trial in study.trials), [t.error for t in study.trials]
+    which = [trial.config.get("which") for trial in study.trials]
+    assert which == ["mine", "dense", "uniform", "uniform", None, None]
+    mine, dense, narrow, *_ = study.trials
+    assert mine.metrics["training_macs"] == 0
+    wanted = torch.load(tmp_path / "net.pth", weights_only=True)
+    module = study.load(mine.id)
+    assert all(torch.equal(value, wanted[key]) for key, value in module.state_dict().items())
+    found = accuracy(predict(module, DATA.validation.inputs), DATA.validation.labels)
+    assert mine.metrics["accuracy"] == pytest.approx(found, abs=0.02)
+    assert dense.metrics["macs"] == mine.metrics["macs"]
+    assert narrow.metrics["macs"] <= 0.3 * mine.metrics["macs"]
+    again = Study(data, folder)
+    again.run()
+    assert [trial.id for trial in again.trials] == [trial.id for trial in study.trials]
+
+    run = read_run(folder)
+    front = run.front()
+    lines = "\n".join(choice_lines(select(front, []), front, run.trials))
+    assert mine.id in lines
+    write_report(folder)
+    text = (folder / "report.md").read_text()
+    assert "## Baselines" in text
+    assert "baseline: mine, as it is" in text
+    assert "baseline: uniform widths, trained, 30 % macs" in text
+    page = (folder / "report.html").read_text()
+    assert "baseline: mine, as it is" in page
+
+
+def test_a_choice_says_what_it_gains_over_mine(tmp_path: Path) -> None:
+    study = Study(_study(tmp_path, baselines=["mine"]), tmp_path / "run")
+    study.run()
+    run = read_run(tmp_path / "run")
+    front = run.front()
+    (mine,) = [trial for trial in run.trials if trial.kind == "baseline"]
+    small = min(front.members, key=lambda member: member.values["macs"])
+    chosen = select(front, [], "weights", weights={"macs": 1.0})
+    assert chosen.chosen is not None
+    lines = choice_lines(chosen, front, run.trials)
+    (line,) = [line for line in lines if "beside mine" in line]
+    share = 100 * chosen.chosen.values["macs"] / mine.metrics["macs"]
+    gain = 100 * (chosen.chosen.values["accuracy"] - mine.metrics["accuracy"])
+    assert f"Accuracy {gain:+.2f} points" in line
+    assert f"{share:.0f} %" in line
+    assert small.values["macs"] < mine.metrics["macs"]
+
+
+def test_a_baseline_that_no_kind_has_what_it_takes_for_is_refused(tmp_path: Path) -> None:
+    sparse = {"space": "mlp-digits", "transform": "none", "sparsity": 0.5, "epochs": 1}
+    for which, said in (("mine", "give a kind of trial init"), ("uniform", "has the budgets of")):
+        data = _study(tmp_path, trials={"sparse": sparse}, baselines=[which])
+        with pytest.raises(UsageError, match=rf"baselines: {which} .*{said}"):
+            Study(data, tmp_path / which).run()
+    with pytest.raises(UsageError, match="baselines"):
+        Study(_study(tmp_path, baselines=["best"]), tmp_path / "none")
