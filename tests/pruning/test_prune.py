@@ -13,8 +13,9 @@ from growsearch.errors import UsageError
 from growsearch.growth import Budget
 from growsearch.pruning import IMPORTANCES, Distillation, PruneConfig, prune
 from growsearch.training import AdamW, Hook, InitialWeights, Recipe, TrainingOptions
-from search_spaces import SearchSpace, search_space
+from search_spaces import SearchSpace
 from search_spaces.channel_groups import channel_groups
+from search_spaces.families.residual_units import BasicResNetSpace
 from search_spaces.module_space import module_space
 from search_spaces.trace_groups import declare_traced_groups
 from search_spaces.tracing.channel_removal import keep_channels
@@ -61,13 +62,23 @@ def test_what_is_left_has_the_trained_weights_of_its_channels(
 
 
 def test_units_go_too_where_the_space_has_a_choice_of_them(digits: Dataset) -> None:
-    space = search_space("basic3resnet-digits").for_data(digits.input_shape, 10)
-    digits = subset(digits, train=64, validation=32, test=32)
+    space = BasicResNetSpace(
+        name="tiny-units",
+        description="for tests",
+        most_units=(3, 2),
+        base_width=4,
+        input_shape=digits.input_shape,
+        num_classes=10,
+    )
+    some = subset(digits, train=64, validation=32, test=32)
     config = PruneConfig(recipe=Recipe(epochs=1), importance="taylor", steps=1, distillation=ALONE)
-    result = prune(space, digits, budget=Budget(macs=0.1), config=config)
-    assert sum(result.history[-1].depths.values()) < 12
-    assert result.macs <= 0.1 * result.full_macs
+    result = prune(space, some, budget=Budget(macs=0.15), config=config)
+    assert sum(result.history[-1].depths.values()) < 5
+    assert result.macs <= 0.15 * result.full_macs
     space.build(result.architecture).load_state_dict(result.model.state_dict())
+    kept = dataclasses.replace(config, prune_layers=False, least_share=0.0)
+    whole = prune(space, some, budget=Budget(macs=0.15), config=kept)
+    assert sum(whole.history[-1].depths.values()) == 5
 
 
 def test_frozen_layers_keep_their_width_and_are_named_with_their_share(
