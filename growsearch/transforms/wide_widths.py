@@ -17,6 +17,7 @@ def wide_widths(
 
     Where all widths are multiples of the smallest, that base is floored and the others keep their
     ratio to it (ResNet: 64 128 -> 90 180 at s = 0.5); else each width is floored on its own. A
+    group whose channels are whole groups of convolutions or norms is floored on its own as well. A
     group with a ``multiple`` is then rounded up to it (GPT-3 Small: 768 3072 -> 1092 4344). Where
     a pattern asks for a ``multiple`` above 1, each width is rounded to the nearest on its own.
 
@@ -37,10 +38,18 @@ def wide_widths(
     factor = math.sqrt(1.0 / (1.0 - sparsity))
     if multiple > 1:
         return {group.name: _nearest(group, factor, multiple) for group in groups}
-    base = min(group.size for group in groups)
-    if any(group.size % base for group in groups):
+    plain = [group for group in groups if not _is_of_layer_groups(group)]
+    base = min((group.size for group in plain), default=0)
+    if any(group.size % base for group in plain):
         base = 0
-    return {group.name: _wide(group, factor, base) for group in groups}
+    return {
+        group.name: _wide(group, factor, 0 if _is_of_layer_groups(group) else base)
+        for group in groups
+    }
+
+
+def _is_of_layer_groups(group: ChannelGroup) -> bool:
+    return any(member.layer_groups for member in group.members)
 
 
 def _nearest(group: ChannelGroup, factor: float, multiple: int) -> int:

@@ -78,6 +78,13 @@ class _Sites:
     def __init__(self, record: OperatorRecord, found: Found, generator: torch.Generator) -> None:
         self._record, self._makers, self._generator = record, set(found.makers), generator
         self._found = found
+        # Behind a weight that reads the channels nothing of them goes on.
+        self._ends = {
+            reading.place
+            for readings in found.reached.values()
+            for reading in readings
+            if self._is_weighted(reading)
+        }
         self._followers = [
             name
             for name, _ in found.reached
@@ -112,10 +119,19 @@ class _Sites:
     def _run(
         self, operator: Operator, values: Mapping[int, Tensor], sign: float | None
     ) -> tuple[Tensor, ...]:
-        out = self._record.plainly(operator, values)
+        record = self._record
+        ends = operator.place in self._ends
+        out = record.recorded(operator) if ends else record.plainly(operator, values)
         if operator.place not in self._makers:
             return out
         return (out[0] + self._kick(out[0], sign) * out[0].ne(0), *out[1:])
+
+    def _is_weighted(self, reading: Reading) -> bool:
+        """Tell whether a reading multiplies data by a weight, and not by other data."""
+        product = contraction(self._record.operators[reading.place], self._record)
+        assert product is not None
+        factors = {product.left.place, product.right.place}
+        return not factors <= self._record.from_inputs
 
     def _kick(self, value: Tensor, sign: float | None) -> Tensor:
         """Return a perturbation of several deviations, up, down, or either for each entry."""

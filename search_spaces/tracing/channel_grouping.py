@@ -60,16 +60,25 @@ def grouping(
         groups = _groups(labels, left, unordered)
         places = _places(groups)
         told = {a: _runs(e, places) for a, e in labels.items() if a not in unordered}
-        wrong = next(((a, group) for a, (_, bad) in told.items() for group in bad), None)
-        if wrong is None:
+        wrong: dict[int, Axis] = {}
+        for axis, (_, bad) in told.items():
+            for group in bad:
+                wrong.setdefault(group, axis)
+        if not wrong:
             break
-        axis, group = wrong
-        coarser = _coarser(labels, left, unordered, _together(labels[axis], places, group, groups))
-        if coarser is None:
-            failed |= dict.fromkeys(groups[group], axis)
-            left -= set(groups[group])
-        else:
+        hopeless, coarser = list[int](), None
+        for group, axis in wrong.items():
+            together = _together(labels[axis], places, group, groups)
+            coarser = _coarser(labels, left, unordered, together)
+            if coarser is not None:
+                break
+            hopeless.append(group)
+        if coarser is not None and not hopeless:
             labels, left = coarser
+        # Whether one group lies in runs does not depend on the others.
+        for group in hopeless:
+            failed |= dict.fromkeys(groups[group], wrong[group])
+            left -= set(groups[group])
     axes = {
         axis: _blocks(_merged(runs))
         for axis, (runs, _) in told.items()

@@ -65,13 +65,19 @@ class ChannelLabels:
 
     def clusters(self, axes: Iterable[Axis]) -> list[list[Axis]]:
         """Return the given axes, those together that share a channel, in their order."""
-        holder: dict[int, int] = {}
+        listed = list(axes)
+        parents, holder = list(range(len(listed))), dict[int, int]()
+
+        def root(place: int) -> int:
+            while parents[place] != place:
+                parents[place] = place = parents[parents[place]]
+            return place
+
+        for place, axis in enumerate(listed):
+            for label in dict.fromkeys(self.labels(axis)):
+                one, other = root(holder.setdefault(label, place)), root(place)
+                parents[max(one, other)] = min(one, other)
         clusters: dict[int, list[Axis]] = {}
-        for axis in axes:
-            found = {holder[label] for label in self.labels(axis) if label in holder}
-            home = min(found, default=len(clusters) and max(clusters) + 1)
-            merged = [each for old in sorted(found) for each in clusters.pop(old)]
-            clusters[home] = [*merged, axis]
-            for each in clusters[home]:
-                holder.update(dict.fromkeys(self.labels(each), home))
-        return [clusters[home] for home in sorted(clusters)]
+        for place, axis in enumerate(listed):
+            clusters.setdefault(root(place), []).append(axis)
+        return list(clusters.values())

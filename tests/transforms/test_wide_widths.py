@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from growsearch.errors import UsageError
 from growsearch.transforms import wide_widths
-from search_spaces import ChannelGroup
+from search_spaces import ChannelGroup, Member
 
 
 def groups(sizes, multiple=1) -> list[ChannelGroup]:
@@ -60,3 +60,12 @@ def test_no_group_shrinks_or_grows_past_the_factor(sizes, sparsity):
     factor = math.sqrt(1 / (1 - sparsity))
     for before, after in zip(sizes, wide_widths(groups(sizes), sparsity).values(), strict=True):
         assert before <= after <= before * factor + 1e-6
+
+
+def test_groups_of_a_grouped_convolution_do_not_set_the_base_of_the_others():
+    whole = Member(tensor="conv.weight", axis=0, repeat=4, layer_groups=1)
+    groups = [
+        ChannelGroup(name="grouped", size=4, members=(whole,)),
+        *(ChannelGroup(name=f"stage{i}", size=64 * 2**i, members=()) for i in range(2)),
+    ]
+    assert wide_widths(groups, sparsity=0.5) == {"grouped": 5, "stage0": 90, "stage1": 180}
