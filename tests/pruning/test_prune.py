@@ -45,7 +45,12 @@ def test_what_is_left_has_the_trained_weights_of_its_channels(
     residual: nn.Module, digits: Dataset
 ) -> None:
     config = PruneConfig(
-        recipe=STILL, importance="group-l2", steps=1, distillation=ALONE, calibration_batches=1
+        recipe=STILL,
+        importance="group-l2",
+        steps=1,
+        distillation=ALONE,
+        calibration_batches=1,
+        prune_layers=False,
     )
     before = copy.deepcopy(residual.state_dict())
     result = prune(residual, digits, budget=Budget(macs=0.5), config=config)
@@ -85,7 +90,7 @@ def test_frozen_layers_keep_their_width_and_are_named_with_their_share(
     residual: nn.Module, digits: Dataset
 ) -> None:
     residual.block[0].weight.requires_grad_(False)
-    config = PruneConfig(recipe=STILL, steps=1, distillation=ALONE)
+    config = PruneConfig(recipe=STILL, steps=1, distillation=ALONE, prune_layers=False)
     with pytest.raises(UsageError, match=r"cannot be pruned: no channels of it may go.*is frozen"):
         prune(residual, digits, budget=Budget(macs=0.8), config=config)
     residual.block[0].weight.requires_grad_(True)
@@ -189,7 +194,7 @@ def test_the_optimizer_s_state_follows_what_is_left(residual: nn.Module, digits:
                     assert entry["momentum_buffer"].shape == parameter.shape
                     seen.append(tuple(parameter.shape))
 
-    config = PruneConfig(recipe=SHORT, importance="group-l2", steps=3, over=0.9)
+    config = PruneConfig(recipe=SHORT, importance="group-l2", steps=3, over=0.9, prune_layers=False)
     options = TrainingOptions(hooks=(Look(),))
     prune(residual, digits, budget=Budget(macs=0.4), config=config, options=options)
     assert len(set(seen)) > 1
