@@ -50,6 +50,8 @@ MACS, LATENCY = "macs", "latency[cpu]"
 BUDGETS = {MACS: 0.5, LATENCY: 0.6}
 PEERS = ("torch-pruning taylor", "torch-pruning l2", "modelopt fastnas")
 TAUGHT = "taylor, knapsack, taught"
+# A search that finds nothing within a tight bound goes on for hours.
+_PATIENCE_S = 1200
 KEYS = ("network", "seed", "budget", "method")
 
 
@@ -208,7 +210,12 @@ def peer_pruned(scene: Scene, budget: str, method: str, python: str) -> nn.Modul
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent), "OMP_NUM_THREADS": "1"}
     arguments = [str(HERE / "head_to_head_peers.py"), json.dumps(told), str(request), str(answer)]
     done = subprocess.run(
-        [python, *arguments], env=environment, capture_output=True, text=True, check=False
+        [python, *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_PATIENCE_S,
     )
     if done.returncode:
         raise RuntimeError(f"{method}: {done.stderr.strip().splitlines()[-1][:300]}")

@@ -25,7 +25,7 @@ from search_spaces.tracing.channel_gates import gated_group
 from search_spaces.tracing.channel_removal import closed_by_norms, passing, try_removal
 from search_spaces.tracing.found_groups import MIXING, Found, Joined, found_groups, tied
 from search_spaces.tracing.group_roles import with_roles
-from search_spaces.tracing.heads.attention_heads import HeadFlow, find_heads
+from search_spaces.tracing.heads.attention_heads import HeadFlow, find_heads, has_products
 from search_spaces.tracing.heads.attribute_search import AttributeSearch
 from search_spaces.tracing.heads.code_ties import followed_groups, tied_groups
 from search_spaces.tracing.heads.head_groups import beside_heads, head_groups, joined_by_heads
@@ -80,9 +80,11 @@ def trace_groups(
         record = record_operators(probe, inputs)
         norms = find_norms(probe, inputs)
         joined = discover_channels(probe, record, generator, norms)
-        flow = HeadFlow(record, generator, frozenset(norms))
         search = _attribute_search(module, inputs_given)
-        heads = _Heads.of(probe, joined, flow, search)
+        heads = _Heads(joined=joined, search=search)
+        if has_products(record):
+            flow = HeadFlow(record, generator, frozenset(norms))
+            heads = _Heads.of(probe, joined, flow, search)
         found = beside_heads(found_groups(probe, joined), heads.found)
         told_of, resizable = _resizable(probe, joined, found, heads.found, inputs)
         told_of, resizable = heads.tied(probe, told_of, resizable, inputs)
@@ -105,24 +107,29 @@ def trace_groups(
 
 
 def _attribute_search(module: nn.Module, inputs: tuple[Tensor, ...]) -> AttributeSearch:
-    generator = torch.Generator().manual_seed(_SEED)
-    return AttributeSearch(*network_probe(module, inputs, generator, double=True))
+    def probe() -> tuple[nn.Module, tuple[Tensor, ...]]:
+        generator = torch.Generator().manual_seed(_SEED)
+        return network_probe(module, inputs, generator, double=True)
+
+    return AttributeSearch(probe)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Heads:
     """Attention heads, ``unproven`` ones with their groups, and what is ``joined`` by heads."""
 
-    found: list[Found]
-    unproven: list[Found]
     joined: Joined
     search: AttributeSearch
+    found: list[Found] = field(default_factory=list)
+    unproven: list[Found] = field(default_factory=list)
 
     @classmethod
     def of(
         cls, probe: nn.Module, joined: Joined, flow: HeadFlow, search: AttributeSearch
     ) -> _Heads:
         heads, scopes = find_heads(flow, joined.labels), flow.record.scopes
+        if not heads.rows:
+            return cls(joined=joined, search=search)
         found, unproven = head_groups(probe, joined, heads, scopes, search)
         by_heads = joined_by_heads(joined, heads, scopes)
         return cls(found=found, unproven=unproven, joined=by_heads, search=search)

@@ -106,19 +106,26 @@ def loses_zeros(layer: nn.Module) -> bool:
 def weights_without_zeros(
     module: nn.Module, inputs: ExampleInputs, names: Iterable[str]
 ) -> list[str]:
-    """Return those of ``names`` that have zeros which no operator of the network meets."""
-    names = list(names)
+    """Return those of ``names`` that have zeros which no operator of the network meets.
+
+    Tensors of a class of their own are not tried: what is written into them cannot be put back.
+    """
+    names = [name for name in names if _is_plain(module.get_parameter(name))]
     called, given = by_position(module, inputs)
     with untouched(module):
         for parameter in module.parameters():
             # Also what starts at 0 and hides an addition, as adapters of low rank do.
-            if parameter.is_floating_point():
+            if parameter.is_floating_point() and _is_plain(parameter):
                 parameter.uniform_(0.5, 1.5)
         for name in names:
             weight = module.get_parameter(name)
             weight.mul_(torch.arange(weight.numel(), device=weight.device).view_as(weight) % 2)
         computed = trace_weights(called, beside(called, *given)).computed
     return [name for name in names if name in computed]
+
+
+def _is_plain(parameter: nn.Parameter) -> bool:
+    return type(parameter) is nn.Parameter
 
 
 def _inputs_of(layer: nn.Module) -> Tensor | None:
@@ -130,7 +137,7 @@ def _inputs_of(layer: nn.Module) -> Tensor | None:
     weight = layer._parameters.get("weight")
     if not reason or reason == "it has hooks" or weight is None:
         return None
-    if weight.is_meta or nn.parameter.is_lazy(weight):
+    if weight.is_meta or not _is_plain(weight):
         return None
     if isinstance(layer, nn.Linear):
         return weight.new_zeros(1, layer.in_features)
@@ -163,7 +170,7 @@ def matrix_layer(layer: nn.Module) -> Matrix:
     weight = layer._parameters.get("weight")
     if weight is None or nn.parameter.is_lazy(weight) or weight.is_meta or layer._modules:
         return ""
-    if weight.ndim != 2:
+    if weight.ndim != 2 or not all(map(_is_plain, layer.parameters())):
         return ""
     if torchs_class(layer) is not nn.Module or not weight.is_floating_point() or _hooked(layer):
         return ""

@@ -13,7 +13,18 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from search_spaces.tracing.axis_masks import any_over, spread, varies
 from search_spaces.tracing.channel_codes import MIXED, UNMOVED, ChannelCodes
+from search_spaces.tracing.channel_relays import (
+    Arrivals,
+    Reached,
+    Reading,
+    Readings,
+    is_whole,
+    relay_places,
+    renamed,
+    together,
+)
 from search_spaces.tracing.channel_sources import ChannelSources, Source
 from search_spaces.tracing.contractions import Contraction, WeightAxis
 from search_spaces.tracing.operator_record import Operator, OperatorRecord
@@ -29,38 +40,10 @@ __all__ = ["MIXED", "UNMOVED", "ChannelFlow", "Reached", "Reading", "Readings"]
 
 # Perturbations in standard deviations of what is perturbed.
 _STRENGTH = 3.0
+# Relays behind relays; what is deeper is followed through.
+_DEEPEST = 100
 # Of a parameter: neither a power of two nor 1, and a variance stays positive.
 _FACTOR = 6.1
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """Where channels are taken in: an operator, and which of its factors (0 left, 1 right).
-
-    A norm over groups of channels takes them in as well, and lets them pass.
-    """
-
-    place: int
-    side: int
-
-
-# By where channels are read, the source's channel that moves each entry, `UNMOVED` or `MIXED`.
-Readings = dict[Reading, Tensor]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reached:
-    """What a source's channels reach before the next layer, and whether they leave the network.
-
-    ``numbers`` (entries,) says which channel each entry of the source's axis is a part of. With
-    ``statistics``, operators by their place, a mean or a norm is taken over them on their way, so
-    that each depends on all.
-    """
-
-    readings: Readings
-    outputs: bool
-    numbers: Tensor
-    statistics: frozenset[int]
 
 
 @dataclass(slots=True)
@@ -87,10 +70,14 @@ class ChannelFlow:
     _statistics: set[int] = field(init=False, default_factory=set)
     _ends: dict[Reading, bool] = field(init=False, default_factory=dict)
     _taken_to_end: set[tuple[Reading, bool]] = field(init=False, default_factory=set)
+    _relays: frozenset[int] = field(init=False, default_factory=frozenset)
+    _known_relays: dict[tuple[int, int], Reached] = field(init=False, default_factory=dict)
+    _arrivals: Arrivals = field(init=False, default_factory=lambda: Arrivals(set()))
 
     def __post_init__(self) -> None:
         self.sources = ChannelSources(self.record)
         self._soft = self._softened()
+        self._relays = relay_places(self.record)
 
     def reached(self, source: Source) -> Reached:
         """Perturb the channels of ``source`` by their code words; see what moves.
@@ -114,13 +101,59 @@ class ChannelFlow:
                         return parts
         return plain
 
-    def _reached(self, source: Source, numbers: Tensor) -> Reached:
+    def _reached(self, source: Source, numbers: Tensor, depth: int = 0) -> Reached:
+        """Return what is reached up to relays, and behind them what the relays themselves reach."""
+        passing: set[int] = set(self._relays) if depth > _DEEPEST else set()
+        while True:
+            self._arrivals = Arrivals(passing)
+            codes = ChannelCodes(int(numbers.max()) + 1)
+            near = self._near(source, numbers, codes)
+            arrivals = self._arrivals
+            at_relays = arrivals.numbers(codes)
+            if arrivals.complete:
+                far = self._beyond(near, arrivals, at_relays, depth)
+                if far is not None:
+                    return far
+
+    def _beyond(
+        self, near: Reached, arrivals: Arrivals, at_relays: Mapping[int, Tensor], depth: int
+    ) -> Reached | None:
+        """Add to ``near`` what is reached behind relays; None if a source has to pass one."""
+        readings, outputs, statistics = dict(near.readings), near.outputs, near.statistics
+        for place, numbers in at_relays.items():
+            relay = self._relay(place, arrivals.axes[place], depth)
+            found = renamed(relay.readings, numbers)
+            if found is None or ((relay.outputs or relay.statistics) and not is_whole(numbers)):
+                arrivals.let_pass(place)
+                return None
+            for reading, channels in found.items():
+                known = readings.get(reading)
+                readings[reading] = channels if known is None else together(known, channels)
+            outputs, statistics = outputs or relay.outputs, statistics | relay.statistics
+        ordered = sorted(readings, key=lambda reading: (reading.place, reading.side))
+        return Reached(
+            readings={reading: readings[reading] for reading in ordered},
+            outputs=outputs,
+            numbers=near.numbers,
+            statistics=statistics,
+        )
+
+    def _relay(self, place: int, axis: int, depth: int) -> Reached:
+        """Return what the entries of an axis of a sum reach."""
+        if (place, axis) not in self._known_relays:
+            size = self._soft.values[self.record.operators[place].outputs[0]].shape[axis]
+            every = torch.arange(size)
+            source = Source(tensor="", axis=0, size=size, makers=((place, (axis,), every),))
+            self._known_relays[(place, axis)] = self._reached(source, every, depth + 1)
+        return self._known_relays[(place, axis)]
+
+    def _near(self, source: Source, numbers: Tensor, codes: ChannelCodes) -> Reached:
         self._ends = {}
         while True:
             # A part of the channels may move all of a factor, or whole heads of it, which says
             # nothing of the axis that they lie on; what another part has shown holds for all.
             self._taken_to_end = set()
-            codes = ChannelCodes(int(numbers.max()) + 1)
+            self._arrivals.runs.clear()
             runs = self._runs(source, codes.words[numbers])
             if all(
                 self._ends.get(reading, ended) == ended for reading, ended in self._taken_to_end
@@ -221,6 +254,7 @@ class ChannelFlow:
     def _moved(self, source: Source, chosen: Tensor) -> dict[Reading, Tensor]:
         """Perturb the ``chosen`` channels up and down; return which entries move where."""
         self._seen, self._chose = {}, False
+        self._arrivals.runs.append({})
         if bool(chosen.any()):
             self._move(source, chosen, 1.0)
             # What a layer puts out may be one of those of which the largest goes on.
@@ -237,14 +271,14 @@ class ChannelFlow:
         self._noise = {}
         for place, dims, entries in source.makers:
             kick = self._kick(place)
-            self._noise[place] = sign * kick * _spread(chosen[entries], dims, kick)
+            self._noise[place] = sign * kick * spread(chosen[entries], dims, kick)
         if source.makers:
             return {}
         changed = {}
         for name in (source.tensor, *source.also):
             place = self.record.leaves[name]
             leaf = self._soft.values[place]
-            mask = _spread(chosen, (source.axis,), leaf).bool()
+            mask = spread(chosen, (source.axis,), leaf).bool()
             changed[place] = torch.where(mask, leaf * _FACTOR, leaf)
         return changed
 
@@ -266,7 +300,16 @@ class ChannelFlow:
         else:
             out = self._elsewhere(operator, changed)
         noise = self._noise.get(operator.place)
-        return out if noise is None else (out[0] + noise, *out[1:])
+        if noise is not None:
+            return (out[0] + noise, *out[1:])
+        return recorded if self._stops(operator, out[0]) else out
+
+    def _stops(self, operator: Operator, out: Tensor) -> bool:
+        """Tell whether what arrives at a relay goes no further."""
+        if operator.place not in self._relays:
+            return False
+        where = self._soft.moved(operator.outputs[0], out)
+        return bool(where.any()) and self._arrivals.stops(operator.place, where)
 
     def _is_choice(self, operator: Operator) -> bool:
         """Tell whether only whole numbers or truth values come out: positions and masks stay."""
@@ -308,7 +351,7 @@ class ChannelFlow:
         if operator.name == "native_group_norm":
             where = where.reshape(where.shape[0], operator.arguments["group"], -1)
             axes = (2,)
-        return _varies(where, axes)
+        return varies(where, axes)
 
     def _product(self, product: Contraction, changed: Mapping[int, Tensor]) -> tuple[Tensor, ...]:
         """Note which channels it reads; what it sums over ends here, the rest passes through."""
@@ -329,41 +372,19 @@ class ChannelFlow:
 
     def _see(self, reading: Reading, where: Tensor, kept: tuple[int, ...]) -> None:
         """Note which entries of the ``kept`` axes move."""
-        entries = _any(where, [dim for dim in range(where.ndim) if dim not in kept]).flatten()
+        entries = any_over(where, [dim for dim in range(where.ndim) if dim not in kept]).flatten()
         seen = self._seen.get(reading)
         self._seen[reading] = entries if seen is None else seen | entries
 
     def _ends_at(self, reading: Reading, where: Tensor, summed: int) -> bool:
         """Tell whether the source's channels lie on the axis that is summed over, and end there."""
-        if _varies(where, (summed,)):
+        if varies(where, (summed,)):
             self._ends[reading] = True
         elif not bool(where.all()):
             self._ends.setdefault(reading, False)
         ended = self._ends.get(reading, True)
         self._taken_to_end.add((reading, ended))
         return ended
-
-
-def _varies(where: Tensor, axes: tuple[int, ...]) -> bool:
-    """Tell whether a mask differs anywhere along ``axes``."""
-    every = where
-    for axis in axes:
-        every = every.all(dim=axis, keepdim=True)
-    return bool((_any(where, axes, keepdim=True) != every).any())
-
-
-def _any(where: Tensor, axes: list[int] | tuple[int, ...], *, keepdim: bool = False) -> Tensor:
-    for axis in sorted((axis % where.ndim for axis in axes), reverse=True):
-        where = where.any(dim=axis, keepdim=keepdim)
-    return where
-
-
-def _spread(mask: Tensor, dims: tuple[int, ...], out: Tensor) -> Tensor:
-    """Return ``mask`` (sizes of ``dims``) in the shape of ``out`` with 1 for the other axes."""
-    shape = [1] * out.ndim
-    for dim, size in zip(dims, mask.shape, strict=True):
-        shape[dim] = size
-    return mask.view(shape).to(out.dtype)
 
 
 def _deviation(value: Tensor) -> float:

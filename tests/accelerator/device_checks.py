@@ -594,6 +594,11 @@ def _digits() -> Dataset:
     return subset(load_dataset("digits"), train=64, validation=24, test=24)
 
 
+def trained_digits() -> nn.Module:
+    """Return a network that stands for a trained one."""
+    return build_full(SEARCH_SPACES["mlp-digits"], 9)
+
+
 # Of each kind of trial, candidates that between them pass through all that is its own.
 KIND_CANDIDATES: dict[str, tuple[dict[str, Any], ...]] = {
     "growth": (
@@ -624,6 +629,29 @@ KIND_CANDIDATES: dict[str, tuple[dict[str, Any], ...]] = {
         },
     ),
     "tickets": ({"space": "mlp-digits", "source": "digits", "scheme": "lmp", "draw_epochs": 1},),
+    "prune": (
+        {
+            "space": "mlp-digits",
+            "init": f"{__name__}:trained_digits",
+            "budget": {"macs": 0.4},
+            "steps": 2,
+            "over": 0.9,
+        },
+        {
+            "space": "mlp-digits",
+            "init": f"{__name__}:trained_digits",
+            "budget": {"macs": 0.4},
+            "importance": "gates",
+            "allocation": "uniform",
+            "steps": 2,
+            "over": 0.6,
+            "epochs": 3,
+        },
+    ),
+    "baseline": (
+        {"space": "mlp-digits", "which": "mine", "init": f"{__name__}:trained_digits"},
+        {"space": "mlp-digits", "which": "uniform", "budget": {"macs": 0.4}},
+    ),
 }
 _USUAL = {"sparsity": 0.5, "batch_size": 32, "learning_rate": 0.05, "pretrain_epochs": 1}
 

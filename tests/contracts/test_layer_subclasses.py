@@ -15,7 +15,7 @@ from torch.nn.utils import parametrizations
 
 import cost_models
 from growsearch.errors import UsageError
-from growsearch.growth.gates.insertion import can_be_gated, insert_gates
+from growsearch.growth.gates.insertion import gate_place, insert_gates
 from growsearch.growth.surgery.recalibration import recalibrate
 from growsearch.growth.surgery.surgeon import fold_gates
 from growsearch.kinds.checking.program import program_bytes
@@ -254,7 +254,7 @@ def test_a_mask_that_hides_nothing_leaves_the_function(kind):
 def test_gates_are_put_in_and_folded_into_the_very_layers(kind):
     dense = network(kind)
     declare_traced_groups(dense, INPUTS)
-    groups = tuple(g for g in channel_groups(dense) if not g.kept and can_be_gated(dense, g))
+    groups = tuple(g for g in channel_groups(dense) if not g.kept and gate_place(dense, g))
     assert groups
     gated = copy.deepcopy(dense)
     gates = insert_gates(gated, groups)

@@ -13,8 +13,10 @@ from growsearch.errors import UsageError
 from growsearch.growth import Budget
 from growsearch.pruning import IMPORTANCES, Distillation, PruneConfig, prune
 from growsearch.training import AdamW, Hook, InitialWeights, Recipe, TrainingOptions
-from search_spaces import SearchSpace, search_space
+from search_spaces import SearchSpace
 from search_spaces.channel_groups import channel_groups
+from search_spaces.families.residual_units import BasicResNetSpace
+from search_spaces.module_space import module_space
 from search_spaces.trace_groups import declare_traced_groups
 from search_spaces.tracing.channel_removal import keep_channels
 
@@ -43,7 +45,12 @@ def test_what_is_left_has_the_trained_weights_of_its_channels(
     residual: nn.Module, digits: Dataset
 ) -> None:
     config = PruneConfig(
-        recipe=STILL, importance="group-l2", steps=1, distillation=ALONE, calibration_batches=1
+        recipe=STILL,
+        importance="group-l2",
+        steps=1,
+        distillation=ALONE,
+        calibration_batches=1,
+        prune_layers=False,
     )
     before = copy.deepcopy(residual.state_dict())
     result = prune(residual, digits, budget=Budget(macs=0.5), config=config)
@@ -60,20 +67,30 @@ def test_what_is_left_has_the_trained_weights_of_its_channels(
 
 
 def test_units_go_too_where_the_space_has_a_choice_of_them(digits: Dataset) -> None:
-    space = search_space("basic3resnet-digits").for_data(digits.input_shape, 10)
-    digits = subset(digits, train=64, validation=32, test=32)
+    space = BasicResNetSpace(
+        name="tiny-units",
+        description="for tests",
+        most_units=(3, 2),
+        base_width=4,
+        input_shape=digits.input_shape,
+        num_classes=10,
+    )
+    some = subset(digits, train=64, validation=32, test=32)
     config = PruneConfig(recipe=Recipe(epochs=1), importance="taylor", steps=1, distillation=ALONE)
-    result = prune(space, digits, budget=Budget(macs=0.1), config=config)
-    assert sum(result.history[-1].depths.values()) < 12
-    assert result.macs <= 0.1 * result.full_macs
+    result = prune(space, some, budget=Budget(macs=0.15), config=config)
+    assert sum(result.history[-1].depths.values()) < 5
+    assert result.macs <= 0.15 * result.full_macs
     space.build(result.architecture).load_state_dict(result.model.state_dict())
+    kept = dataclasses.replace(config, prune_layers=False, least_share=0.0)
+    whole = prune(space, some, budget=Budget(macs=0.15), config=kept)
+    assert sum(whole.history[-1].depths.values()) == 5
 
 
 def test_frozen_layers_keep_their_width_and_are_named_with_their_share(
     residual: nn.Module, digits: Dataset
 ) -> None:
     residual.block[0].weight.requires_grad_(False)
-    config = PruneConfig(recipe=STILL, steps=1, distillation=ALONE)
+    config = PruneConfig(recipe=STILL, steps=1, distillation=ALONE, prune_layers=False)
     with pytest.raises(UsageError, match=r"cannot be pruned: no channels of it may go.*is frozen"):
         prune(residual, digits, budget=Budget(macs=0.8), config=config)
     residual.block[0].weight.requires_grad_(True)
@@ -135,8 +152,7 @@ class _StopAfter(Hook):
         return {}
 
 
-@pytest.mark.parametrize("importance", ["taylor", "random", "gates"])
-@pytest.mark.parametrize("stopped", [1, 3])
+@pytest.mark.parametrize(("importance", "stopped"), [("taylor", 1), ("random", 2), ("gates", 2)])
 def test_a_resumed_run_ends_where_an_uninterrupted_one_does_to_the_bit(
     importance: str, stopped: int, residual: nn.Module, digits: Dataset, tmp_path: Path
 ) -> None:
@@ -148,9 +164,13 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does_to_the_bit(
         distillation=Distillation(weight=0.3, features=0.1),
     )
 
+    some = subset(digits, train=128, validation=32, test=32)
+    # Traced once for all three runs.
+    space = module_space(residual, some.input_shape, some.num_classes)
+
     def run(*hooks: Hook, checkpoint: Path | None = None) -> nn.Module:
         options = TrainingOptions(hooks=hooks, checkpoint=checkpoint)
-        result = prune(residual, digits, budget=Budget(macs=0.4), config=config, options=options)
+        result = prune(space, some, budget=Budget(macs=0.4), config=config, options=options)
         return result.model
 
     whole = run(_StopAfter(99))
@@ -174,7 +194,7 @@ def test_the_optimizer_s_state_follows_what_is_left(residual: nn.Module, digits:
                     assert entry["momentum_buffer"].shape == parameter.shape
                     seen.append(tuple(parameter.shape))
 
-    config = PruneConfig(recipe=SHORT, importance="group-l2", steps=3, over=0.9)
+    config = PruneConfig(recipe=SHORT, importance="group-l2", steps=3, over=0.9, prune_layers=False)
     options = TrainingOptions(hooks=(Look(),))
     prune(residual, digits, budget=Budget(macs=0.4), config=config, options=options)
     assert len(set(seen)) > 1

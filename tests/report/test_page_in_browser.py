@@ -195,6 +195,22 @@ def test_records_and_an_evaluation_are_shown_with_their_network(browser, run_mak
     assert text(browser, "#details .record figcaption") == "ramanujan gap"
 
 
+def test_layers_that_kept_their_width_are_shown_with_reason_and_shares(browser, run_maker):
+    folder = run_maker()
+    lines = (folder / "trials.jsonl").read_text().splitlines()
+    trial = json.loads(lines[1])
+    trial["metrics"]["kept_macs_share"] = 0.345
+    lines[1] = json.dumps(trial)
+    (folder / "trials.jsonl").write_text("\n".join(lines) + "\n")
+    kept = {"name": "stem", "reason": "it is frozen", "parameters": 0.12, "macs": 0.345}
+    (folder / "trials" / trial["id"] / "kept.jsonl").write_text(json.dumps(kept) + "\n")
+    browser.open(write_report(folder, ["html"])["html"], f"trial={trial['id']}")
+    assert browser.problems() == []
+    details = text(browser, "#details")
+    assert "Layers that kept their width" in details
+    assert all(part in details for part in ("stem", "it is frozen", "12 %", "35 %"))
+
+
 def test_a_grown_network_shows_its_widths_over_epochs(browser, page, run):
     grown = next(t for t in run.finished if t.kind == "growth")
     browser.open(page, f"trial={grown.id}")

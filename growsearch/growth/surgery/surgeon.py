@@ -46,9 +46,7 @@ class Surgeon:
     values and moments of all that were ever live, and the initial draw of those that were not: on
     the CPU, wherever the module is. The three state transitions of arXiv 2007.15353, section 3,
     come down to moving between the two.
-
-    Where the weights of the module are ``trained`` already, what is created returns to its own on
-    either side, consumers included: the function changes towards the trained network's.
+    Where the module is ``trained``, what is created returns to its own weights, consumers' too.
     """
 
     def __init__(
@@ -124,10 +122,9 @@ class Surgeon:
 
     def plain_units(self, mask: Tensor) -> list[Unit]:
         """Return the units in ``mask`` (total,) without a shortcut that start as the identity."""
-        if self._trained:
-            return []
         chosen = self.structures.split(mask)
-        return [unit for unit in self._units if chosen[unit.name] and not unit.residual]
+        plain = [unit for unit in self._units if chosen[unit.name] and not unit.residual]
+        return [] if self._trained else plain
 
     def state(self, *, values: bool) -> dict[str, Tensor]:
         """Return the masks and, if asked for, all full-size values and moments."""

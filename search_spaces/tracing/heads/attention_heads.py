@@ -19,9 +19,15 @@ from search_spaces.tracing.channel_flow import ChannelFlow, Reading
 from search_spaces.tracing.channel_labels import Axis, ChannelLabels
 from search_spaces.tracing.channel_sources import Source
 from search_spaces.tracing.contractions import Contraction
-from search_spaces.tracing.operator_record import Operator
+from search_spaces.tracing.operator_record import Operator, OperatorRecord
 
 _NO_ROW = -1
+_BATCHES = ("bmm", "baddbmm")
+
+
+def has_products(record: OperatorRecord) -> bool:
+    """Tell whether there is any batch of products in which there may be heads."""
+    return any(operator.name in _BATCHES for operator in record.operators)
 
 
 class HeadFlow(ChannelFlow):
@@ -37,7 +43,7 @@ class HeadFlow(ChannelFlow):
         return [
             product
             for product in self.sources.contractions.values()
-            if self._is_of_data(product) and product.operator.name in ("bmm", "baddbmm")
+            if self._is_of_data(product) and product.operator.name in _BATCHES
         ]
 
     def rows(self, source: Source, numbers: Tensor) -> dict[Reading, Tensor] | None:
@@ -92,7 +98,7 @@ class HeadFlow(ChannelFlow):
             passed = dict(changed)
             for side, factor in enumerate((product.left, product.right)):
                 where = changed.get(factor.place)
-                if where is not None and product.operator.name in ("bmm", "baddbmm"):
+                if where is not None and product.operator.name in _BATCHES:
                     rows = self._soft.moved(factor.place, where).flatten(1).any(dim=1)
                     reading = Reading(product.operator.place, side)
                     seen = self._seen.get(reading)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from search_spaces.axes.size_attributes import SizeAttribute
 from search_spaces.channel_groups import ChannelGroup
+from search_spaces.errors import SearchSpaceError
 from search_spaces.tracing.channel_removal import RemovalTrial
 from search_spaces.tracing.operator_record import tensors_of
 
@@ -47,17 +48,22 @@ class AttributeSearch:
     """Finds the attributes that follow the groups of a network.
 
     Args:
-        module: in evaluation mode, best in double precision. It stays as it is.
-        inputs: positional, of its forward pass.
+        probe: makes the network in evaluation mode, best in double precision, and positional inputs
+            of it; asked once, when something is searched for. It stays as it is.
     """
 
-    module: nn.Module
-    inputs: tuple[Tensor, ...]
+    probe: Callable[[], tuple[nn.Module, tuple[Tensor, ...]]]
+    _made: tuple[nn.Module, tuple[Tensor, ...]] | None = field(init=False, default=None)
     _calls: dict[str, _Alone | None] = field(init=False, default_factory=dict)
     _known: dict[object, tuple[SizeAttribute, ...] | None] = field(init=False, default_factory=dict)
     _reads: dict[str, Mapping[Any, Any]] = field(init=False, default_factory=dict)
     # Those that follow a group already: a number says the size of one only.
     _taken: set[tuple[str, str, int | None]] = field(init=False, default_factory=set)
+
+    def _network(self) -> tuple[nn.Module, tuple[Tensor, ...]]:
+        if self._made is None:
+            self._made = self.probe()
+        return self._made
 
     def followed(
         self, group: ChannelGroup, scope: str = "", *, plain: bool = True
@@ -70,10 +76,13 @@ class AttributeSearch:
             plain: whether a removal may be right without any attribute that follows.
         """
         for path in self._scopes(group, scope):
-            alone = self._alone(path)
-            if alone is None:
-                continue
-            found = self._within(path, alone, group, plain=plain)
+            try:
+                known = self._alone(path)
+                found = None if known is None else self._within(path, known, group, plain=plain)
+            except SearchSpaceError:
+                raise
+            except Exception:  # what cannot be run alone is tried with more around it
+                found = None
             if found is not None:
                 self._taken |= {(each.module, each.name, each.place) for each in found}
                 return replace(group, attributes=found)
@@ -98,18 +107,19 @@ class AttributeSearch:
         """Return a module and what it is given where the network runs, None if it is not called."""
         if path not in self._calls:
             if not path:
-                self._calls[path] = _Alone(self.module, self.inputs, {})
+                self._calls[path] = _Alone(*self._network(), {})
             else:
                 self._capture(path)
         return self._calls[path]
 
     def _capture(self, path: str) -> None:
         """Run the network once; remember the call of this module, and of all that are like it."""
-        kind = type(self.module.get_submodule(path))
+        network, inputs = self._network()
+        kind = type(network.get_submodule(path))
         depth = path.count(".")
         wanted = {
             id(layer): name
-            for name, layer in self.module.named_modules()
+            for name, layer in network.named_modules()
             if type(layer) is kind and name.count(".") == depth
         }
 
@@ -120,12 +130,12 @@ class AttributeSearch:
 
         handles = [
             layer.register_forward_pre_hook(given, with_kwargs=True)
-            for layer in self.module.modules()
+            for layer in network.modules()
             if id(layer) in wanted
         ]
         try:
             with torch.no_grad():
-                self.module(*self.inputs)
+                network(*inputs)
         finally:
             for handle in handles:
                 handle.remove()
