@@ -170,6 +170,7 @@ def test_one_norm_over_the_queries_of_all_heads_is_told_by_the_heads():
 
 def test_heads_and_streams_of_an_encoder_and_its_decoder_are_groups_of_their_own():
     found = trace_groups(Whisper(), (SOUND, TOKENS))
+    assert not [group.name for group in found.groups if group.kept]
     sizes = {group.name: (group.size, group.role) for group in found.groups}
     assert sizes == {
         "conv1": (6, "channels"),
@@ -179,6 +180,18 @@ def test_heads_and_streams_of_an_encoder_and_its_decoder_are_groups_of_their_own
         "decoder heads": (2, "heads"),
         "cross heads": (3, "heads"),
     }
+
+
+def test_the_stream_of_words_that_classify_as_well_can_be_removed_with_the_widths_of_its_layers():
+    network = GPT2()
+    groups = {group.name: group for group in trace_groups(network, (TOKENS,)).groups}
+    stream = groups["wte"]
+    assert (stream.size, stream.kept, len(stream.normalised)) == (12, "", 5)
+    assert {(each.module, each.name, each.factor) for each in stream.attributes} == {
+        (f"h.{block}.{layer}c_proj", "nf", 1) for block in range(2) for layer in ("attn.", "")
+    }
+    (words,) = (member for member in stream.members if member.tensor == "wte.weight")
+    assert words.reads
 
 
 def test_what_a_channel_is_is_told_of_every_group_of_a_transformer():
