@@ -8,12 +8,8 @@ from torch.nn import functional as F
 from growsearch.growth.budget.structures import Structures
 from growsearch.growth.gates.insertion import insert_gates
 from growsearch.growth.surgery.optimizer_state import optimizer_state, start_value
-from growsearch.growth.surgery.surgeon import (
-    Surgeon,
-    fold_gates,
-    rebuild_optimizer,
-    recalibrate,
-)
+from growsearch.growth.surgery.recalibration import recalibrate
+from growsearch.growth.surgery.surgeon import Surgeon, fold_gates, rebuild_optimizer
 from growsearch.sparsity import Masks, sparsify
 from growsearch.training import AdamW, Recipe, make_optimizer
 from search_spaces import SEARCH_SPACES, channel_groups
