@@ -10,7 +10,9 @@ from growsearch.datasets import from_tensors
 from growsearch.growth import Budget, GrowthConfig, grow
 from growsearch.kinds import Network
 from growsearch.training import Recipe
-from search_spaces import search_space
+from search_spaces import ChannelGroup, search_space
+from search_spaces.axes.size_attributes import SizeAttribute
+from search_spaces.channel_groups import follow_sizes
 from search_spaces.module_space import module_space
 
 THIS = __name__
@@ -78,3 +80,21 @@ def test_an_own_language_model_grows_within_its_budget():
     width, hidden = result.model.words.embedding_dim, result.model.hidden.out_features
     assert result.macs == 5 * (width * hidden + hidden * 7) <= 0.4 * full
     assert result.model(words[:2]).shape == (2, 5, 7)
+
+
+def test_sizes_of_layers_that_went_with_a_unit_are_left_alone():
+    group = ChannelGroup(
+        name="g",
+        size=3,
+        members=(),
+        attributes=(
+            SizeAttribute(module="branch.inner", name="width"),
+            SizeAttribute(module="branch", name="shape", place=0),
+            SizeAttribute(module="head", name="width"),
+        ),
+    )
+    module = nn.ModuleDict({"branch": nn.Identity(), "head": nn.Identity()})
+    module["head"].width = 8
+    follow_sizes(module, (group,))
+    assert module["head"].width == 3
+    assert not hasattr(module["branch"], "shape")
