@@ -387,7 +387,12 @@ def group_batch_norms(
 
 
 def follow_sizes(module: nn.Module, groups: Iterable[ChannelGroup]) -> None:
-    """Set all attributes of ``module`` that follow the sizes of ``groups``, in place."""
+    """Set all attributes of ``module`` that follow the sizes of ``groups``, in place.
+
+    Those of layers that went with a unit are set once it is back.
+    """
+    present = dict(module.named_modules(remove_duplicate=False))
     for group in groups:
         for attribute in group.attributes:
-            attribute.follow(module, group.size)
+            if hasattr(present.get(attribute.module), attribute.name):
+                attribute.follow(module, group.size)

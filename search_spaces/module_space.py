@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from search_spaces.own_networks.whole_networks import give_shapes, without_wrappers
 from search_spaces.traced_space import OwnSpace
 
 
@@ -20,11 +19,9 @@ class ModuleSpace(OwnSpace):
 
     module: nn.Module
 
-    def fresh(self) -> nn.Module:
+    def made(self) -> nn.Module:
         """Return a copy of the module."""
-        module = without_wrappers(copy.deepcopy(self.module))
-        give_shapes(module, self.example_inputs(2))
-        return module
+        return copy.deepcopy(self.module)
 
 
 def module_space(module: nn.Module, input_shape: tuple[int, ...], num_classes: int) -> ModuleSpace:

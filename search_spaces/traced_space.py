@@ -161,6 +161,26 @@ class OwnSpace(WidthSpace):
         Raises:
             SearchSpaceError: if it cannot be made.
         """
+        module = without_wrappers(self.made())
+        give_shapes(module, self.example_inputs(_TRACED_BATCH))
+        return module
+
+    def example_inputs(self, batch: int = 1) -> tuple[Tensor]:
+        """Return zeros of shape (batch, *input_shape), or words where the network reads such.
+
+        It does if it takes whole numbers (N, T) and no others; the words are below ``num_classes``,
+        as those of a language model are.
+        """
+        if not _reads_words(self):
+            return super(OwnSpace, self).example_inputs(batch)
+        return (_words(batch, self),)
+
+    def made(self) -> nn.Module:
+        """Return the network as it comes, nothing taken off and nothing given to it.
+
+        Raises:
+            SearchSpaceError: if it cannot be made.
+        """
         make = find(self.name)
         offered = {"num_classes": self.num_classes, "input_shape": self.input_shape}
         given = arguments_for(make, offered)
@@ -172,9 +192,34 @@ class OwnSpace(WidthSpace):
             ) from error
         if not isinstance(module, nn.Module):
             raise SearchSpaceError(f"{self.name} makes a {type(module).__name__}, no nn.Module")
-        module = without_wrappers(module)
-        give_shapes(module, self.example_inputs(_TRACED_BATCH))
         return module
+
+
+def _words(batch: int, space: OwnSpace) -> Tensor:
+    (length,) = space.input_shape
+    return (torch.arange(batch * length) % space.num_classes).view(batch, length)
+
+
+@functools.lru_cache(maxsize=_TRACES)
+def _reads_words(space: OwnSpace) -> bool:
+    """Try whether the network refuses a row of floats, and takes one of whole numbers."""
+    if len(space.input_shape) != 1:
+        return False
+    # On the CPU also where a network is read whose weights are not to be made.
+    with random_state_kept(), torch.device("cpu"):
+        words = _words(_TRACED_BATCH, space)
+        return not _takes(space, words.float()) and _takes(space, words)
+
+
+def _takes(space: OwnSpace, inputs: Tensor) -> bool:
+    # Made anew: what a lazy layer has seen stays with it.
+    module = without_wrappers(space.made()).eval()
+    try:
+        with torch.no_grad():
+            module(inputs)
+    except Exception:  # whatever the module or torch raises; a trace of it tells the person
+        return False
+    return True
 
 
 def own_space(name: str) -> Any:
