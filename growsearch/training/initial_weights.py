@@ -45,6 +45,13 @@ class InitialWeights:
     Args:
         name: "weights@HASH", "module:function@HASH" or `OWN`.
         read: returns the tensors by name; None leaves a network with what it comes with.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.training import InitialWeights
+        >>> first, second = (InitialWeights.of(torch.nn.Linear(2, 1)) for _ in range(2))
+        >>> first == second, first.name.startswith("weights@")
+        (False, True)
     """
 
     def __init__(self, name: str, read: Callable[[], Mapping[str, Tensor]] | None) -> None:

@@ -25,13 +25,12 @@ class Net(nn.Module):
     def forward(self, x):
         return self.head(torch.relu(self.norm(self.inner(x))))
 
-class Normed(nn.Module):
+class Chooser(nn.Module):
     def __init__(self, num_classes):
         super().__init__()
-        self.inner, self.norm = nn.Linear(4, 8), nn.LayerNorm(8)
-        self.head = nn.Linear(8, num_classes)
+        self.inner, self.head = nn.Linear(4, 8), nn.Linear(8, num_classes)
     def forward(self, x):
-        return self.head(torch.relu(self.norm(self.inner(x))))
+        return self.head(self.inner(x).softmax(dim=-1))
 
 class Painter(nn.Module):
     def __init__(self, num_classes):
@@ -162,7 +161,7 @@ def test_objects_that_nobody_could_import_are_refused_by_key(module, change, mes
 
 def test_a_network_that_cannot_grow_is_refused_before_anything_is_trained(module, run_folder):
     with pytest.raises(UsageError, match=r"trials.growth.space: .*'inner': without some"):
-        Study(study(module.Normed, module.data), run_folder).run()
+        Study(study(module.Chooser, module.data), run_folder).run()
     assert not run_folder.exists()
 
 
