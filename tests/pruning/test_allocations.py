@@ -1,5 +1,6 @@
 """Allocations: optimal in small cases, within the limit, and in whole blocks."""
 
+import dataclasses
 import itertools
 
 import pytest
@@ -105,8 +106,29 @@ def test_a_unit_goes_with_all_inside_it_where_it_matters_least_for_its_cost() ->
         least={},
         given={},
     )
-    assert structures.counts(ALLOCATIONS["knapsack"](asked)) == [4, 0, 0]
     assert structures.counts(ALLOCATIONS["uniform"](asked)) == [3, 2, 1]
+    # The best is [3, 2, 1], which no step of one block finds.
+    assert structures.counts(ALLOCATIONS["knapsack"](asked)) == [4, 1, 1]
+    tight = dataclasses.replace(asked, projection=dataclasses.replace(projection, limit=13))
+    assert structures.counts(ALLOCATIONS["knapsack"](tight)) == [4, 0, 0]
+
+
+def test_a_unit_matters_as_much_as_what_is_inside_it_and_comes_back_narrow() -> None:
+    structures = Structures(names=("a", "b", "u"), sizes=(4, 8, 1), inside={"u": ("b",)})
+    terms = CostTerms(names=structures.names, terms=((10, (0,)), (10, (1, 2))))
+    projection = BudgetProjection(structures=structures, terms=terms, limit=80)
+    asked = Request(
+        projection=projection,
+        # As a whole the unit seems to matter little, and most channels inside it do not.
+        scores=torch.tensor([3.0] * 4 + [9.0, 8.0, 7.0] + [0.1] * 5 + [0.0]),
+        live=torch.ones(13, dtype=torch.bool),
+        multiples={},
+        least={},
+        given={},
+    )
+    assert structures.counts(ALLOCATIONS["knapsack"](asked)) == [4, 4, 1]
+    cheap = dataclasses.replace(asked, scores=torch.tensor([3.0] * 4 + [0.1] * 8 + [0.0]))
+    assert structures.counts(ALLOCATIONS["knapsack"](cheap)) == [4, 4, 1]
 
 
 def test_what_is_gone_does_not_come_back() -> None:

@@ -456,6 +456,8 @@ class DeclaredStream(Stream):
 
 
 def test_a_declared_shortcut_behind_a_closed_relu_is_found():
+    # Of some weights nothing is heard on any probe: those would be kept.
+    torch.manual_seed(0)
     module = DeclaredStream("bare")
     with torch.no_grad():
         module.side.bias.fill_(-10)

@@ -51,6 +51,7 @@ class Widths:
         self.names = structures.names
         self.sizes = list(structures.sizes)
         self.counts: list[int] = structures.counts(structures.running(request.live))
+        self._ran = [group for group, count in enumerate(self.counts) if count]
         self._inside = structures.groups_inside()
         self._units = set(self._inside)
         # Live channels of every name, the most important first.
@@ -70,6 +71,10 @@ class Widths:
     def movable(self) -> list[int]:
         """Return the places of what runs."""
         return [group for group, count in enumerate(self.counts) if count]
+
+    def fillable(self) -> list[int]:
+        """Return the places of what ran at first and has no given width."""
+        return [group for group in self._ran if not self.is_given(group)]
 
     def is_given(self, group: int) -> bool:
         """Tell whether its width is decided already."""
@@ -93,9 +98,14 @@ class Widths:
         return smaller if smaller >= least and count else None
 
     def above(self, group: int) -> int | None:
-        """Return the next larger width that there is, None if there is none."""
+        """Return the next larger width that there is, None if there is none.
+
+        A unit that has gone comes back with the least widths inside.
+        """
+        if self.is_unit(group):
+            return None if self.counts[group] else 1
         most = len(self._order[group])
-        if self.counts[group] >= most or not self.counts[group] or self.is_unit(group):
+        if self.counts[group] >= most or not self.counts[group]:
             return None
         multiple = self.multiples[group]
         return min(most, (self.counts[group] // multiple + 1) * multiple)
@@ -110,12 +120,28 @@ class Widths:
         changed[group] = width
         if self.is_unit(group):
             for inner in self._inside[group]:
-                changed[inner] = 0
+                changed[inner] = self._first(inner) if width else 0
         return changed
 
-    def score_between(self, group: int, low: int, high: int) -> float:
-        """Return the sum of the scores of the channels behind the ``low`` best, up to ``high``."""
-        return math.fsum(self._scores[group][c] for c in self._order[group][low:high])
+    def lost(self, counts: list[int]) -> float:
+        """Return how much more matters now than at ``counts``, of which one group or unit differs.
+
+        With a unit goes what is inside it: it matters as much as that, or as itself if more.
+        """
+        differs = [g for g, count in enumerate(counts) if count != self.counts[g]]
+        by_group = {g: self._score(g, self.counts[g]) - self._score(g, counts[g]) for g in differs}
+        unit = [by_group.pop(g) for g in differs if self.is_unit(g)]
+        inside = math.fsum(by_group.values())
+        return max([inside, *unit], key=abs)
+
+    def _score(self, group: int, count: int) -> float:
+        """Return the sum of the scores of so many of the best channels."""
+        return math.fsum(self._scores[group][c] for c in self._order[group][:count])
+
+    def _first(self, group: int) -> int:
+        """Return the width with which a group comes back."""
+        given = self._request.given.get(self.names[group])
+        return self.least(group) if given is None else self._allowed(group, given)
 
     def share(self, group: int, width: int) -> float:
         """Return the share of the full group that ``width`` is."""

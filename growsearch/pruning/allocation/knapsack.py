@@ -17,7 +17,7 @@ def knapsack(request: Request) -> Tensor:
     (HALP), NeurIPS 2022, eq. 2: maximise the sum of importances under the sum of costs. A block of
     channels costs what the network is dearer with it now, which falls with the widths of what it
     meets; so costs are asked again before a block goes. At last blocks come back by importance for
-    cost as long as they fit.
+    cost as long as they fit, a unit with the least widths inside.
 
     Raises:
         UsageError: if the limit is below the least widths.
@@ -57,24 +57,24 @@ def _loss(widths: Widths, group: int) -> float:
     width = widths.below(group)
     if width is None:
         return math.inf
-    saved = widths.cost() - widths.cost(widths.without(group, width))
-    lost = widths.score_between(group, width, widths.counts[group])
-    return lost / saved if saved > 0 else math.inf
+    changed = widths.without(group, width)
+    saved = widths.cost() - widths.cost(changed)
+    return widths.lost(changed) / saved if saved > 0 else math.inf
 
 
 def _fill(widths: Widths) -> None:
-    waiting = {g for g in widths.movable() if not widths.is_given(g)}
-    while waiting:
-        gains = {g: gain for g in sorted(waiting) if (gain := _gain(widths, g)) is not None}
+    too_dear: set[int] = set()
+    while True:
+        waiting = [group for group in widths.fillable() if group not in too_dear]
+        gains = {group: gain for group in waiting if (gain := _gain(widths, group)) is not None}
         if not gains:
             return
-        best = max(gains, key=lambda g: gains[g])
-        waiting = set(gains)
+        best = max(gains, key=lambda group: gains[group])
         width = widths.above(best)
         assert width is not None
         changed = widths.without(best, width)
         if widths.cost(changed) > widths.limit:
-            waiting.discard(best)
+            too_dear.add(best)
         else:
             widths.counts = changed
 
@@ -83,5 +83,5 @@ def _gain(widths: Widths, group: int) -> float | None:
     width = widths.above(group)
     if width is None:
         return None
-    costs = widths.cost(widths.without(group, width)) - widths.cost()
-    return widths.score_between(group, widths.counts[group], width) / max(costs, 1e-30)
+    changed = widths.without(group, width)
+    return -widths.lost(changed) / max(widths.cost(changed) - widths.cost(), 1e-30)
