@@ -10,6 +10,11 @@ from growsearch.kinds import DataChoice
 from growsearch.search.study.study import Study, StudyOptions
 
 pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
+# Half a minute each: `make test-cluster`.
+with_the_cluster = pytest.mark.skipif(
+    os.environ.get("GROWSEARCH_CLUSTER_TESTS") != "1",
+    reason="takes half a minute: GROWSEARCH_CLUSTER_TESTS is not 1 (make test-cluster)",
+)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -47,6 +52,7 @@ def test_a_read_only_run_folder_stops_the_search_with_a_message(
         Study(tiny, run_folder).run()
 
 
+@with_the_cluster
 @pytest.mark.filterwarnings("ignore")
 def test_a_node_that_dies_before_it_answers_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -69,6 +75,7 @@ def test_a_node_that_dies_before_it_answers_is_left_out(
             check_nodes(task)
 
 
+@with_the_cluster
 @pytest.mark.filterwarnings("ignore")
 def test_on_ray_gp_ehvi_searches_rungs_stop_trials_and_budgets_reject_candidates(
     tiny: dict[str, Any], run_folder: Path
