@@ -10,6 +10,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
+import json
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -142,10 +144,11 @@ def note_file(path: Path, name: str | None = None) -> str:
 
 
 def misfit(module: nn.Module, found: Mapping[str, Tensor]) -> str:
-    """Return which tensors of ``module`` are missing in ``found``, unexpected or of other shapes.
+    """Return which tensors of ``module`` are missing in ``found``, unexpected or of another kind.
 
-    Counts of batches may be missing, and further names of tensors that are there. It is empty where
-    all fit.
+    Other shapes, whole numbers for real ones (quantised weights) and values that are not finite are
+    told; other precisions are not. Counts of batches may be missing, and further names of tensors
+    that are there. It is empty where all fit.
 
     Example:
         >>> import torch
@@ -168,6 +171,11 @@ def misfit(module: nn.Module, found: Mapping[str, Tensor]) -> str:
         for name, value in found.items()
         if name in wanted and value.shape != wanted[name].shape
     ]
+    kinds = [
+        f"{name} is {value.dtype} there and {wanted[name].dtype} here".replace("torch.", "")
+        for name, value in found.items()
+        if name in wanted and value.is_floating_point() != wanted[name].is_floating_point()
+    ]
     infinite = [
         name
         for name, value in found.items()
@@ -177,6 +185,7 @@ def misfit(module: nn.Module, found: Mapping[str, Tensor]) -> str:
         _said("missing ", missing),
         _said("unexpected ", unexpected),
         _said("", others),
+        _said("", kinds),
         _said("not finite: ", infinite),
     )
     return "; ".join(filter(None, said))
@@ -222,13 +231,14 @@ def _read_file(name: str, path: Path) -> Mapping[str, Tensor]:
     if path.suffix == ".safetensors":
         return _from_safetensors(path, content)
     try:
-        loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged archive raises errors of many kinds
-        reason = " ".join(str(error).split())[:120]
         raise UsageError(
             f"init: {path} is no file of weights alone, as torch.save(net.state_dict(), ...) "
-            f"writes it ({reason}); save its state_dict, or name a function of yours that reads "
-            "it, MODULE:FUNCTION"
+            "writes it: it is damaged, or holds code that would run, which is not read; save its "
+            "state_dict, or name a function of yours that reads it, MODULE:FUNCTION"
         ) from error
     return _state_in(loaded, str(path))
 
@@ -236,9 +246,10 @@ def _read_file(name: str, path: Path) -> Mapping[str, Tensor]:
 def _from_safetensors(path: Path, content: bytes) -> Mapping[str, Tensor]:
     try:
         tensors = safetensors.torch.load(content)
-        with safetensors.safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        # Of the very bytes that were hashed, which the library has found sound by now.
+        size = int.from_bytes(content[:8], "little")
+        header = json.loads(content[8 : 8 + size]).get("__metadata__", {})
+    except (safetensors.SafetensorError, ValueError) as error:
         raise UsageError(
             f"init: {path} is damaged ({error}); write it anew with safetensors.torch.save_file"
         ) from error

@@ -114,6 +114,13 @@ def test_what_does_not_fit_is_named_once_of_each_sort(net: nn.Module, tmp_path: 
         _loaded(tmp_path / "net.pth")
 
 
+def test_quantised_weights_are_refused_and_named(net: nn.Module, tmp_path: Path) -> None:
+    state = {name: value.to(torch.int8) for name, value in net.state_dict().items()}
+    torch.save(state, tmp_path / "net.pth")
+    with pytest.raises(UsageError, match=r"first\.weight is int8 there and float32 here"):
+        _loaded(tmp_path / "net.pth")
+
+
 def test_the_name_is_the_content_s_and_not_the_place_s(net: nn.Module, tmp_path: Path) -> None:
     for name in ("one", "other"):
         safetensors.torch.save_file({"w": torch.ones(2)}, tmp_path / f"{name}.safetensors")

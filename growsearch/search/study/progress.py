@@ -14,6 +14,7 @@ from rich.text import Text
 from growsearch.report import front_of_trials
 from growsearch.search.config.study import StudyConfig
 from growsearch.search.ledger.recorder import Recorder
+from growsearch.search.study.baselines import baseline_candidates
 from growsearch.trial.record import Trial
 
 
@@ -25,6 +26,9 @@ class ProgressLine:
         self._recorder = recorder
         self._started = time.monotonic()
         self._at_start = len(recorder.trials)
+        trials = config.search.trials
+        # Baselines run beside what the search may try.
+        self._wanted = None if trials is None else trials + len(baseline_candidates(config))
         # Of the trials that were looked at: a line takes no longer at the ten thousandth trial.
         self._seen = self._failed = self._stopped = 0
         self._best: float | None = None
@@ -36,7 +40,7 @@ class ProgressLine:
     def text(self) -> str:
         """Return the line."""
         self._look()
-        wanted = self._config.search.trials
+        wanted = self._wanted
         told = f"{self._seen}" if wanted is None else f"{self._seen}/{wanted}"
         parts = [f"{told} trials", f"{len(self._recorder.running)} running"]
         if self._failed:
