@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from growsearch.commands.grow_lines import clock
+from growsearch.commands.one_trial.lines import clock
 
 if TYPE_CHECKING:
     from growsearch.search.config.study import StudyConfig

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from growsearch.commands.examples import examples
+from growsearch.commands.one_trial.options import (
+    BatchSizeOption,
+    DataDirOption,
+    DataOption,
+    DeviceBatchOption,
+    DeviceOption,
+    EpochTokensOption,
+    FreshOption,
+    OnnxOption,
+    OptimizerOption,
+    OutOption,
+    PrecisionOption,
+    RecipeOption,
+    SeedOption,
+    SubsetOption,
+    ThreadsOption,
+    WidthMultipleOption,
+)
 
 EPILOG = examples(
     "growsearch grow --space resnet-digits --data digits --budget parameters=30% --epochs 20 "
@@ -25,7 +42,7 @@ def grow(
     space: Annotated[
         str, typer.Option(help="What to grow in; see: growsearch list spaces.", show_default=False)
     ],
-    data: Annotated[str, typer.Option(help="What to train on; see: growsearch list datasets.")],
+    data: DataOption,
     budget: Annotated[
         str,
         typer.Option(
@@ -34,40 +51,20 @@ def grow(
         ),
     ],
     epochs: Annotated[int, typer.Option(min=2, help="Epochs of the whole run.")],
-    out: Annotated[Path, typer.Option(help="The run's folder; one that is there resumes.")],
-    data_dir: Annotated[Path | None, typer.Option(help="Where the data set's files are.")] = None,
-    subset: Annotated[
-        int | None, typer.Option(min=1, help="Train on so many examples (tokens of a text) only.")
-    ] = None,
-    epoch_tokens: Annotated[
-        int | None, typer.Option(min=2, help="Of a text: an epoch is a stretch of so many tokens.")
-    ] = None,
-    device_batch: Annotated[
-        int | None,
-        typer.Option(min=1, help="Examples at once where a latency is bounded [default: 1]."),
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Fixes the result.")] = 0,
-    recipe: Annotated[
-        str | None, typer.Option(help="A paper's recipe, scaled to --epochs [default: cosine].")
-    ] = None,
-    batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Overrides the recipe [default: 64].")
-    ] = None,
+    out: OutOption,
+    data_dir: DataDirOption = None,
+    subset: SubsetOption = None,
+    epoch_tokens: EpochTokensOption = None,
+    device_batch: DeviceBatchOption = None,
+    seed: SeedOption = 0,
+    recipe: RecipeOption = None,
+    batch_size: BatchSizeOption = None,
     learning_rate: Annotated[
         float | None, typer.Option(help="Overrides the recipe [default: 0.1].")
     ] = None,
-    device: Annotated[
-        str, typer.Option(help="Where to train: auto, cpu, cuda, cuda:1, mps, xpu.")
-    ] = "auto",
-    precision: Annotated[
-        str | None,
-        typer.Option(
-            help="float32, bfloat16, float16 or auto [default: float32 on a CPU, else auto]."
-        ),
-    ] = None,
-    optimizer: Annotated[
-        str | None, typer.Option(help="sgd or adamw; overrides the recipe [default: sgd].")
-    ] = None,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = None,
+    optimizer: OptimizerOption = None,
     policy: Annotated[
         str,
         typer.Option(
@@ -105,12 +102,7 @@ def grow(
     control_gain: Annotated[
         float, typer.Option(help="How hard the budget pulls on the indicators.")
     ] = 160.0,
-    width_multiple: Annotated[
-        int,
-        typer.Option(
-            min=1, help="Keep widths at multiples of this: 8 saves time with AVX2, 16 with AVX-512."
-        ),
-    ] = 1,
+    width_multiple: WidthMultipleOption = 1,
     init: Annotated[
         str | None,
         typer.Option(
@@ -118,13 +110,9 @@ def grow(
             "a function MODULE:FUNCTION, or own (those of a network of yours)."
         ),
     ] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads to train with [default: torch's choice].")
-    ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start anew in a new folder.")] = False,
-    onnx: Annotated[
-        bool, typer.Option("--onnx", help="Write model.onnx, too, checked in ONNX Runtime.")
-    ] = False,
+    threads: ThreadsOption = None,
+    fresh: FreshOption = False,
+    onnx: OnnxOption = False,
 ) -> None:
     """Grow one network from nothing to a budget while it trains, and export it.
 
@@ -132,7 +120,7 @@ def grow(
     evaluate and compare. Killed or stopped, the same command goes on after the last finished epoch,
     and ends with the same network, bit for bit.
     """
-    from growsearch.commands.one_trial import budget_of, run_one_trial, text_of, threads_of
+    from growsearch.commands.one_trial.study import budget_of, run_one_trial, text_of, threads_of
     from growsearch.search.ledger.run_folder import fresh_folder
 
     growth = {

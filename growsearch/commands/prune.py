@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from growsearch.commands.examples import examples
+from growsearch.commands.one_trial.options import (
+    BatchSizeOption,
+    DataDirOption,
+    DataOption,
+    DeviceBatchOption,
+    DeviceOption,
+    EpochTokensOption,
+    FreshOption,
+    OnnxOption,
+    OptimizerOption,
+    OutOption,
+    PrecisionOption,
+    RecipeOption,
+    SeedOption,
+    SubsetOption,
+    ThreadsOption,
+    WidthMultipleOption,
+)
 from growsearch.errors import UsageError
 
 EPILOG = examples(
@@ -31,7 +48,7 @@ def prune(
             "own (those that a network of yours comes with)."
         ),
     ],
-    data: Annotated[str, typer.Option(help="What to train on; see: growsearch list datasets.")],
+    data: DataOption,
     budget: Annotated[
         str,
         typer.Option(
@@ -40,40 +57,20 @@ def prune(
         ),
     ],
     epochs: Annotated[int, typer.Option(min=1, help="Epochs of the whole run.")],
-    out: Annotated[Path, typer.Option(help="The run's folder; one that is there resumes.")],
-    data_dir: Annotated[Path | None, typer.Option(help="Where the data set's files are.")] = None,
-    subset: Annotated[
-        int | None, typer.Option(min=1, help="Train on so many examples (tokens of a text) only.")
-    ] = None,
-    epoch_tokens: Annotated[
-        int | None, typer.Option(min=2, help="Of a text: an epoch is a stretch of so many tokens.")
-    ] = None,
-    device_batch: Annotated[
-        int | None,
-        typer.Option(min=1, help="Examples at once where a latency is bounded [default: 1]."),
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Fixes the result.")] = 0,
-    recipe: Annotated[
-        str | None, typer.Option(help="A paper's recipe, scaled to --epochs [default: cosine].")
-    ] = None,
-    batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Overrides the recipe [default: 64].")
-    ] = None,
+    out: OutOption,
+    data_dir: DataDirOption = None,
+    subset: SubsetOption = None,
+    epoch_tokens: EpochTokensOption = None,
+    device_batch: DeviceBatchOption = None,
+    seed: SeedOption = 0,
+    recipe: RecipeOption = None,
+    batch_size: BatchSizeOption = None,
     learning_rate: Annotated[
         float | None, typer.Option(help="Of fine-tuning [default: a tenth of the recipe's].")
     ] = None,
-    device: Annotated[
-        str, typer.Option(help="Where to train: auto, cpu, cuda, cuda:1, mps, xpu.")
-    ] = "auto",
-    precision: Annotated[
-        str | None,
-        typer.Option(
-            help="float32, bfloat16, float16 or auto [default: float32 on a CPU, else auto]."
-        ),
-    ] = None,
-    optimizer: Annotated[
-        str | None, typer.Option(help="sgd or adamw; overrides the recipe [default: sgd].")
-    ] = None,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = None,
+    optimizer: OptimizerOption = None,
     importance: Annotated[
         str,
         typer.Option(
@@ -92,12 +89,7 @@ def prune(
     over: Annotated[
         float, typer.Option(help="The share of the epochs over which several steps are spread.")
     ] = 0.3,
-    width_multiple: Annotated[
-        int,
-        typer.Option(
-            min=1, help="Keep widths at multiples of this: 8 saves time with AVX2, 16 with AVX-512."
-        ),
-    ] = 1,
+    width_multiple: WidthMultipleOption = 1,
     least_share: Annotated[
         float, typer.Option(help="No group goes below this share of its channels.")
     ] = 0.1,
@@ -110,13 +102,9 @@ def prune(
     features: Annotated[
         float, typer.Option(help="Weight of the distance to the teacher's maps of attention.")
     ] = 0.0,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads to train with [default: torch's choice].")
-    ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start anew in a new folder.")] = False,
-    onnx: Annotated[
-        bool, typer.Option("--onnx", help="Write model.onnx, too, checked in ONNX Runtime.")
-    ] = False,
+    threads: ThreadsOption = None,
+    fresh: FreshOption = False,
+    onnx: OnnxOption = False,
 ) -> None:
     """Prune a trained network to a budget while it trains on, and export it.
 
@@ -124,7 +112,7 @@ def prune(
     evaluate and compare. Killed or stopped, the same command goes on after the last finished epoch,
     and ends with the same network, bit for bit.
     """
-    from growsearch.commands.one_trial import budget_of, run_one_trial, text_of, threads_of
+    from growsearch.commands.one_trial.study import budget_of, run_one_trial, text_of, threads_of
     from growsearch.search.ledger.run_folder import fresh_folder
 
     keys = {

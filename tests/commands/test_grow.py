@@ -13,7 +13,7 @@ import yaml
 from typer.testing import CliRunner
 
 from growsearch.cli import app
-from growsearch.commands.grow_lines import granularity_lines, kept_lines
+from growsearch.commands.one_trial.lines import granularity_lines, kept_lines
 from growsearch.errors import UsageError
 from growsearch.export import read_weights
 from growsearch.kinds import GrowthBound, GrowthCandidate, Network, RecipeChoice

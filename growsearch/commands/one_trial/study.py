@@ -43,7 +43,7 @@ def run_one_trial(
         UsageError: naming the option that is wrong.
         GrowsearchError: if the trial fails.
     """
-    from growsearch.commands.grow_lines import GrowProgress, summary
+    from growsearch.commands.one_trial.lines import GrowProgress, summary
     from growsearch.commands.search import run_study
     from growsearch.commands.terminal import Terminal
     from growsearch.report import write_report
