@@ -21,7 +21,7 @@ from growsearch.growth.policies.birth import birth_scores
 from growsearch.growth.policies.policy import GrowthPolicy
 from growsearch.growth.surgery.identity_init import become_identities
 from growsearch.growth.surgery.optimizer_state import rebuild_optimizer
-from growsearch.growth.surgery.recalibration import has_statistics, recalibrate
+from growsearch.growth.surgery.recalibration import has_statistics, recalibrate_on
 from growsearch.growth.surgery.surgeon import (
     Surgeon,
     fold_gates,
@@ -194,7 +194,7 @@ class GrowthHook(Hook):
         if last:
             fold_gates(state.model, state.optimizer, state.recipe)
         if changed and has_statistics(state.model):
-            self._recalibrate(state)
+            recalibrate_on(self.task, state, self.config.calibration_batches, self.generator)
 
     def _within_budget(self, wanted: Tensor, *, last: bool) -> Tensor:
         scores, projection = self.policy.scores(), self.projection
@@ -225,17 +225,6 @@ class GrowthHook(Hook):
             inputs, _ = self.task.sample(state.recipe.batch_size, self.generator)
             become_identities(state.model, units, *beside(state.model, inputs))
             state.training_macs += state.forward_macs * len(inputs)
-
-    def _recalibrate(self, state: TrainingState) -> None:
-        size = self.task.batch_examples(state.recipe.batch_size)
-        inputs, _ = self.task.sample(size * self.config.calibration_batches, self.generator)
-        if size > 1 and len(inputs) % size == 1:
-            # BatchNorm refuses to average one example.
-            inputs = inputs[:-1]
-        (inputs,) = beside(state.model, inputs)
-        recalibrate(state.model, torch.split(inputs, size))
-        # Forward passes cost as well: once, for they have no backward pass.
-        state.training_macs += state.forward_macs * len(inputs)
 
     def _set_gates(self) -> None:
         self.bank.set(self.policy.gates(), self.surgeon.live)

@@ -15,9 +15,9 @@ from growsearch.growth.budget.budget import Budget
 from growsearch.growth.costs import Costs
 from growsearch.growth.gates.bank import GateBank
 from growsearch.growth.surgery.optimizer_state import rebuild_optimizer
-from growsearch.growth.surgery.recalibration import has_statistics, recalibrate
+from growsearch.growth.surgery.recalibration import has_statistics, recalibrate_on
 from growsearch.growth.surgery.surgeon import Surgeon, fold_gates
-from growsearch.metrics.placement import beside, device_of
+from growsearch.metrics.placement import device_of
 from growsearch.pruning.allocation.allocation import Request
 from growsearch.pruning.allocation.registry import ALLOCATIONS
 from growsearch.pruning.config import PruneConfig
@@ -168,7 +168,7 @@ class PruneHook(Hook):
         for group in state.optimizer.param_groups:
             group["lr"] = rate
         if not torch.equal(live, before) and has_statistics(state.model):
-            self._recalibrate(state)
+            recalibrate_on(self.task, state, self.config.calibration_batches, self.generator)
 
     def _chosen(self, live: Tensor, scores: Tensor, *, last: bool) -> Tensor:
         """Return what stays; of a latency the device is asked where it is to stay so."""
@@ -215,16 +215,6 @@ class PruneHook(Hook):
             task=self.task,
             batches=batches,
         )
-
-    def _recalibrate(self, state: TrainingState) -> None:
-        size = self.task.batch_examples(state.recipe.batch_size)
-        inputs, _ = self.task.sample(size * self.config.calibration_batches, self.generator)
-        if size > 1 and len(inputs) % size == 1:
-            # BatchNorm refuses to average one example.
-            inputs = inputs[:-1]
-        (inputs,) = beside(state.model, inputs)
-        recalibrate(state.model, torch.split(inputs, size))
-        state.training_macs += state.forward_macs * len(inputs)
 
     def _set_gates(self) -> None:
         if self.bank is not None and isinstance(self.importance, GateImportance):

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from growsearch.growth.gates.gate import GatedBatchNorm
+from growsearch.metrics.placement import beside
+from growsearch.training import Task, TrainingState
 from search_spaces.own_networks.plain_layers import own_computation
 
 
@@ -54,3 +56,18 @@ def recalibrate(module: nn.Module, batches: Iterable[Tensor]) -> None:
     for norm, momentum in zip(norms, kept, strict=True):
         norm.momentum = momentum
     module.train(was_training)
+
+
+def recalibrate_on(
+    task: Task, state: TrainingState, batches: int, generator: torch.Generator
+) -> None:
+    """Recalibrate a network in training on batches of its task, and count what that costs."""
+    size = task.batch_examples(state.recipe.batch_size)
+    inputs, _ = task.sample(size * batches, generator)
+    if size > 1 and len(inputs) % size == 1:
+        # It would be left out, and is not to be counted.
+        inputs = inputs[:-1]
+    (inputs,) = beside(state.model, inputs)
+    recalibrate(state.model, torch.split(inputs, size))
+    # Forward passes cost as well: once, for they have no backward pass.
+    state.training_macs += state.forward_macs * len(inputs)

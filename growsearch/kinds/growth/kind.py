@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar, cast
 
 from growsearch.datasets import Dataset
 from growsearch.errors import UsageError
@@ -13,6 +13,7 @@ from growsearch.growth.fits import check_fits
 from growsearch.growth.gates.insertion import insert_gates
 from growsearch.growth.growing_groups import growing_groups
 from growsearch.growth.layers import declared_units
+from growsearch.kinds.candidate import CandidateConfig
 from growsearch.kinds.checking.context import CheckContext, space_for
 from growsearch.kinds.checking.initial import check_init
 from growsearch.kinds.domain import Domain, Range, nearest, single, values_of
@@ -29,6 +30,8 @@ from growsearch.kinds.trained import TrainedCandidate, TrainingContext, Untraine
 from growsearch.training import TrainingOptions
 from search_spaces import search_space
 from search_spaces.user_code import is_own
+
+C = TypeVar("C", bound=CandidateConfig)
 
 # Growth (Yuan et al., arXiv 2007.15353): a network of 36 % of the parameters.
 _PAPERS_SHARE = 0.36
@@ -102,15 +105,7 @@ class GrowthKind(TrialKind[GrowthSpace, GrowthCandidate]):
 
     def axis(self, space: GrowthSpace, candidate: GrowthCandidate) -> Axis[GrowthCandidate] | None:
         """Return the budget, where it is a range."""
-        domain = space.budget.domain
-        if not isinstance(domain, Range):
-            return None
-        bound = candidate.budget
-        return Axis(
-            domain=domain,
-            value=float(bound.value),
-            at=lambda value: dataclasses.replace(candidate, budget=bound.at(value)),
-        )
+        return budget_axis(space.budget, candidate, candidate.budget)
 
     def same_network(self, candidate: GrowthCandidate) -> GrowthCandidate:
         """Return the candidate that grows as usual: how it grows, its budget does not know."""
@@ -138,6 +133,18 @@ def ask_budget(questions: Questions, key: str, budget: GrowthBudget) -> GrowthBo
     """Ask for a bound on the metric that the study has chosen."""
     value = questions.ask(f"{key}.{budget.metric}", budget.domain)
     return GrowthBound(budget.metric, value)
+
+
+def budget_axis(budget: GrowthBudget, candidate: C, bound: GrowthBound) -> Axis[C] | None:
+    """Return the axis of candidates with a field ``budget`` that differ in it, None if none do."""
+    if not isinstance(budget.domain, Range):
+        return None
+    found: Any = candidate
+    return Axis(
+        domain=budget.domain,
+        value=float(bound.value),
+        at=lambda value: cast(C, dataclasses.replace(found, budget=bound.at(value))),
+    )
 
 
 def written_budget(budget: GrowthBudget) -> dict[str, Any]:

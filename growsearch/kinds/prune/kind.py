@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -12,10 +11,10 @@ from growsearch.growth import build_full
 from growsearch.growth.fits import check_fits
 from growsearch.kinds.checking.context import CheckContext, space_for
 from growsearch.kinds.checking.initial import check_init
-from growsearch.kinds.domain import Range, values_of
+from growsearch.kinds.domain import values_of
 from growsearch.kinds.forecasts import Forecast
 from growsearch.kinds.growth.bound import GrowthBound
-from growsearch.kinds.growth.kind import ask_budget, written_budget
+from growsearch.kinds.growth.kind import ask_budget, budget_axis, written_budget
 from growsearch.kinds.growth.training import forecast_growth
 from growsearch.kinds.kind import Axis, ForecastContext, TrialKind
 from growsearch.kinds.prune.candidate import PruneCandidate
@@ -103,15 +102,7 @@ class PruneKind(TrialKind[PruneSpace, PruneCandidate]):
 
     def axis(self, space: PruneSpace, candidate: PruneCandidate) -> Axis[PruneCandidate] | None:
         """Return the budget, where it is a range."""
-        domain = space.budget.domain
-        if not isinstance(domain, Range):
-            return None
-        bound = candidate.budget
-        return Axis(
-            domain=domain,
-            value=float(bound.value),
-            at=lambda value: dataclasses.replace(candidate, budget=bound.at(value)),
-        )
+        return budget_axis(space.budget, candidate, candidate.budget)
 
     def same_network(self, candidate: PruneCandidate) -> PruneCandidate:
         """Return the candidate that is pruned as usual: how it is, its budget does not know."""
