@@ -207,18 +207,7 @@ def peer_pruned(scene: Scene, budget: str, method: str, python: str) -> nn.Modul
         "batch": scene.settings.device_batch,
         "seed": scene.seed,
     }
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parent), "OMP_NUM_THREADS": "1"}
-    arguments = [str(HERE / "head_to_head_peers.py"), json.dumps(told), str(request), str(answer)]
-    done = subprocess.run(
-        [python, *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=_PATIENCE_S,
-    )
-    if done.returncode:
-        raise RuntimeError(f"{method}: {done.stderr.strip().splitlines()[-1][:300]}")
+    _ask(python, told, request, answer)
     found = torch.load(answer, weights_only=True)
     architecture = scene.space.with_widths(scene.space.largest(), found["widths"])
     module = scene.space.build(architecture)
@@ -233,6 +222,22 @@ def peer_pruned(scene: Scene, budget: str, method: str, python: str) -> nn.Modul
         options=TrainingOptions(),
     )
     return module
+
+
+def _ask(python: str, told: dict[str, object], request: Path, answer: Path) -> None:
+    """Have a peer, in its own environment, write its pruned network to ``answer``."""
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parent), "OMP_NUM_THREADS": "1"}
+    arguments = [str(HERE / "head_to_head_peers.py"), json.dumps(told), str(request), str(answer)]
+    done = subprocess.run(
+        [python, *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_PATIENCE_S,
+    )
+    if done.returncode:
+        raise RuntimeError(f"{told['method']}: {done.stderr.strip().splitlines()[-1][:300]}")
 
 
 def run(scene: Scene, budget: str, method: str, python: str | None) -> Record:
@@ -322,7 +327,7 @@ def table(rows: list[Record]) -> Table:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data-dir", default=os.environ.get("GROWSEARCH_CIFAR10"))
     parser.add_argument("--peers-python", help="a Python that has the peers")
     parser.add_argument("--networks", nargs="+", choices=list(networks()))

@@ -12,7 +12,7 @@ from growsearch.growth.budget.projection import BudgetProjection
 from growsearch.growth.budget.structures import Structures
 from growsearch.growth.budget.traced_macs import countable_mac_terms
 from growsearch.growth.growing_groups import GrowingGroups, growing_groups
-from growsearch.growth.latency.model import Latencies, LatencyModel, latency_model
+from growsearch.growth.latency.model import Changing, Latencies, LatencyModel, latency_model
 from growsearch.growth.layers import declared_units
 from growsearch.growth.staying import Least, Staying, largest_words, staying_layers
 from growsearch.training import (
@@ -87,9 +87,15 @@ class Costs:
         holding = largest_words(staying, budget.metric)
         latency = None
         if budget.metric == "latency":
-            latency = latency_model(
-                space, model, structures, units, budget, latencies, found.groups, holding=holding
+            network = Changing(
+                space=space,
+                model=model,
+                structures=structures,
+                groups=found.groups,
+                units=units,
+                holding=holding,
             )
+            latency = latency_model(network, budget, latencies)
             floor = latency.fitted.least_s
             projection = BudgetProjection(
                 structures=structures,

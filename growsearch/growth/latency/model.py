@@ -167,37 +167,46 @@ class LatencyModel:
         return architecture_at(self._clock.space, self._units, named)
 
 
-def latency_model(
-    space: SearchSpace,
-    model: nn.Module,
-    structures: Structures,
-    units: tuple[Unit, ...],
-    budget: Budget,
-    latencies: Latencies,
-    groups: tuple[ChannelGroup, ...],
-    *,
-    holding: str = "",
-) -> LatencyModel:
-    """Profile the budget's device for ``space``, whose full configuration is ``model``.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changing:
+    """A full network and what of it may change.
 
-    ``units`` are all that ``model`` declares; those among ``structures`` may be detached.
-    ``groups`` are those of which channels may go.
-    ``holding`` says what keeps its width, for the message of a budget that is too small.
+    Attributes:
+        space: which networks there are.
+        model: its full configuration.
+        structures: the channels of ``groups``, and the units that may be detached.
+        groups: those of which channels may go.
+        units: all that the model declares.
+        holding: what keeps its width, in the message of a budget that is too small.
+    """
+
+    space: SearchSpace
+    model: nn.Module
+    structures: Structures
+    groups: tuple[ChannelGroup, ...]
+    units: tuple[Unit, ...]
+    holding: str = ""
+
+
+def latency_model(network: Changing, budget: Budget, latencies: Latencies) -> LatencyModel:
+    """Profile the budget's device for a network.
 
     Raises:
         UsageError: if the budget is below the least network's time.
         GrowsearchError: if the device cannot be asked, or the kept fit cannot be read.
     """
     assert budget.device is not None
+    structures = network.structures
     clock = DeviceClock(
-        space=space, device=budget.device, batch_size=budget.batch_size, lock=latencies.lock
+        space=network.space, device=budget.device, batch_size=budget.batch_size, lock=latencies.lock
     )
     if latencies.known and latencies.file is not None:
         fitted = WidthLatencyFit.load(latencies.file)
     else:
-        growing = tuple(unit for unit in units if unit.name in structures.inside)
-        features = latency_features(model, groups, space.example_inputs(), growing)
-        fitted = WidthLatencyFit.measure(clock, features, structures, units)
+        growing = tuple(u for u in network.units if u.name in structures.inside)
+        example_inputs = network.space.example_inputs()
+        features = latency_features(network.model, network.groups, example_inputs, growing)
+        fitted = WidthLatencyFit.measure(clock, features, structures, network.units)
         if latencies.file is not None:
             fitted.save(latencies.file)
-    return LatencyModel(clock, fitted, structures, units, budget, holding=holding)
+    return LatencyModel(clock, fitted, structures, network.units, budget, holding=network.holding)
