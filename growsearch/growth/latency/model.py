@@ -83,11 +83,13 @@ class LatencyModel:
     ) -> None:
         self.fitted = fitted
         self.factor = 1.0
+        self._relative = budget.latency_s is None
         self.limit = budget.limit(full=fitted.full_s, least=fitted.least_s, holding=holding)
         self._clock, self._structures, self._units = clock, structures, units
-        self._relative = budget.latency_s is None
-        # Timed beside every network that is checked; of about the size that the run ends with.
-        self._reference = fitted.nearest(self.limit)
+        # Timed beside every network that is checked. A share is of the full network: a machine that
+        # is slower just now is not slower by one factor for networks of all sizes. Beside seconds,
+        # one of about the size that the run ends with tells how much slower it is for such.
+        self._reference = fitted.nearest(fitted.full_s if self._relative else self.limit)
         self._reference_s = fitted.seconds[self._reference]
 
     def exact(self, sizes: Sequence[int]) -> float:
