@@ -99,15 +99,15 @@ class GrowthConfig:
     the structure is final; with "epochs", that of the epochs. `GrowthConfig.paper` has the letter
     of arXiv 2007.15353.
 
-    Running statistics are averaged over ``calibration_batches`` batches after each change. ``birth`` says
-    which of the channels that never lived come first: "chance", or "gradient" (see `birth_scores`;
-    it runs the full configuration on one batch an epoch while structure may change).
-    ``width_multiple`` keeps every group at a multiple of so many channels (8 for a processor with
-    AVX2, 16 with AVX-512, see `round_widths`): less time for the same MACs, but a budget is met to
-    whole blocks only. ``direct_design`` trains the network that was grown once more, from fresh
-    weights and for as many epochs, and that is the result: growing then has found an architecture
-    only. With ``init`` the full network starts with trained weights: a channel or unit that is
-    created has those that it had there, on either side, and the largest come first.
+    Running statistics are averaged over ``calibration_batches`` batches after each change.
+    ``birth`` says which of the channels that never lived come first: "chance", or "gradient" (see
+    `birth_scores`; it runs the full configuration on one batch an epoch while structure may
+    change). ``width_multiple`` keeps every group at a multiple of so many channels (8 for a
+    processor with AVX2, 16 with AVX-512, see `round_widths`): less time for the same MACs, but a
+    budget is met to whole blocks only. ``direct_design`` trains the network that was grown once
+    more, from fresh weights and for as many epochs, and that is the result: growing then has found
+    an architecture only. With ``init`` the full network starts with trained weights: a channel or
+    unit that is created has those that it had there, on either side, and the largest come first.
 
     Raises:
         UsageError: for fewer than 2 epochs, or a value out of range.

@@ -52,15 +52,15 @@ class PlannedGrowth(OpenGates):
         """
         projection, scores = _within(self._task.projection, share), self._scores
         kept = self._task.structures.seed() if live is None else live
-        factors = (-scores).unique()
+        factors = sorted(set((-scores).tolist()))
         low, high = -1, len(factors) - 1
         while low < high:
             middle = (low + high + 1) // 2
-            if projection.cost(self._up_to(float(factors[middle]), kept)) <= projection.limit:
+            if projection.cost(self._up_to(factors[middle], kept)) <= projection.limit:
                 low = middle
             else:
                 high = middle - 1
-        found = kept if low < 0 else self._up_to(float(factors[low]), kept)
+        found = kept if low < 0 else self._up_to(factors[low], kept)
         return projection.with_one_each(found, scores)
 
     def _up_to(self, factor: float, kept: Tensor) -> Tensor:
