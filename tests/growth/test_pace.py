@@ -89,7 +89,7 @@ def test_warm_up_goes_by_what_is_spent_too(space, data):
     )
     _, steps = watched(space, data, recipe=warm)
     first = [rate for epoch, rate, _ in steps if epoch == 0]
-    # The seed is 40 % of the budget: after its 9 steps 4 % of the run are spent, of 10 % of warm-up.
+    # The seed is 40 % of the budget: its 9 steps are 4 % of the run, of 10 % of warm-up.
     assert first[0] == pytest.approx(0.01)
     assert first[-1] == pytest.approx(0.01 + 0.09 * 0.4 * 8 / 9, rel=0.1)
     assert max(rate for epoch, rate, _ in steps if epoch < 3) <= 0.1
