@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeVar, cast
 
 from growsearch.datasets import Dataset
 from growsearch.errors import UsageError
-from growsearch.growth import build_full
+from growsearch.growth import build_full, usual_gain
 from growsearch.growth.fits import check_fits
 from growsearch.growth.gates.insertion import insert_gates
 from growsearch.growth.growing_groups import growing_groups
@@ -20,7 +20,7 @@ from growsearch.kinds.domain import Domain, Range, nearest, single, values_of
 from growsearch.kinds.forecasts import Forecast
 from growsearch.kinds.growth.bound import GrowthBound, GrowthBudget
 from growsearch.kinds.growth.candidate import GrowthCandidate
-from growsearch.kinds.growth.space import LEARNED, ORDERED, GrowthSpace
+from growsearch.kinds.growth.space import BY_PLAN, LEARNED, ORDERED, PLANNED, GrowthSpace
 from growsearch.kinds.growth.training import check_budget, forecast_growth, train_growth
 from growsearch.kinds.growth.words import WORDS
 from growsearch.kinds.kind import Axis, ForecastContext, TrialKind
@@ -56,14 +56,22 @@ class GrowthKind(TrialKind[GrowthSpace, GrowthCandidate]):
         budget = ask_budget(questions, "budget", space.budget)
         training = questions.recipe(space)
         policy = str(questions.ask("policy", space.policy))
-        asked = ["layers", "freeze_at", "width_multiple", "direct_design"]
+        asked = ["layers", "freeze_at", "width_multiple", "direct_design", "pace", "until"]
+        if policy in BY_PLAN:
+            asked += ["seed_share", "steps"]
+        if policy == PLANNED:
+            asked.append("allocation")
         if space.budget.device is not None:
             asked.append("device_batch")
         if policy in ORDERED:
             asked.append("birth")
         if policy == LEARNED:
-            asked += ["steering", "relaxation", "temperature", "temperature_decay", "control_gain"]
+            asked += ["steering", "relaxation", "temperature", "temperature_decay"]
         found = {key: questions.ask(key, getattr(space, key)) for key in asked}
+        if policy == LEARNED:
+            gain = space.control_gain
+            usual = usual_gain(training.epochs)
+            found["control_gain"] = usual if gain is None else questions.ask("control_gain", gain)
         if found.get("steering", "task") != "task":
             found["steering_strength"] = questions.ask("steering_strength", space.steering_strength)
         return GrowthCandidate(
