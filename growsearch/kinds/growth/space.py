@@ -102,7 +102,7 @@ class GrowthSpace(KindSpace):
         default="reset",
         validate_default=True,
         description="Filters behind a BatchNorm after each change: at the norm of their first draw, "
-        "scaled with the number of their inputs and rates with them (Yuan et al. 2023), or kept.",
+        "scaled with the number of inputs and rates with them (Yuan et al. 2023), or kept.",
     )
     birth: BirthName = Field(
         default="chance",
