@@ -101,7 +101,7 @@ class GrowthSpace(KindSpace):
     norms: NormsName = Field(
         default="reset",
         validate_default=True,
-        description="Filters behind a BatchNorm after each change: at the norm of their first draw, "
+        description="Filters behind a BatchNorm after each change: at the norm of the first draw, "
         "scaled with the number of inputs and rates with them (Yuan et al. 2023), or kept.",
     )
     birth: BirthName = Field(
