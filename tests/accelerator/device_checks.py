@@ -696,6 +696,8 @@ def _checks() -> Iterator[tuple[str, Check]]:
     yield "plain resumed on the cpu", checkpoints(None, "cpu", _masked)
     for policy in POLICIES:
         yield f"growth {policy}", grown(UNITS, policy=policy)
+    for norms in ("kept", "transfer"):
+        yield f"growth, norms {norms}", grown(UNITS, norms=norms)
     yield "growth by gradient", grown(TINY, birth="gradient")
     yield "growth of plain units", grown(PLAIN)
     yield (

@@ -119,11 +119,17 @@ class RowNorms:
         drawn = list(entries)
         drawn[free.axis] = running[empty]
         grid = torch.meshgrid(*drawn, indexing="ij")
-        value[grid] = first[grid].to(value)
-        self._inputs[free.weight][running[empty]] = float(_inputs(first, free))
+        value[grid] = (first * self._scale_of_draw(free, first))[grid].to(value)
         for key, moments in tensors.moments(free.weight).items():
             if moments.ndim:
                 moments[grid] = start_value(key, moments)
+
+    def _scale_of_draw(self, free: ScaleFreeRows, first: Tensor) -> Tensor:
+        """Return by what a first draw is as large as the rows have become by transfer."""
+        if self._norms != "transfer":
+            return torch.ones(())
+        scale = (_inputs(first, free) / self._inputs[free.weight]).sqrt()
+        return scale.view([-1 if axis == free.axis else 1 for axis in range(first.ndim)])
 
     def _factor(
         self, free: ScaleFreeRows, tensors: FullTensors, entries: Sequence[Tensor]

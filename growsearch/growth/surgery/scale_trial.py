@@ -18,8 +18,8 @@ from search_spaces.tracing.operator_record import tensors_of
 
 Norm = nn.modules.batchnorm._NormBase
 
-# A norm divides by sqrt(variance + eps). The probe leaves so much of eps that the rounding errors of
-# a feature that is constant are not blown up, in double precision and in single.
+# A norm divides by sqrt(variance + eps). The probe leaves so much of eps that rounding errors of a
+# feature that is constant are not blown up, in double precision and in single.
 _NO_EPS = {True: 1e-18, False: 1e-8}
 # The factors of rows: none is near 1, so that it is seen whether a feature has one.
 _LEAST, _MOST = 1.5, 4.5

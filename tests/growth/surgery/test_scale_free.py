@@ -73,7 +73,7 @@ class Leaky(nn.BatchNorm2d):
 
 
 class Frozen(nn.BatchNorm2d):
-    def train(self, mode=True):  # noqa: ARG002, FBT002
+    def train(self, mode=True):
         return super().train(False)
 
 

@@ -126,7 +126,7 @@ def test_masks_change_alike_on_all_workers(updater, tmp_path):
 @pytest.mark.parametrize(
     ("space", "settings"),
     [
-        ("mlp-digits", {}),
+        ("mlp-digits", {"norms": "transfer"}),
         ("resnet-digits", {"birth": "gradient"}),
     ],
 )
