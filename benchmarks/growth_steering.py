@@ -43,18 +43,19 @@ from rich.table import Table
 from growsearch.growth import Budget, GrowthConfig, IndicatorConfig, grow
 from growsearch.training import Recipe
 
+Configure = Callable[[Recipe], GrowthConfig]
 HERE = Path(__file__).parent
 CHANCE = "random order"
 TRUE, SHUFFLED = "true", "shuffled"
 
 
-def _steered(steering: str) -> Callable[[Recipe], GrowthConfig]:
-    return lambda recipe: dataclasses.replace(
-        GrowthConfig.paper(recipe=recipe), indicators=IndicatorConfig(steering=steering)
+def _steered(steering: str) -> Configure:
+    return lambda recipe: GrowthConfig.paper(
+        recipe=recipe, indicators=IndicatorConfig(steering=steering)
     )
 
 
-STEERINGS: Mapping[str, Callable[[Recipe], GrowthConfig]] = {
+STEERINGS: Mapping[str, Configure] = {
     "planned, fisher": lambda recipe: GrowthConfig(recipe=recipe, allocation="fisher"),
     "learned, task": _steered("task"),
     "learned, normalised": _steered("normalised"),
