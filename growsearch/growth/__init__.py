@@ -10,6 +10,7 @@ from growsearch.growth.config import (
     TEMPERATURES,
     GrowthConfig,
     IndicatorConfig,
+    usual_gain,
 )
 from growsearch.growth.full_network import build_full
 from growsearch.growth.grow import grow
@@ -47,4 +48,5 @@ __all__ = [
     "structure_line",
     "train_fixed",
     "uniform_architecture",
+    "usual_gain",
 ]
