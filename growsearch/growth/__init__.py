@@ -3,6 +3,9 @@
 from growsearch.growth.baselines import FixedResult, train_fixed, uniform_architecture
 from growsearch.growth.budget.budget import Budget
 from growsearch.growth.config import BIRTHS, TEMPERATURES, GrowthConfig, IndicatorConfig
+from growsearch.growth.front.config import FrontConfig
+from growsearch.growth.front.grow_front import grow_front
+from growsearch.growth.front.result import FrontResult
 from growsearch.growth.full_network import build_full
 from growsearch.growth.grow import grow
 from growsearch.growth.indicators.relaxation import RELAXATIONS
@@ -23,6 +26,8 @@ __all__ = [
     "TEMPERATURES",
     "Budget",
     "FixedResult",
+    "FrontConfig",
+    "FrontResult",
     "GrowthConfig",
     "GrowthListener",
     "GrowthOptions",
@@ -33,6 +38,7 @@ __all__ = [
     "Staying",
     "build_full",
     "grow",
+    "grow_front",
     "structure_line",
     "train_fixed",
     "uniform_architecture",
