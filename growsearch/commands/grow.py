@@ -30,7 +30,7 @@ EPILOG = examples(
     "growsearch grow --space resnet-digits --data digits --budget parameters=30% --epochs 20 "
     "--out runs/digits",
     "growsearch grow --space resnet20 --data cifar10 --data-dir data/cifar10 --budget "
-    "macs=20M --recipe growth-cifar --epochs 160 --out runs/resnet20",
+    "macs=20M --recipe growth-cifar --epochs 160 --policy learned --out runs/resnet20",
     "growsearch grow --space lstm-ptb-small --data ptb --data-dir data/ptb --budget macs=35% "
     "--recipe lstm-ptb-small --epochs 20 --epoch-tokens 50000 --out runs/lstm",
     "growsearch grow --space resnet-digits --data digits --budget 'latency[wafer-cs2]=40%' "
@@ -62,16 +62,44 @@ def grow(
     learning_rate: Annotated[
         float | None, typer.Option(help="Overrides the recipe [default: 0.1].")
     ] = None,
+    schedule: Annotated[
+        str | None,
+        typer.Option(
+            help="How the rate falls: cosine, steps (after 50 and 75 %), late-steps (70 and 90 %), "
+            "one-cycle, constant [default: the recipe's]."
+        ),
+    ] = None,
     device: DeviceOption = "auto",
     precision: PrecisionOption = None,
     optimizer: OptimizerOption = None,
     policy: Annotated[
         str,
         typer.Option(
-            help="Who chooses the structure: learned, or a baseline: random (drawn anew every "
-            "epoch), random-order, uniform (fixed widths)."
+            help="Who chooses the structure: planned, learned (the paper's indicators), or a "
+            "baseline: random (drawn anew every epoch), random-order, uniform (fixed widths)."
         ),
-    ] = "learned",
+    ] = "planned",
+    seed_share: Annotated[
+        float,
+        typer.Option(help="planned starts with this share of the budget; 0: one channel a group."),
+    ] = 0.4,
+    steps: Annotated[
+        int, typer.Option(min=1, help="planned comes to the budget in so many changes.")
+    ] = 5,
+    allocation: Annotated[
+        str,
+        typer.Option(help="What planned widens: uniform (all alike), or fisher (by gradients)."),
+    ] = "uniform",
+    pace: Annotated[
+        str, typer.Option(help="What the learning rate follows: compute (training MACs) or epochs.")
+    ] = "compute",
+    until: Annotated[
+        str,
+        typer.Option(
+            help="Train until uniform widths' training MACs are spent: match; or one pass an "
+            "epoch: epochs."
+        ),
+    ] = "match",
     direct_design: Annotated[
         bool, typer.Option(help="Train what was grown once more, from fresh weights (a baseline).")
     ] = False,
@@ -80,7 +108,7 @@ def grow(
     ] = True,
     freeze_at: Annotated[
         float, typer.Option(help="The share of the epochs in which structure changes.")
-    ] = 0.5,
+    ] = 0.3,
     steering: Annotated[
         str, typer.Option(help="What drives the indicators: task, normalised or taylor.")
     ] = "task",
@@ -114,7 +142,7 @@ def grow(
     fresh: FreshOption = False,
     onnx: OnnxOption = False,
 ) -> None:
-    """Grow one network from nothing to a budget while it trains, and export it.
+    """Grow one network up to a budget while it trains, and export it.
 
     It is a study of one growth trial: its folder is a run like any other, for report, select,
     evaluate and compare. Killed or stopped, the same command goes on after the last finished epoch,
@@ -130,11 +158,17 @@ def grow(
         "recipe": recipe,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
+        "schedule": schedule,
         "optimizer": optimizer,
         # What is learned by another arithmetic is another candidate.
         "precision": precision if precision in ("bfloat16", "float16") else None,
         "device_batch": device_batch,
         "policy": policy,
+        "seed_share": seed_share,
+        "steps": steps,
+        "allocation": allocation,
+        "pace": pace,
+        "until": until,
         "layers": layers,
         "freeze_at": freeze_at,
         "birth": birth,

@@ -1,8 +1,16 @@
-"""Network growth under a budget: from one channel a group, while it trains. See `grow`."""
+"""Network growth under a budget, while it trains. See `grow`."""
 
 from growsearch.growth.baselines import FixedResult, train_fixed, uniform_architecture
+from growsearch.growth.budget.allocation import ALLOCATIONS
 from growsearch.growth.budget.budget import Budget
-from growsearch.growth.config import BIRTHS, TEMPERATURES, GrowthConfig, IndicatorConfig
+from growsearch.growth.config import (
+    BIRTHS,
+    LENGTHS,
+    PACES,
+    TEMPERATURES,
+    GrowthConfig,
+    IndicatorConfig,
+)
 from growsearch.growth.front.config import FrontConfig
 from growsearch.growth.front.grow_front import grow_front
 from growsearch.growth.front.result import FrontResult
@@ -18,7 +26,10 @@ from growsearch.growth.staying import Staying
 from growsearch.growth.structure_line import STRUCTURES, structure_line
 
 __all__ = [
+    "ALLOCATIONS",
     "BIRTHS",
+    "LENGTHS",
+    "PACES",
     "POLICIES",
     "RELAXATIONS",
     "STEERINGS",

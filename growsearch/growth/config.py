@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any, Self
 
 from growsearch.errors import UsageError
+from growsearch.growth.budget.allocation import ALLOCATIONS
 from growsearch.growth.indicators.relaxation import RELAXATIONS
 from growsearch.growth.indicators.steering import STEERINGS
 from growsearch.training import InitialWeights, OwnOptimizer, Recipe
 
 BIRTHS = ("chance", "gradient")
 TEMPERATURES = ("global", "structure")
+PACES = ("compute", "epochs")
+LENGTHS = ("match", "epochs")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,33 +84,51 @@ class IndicatorConfig:
 class GrowthConfig:
     """The recipe for the weights and the settings of growth.
 
-    ``policy`` names who decides which channels and units live (see `POLICIES`). Units grow in
-    spaces with a choice of them; without ``grow_layers`` all of them run from the start, and only
-    channels grow. Structure may change until
-    the share ``freeze_at`` of the epochs is over; what is left trains the compact network. Running
-    statistics are averaged over ``calibration_batches`` batches after each change. ``birth`` says
-    which of the channels that never lived come first: "chance", or "gradient" (see `birth_scores`;
-    it runs the full configuration on one batch an epoch while structure may change).
-    ``width_multiple`` keeps every group at a multiple of so many channels (8 for a processor with
-    AVX2, 16 with AVX-512, see `round_widths`): less time for the same MACs, but a budget is met to
-    whole blocks only. ``direct_design`` trains the network that was grown once more, from fresh
-    weights and for as many epochs, and that is the result: growing then has found an architecture
-    only. With ``init`` the full network starts with trained weights: a channel or unit that is
-    created has those that it had there, on either side, and the largest come first.
+    ``policy`` names who decides which channels and units live (see `POLICIES`). "planned" and
+    "random-order" start at the share ``seed_share`` of the budget, 0 being one channel a group, and
+    come to the whole in ``steps`` changes, None being one an epoch: of equal factors, or from one
+    channel a group of equal shares. ``allocation`` says which groups "planned" widens (see
+    `ALLOCATIONS`). Units grow in spaces with a choice of them; without ``grow_layers`` all of them
+    run from the start, and only channels grow. Structure may change until the share ``freeze_at``
+    of the epochs is over; what is left trains the compact network.
+
+    ``until`` "match" trains until the training MACs are spent that the uniform network of this
+    budget takes for ``recipe.epochs`` epochs: those that remain when the structure is final share
+    what is left alike, and have more steps for it. "epochs" is one pass each. The learning rate
+    follows, with ``pace`` "compute", the share of training MACs that are spent, at its peak until
+    the structure is final; with "epochs", that of the epochs. `GrowthConfig.paper` has the letter
+    of arXiv 2007.15353.
+
+    Running statistics are averaged over ``calibration_batches`` batches after each change.
+    ``birth`` says which of the channels that never lived come first: "chance", or "gradient" (see
+    `birth_scores`; it runs the full configuration on one batch an epoch while structure may
+    change). ``width_multiple`` keeps every group at a multiple of so many channels (8 for a
+    processor with AVX2, 16 with AVX-512, see `round_widths`): less time for the same MACs, but a
+    budget is met to whole blocks only. ``direct_design`` trains the network that was grown once
+    more, from fresh weights and for as many epochs, and that is the result: growing then has found
+    an architecture only. With ``init`` the full network starts with trained weights: a channel or
+    unit that is created has those that it had there, on either side, and the largest come first.
 
     Raises:
         UsageError: for fewer than 2 epochs, or a value out of range.
 
     Example:
         >>> from growsearch.growth import GrowthConfig
-        >>> from growsearch.training import OwnOptimizer, Recipe
+        >>> from growsearch.training import Recipe
         >>> GrowthConfig(recipe=Recipe(epochs=10), freeze_at=0.5).growing_epochs
         5
+        >>> GrowthConfig.paper(recipe=Recipe(epochs=160)).policy
+        'learned'
     """
 
     recipe: Recipe = field(default_factory=lambda: Recipe(epochs=20))
-    policy: str = "learned"
-    freeze_at: float = 0.5
+    policy: str = "planned"
+    seed_share: float = 0.4
+    steps: int | None = 5
+    allocation: str = "uniform"
+    freeze_at: float = 0.3
+    pace: str = "compute"
+    until: str = "match"
     calibration_batches: int = 4
     birth: str = "chance"
     grow_layers: bool = True
@@ -130,8 +152,23 @@ class GrowthConfig:
                 "optimizer: growth moves an optimizer's state to new weights, and does not know "
                 "yours; take sgd, adam, adamw or lion"
             )
+        for key, valid in (
+            ("allocation", ALLOCATIONS),
+            ("pace", PACES),
+            ("until", LENGTHS),
+        ):
+            value = getattr(self, key)
+            if value not in valid:
+                raise UsageError(f"{key}: unknown {value!r}; valid: {', '.join(sorted(valid))}")
+        if not 0 <= self.seed_share <= 1:
+            raise UsageError(
+                f"seed_share: {self.seed_share} is not in [0, 1]; 0.4 is usual, and 0 is one "
+                "channel a group"
+            )
+        if self.steps is not None and self.steps < 1:
+            raise UsageError(f"steps: {self.steps} is below 1; 5 is usual")
         if not 0 < self.freeze_at <= 1:
-            raise UsageError(f"freeze_at: {self.freeze_at} is not in (0, 1]; 0.5 is a good start")
+            raise UsageError(f"freeze_at: {self.freeze_at} is not in (0, 1]; 0.3 is a good start")
         if self.birth not in BIRTHS:
             raise UsageError(f"birth: unknown {self.birth!r}; valid: {', '.join(BIRTHS)}")
         if self.birth == "gradient" and self.policy in ("random", "uniform"):
@@ -149,10 +186,33 @@ class GrowthConfig:
                 f"calibration_batches: {self.calibration_batches} is below 1; 4 is a good start"
             )
 
+    @classmethod
+    def paper(cls, **changes: Any) -> Self:
+        """Return the configuration of arXiv 2007.15353, with ``changes`` of its fields."""
+        letter = {
+            "policy": "learned",
+            "seed_share": 0.0,
+            "steps": None,
+            "freeze_at": 0.5,
+            "pace": "epochs",
+            "until": "epochs",
+        }
+        return cls(**{**letter, **changes})
+
     @property
     def total_epochs(self) -> int:
         """The number of epochs of the whole run."""
         return self.recipe.epochs * (2 if self.direct_design else 1)
+
+    def plan(self, epochs: int) -> float:
+        """Return which share of the budget a planned network has after ``epochs`` epochs.
+
+        Cost rises by equal factors, as widths in Yuan et al. 2023 (section 4.1) and in the same
+        number of epochs each; from a seed of one channel a group, by equal shares.
+        """
+        steps = min(self.steps or self.growing_epochs, self.growing_epochs)
+        share = min(1.0, epochs * steps // self.growing_epochs / steps)
+        return share if self.seed_share == 0 else self.seed_share ** (1 - share)
 
     @property
     def growing_epochs(self) -> int:

@@ -1,4 +1,4 @@
-"""Growing a network from one channel a group to a budget. See `grow`."""
+"""Growing a network up to a budget while it trains. See `grow`."""
 
 from __future__ import annotations
 
@@ -22,12 +22,21 @@ from growsearch.growth.latency.model import Latencies
 from growsearch.growth.layers import architecture_of, units_a_stage
 from growsearch.growth.learning_task import Data, task_for
 from growsearch.growth.options import GrowthOptions
+from growsearch.growth.pace import Pace
 from growsearch.growth.policies.policy import GrowthTask
 from growsearch.growth.policies.registry import make_policy
+from growsearch.growth.policies.uniform_width import UniformWidth
 from growsearch.growth.result import GrowthRecord, GrowthResult
 from growsearch.growth.surgery.surgeon import Surgeon
 from growsearch.growth.surgery.trained_order import trained_order
-from growsearch.training import EpochRecord, Task, TrainingOptions, steps_per_epoch, train
+from growsearch.training import (
+    EpochRecord,
+    Task,
+    TrainingOptions,
+    examples_per_step,
+    steps_per_epoch,
+    train,
+)
 from search_spaces import SearchSpace, seeded
 
 # Apart from the loop's own stream, so that every policy sees the same batches at the same seed.
@@ -44,9 +53,11 @@ def grow(
     seed: int = 0,
     options: TrainingOptions | None = None,
 ) -> GrowthResult:
-    """Train a network that starts with one channel a group and ends within ``budget``.
+    """Train a network that starts small and ends within ``budget``.
 
-    Where the space has a choice of units, it starts with one a stage. What runs at any step is the
+    It starts at a share of the budget in the proportions of the full network and widens by a plan;
+    `GrowthConfig.paper` is the letter of arXiv 2007.15353: from one channel a group, and one unit a
+    stage where the space has a choice of them, by learned indicators. What runs at any step is the
     network of the live channels and units and nothing more (arXiv 2007.15353, Algorithm 1;
     `IndicatorConfig` and `GatedBatchNorm` say where and why this departs from the letter). Layers
     that cannot grow (frozen ones, or what `trace_groups` could not prove) keep their width, which
@@ -181,6 +192,14 @@ def _make_hook(
         task=task,
         generator=generator,
         changes=[],
+        pace=Pace(
+            by_compute=config.pace == "compute",
+            matched=config.until == "match",
+            uniform_macs=costs.macs.exact(
+                costs.structures.counts(UniformWidth(growth_task).start())
+            ),
+            step_examples=examples_per_step(task, config.recipe),
+        ),
         latency=costs.latency,
     )
 

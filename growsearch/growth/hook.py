@@ -17,6 +17,7 @@ from growsearch.growth.config import GrowthConfig
 from growsearch.growth.gates.bank import GateBank
 from growsearch.growth.gates.gate import Gate
 from growsearch.growth.latency.model import LatencyModel
+from growsearch.growth.pace import Pace
 from growsearch.growth.policies.birth import birth_scores
 from growsearch.growth.policies.policy import GrowthPolicy
 from growsearch.growth.surgery.identity_init import become_identities
@@ -78,6 +79,7 @@ class GrowthHook(Hook):
     task: Task
     generator: torch.Generator
     changes: list[Change]
+    pace: Pace
     latency: LatencyModel | None = None
 
     def on_start(self, state: TrainingState) -> None:
@@ -90,6 +92,14 @@ class GrowthHook(Hook):
         if not self.frozen:
             self.policy.learn(self.bank.gradients() / state.loss_scale)
         return True
+
+    def steps_of_epoch(self, state: TrainingState) -> int | None:
+        """Return those of the pace."""
+        return self.pace.steps_of_epoch(state, frozen=self.frozen)
+
+    def learning_rate(self, state: TrainingState) -> float | None:
+        """Return that of the pace."""
+        return self.pace.learning_rate(state, frozen=self.frozen)
 
     def forget_gradients(self) -> None:
         """Drop those of the gates."""

@@ -91,9 +91,11 @@ def _flat(config: Any, written: Mapping[str, Any]) -> dict[str, Any]:
         if entry.metadata.get(_ADDED) and own == entry.default:
             continue
         if entry.metadata.get(_INLINE):
-            value = _flat(own, value)
-        if entry.metadata.get(_INLINE):
-            data |= value
+            data |= _flat(own, value)
+        elif dataclasses.is_dataclass(own) and isinstance(value, Mapping):
+            # Written field by field, and not in a form of its own.
+            whole = len(value) == len(dataclasses.fields(own))
+            data[key] = _flat(own, value) if whole else value
         else:
             data[key] = value
     return data

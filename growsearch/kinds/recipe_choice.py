@@ -38,9 +38,10 @@ OPTIMIZERS: dict[str, type[OptimizerRule]] = {
     "adam": Adam,
     "lion": Lion,
 }
-SCHEDULES = ("cosine", "steps", "one-cycle", "constant")
-# Of "steps": a tenth after each of these shares of the run, as He et al. 2016 on CIFAR-10.
-_DROPS, _FACTOR = (0.5, 0.75), 0.1
+# A tenth after each of these shares of the run, for "steps" as He et al. 2016 on CIFAR-10. In runs
+# of 5,000 steps late drops gain 1.7 points (docs/decisions/0027-growth-that-pays.md).
+_DROPS, _FACTOR = {"steps": (0.5, 0.75), "late-steps": (0.7, 0.9)}, 0.1
+SCHEDULES = ("cosine", "one-cycle", "constant", *_DROPS)
 
 _DEFAULT_BATCH_SIZE = 64
 _DEFAULT_LEARNING_RATE = 0.1
@@ -147,8 +148,8 @@ def schedule_of(name: str, epochs: int) -> Schedule:
         return Constant()
     if name == "one-cycle":
         return OneCycle()
-    if name == "steps":
-        return Steps(milestones=tuple(share * epochs for share in _DROPS), factor=_FACTOR)
+    if name in _DROPS:
+        return Steps(milestones=tuple(share * epochs for share in _DROPS[name]), factor=_FACTOR)
     raise UsageError(f"schedule: unknown {name!r}; valid: {', '.join(SCHEDULES)}")
 
 

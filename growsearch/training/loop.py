@@ -21,6 +21,7 @@ from growsearch.metrics.placement import device_of
 from growsearch.training.checkpoints.resume import Keeper
 from growsearch.training.data_placement import placed_data
 from growsearch.training.devices import device_for, move_optimizer, placed
+from growsearch.training.epoch_steps import groups_of_epoch, rate_of_step
 from growsearch.training.layout import (
     check_channels_last,
     lay_channels_last,
@@ -33,7 +34,7 @@ from growsearch.training.parallel.workers import ALONE, Guard, Workers
 from growsearch.training.recipes.parameter_groups import make_optimizer
 from growsearch.training.recipes.recipe import Precision, Recipe
 from growsearch.training.state import EpochRecord, Hook, TrainingState
-from growsearch.training.tasks.accumulation import in_groups, steps_per_epoch
+from growsearch.training.tasks.accumulation import steps_per_epoch
 from growsearch.training.tasks.task import Forward, InputsAndTargets, Scores, Task
 from growsearch.training.tasks.task_of import task_of
 from growsearch.training.weight_average import WeightAverage
@@ -229,10 +230,9 @@ def _train_epoch(
         _compile(state, options)
     device, workers = device_of(state.model), options.workers
     workers.begin(state.epoch, state.generator.initial_seed(), device)
-    losses, forward = Losses(state.epoch, state.step), task.forward()
-    batches = task.batches(state.recipe.batch_size, state.generator)
+    losses = Losses(state.epoch, state.step)
     with losses.told_first():
-        for group in in_groups(batches, state.recipe.accumulation):
+        for forward, group in groups_of_epoch(state, task, options.hooks):
             with workers.guarded(options.guard):
                 moved = [_moved(batch, device, options) for batch in group]
                 _step(state, task, forward, moved, options, losses)
@@ -277,8 +277,9 @@ def _step(
     recipe, optimizer = state.recipe, state.optimizer
     hooks = options.hooks
     state.batch_examples = sum(len(targets) for _, targets in batches)
+    rate = rate_of_step(state, hooks)
     for group in optimizer.param_groups:
-        group["lr"] = recipe.learning_rate_at(state.step / state.total_steps)
+        group["lr"] = rate
     optimizer.zero_grad(set_to_none=True)
     _fill_gradients(state, task, forward, batches, options, losses)
     # A list: every hook sees the gradients, also when an earlier one has replaced the update.

@@ -26,6 +26,8 @@ class TrainingState:
     ``loss_scale`` is what the loss was multiplied by before the backward pass, in float16, where
     ``scaling`` is there: gradients of parameters are divided by it already, those of other tensors
     are not. ``compiled`` is the network as torch.compile made it, where it is asked for.
+    ``epoch_steps`` is the number of steps of the epoch in progress, ``epoch_start`` the step that
+    it began with.
     """
 
     model: nn.Module
@@ -38,13 +40,15 @@ class TrainingState:
     step: int = 0
     training_macs: int = 0
     batch_examples: int = 0
+    epoch_start: int = 0
+    epoch_steps: int = 0
     scaling: LossScale | None = None
     loss_scale: float = 1.0
     compiled: nn.Module | None = None
 
     @property
     def total_steps(self) -> int:
-        """Steps of the whole run."""
+        """Steps of the whole run, where no hook lengthens its epochs."""
         return self.steps_per_epoch * self.recipe.epochs
 
 
@@ -71,6 +75,14 @@ class Hook:
 
     def on_start(self, state: TrainingState) -> None:
         """Run once before the first step."""
+
+    def steps_of_epoch(self, state: TrainingState) -> int | None:  # noqa: ARG002
+        """Return the steps of the epoch that begins; None is one pass over the examples."""
+        return None
+
+    def learning_rate(self, state: TrainingState) -> float | None:  # noqa: ARG002
+        """Return that of the step in progress; None is the recipe's by the share of all steps."""
+        return None
 
     def before_forward(self, state: TrainingState, batch: InputsAndTargets) -> InputsAndTargets:  # noqa: ARG002
         """Return the batch that the network shall learn in the place of ``batch``."""

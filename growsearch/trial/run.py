@@ -149,7 +149,7 @@ class _Steps(Hook):
 
     def after_update(self, state: TrainingState) -> None:
         if self._step is not None:
-            self._step(state.step - state.epoch * state.steps_per_epoch, state.steps_per_epoch)
+            self._step(state.step - state.epoch_start, state.epoch_steps)
 
     def state(self) -> Mapping[str, Tensor]:
         return {}

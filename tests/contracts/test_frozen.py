@@ -28,6 +28,8 @@ from growsearch.trial.ledger_file import read_ledger
 
 FROZEN = Path(__file__).with_name("frozen")
 STUDY_SEED, CANDIDATES = 3, 30
+# What growth did when the files were written, and what a line that does not say it means.
+PAPERS = {"policy": "learned", "freeze_at": 0.5, "pace": "epochs", "until": "epochs"}
 # With all that a study of each kind could leave open when the files were written.
 WIDE: dict[str, dict[str, Any]] = {
     "growth": {
@@ -37,6 +39,7 @@ WIDE: dict[str, dict[str, Any]] = {
         "recipe": ["default", "growth-cifar"],
         "batch_size": [32, 64],
         "learning_rate": {"low": 0.001, "high": 0.3},
+        **PAPERS,
     },
     "sparse": {
         "space": ["resnet-digits", "mlp-digits"],
@@ -49,7 +52,11 @@ WIDE: dict[str, dict[str, Any]] = {
         "activation": [True, False],
         "record": ["spectra"],
         "epochs": [1, 20],
-        "grow": {"budget": {"parameters": {"low": "20%", "high": "60%"}}, "epochs": [2, 5]},
+        "grow": {
+            "budget": {"parameters": {"low": "20%", "high": "60%"}},
+            "epochs": [2, 5],
+            "policy": "learned",
+        },
     },
     "tickets": {
         "space": "resnet-digits",
@@ -71,6 +78,7 @@ TINY: dict[str, dict[str, Any]] = {
         "space": "mlp-digits",
         "budget": {"parameters": {"low": "5%", "high": "30%"}},
         "epochs": 2,
+        **PAPERS,
     },
     "sparse": {
         "space": "mlp-digits",

@@ -78,6 +78,10 @@ class BudgetProjection:
                 factors[kind] = factor / (shares * factor).sum()
         return factors
 
+    def limit_at(self, share: float) -> float:
+        """Return the cost at which ``share`` of what there is to spend is spent."""
+        return self.limit - (1 - share) * self._free
+
     @property
     def _free(self) -> float:
         """What there is to spend; not so little that a share of it would be all noise."""
@@ -113,7 +117,7 @@ class BudgetProjection:
         turn after it.
         """
         live = self.structures.running(live)
-        bound = self.limit - (1 - share) * self._free
+        bound = self.limit_at(share)
         held, ranks = _LiveCounts(self, live), scores.tolist()
         # Highest score first, and the first of equals.
         waiting = [(-ranks[structure], structure) for structure in held.could_wake()]

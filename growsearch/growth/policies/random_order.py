@@ -13,7 +13,7 @@ from growsearch.growth.policies.ungated import OpenGates
 
 
 class RandomOrder(OpenGates):
-    """Grows by equal shares of the budget an epoch, in one random order; never prunes.
+    """Grows by the same plan as `PlannedGrowth`, in one random order; never prunes.
 
     Against this baseline, a learned policy shows what its choice of channels adds to growing as
     such. Gates are open.
@@ -25,8 +25,9 @@ class RandomOrder(OpenGates):
         self._epochs = 0
 
     def start(self) -> Tensor:
-        """Return the least network."""
-        return self._task.structures.seed()
+        """Return the least network, and of the order what the seed's share pays for."""
+        share, seed = self._task.config.seed_share, self._task.structures.seed()
+        return seed if share == 0 else self._task.projection.fill(seed, self._scores, share=share)
 
     def prefer(self, unborn: Tensor, order: Tensor) -> None:
         """Exchange the places of unborn channels within each group."""
@@ -34,7 +35,7 @@ class RandomOrder(OpenGates):
 
     def draw(self, live: Tensor) -> Tensor:
         """Return the live channels and the next ones that this epoch's share pays for."""
-        share = (self._epochs + 1) / self._task.config.growing_epochs
+        share = self._task.config.plan(self._epochs + 1)
         return self._task.projection.fill(live, self._scores, share=share)
 
     def advance(self, live: Tensor) -> None:  # noqa: ARG002

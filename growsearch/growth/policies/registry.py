@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from growsearch.errors import UsageError
 from growsearch.growth.policies.learned import LearnedIndicators
+from growsearch.growth.policies.planned import PlannedGrowth
 from growsearch.growth.policies.policy import GrowthPolicy, GrowthTask
 from growsearch.growth.policies.random_indicators import RandomIndicators
 from growsearch.growth.policies.random_order import RandomOrder
@@ -13,6 +14,7 @@ from growsearch.growth.policies.uniform_width import UniformWidth
 
 POLICIES: dict[str, Callable[[GrowthTask], GrowthPolicy]] = {
     "learned": LearnedIndicators,
+    "planned": PlannedGrowth,
     "random": RandomIndicators,
     "random-order": RandomOrder,
     "uniform": UniformWidth,

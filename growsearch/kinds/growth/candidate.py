@@ -51,6 +51,11 @@ class GrowthCandidate(CandidateConfig):
     temperature: str = added("structure")
     temperature_decay: bool = added(False)
     control_gain: float = added(160.0)
+    seed_share: float = added(0.0)
+    steps: int | None = added(None)
+    allocation: str = added("uniform")
+    pace: str = added("epochs")
+    until: str = added("epochs")
     init: str | None = added(None)
 
     def __post_init__(self) -> None:
@@ -68,6 +73,11 @@ class GrowthCandidate(CandidateConfig):
         return GrowthConfig(
             recipe=self.training.recipe(),
             policy=self.policy,
+            seed_share=self.seed_share,
+            steps=self.steps,
+            allocation=self.allocation,
+            pace=self.pace,
+            until=self.until,
             freeze_at=self.freeze_at,
             birth=self.birth,
             grow_layers=self.layers,

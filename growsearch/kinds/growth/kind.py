@@ -20,7 +20,7 @@ from growsearch.kinds.domain import Domain, Range, nearest, single, values_of
 from growsearch.kinds.forecasts import Forecast
 from growsearch.kinds.growth.bound import GrowthBound, GrowthBudget
 from growsearch.kinds.growth.candidate import GrowthCandidate
-from growsearch.kinds.growth.space import LEARNED, ORDERED, GrowthSpace
+from growsearch.kinds.growth.space import BY_PLAN, LEARNED, ORDERED, PLANNED, GrowthSpace
 from growsearch.kinds.growth.training import check_budget, forecast_growth, train_growth
 from growsearch.kinds.growth.words import WORDS
 from growsearch.kinds.kind import Axis, ForecastContext, TrialKind
@@ -56,7 +56,11 @@ class GrowthKind(TrialKind[GrowthSpace, GrowthCandidate]):
         budget = ask_budget(questions, "budget", space.budget)
         training = questions.recipe(space)
         policy = str(questions.ask("policy", space.policy))
-        asked = ["layers", "freeze_at", "width_multiple", "direct_design"]
+        asked = ["layers", "freeze_at", "width_multiple", "direct_design", "pace", "until"]
+        if policy in BY_PLAN:
+            asked += ["seed_share", "steps"]
+        if policy == PLANNED:
+            asked.append("allocation")
         if space.budget.device is not None:
             asked.append("device_batch")
         if policy in ORDERED:

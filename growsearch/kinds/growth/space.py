@@ -10,25 +10,32 @@ from growsearch.kinds.space import KindSpace, Strict
 from growsearch.kinds.values import (
     BirthName,
     Count,
+    GrowthAllocationName,
+    LengthName,
+    PaceName,
     PolicyName,
     Rate,
     RelaxationName,
+    ShareFromZero,
     ShareOfEpochs,
     SteeringName,
     TemperatureName,
     Truth,
 )
 
-LEARNED = "learned"
+LEARNED, PLANNED = "learned", "planned"
 # Policies that order channels, so that birth has a say.
-ORDERED = (LEARNED, "random-order")
+ORDERED = (LEARNED, PLANNED, "random-order")
+# Policies that follow a plan of costs.
+BY_PLAN = (PLANNED, "random-order")
 
 
 class GrowthSpace(KindSpace):
     """Trials that grow channels and layers under a budget; see `GrowthCandidate`.
 
-    Steering, relaxation, temperatures and the gain are the learned policy's; ``birth`` goes with
-    policies that order channels, ``steering_strength`` with steerings other than the task's.
+    Steering, relaxation, temperatures and the gain are the learned policy's; ``allocation`` is the
+    planned one's. ``seed_share`` and ``steps`` go with policies that follow a plan, ``birth`` with
+    those that order channels, ``steering_strength`` with steerings other than the task's.
     """
 
     budget: GrowthBudget = Field(
@@ -40,10 +47,28 @@ class GrowthSpace(KindSpace):
         description="Examples at a time with which a bounded latency is taken.",
     )
     policy: PolicyName = Field(
-        default=LEARNED,
+        default=PLANNED,
         validate_default=True,
-        description="Who decides which structures live: learned indicators, chance, a random "
-        "order, or one share of every width.",
+        description="Who decides which structures live: a plan of costs, learned indicators (the "
+        "paper's), chance, a random order, or one share of every width.",
+    )
+    seed_share: ShareFromZero = Field(
+        default=0.4,
+        validate_default=True,
+        description="Share of the budget with which growth starts, in the proportions of the full "
+        "network; 0 is one channel a group. With the policies planned and random-order.",
+    )
+    steps: Count = Field(
+        default=5,
+        validate_default=True,
+        description="In so many changes the network comes from its seed to the budget, one an "
+        "epoch at most. With the policies planned and random-order.",
+    )
+    allocation: GrowthAllocationName = Field(
+        default="uniform",
+        validate_default=True,
+        description="Which groups the policy planned widens: all alike, or those whose gates' "
+        "squared gradients are large for what a channel costs.",
     )
     layers: Truth = Field(
         default=True,
@@ -52,16 +77,29 @@ class GrowthSpace(KindSpace):
         "them run from the start.",
     )
     freeze_at: ShareOfEpochs = Field(
-        default=0.5,
+        default=0.3,
         validate_default=True,
         description="Share of the epochs after which the structure is final; the rest trains its "
         "weights.",
+    )
+    pace: PaceName = Field(
+        default="compute",
+        validate_default=True,
+        description="What the learning rate follows: training MACs that are spent, at its peak "
+        "until the structure is final; or epochs.",
+    )
+    until: LengthName = Field(
+        default="match",
+        validate_default=True,
+        description="How long to train: until as many training MACs are spent as the uniform "
+        "network of the budget takes for these epochs (later epochs have more steps for it), or "
+        "one pass an epoch.",
     )
     birth: BirthName = Field(
         default="chance",
         validate_default=True,
         description="Which of the channels that never lived come first: by chance, or by the norm "
-        "of the loss's gradient; with the policies learned and random-order.",
+        "of the loss's gradient; with the policies learned, planned and random-order.",
     )
     width_multiple: Count = Field(
         default=1,
@@ -135,6 +173,13 @@ class GrowthSpace(KindSpace):
         for name in learned if not offers(self.policy, LEARNED) else ():
             if not is_only(getattr(self, name), fields[name].default):
                 raise ValueError(f"{name}: goes with policy: learned; add it, or remove the key")
+        planned = {"seed_share": BY_PLAN, "steps": BY_PLAN, "allocation": (PLANNED,)}
+        for name, policies in planned.items():
+            used = set(policies) & set(values_of(self.policy))
+            if not used and not is_only(getattr(self, name), fields[name].default):
+                raise ValueError(
+                    f"{name}: goes with policy: {' or '.join(policies)}; add one, or remove the key"
+                )
         if not set(ORDERED) & set(values_of(self.policy)) and not is_only(self.birth, "chance"):
             raise ValueError(
                 f"birth: goes with the policies {' and '.join(ORDERED)}; add one, or remove the key"
@@ -157,6 +202,12 @@ class GrowFirstSpace(Strict):
     )
     epochs: Count = Field(
         default=10, validate_default=True, description="Epochs of growing before, at least 2."
+    )
+
+    policy: PolicyName = Field(
+        default=PLANNED,
+        validate_default=True,
+        description="Who decides which structures live; see the key of growth trials.",
     )
 
     @field_validator("epochs")

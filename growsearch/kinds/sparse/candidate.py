@@ -21,11 +21,13 @@ from growsearch.transforms import Positions, SparseSettings
 class GrowFirst:
     """Grow a network of a sparse trial's space, and go on with that one.
 
-    The budget is that of a growth candidate; growing takes ``epochs`` of the trial's recipe.
+    The budget is that of a growth candidate; growing takes ``epochs`` of the trial's recipe. The
+    policy "learned" is the letter of its paper.
     """
 
     budget: WrittenBound
     epochs: int
+    policy: str = added("learned")
 
     def __post_init__(self) -> None:
         if self.epochs < 2:

@@ -10,11 +10,18 @@ from pathlib import Path
 from torch import nn
 
 from growsearch.growth import GrowthConfig, build_full, grow
+from growsearch.kinds.growth.space import LEARNED
 from growsearch.kinds.growth.training import plain_history, staying_lines, structure_lines
 from growsearch.kinds.initial_weights import initial_weights
 from growsearch.kinds.sparse.candidate import SparseCandidate
 from growsearch.kinds.trained import Line, TrainingContext
-from growsearch.training import TRAINING_PASSES, EpochRecord, TrainingOptions
+from growsearch.training import (
+    TRAINING_PASSES,
+    EpochRecord,
+    InitialWeights,
+    Recipe,
+    TrainingOptions,
+)
 from growsearch.transforms import MacProfile
 from search_spaces import Architecture, SearchSpace
 
@@ -90,7 +97,7 @@ def base_of(
         space,
         context.data_for(space),
         budget=config.grow.budget.budget(),
-        config=GrowthConfig(recipe=training.recipe(), init=initial_weights(config.init)),
+        config=_how(config.grow.policy, training.recipe(), initial_weights(config.init)),
         seed=context.seed,
         options=dataclasses.replace(
             options, checkpoint=options.checkpoint and _growing_checkpoint(options.checkpoint)
@@ -106,6 +113,12 @@ def base_of(
         dense_training_macs=result.dense_training_macs,
         records={**structure_lines(result), **staying_lines(result)},
     )
+
+
+def _how(policy: str, recipe: Recipe, init: InitialWeights | None) -> GrowthConfig:
+    """Return the letter of the paper for its policy, and how one grows now for the others."""
+    letter = GrowthConfig.paper if policy == LEARNED else GrowthConfig
+    return letter(policy=policy, recipe=recipe, init=init)
 
 
 def _growing_checkpoint(checkpoint: Path) -> Path:

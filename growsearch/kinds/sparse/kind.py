@@ -115,8 +115,11 @@ class SparseKind(TrialKind[SparseSpace, SparseCandidate]):
         """Return the candidate of a space with one value a key, what it grows before included."""
         found = super().written(space)
         if space.grow is not None:
-            epochs = single("grow.epochs", space.grow.epochs)
-            found["grow"] = {"budget": written_budget(space.grow.budget), "epochs": epochs}
+            found["grow"] = {
+                "budget": written_budget(space.grow.budget),
+                "epochs": single("grow.epochs", space.grow.epochs),
+                "policy": single("grow.policy", space.grow.policy),
+            }
         return found
 
     def axis(self, space: SparseSpace, candidate: SparseCandidate) -> Axis[SparseCandidate] | None:
@@ -190,7 +193,11 @@ def _grow_first(questions: Questions, space: SparseSpace) -> GrowFirst | None:
     if space.grow is None:
         return None
     budget = ask_budget(questions, "grow.budget", space.grow.budget)
-    return GrowFirst(budget=budget, epochs=int(questions.ask("grow.epochs", space.grow.epochs)))
+    return GrowFirst(
+        budget=budget,
+        epochs=int(questions.ask("grow.epochs", space.grow.epochs)),
+        policy=str(questions.ask("grow.policy", space.grow.policy)),
+    )
 
 
 def _pattern(questions: Questions, space: SparseSpace) -> StructuredPattern | None:
@@ -239,6 +246,7 @@ def _point(space: SparseSpace, wanted: Mapping[str, Any]) -> dict[str, Any]:
         found["grow"] = {
             "budget": {budget.metric: nearest(budget.domain, None)},
             "epochs": nearest(space.grow.epochs, None),
+            "policy": nearest(space.grow.policy, None),
         }
     return found
 
