@@ -133,7 +133,7 @@ class Front:
         return growth_record(stage.costs, epoch, change, self._dense_macs(1))
 
     def _dense_macs(self, epochs: int) -> int:
-        recipe = dataclasses.replace(self.config.recipe, epochs=epochs)
+        recipe = self.config.decline_recipe(epochs)
         return self.stages[0].costs.dense_training_macs(self.task, recipe)
 
     def _train(
@@ -150,7 +150,7 @@ class Front:
         if parent is None:
             surgeon.seed(stage.live)
         hook = FrontHook(
-            stage=stage,
+            trunk=self.stages[: stage.index + 1],
             config=self.config,
             surgeon=surgeon,
             task=self.task,

@@ -20,13 +20,14 @@ from growsearch.training.parallel.workers import Guard
 
 @dataclass(slots=True, kw_only=True)
 class FrontHook(Hook):
-    """Takes over the network of ``parent``, a stage's checkpoint, and widens it to ``stage``'s.
+    """Takes over the network of ``parent``, a stage's checkpoint, and widens it to its stage's.
 
-    A branch is as wide as its parent. Without a parent the network is the first stage's already.
-    The structure stays as it is from the first step to the last, so that there are no gates.
+    ``trunk`` are the stages up to its own. A branch is as wide as its parent. Without a parent the
+    network is the first stage's already. The structure stays as it is from the first step to the
+    last, so that there are no gates.
     """
 
-    stage: Stage
+    trunk: tuple[Stage, ...]
     config: FrontConfig
     surgeon: Surgeon
     task: Task
@@ -34,6 +35,11 @@ class FrontHook(Hook):
     parent: Path | None
     is_branch: bool
     guard: Guard
+
+    @property
+    def stage(self) -> Stage:
+        """The last of the trunk's stages so far."""
+        return self.trunk[-1]
 
     def on_start(self, state: TrainingState) -> None:
         """Begin where the parent has ended: weights, optimizer, random streams, MACs spent."""
@@ -49,12 +55,13 @@ class FrontHook(Hook):
         return {"live channels": self.surgeon.live}
 
     def settings(self) -> Mapping[str, object]:
-        """Return the place in the front and the configuration."""
+        """Return the part of the front and what led to it; what comes later makes no difference."""
         return {
-            "stage": self.stage.index,
-            "limit": self.stage.costs.projection.limit,
+            "limits": [stage.costs.projection.limit for stage in self.trunk],
+            "stage_epochs": [stage.epochs for stage in self.trunk],
             "branch": self.is_branch,
-            "config": self.config,
+            "calibration_batches": self.config.calibration_batches,
+            "width_multiple": self.config.width_multiple,
         }
 
     def state(self) -> Mapping[str, Tensor]:
