@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from growsearch.growth.budget.budget import Budget
 from growsearch.growth.front.config import FrontConfig
 from growsearch.growth.front.front import Front
 from growsearch.growth.front.result import FrontResult
+from growsearch.growth.grow import with_listener
 from growsearch.growth.learning_task import Data
 from growsearch.training import TrainingOptions
 from growsearch.training.parallel.workers import ALONE
@@ -41,9 +43,10 @@ def grow_front(
         budgets: two or more, of parameters or of macs, in ascending order.
         config: recipe and lengths.
         seed: fixes weights and batches; the same seed gives the same front.
-        options: as `growsearch.growth.grow` has them. Epochs are counted from the trunk's first. A
-            ``checkpoint`` is kept of each part, with .trunk-K or .branch-K in its name: a front
-            that was interrupted goes on from them.
+        options: as `growsearch.growth.grow` has them; a listener hears of each part, resumed or
+            not, and epochs are counted from the trunk's first. A ``checkpoint`` is kept of each
+            part, with .trunk-K or .branch-K in its name: a front that was interrupted goes on from
+            them.
 
     Raises:
         UsageError: for budgets that do not ascend, are on a latency or below one channel a group.
@@ -81,15 +84,12 @@ def _grown(front: Front, options: TrainingOptions, checkpoint: Path) -> FrontRes
     trunk: list[Path] = []
     branches = []
     for stage in front.stages:
-        file = _part(checkpoint, f"trunk-{stage.index}")
-        front.train_stage(
-            stage.index,
-            trunk[-1] if trunk else None,
-            dataclasses.replace(options, checkpoint=file),
-        )
-        trunk.append(file)
-        kept = dataclasses.replace(options, checkpoint=_part(checkpoint, f"branch-{stage.index}"))
-        branches.append(front.train_branch(stage.index, trunk, kept))
+        index, before = stage.index, trunk[-1] if trunk else None
+        heard = with_listener(options, functools.partial(front.record, index))
+        trunk.append(_part(checkpoint, f"trunk-{index}"))
+        front.train_stage(index, before, dataclasses.replace(heard, checkpoint=trunk[-1]))
+        own = dataclasses.replace(heard, checkpoint=_part(checkpoint, f"branch-{index}"))
+        branches.append(front.train_branch(index, trunk, own))
     return FrontResult(branches=tuple(branches), training_macs=front.training_macs)
 
 
