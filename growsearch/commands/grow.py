@@ -147,8 +147,11 @@ def grow(
         bool, typer.Option(help="Let the temperature's rise follow the learning rate.")
     ] = False,
     control_gain: Annotated[
-        float, typer.Option(help="How hard the budget pulls on the indicators.")
-    ] = 160.0,
+        float | None,
+        typer.Option(
+            help="How hard the budget pulls on the indicators [default: 10 an epoch, 160 at least]."
+        ),
+    ] = None,
     width_multiple: WidthMultipleOption = 1,
     init: Annotated[
         str | None,

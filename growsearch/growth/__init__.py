@@ -10,6 +10,7 @@ from growsearch.growth.config import (
     TEMPERATURES,
     GrowthConfig,
     IndicatorConfig,
+    usual_gain,
 )
 from growsearch.growth.front.config import FrontConfig
 from growsearch.growth.front.grow_front import grow_front
@@ -53,4 +54,5 @@ __all__ = [
     "structure_line",
     "train_fixed",
     "uniform_architecture",
+    "usual_gain",
 ]

@@ -24,6 +24,8 @@ ARGUMENTS = [
     "grow",
     *("--space", "mlp-digits", "--data", "digits", "--budget", "parameters=30%"),
     *("--epochs", "8", "--learning-rate", "0.05", "--threads", "1", "--subset", "400"),
+    # Of all policies the one that has most to keep.
+    *("--policy", "learned"),
 ]
 
 

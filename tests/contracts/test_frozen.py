@@ -29,7 +29,13 @@ from growsearch.trial.ledger_file import read_ledger
 FROZEN = Path(__file__).with_name("frozen")
 STUDY_SEED, CANDIDATES = 3, 30
 # What growth did when the files were written, and what a line that does not say it means.
-PAPERS = {"policy": "learned", "freeze_at": 0.5, "pace": "epochs", "until": "epochs"}
+PAPERS = {
+    "policy": "learned",
+    "freeze_at": 0.5,
+    "pace": "epochs",
+    "until": "epochs",
+    "control_gain": 160.0,
+}
 # With all that a study of each kind could leave open when the files were written.
 WIDE: dict[str, dict[str, Any]] = {
     "growth": {

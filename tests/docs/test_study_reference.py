@@ -82,7 +82,7 @@ def test_every_key_has_a_meaning_a_default_and_what_may_stand_there(rows):
         ("training.channels_last", "name", "`auto`, `true`, `false`", "`auto`"),
         ("training.threads", "whole number or name", "1 to 4,096; `auto`", "`auto`"),
         ("trials.KIND.epochs", "whole number; may be searched", "1 or more", "`20`"),
-        ("trials.growth.freeze_at", "share; may be searched", "above 0, to 1", "`0.5`"),
+        ("trials.growth.freeze_at", "share; may be searched", "above 0, to 1", "`0.3`"),
         ("trials.growth.layers", "truth; may be searched", "`true`, `false`", "`true`"),
         ("trials.sparse.sparsity", "share; may be searched", "from 0, below 1", "none"),
         ("trials.sparse.grow.epochs", "whole number; may be searched", "2 or more", "`10`"),

@@ -25,7 +25,7 @@ RECIPE = Recipe(epochs=6, batch_size=16, learning_rate=0.05)
 
 
 def config(policy="learned", **changes):
-    return GrowthConfig(recipe=RECIPE, policy=policy, **changes)
+    return GrowthConfig.paper(recipe=RECIPE, policy=policy, **changes)
 
 
 @pytest.fixture(params=sorted(POLICIES))
@@ -249,7 +249,7 @@ def test_bottlenecks_grow_too(bottleneck_space):
         bottleneck_space,
         data,
         budget=Budget(parameters=0.6),
-        config=GrowthConfig(recipe=recipe),
+        config=GrowthConfig.paper(recipe=recipe),
         seed=2,
     )
     assert all(record.parameters <= result.limit for record in result.history)

@@ -69,7 +69,7 @@ def space(cell="rnn", **changes):
 
 
 def config(policy="learned", **changes):
-    return GrowthConfig(recipe=RECIPE, policy=policy, **changes)
+    return GrowthConfig.paper(recipe=RECIPE, policy=policy, **changes)
 
 
 class Widths(Hook):
@@ -139,7 +139,7 @@ def test_growing_leaves_torchs_own_generator_alone(text):
     expected = torch.rand(3)
     torch.manual_seed(5)
     recipe = dataclasses.replace(RECIPE, epochs=2)
-    settings = GrowthConfig(recipe=recipe)
+    settings = GrowthConfig.paper(recipe=recipe)
     grow(space(grow_embedding=True), text, budget=Budget(macs=0.4), config=settings, seed=1)
     assert torch.equal(torch.rand(3), expected)
 

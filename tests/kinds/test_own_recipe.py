@@ -145,7 +145,10 @@ def test_ids_and_lines_of_candidates_without_new_keys_stay() -> None:
         ({"rate": 0.1}, "recipe.rate: unknown key; valid here: preset, optimizer"),
         ({"epochs": 3}, "recipe.epochs: stands beside the recipe"),
         ({"optimizer": "sdg"}, "unknown optimizer 'sdg'; valid: sgd, adamw, adam, lion"),
-        ({"schedule": "cosin"}, "unknown schedule 'cosin'; valid: cosine, steps"),
+        (
+            {"schedule": "cosin"},
+            "unknown schedule 'cosin'; valid: cosine, one-cycle, constant, steps",
+        ),
         ({"preset": "growth"}, "unknown recipe 'growth'"),
         ({"ema": 1.0}, "not between 0 and 1"),
         ({"label_smoothing": 1}, "not in"),

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from growsearch.growth.config import usual_gain
 from growsearch.growth.indicators.relaxation import RELAXATIONS, Relaxation
 from growsearch.growth.indicators.steering import STEERINGS
 from growsearch.growth.policies.birth import reorder
@@ -41,11 +42,12 @@ class LearnedIndicators:
         # SGD with momentum moves lr / (1 - momentum) times a constant gradient a step.
         travel = settings.learning_rate / (1 - settings.momentum)
         per_step = travel * task.steps_per_epoch * epochs
-        gains = torch.full_like(self._s, settings.control_gain)
-        gains[structures.are_units()] = settings.layer_gain
+        gain = settings.control_gain or usual_gain(epochs)
+        gains = torch.full_like(self._s, gain)
+        gains[structures.are_units()] = settings.layer_gain or usual_gain(epochs)
         self._penalty = gains / per_step
         self._relaxation: Relaxation = RELAXATIONS[settings.relaxation]()
-        strength = settings.steering_strength * settings.control_gain / per_step
+        strength = settings.steering_strength * gain / per_step
         self._steering = STEERINGS[settings.steering](strength)
 
     def _beta(self) -> Tensor:

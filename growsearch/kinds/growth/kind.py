@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeVar, cast
 
 from growsearch.datasets import Dataset
 from growsearch.errors import UsageError
-from growsearch.growth import build_full
+from growsearch.growth import build_full, usual_gain
 from growsearch.growth.fits import check_fits
 from growsearch.growth.gates.insertion import insert_gates
 from growsearch.growth.growing_groups import growing_groups
@@ -69,8 +69,12 @@ class GrowthKind(TrialKind[GrowthSpace, GrowthCandidate]):
         if policy in ORDERED:
             asked.append("birth")
         if policy == LEARNED:
-            asked += ["steering", "relaxation", "temperature", "temperature_decay", "control_gain"]
+            asked += ["steering", "relaxation", "temperature", "temperature_decay"]
         found = {key: questions.ask(key, getattr(space, key)) for key in asked}
+        if policy == LEARNED:
+            gain = space.control_gain
+            usual = usual_gain(training.epochs)
+            found["control_gain"] = usual if gain is None else questions.ask("control_gain", gain)
         if found.get("steering", "task") != "task":
             found["steering_strength"] = questions.ask("steering_strength", space.steering_strength)
         return GrowthCandidate(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field, field_validator, model_validator
 
 from growsearch.kinds.domain import Domain, Range, is_only, offers, values_of
@@ -138,10 +140,10 @@ class GrowthSpace(BudgetedSpace):
         validate_default=True,
         description="Slow the temperature's rise down with the weights' learning rate.",
     )
-    control_gain: Rate = Field(
-        default=160.0,
-        validate_default=True,
-        description="Gain of the learned policy's penalty on the distance to the budget.",
+    control_gain: Rate | None = Field(
+        default=None,
+        description="Gain of the learned policy's penalty on the distance to the budget; of itself "
+        "10 an epoch, at least 160.",
     )
 
     @field_validator("epochs")
@@ -169,7 +171,7 @@ class GrowthSpace(BudgetedSpace):
         learned = ("steering", "relaxation", "temperature", "temperature_decay", "control_gain")
         fields = GrowthSpace.model_fields
         for name in learned if not offers(self.policy, LEARNED) else ():
-            if not is_only(getattr(self, name), fields[name].default):
+            if not _is_usual(getattr(self, name), fields[name].default):
                 raise ValueError(f"{name}: goes with policy: learned; add it, or remove the key")
         planned = {"seed_share": BY_PLAN, "steps": BY_PLAN, "allocation": (PLANNED,)}
         for name, policies in planned.items():
@@ -189,6 +191,10 @@ class GrowthSpace(BudgetedSpace):
                 "the key"
             )
         return self
+
+
+def _is_usual(domain: Domain | None, usual: Any) -> bool:
+    return usual is None if domain is None else is_only(domain, usual)
 
 
 class GrowFirstSpace(Strict):

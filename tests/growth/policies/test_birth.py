@@ -113,7 +113,7 @@ def test_growing_by_gradient_stays_in_budget_and_pays_for_its_questions(space, d
             space,
             dataset,
             budget=Budget(macs=0.4),
-            config=GrowthConfig(recipe=RECIPE, policy=policy, birth=birth),
+            config=GrowthConfig.paper(recipe=RECIPE, policy=policy, birth=birth),
             seed=1,
         )
         for birth in BIRTHS
@@ -132,9 +132,9 @@ def test_growing_by_gradient_stays_in_budget_and_pays_for_its_questions(space, d
 
 def test_an_unknown_birth_lists_the_valid_ones():
     with pytest.raises(UsageError, match="birth: unknown 'stork'; valid: chance, gradient"):
-        GrowthConfig(birth="stork")
+        GrowthConfig.paper(birth="stork")
 
 
 def test_birth_by_gradient_is_refused_where_it_could_do_nothing():
     with pytest.raises(UsageError, match="birth: 'gradient' has nothing to order"):
-        GrowthConfig(policy="random", birth="gradient")
+        GrowthConfig.paper(policy="random", birth="gradient")

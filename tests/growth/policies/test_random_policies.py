@@ -21,7 +21,7 @@ def task(*, limit, channels=(100, 100), epochs=8, seed=0):
     )
     return GrowthTask(
         projection=projection,
-        config=GrowthConfig(recipe=Recipe(epochs=epochs)),
+        config=GrowthConfig.paper(recipe=Recipe(epochs=epochs)),
         steps_per_epoch=1,
         generator=torch.Generator().manual_seed(seed),
     )
