@@ -9,6 +9,7 @@ from growsearch.errors import UsageError
 from growsearch.growth.budget.allocation import ALLOCATIONS
 from growsearch.growth.indicators.relaxation import RELAXATIONS
 from growsearch.growth.indicators.steering import STEERINGS
+from growsearch.growth.surgery.row_norms import NORMS
 from growsearch.training import InitialWeights, OwnOptimizer, Recipe
 
 BIRTHS = ("chance", "gradient")
@@ -127,6 +128,10 @@ class GrowthConfig:
     an architecture only. With ``init`` the full network starts with trained weights: a channel or
     unit that is created has those that it had there, on either side, and the largest come first.
 
+    ``norms`` says how large filters behind a BatchNorm, whose size does not matter to the function,
+    are after each change: "reset" gives them the norm of their first draw, "transfer" scales them
+    as their inputs change in number, and "kept" lets them be (see `RowNorms`).
+
     Raises:
         UsageError: for fewer than 2 epochs, or a value out of range.
 
@@ -152,6 +157,7 @@ class GrowthConfig:
     grow_layers: bool = True
     width_multiple: int = 1
     direct_design: bool = False
+    norms: str = "reset"
     indicators: IndicatorConfig = field(default_factory=IndicatorConfig)
     init: InitialWeights | None = field(default=None, metadata={"later": True})
 
@@ -189,6 +195,8 @@ class GrowthConfig:
             raise UsageError(f"freeze_at: {self.freeze_at} is not in (0, 1]; 0.3 is a good start")
         if self.birth not in BIRTHS:
             raise UsageError(f"birth: unknown {self.birth!r}; valid: {', '.join(BIRTHS)}")
+        if self.norms not in NORMS:
+            raise UsageError(f"norms: unknown {self.norms!r}; valid: {', '.join(NORMS)}")
         if self.birth == "gradient" and self.policy in ("random", "uniform"):
             raise UsageError(
                 f"birth: 'gradient' has nothing to order in policy {self.policy!r}, to which all "

@@ -27,6 +27,7 @@ from growsearch.growth.policies.policy import GrowthTask
 from growsearch.growth.policies.registry import make_policy
 from growsearch.growth.policies.uniform_width import UniformWidth
 from growsearch.growth.result import GrowthRecord, GrowthResult
+from growsearch.growth.surgery.scale_free import scale_free_rows_of
 from growsearch.growth.surgery.surgeon import Surgeon
 from growsearch.growth.surgery.trained_order import trained_order
 from growsearch.training import (
@@ -116,7 +117,7 @@ def _grow(
     )
     costs.growing.tell(space.name)
     gates = insert_gates(model, costs.growing.groups, costs.growing_units)
-    hook = _make_hook(model, gates, task, costs, config, seed)
+    hook = _make_hook(space, model, gates, task, costs, config, seed)
     if config.init is not None:
         order = trained_order(model, costs.structures, costs.growing.groups)
         hook.policy.prefer(~costs.structures.first_of_each(), order)
@@ -125,7 +126,7 @@ def _grow(
     dense_macs = costs.dense_training_macs(task, config.recipe)
 
     def record(epoch: EpochRecord) -> GrowthRecord:
-        return _record(
+        return growth_record(
             costs, epoch, hook.changes[epoch.epoch - 1], dense_macs // config.recipe.epochs
         )
 
@@ -162,6 +163,7 @@ def latencies_of(options: TrainingOptions) -> Latencies:
 
 
 def _make_hook(
+    space: SearchSpace,
     model: nn.Module,
     gates: dict[str, Gate],
     task: Task,
@@ -188,6 +190,8 @@ def _make_hook(
             costs.growing.groups,
             costs.growing_units,
             trained=config.init is not None,
+            rows=scale_free_rows_of(space),
+            norms=config.norms,
         ),
         task=task,
         generator=generator,
@@ -204,9 +208,10 @@ def _make_hook(
     )
 
 
-def _record(
+def growth_record(
     costs: Costs, epoch: EpochRecord, change: Change, dense_macs_an_epoch: int
 ) -> GrowthRecord:
+    """Return what an epoch was, and what its ``change`` left of the structure."""
     structures, whole = costs.structures, costs.growing.whole
     return GrowthRecord(
         epoch=epoch.epoch,

@@ -44,3 +44,11 @@ def _match(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
     factor = norm.factor()
     norm.weight.copy_((variance + norm.eps).sqrt() / factor)
     norm.bias.copy_(mean / factor)
+
+
+def make_identity(weight: Tensor) -> None:
+    """Fill the weight of a convolution or linear layer so that it passes on every channel."""
+    if weight.ndim == 2:
+        nn.init.eye_(weight)
+    else:
+        nn.init.dirac_(weight)

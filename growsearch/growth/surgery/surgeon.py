@@ -7,7 +7,7 @@ No other file of the package writes weights, BatchNorm statistics or optimizer s
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from growsearch.growth.gates.gate import Gate, GatedBatchNorm
 from growsearch.growth.gates.reader import reader_gates
 from growsearch.growth.gates.recurrent import GATED, reader_factors
 from growsearch.growth.gates.statistics import statistics_gates
+from growsearch.growth.surgery.identity_init import make_identity
 from growsearch.growth.surgery.layer_sizes import LayerSizes
 from growsearch.growth.surgery.optimizer_state import (
     is_first_moment,
@@ -25,6 +26,8 @@ from growsearch.growth.surgery.optimizer_state import (
     rebuild_optimizer,
     start_value,
 )
+from growsearch.growth.surgery.row_norms import FullTensors, RowNorms
+from growsearch.growth.surgery.scale_trial import ScaleFreeRows
 from growsearch.metrics.placement import device_of
 from growsearch.sparsity import mask_buffers
 from growsearch.training import Recipe, tensors_under
@@ -47,6 +50,8 @@ class Surgeon:
     the CPU, wherever the module is. The three state transitions of arXiv 2007.15353, section 3,
     come down to moving between the two.
     Where the module is ``trained``, what is created returns to its own weights, consumers' too.
+    ``rows`` are those whose scale does not matter, and ``norms`` says what becomes of it at every
+    change (see `RowNorms`).
     """
 
     def __init__(
@@ -56,6 +61,8 @@ class Surgeon:
         units: tuple[Unit, ...] = (),
         *,
         trained: bool = False,
+        rows: Sequence[ScaleFreeRows] = (),
+        norms: str = "kept",
     ) -> None:
         self._module = module
         self._trained = trained
@@ -86,6 +93,8 @@ class Surgeon:
         self._values = {name: value.clone() for name, value in self._initial.items()}
         # What the optimizer remembers, by `optimizer_state`'s keys: moments at full size.
         self._memory: dict[str, Tensor] = {}
+        drawn = {free.weight: tensors[free.weight].detach() for free in rows}
+        self._rows = RowNorms(rows, drawn | self._initial, norms)
         self._sizes = LayerSizes(module, groups)
         self.live = torch.ones(self.structures.total, dtype=torch.bool)
         self.created = self.live.clone()
@@ -94,6 +103,7 @@ class Surgeon:
         """Shrink the fresh full network to ``live`` (total,); all the rest has never existed."""
         self.live = self.structures.running(live)
         self.created = self.live.clone()
+        self._settle_rows({}, torch.zeros_like(self.live))
         self._gather()
 
     def restructure(self, live: Tensor, optimizer: torch.optim.Optimizer, recipe: Recipe) -> Tensor:
@@ -116,6 +126,7 @@ class Surgeon:
         self._create(fresh)
         self.created = self.created | live
         self.live = live
+        self._settle_rows(memory, fresh)
         self._gather()
         rebuild_optimizer(self._module, optimizer, recipe, {**memory, **self._live_memory()})
         return fresh
@@ -135,6 +146,7 @@ class Surgeon:
             **masks,
             **{f"value/{name}": tensor for name, tensor in self._values.items()},
             **{f"memory/{key}": tensor for key, tensor in self._memory.items()},
+            **{f"rows/{name}": tensor for name, tensor in self._rows.state().items()},
         }
 
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:
@@ -142,6 +154,7 @@ class Surgeon:
         self.live, self.created = tensors["live"], tensors["created"]
         self._values |= tensors_under("value/", tensors)
         self._memory |= tensors_under("memory/", tensors)
+        self._rows.load_state(tensors_under("rows/", tensors))
         self._gather()
 
     def full_values(self) -> dict[str, Tensor]:
@@ -199,17 +212,46 @@ class Surgeon:
 
     def _indices(self) -> dict[str, tuple[Tensor, ...]]:
         """Return the live entries of every axis of each tensor that runs, for advanced indexing."""
-        live = self.structures.indices(self.live)
-        found = {}
-        for name, axes in self._axes.items():
-            if not self._runs(name):
-                continue
-            full = self._initial[name]
-            entries = [torch.arange(size) for size in full.shape]
-            for axis, left in entries_by_axis(axes, live).items():
-                entries[axis] = left
-            found[name] = torch.meshgrid(*entries, indexing="ij") if entries else ()
+        live, found = self.structures.indices(self.live), {}
+        for name in self._axes:
+            if self._runs(name):
+                entries = self._entries(name, live)
+                found[name] = torch.meshgrid(*entries, indexing="ij") if entries else ()
         return found
+
+    def _entries(self, name: str, live: Mapping[str, Tensor]) -> list[Tensor]:
+        """Return the entries of every axis of a tensor that the ``live`` channels leave."""
+        entries = [torch.arange(size) for size in self._initial[name].shape]
+        for axis, left in entries_by_axis(self._axes[name], live).items():
+            entries[axis] = left
+        return entries
+
+    @torch.no_grad()
+    def _settle_rows(self, memory: Mapping[str, Tensor], fresh: Tensor) -> None:
+        """Have the rows that now run drawn and scaled, those of new plain units excepted.
+
+        These start as the identity, which has a size of its own.
+        """
+        self._place_units(device_of(self._module))
+        live, tensors = self.structures.indices(self.live), named_tensors(self._module)
+        identities = {unit.name for unit in self.plain_units(fresh)}
+
+        def entries(name: str) -> list[Tensor] | None:
+            if name not in self._axes:
+                return [torch.arange(size) for size in tensors[name].shape]
+            return self._entries(name, live) if self._runs(name) else None
+
+        def moments(name: str) -> dict[str, Tensor]:
+            held = self._memory if name in self._axes else memory
+            return {key: value for key, value in held.items() if parameter_of(key) == name}
+
+        def value(name: str) -> Tensor:
+            return self._values[name] if name in self._axes else tensors[name].detach()
+
+        self._rows.settle(
+            FullTensors(values=value, moments=moments, entries=entries),
+            untouched=lambda name: self._unit_of.get(name) in identities,
+        )
 
     @torch.no_grad()
     def _scatter(self, memory: Mapping[str, Tensor]) -> None:
@@ -290,25 +332,21 @@ class Surgeon:
             if unit.residual and name in unit.last:
                 value.zero_()
             elif not unit.residual and value.ndim > 1:
-                _make_identity(value)
+                make_identity(value)
 
     def _reset(self, name: str, axis: int, entries: Tensor, *, consumed: bool) -> None:
+        """Give entries that are created their first values and moments.
+
+        Trained ones lie there already, as large as the rows that they are of.
+        """
         if consumed and not self._trained:
             self._values[name].index_fill_(axis, entries, 0.0)
-        else:
+        elif not self._trained:
             source = self._initial[name].index_select(axis, entries)
             self._values[name].index_copy_(axis, entries, source)
         for key, moments in self._memory.items():
             if parameter_of(key) == name and moments.ndim:
                 moments.index_fill_(axis, entries, start_value(key, moments))
-
-
-def _make_identity(weight: Tensor) -> None:
-    """Fill the weight of a convolution or linear layer so that it passes on every channel."""
-    if weight.ndim == 2:
-        nn.init.eye_(weight)
-    else:
-        nn.init.dirac_(weight)
 
 
 def _layout(module: nn.Module) -> torch.memory_format:

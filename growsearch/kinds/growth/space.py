@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from growsearch.kinds.domain import Domain, Range, is_only, offers, values_of
 from growsearch.kinds.growth.bound import GrowthBudget
+from growsearch.kinds.growth.budgeted_space import BudgetedSpace
 from growsearch.kinds.space import KindSpace, Strict
 from growsearch.kinds.values import (
     BirthName,
@@ -32,7 +33,7 @@ ORDERED = (LEARNED, PLANNED, "random-order")
 BY_PLAN = (PLANNED, "random-order")
 
 
-class GrowthSpace(KindSpace):
+class GrowthSpace(BudgetedSpace):
     """Trials that grow channels and layers under a budget; see `GrowthCandidate`.
 
     Steering, relaxation, temperatures and the gain are the learned policy's; ``allocation`` is the
@@ -40,9 +41,6 @@ class GrowthSpace(KindSpace):
     those that order channels, ``steering_strength`` with steerings other than the task's.
     """
 
-    budget: GrowthBudget = Field(
-        description="Up to what networks grow: exactly one of the keys below."
-    )
     device_batch: Count = Field(
         default=1,
         validate_default=True,
@@ -166,7 +164,7 @@ class GrowthSpace(KindSpace):
 
     @model_validator(mode="after")
     def _options_that_do_something(self) -> GrowthSpace:
-        if self.budget.device is None and not is_only(self.device_batch, 1):
+        if self.bounds.device is None and not is_only(self.device_batch, 1):
             raise ValueError(
                 "device_batch: a bound on parameters or macs knows no batch; remove the key"
             )

@@ -1,0 +1,150 @@
+"""Scale-free rows: output channels whose scale a normalisation behind them takes out again.
+
+Behind a BatchNorm a filter may be multiplied by any c > 0, and the network in training computes the
+same. Where that is so is not told from names or from the order of layers, but from derivatives: a
+function L that does not change with the scale of a row w (and its bias b) has everywhere
+<w, dL/dw> + b dL/db = 0 (Euler), and at a random point this holds for such rows only. What is found
+is tried with factors, another for every row, in training and in evaluation; they also tell which
+statistics follow which row.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from growsearch.growth.full_network import build_full
+from growsearch.growth.surgery.scale_trial import (
+    CannotRunError,
+    FollowingNorm,
+    Layer,
+    Norm,
+    ScaleFreeRows,
+    Trial,
+    row_factors,
+)
+from search_spaces import SearchSpace
+from search_spaces.randomness import random_state_kept
+from search_spaces.tracing.network_probe import module_by_module, network_probe
+
+__all__ = ["FollowingNorm", "ScaleFreeRows", "scale_free_rows", "scale_free_rows_of"]
+
+_Conv = nn.modules.conv._ConvNd
+_ConvTranspose = nn.modules.conv._ConvTransposeNd
+
+# Two examples behind a BatchNorm are 1 and -1, whatever comes in.
+_BATCH, _SPACES = 3, 64
+
+
+def scale_free_rows(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[ScaleFreeRows, ...]:
+    """Return the rows of linear and convolutional layers whose scale a BatchNorm takes out again.
+
+    BatchNorms and InstanceNorms of torch count, and what is made of them; there may be layers
+    between that pass a scale on (a concatenation, pooling, ReLU). Norms over several channels
+    (LayerNorm, GroupNorm) do not leave rows free, nor do norms that the network keeps in evaluation
+    mode. Layers that are frozen, or whose weights are computed, are left out; so is all that cannot
+    be proven.
+
+    Args:
+        module: at full width, without gates. It stays as it is, as do torch's generators.
+        inputs: batch first, of three examples or more; values of floating inputs do not matter.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from growsearch.growth.surgery.scale_free import scale_free_rows
+        >>> net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2))
+        >>> found = scale_free_rows(net, (torch.zeros(8, 3),))
+        >>> [(free.weight, free.bias, int(free.rows.sum())) for free in found]
+        [('0.weight', '0.bias', 4)]
+    """
+    layers = _layers(module)
+    if not layers or not any(isinstance(layer, Norm) for layer in module.modules()):
+        return ()
+    with random_state_kept(), module_by_module():
+        generator = torch.Generator().manual_seed(0)
+        try:
+            first = Trial(*network_probe(module, inputs, generator, double=True))
+            trials = [first, first.opened()]
+            found = _unmoved(trials, layers)
+            together = _proven(trials, found, generator)
+            if together is not None:
+                return together
+            alone = [_proven(trials, [layer], generator) for layer in found]
+        except CannotRunError:
+            return ()  # its norms cannot be in training, or not with these inputs
+    return tuple(free for each in alone if each for free in each)
+
+
+def scale_free_rows_of(space: SearchSpace) -> tuple[ScaleFreeRows, ...]:
+    """Return `scale_free_rows` of the full network of ``space``, found once a process.
+
+    Example:
+        >>> from growsearch.growth.surgery.scale_free import scale_free_rows_of
+        >>> from search_spaces import search_space
+        >>> [free.weight for free in scale_free_rows_of(search_space("mlp-digits"))]
+        ['hidden.0.linear.weight', 'hidden.1.linear.weight']
+    """
+    return _found(cast(Hashable, space))
+
+
+@functools.lru_cache(maxsize=_SPACES)
+def _found(key: Hashable) -> tuple[ScaleFreeRows, ...]:
+    space = cast(SearchSpace, key)
+    return scale_free_rows(build_full(space, seed=0), space.example_inputs(_BATCH))
+
+
+def _layers(module: nn.Module) -> list[Layer]:
+    """Return the layers whose weights are parameters that learn."""
+    names = {id(parameter): name for name, parameter in module.named_parameters()}
+    found: dict[str, Layer] = {}
+    for layer in module.modules():
+        if not isinstance(layer, (nn.Linear, _Conv)):
+            continue
+        weight, bias = layer._parameters.get("weight"), layer._parameters.get("bias")
+        held = [each for each in (weight, bias) if each is not None]
+        transposed = isinstance(layer, _ConvTranspose)
+        if weight is None or not all(each.requires_grad for each in held):
+            continue
+        if transposed and layer.groups > 1:
+            continue  # its rows lie along both axes
+        name, axis = names[id(weight)], int(transposed)
+        found[name] = Layer(
+            weight=name,
+            bias="" if bias is None else names[id(bias)],
+            axis=axis,
+            rows=torch.ones(weight.shape[axis], dtype=torch.bool),
+        )
+    return list(found.values())
+
+
+def _unmoved(trials: Sequence[Trial], layers: Sequence[Layer]) -> list[Layer]:
+    """Return the layers with those rows for which Euler's equation holds in all ``trials``."""
+    seen = [trial.derivatives(layers) for trial in trials]
+    found = []
+    for i, layer in enumerate(layers):
+        heard, moved = (torch.stack([each[i][k] for each in seen]).any(dim=0) for k in (0, 1))
+        if bool((heard & ~moved).any()):
+            found.append(replace(layer, rows=heard & ~moved))
+    return found
+
+
+def _proven(
+    trials: Sequence[Trial], layers: Sequence[Layer], generator: torch.Generator
+) -> tuple[ScaleFreeRows, ...] | None:
+    """Return what follows the rows of ``layers``; None if their scale is seen in an output.
+
+    The last trial, in which hardly a feature is closed, tells what follows which row.
+    """
+    factors = row_factors(layers, generator)
+    found: tuple[ScaleFreeRows, ...] | None = None
+    for trial in trials[::-1]:
+        found = trial.proven(layers, factors, found)
+        if found is None:
+            return None
+    return found
