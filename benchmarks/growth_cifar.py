@@ -126,8 +126,9 @@ class Job:
     seed: int
     # Where a run that is stopped keeps what it has.
     work: str
-    # The runs of the same seed, by method.
-    others: Mapping[str, Record]
+    epochs: int
+    # The widths that the default has grown at this seed, for those that train them afresh.
+    grown: Mapping[str, int] | None = None
 
     @property
     def budget(self) -> Budget:
@@ -210,15 +211,12 @@ def trained(scene: Scene) -> GrowthResult | FixedResult:
     job = scene.job
     if job.method in GROWN:
         return scene.grown(GROWN[job.method], scene.options(), scene.data)
-    widths: Mapping[str, int] | None = scene.uniform()
-    epochs = job.settings.epochs
+    widths: Mapping[str, int] | None = job.grown
     if job.method == DENSE:
         widths = None
-    elif job.method == DIRECT:
-        widths = job.others[DEFAULT]["choices"]
-    elif job.method != UNIFORM:
-        epochs = epochs_paid(job.method, job.others, epochs)
-    return scene.fixed(widths, job.settings.recipe(epochs), "run")
+    elif job.method != DIRECT:
+        widths = scene.uniform()
+    return scene.fixed(widths, job.settings.recipe(job.epochs), "run")
 
 
 def judged(scene: Scene, result: GrowthResult | FixedResult, before: int = 0) -> Record:
@@ -236,12 +234,16 @@ def judged(scene: Scene, result: GrowthResult | FixedResult, before: int = 0) ->
     }
 
 
-def epochs_paid(method: str, others: Mapping[str, Record], epochs: int) -> int:
-    """Return for how many epochs of uniform width the method it is named after has paid."""
+def epochs_paid(method: str, runs: list[Record], epochs: int) -> int | None:
+    """Return for how many epochs of uniform width the method it is named after has paid.
+
+    The mean over seeds, as a busy machine makes single times differ; None if nobody knows.
+    """
     of, key = (
         (AT_MACS[method], "training_macs") if method in AT_MACS else (AT_TIME[method], "cpu_s")
     )
-    return max(1, round(epochs * others[of][key] / others[UNIFORM][key]))
+    paid = relative(of_method(of, runs), of_method(UNIFORM, runs), key)
+    return None if paid is None else max(1, round(epochs * paid))
 
 
 def pruned(scene: Scene) -> Record:
@@ -459,15 +461,16 @@ def jobs(
     table: RunTable, settings: Settings, given: argparse.Namespace, method: str, seed: int
 ) -> Iterator[Job]:
     """Yield the job, unless what it needs is missing, or would be uniform width once more."""
-    others = {run["method"]: run for run in table.where(seed=seed)}
-    needed = {DIRECT: (DEFAULT,)} | {
-        name: (of, UNIFORM) for name, of in (AT_MACS | AT_TIME).items()
-    }
-    if any(name not in others for name in needed.get(method, ())):
-        return
-    asked = method not in AT_MACS | AT_TIME
-    if asked or epochs_paid(method, others, settings.epochs) != settings.epochs:
-        yield Job(settings, str(given.data_dir), method, seed, str(given.work), others)
+    job = Job(settings, str(given.data_dir), method, seed, str(given.work), settings.epochs)
+    if method in AT_MACS | AT_TIME:
+        epochs = epochs_paid(method, table.runs, settings.epochs)
+        if epochs is not None and epochs != settings.epochs:
+            yield dataclasses.replace(job, epochs=epochs)
+    elif method == DIRECT:
+        for run in table.where(method=DEFAULT, seed=seed):
+            yield dataclasses.replace(job, grown=run["choices"])
+    else:
+        yield job
 
 
 def parse() -> argparse.Namespace:

@@ -83,13 +83,16 @@ def test_pruning_down_takes_what_uniform_width_takes(epochs, macs):
 
 
 def test_uniform_width_gets_the_epochs_that_another_method_paid_for():
-    others = {
-        "uniform": {"training_macs": 100, "cpu_s": 50.0},
-        "default": {"training_macs": 99, "cpu_s": 60.0},
-        "paper": {"training_macs": 76, "cpu_s": 44.0},
-    }
-    assert epochs_paid("uniform, MACs of paper", others, 16) == 12
-    assert epochs_paid("uniform, time of default", others, 16) == 19
+    costs = {"uniform": (100, 50.0), "default": (99, 60.0), "paper": (76, 44.0)}
+    runs = [
+        {"method": method, "seed": seed, "training_macs": macs, "cpu_s": seconds * (1 + seed)}
+        for method, (macs, seconds) in costs.items()
+        for seed in range(2)
+    ]
+    assert epochs_paid("uniform, MACs of paper", runs, 16) == 12
+    assert epochs_paid("uniform, time of default", runs, 16) == 19
+    assert epochs_paid("uniform, MACs of default", runs, 16) == 16
+    assert epochs_paid("uniform, MACs of paper", runs[:4], 16) is None
 
 
 def test_beyond_takes_two_standard_errors():
