@@ -2,7 +2,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from growth_cifar import Settings, epochs_paid, prune_plan
+from growth_cifar import epochs_paid
+from growth_cifar_runs import Settings, prune_plan
 from growth_setup import distance, paired, shuffled, structure_of
 from growth_steering import beyond, row
 
