@@ -18,8 +18,8 @@ class FrontConfig:
     are the trunk's, and ``recipe.epochs`` gives the lengths that are not named. ``stage_epochs``
     are those at constant rate, a number a budget; ``decline_epochs`` those in which a branch comes
     down to rate 0 on a straight line, a number a budget or one for all. Running statistics are
-    averaged over ``calibration_batches`` batches where a stage begins. ``width_multiple`` is that
-    of `GrowthConfig`.
+    averaged over ``calibration_batches`` batches where a stage begins. ``width_multiple``
+    and ``norms`` ("reset" or "kept") are those of `GrowthConfig`.
 
     Raises:
         UsageError: for a value out of range, or an optimizer or average that growth cannot move.
@@ -36,6 +36,7 @@ class FrontConfig:
     decline_epochs: tuple[int, ...] | int | None = None
     calibration_batches: int = 4
     width_multiple: int = 1
+    norms: str = "reset"
 
     def __post_init__(self) -> None:
         # What growth cannot move, nor can a trunk.
@@ -43,7 +44,13 @@ class FrontConfig:
             recipe=self.recipe,
             calibration_batches=self.calibration_batches,
             width_multiple=self.width_multiple,
+            norms=self.norms,
         )
+        if self.norms == "transfer":
+            raise UsageError(
+                "norms: 'transfer' has rates that follow one run's cohorts; in a trunk take reset "
+                "or kept"
+            )
         for key in ("stage_epochs", "decline_epochs"):
             given = getattr(self, key)
             for value in given if isinstance(given, tuple) else () if given is None else (given,):

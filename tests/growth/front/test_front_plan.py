@@ -112,6 +112,8 @@ def test_budgets_that_are_none_of_a_trunk_are_refused(budgets, message):
         ({"decline_epochs": 1.5}, "decline_epochs: 1.5 is no whole number"),
         ({"recipe": Recipe(epochs=4, ema=0.9)}, "ema"),
         ({"width_multiple": 0}, "width_multiple"),
+        ({"norms": "transfer"}, "in a trunk take reset or kept"),
+        ({"norms": "large"}, "norms: unknown 'large'"),
     ],
 )
 def test_settings_of_no_front_are_refused(settings, message):
