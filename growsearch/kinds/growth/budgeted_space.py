@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from growsearch.growth.front.config import default_decline, default_stages
-from growsearch.kinds.domain import Domain, Range, is_only, values_of
+from growsearch.kinds.domain import Domain, Range, is_usual, values_of
 from growsearch.kinds.growth.bound import GrowthBudget
 from growsearch.kinds.growth.trunk import Trunk
 from growsearch.kinds.space import KindSpace
@@ -120,7 +120,7 @@ class BudgetedSpace(KindSpace):
     def _check_trunk(self) -> None:
         for key in _OF_ONE_BUDGET:
             domain, usual = getattr(self, key), type(self).model_fields[key].default
-            if not is_only(domain, usual):
+            if not is_usual(domain, usual):
                 raise ValueError(
                     f"{key}: has no meaning with budgets: a trunk widens all groups alike, at its "
                     "peak rate; remove the key"

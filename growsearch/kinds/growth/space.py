@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field, field_validator, model_validator
 
-from growsearch.kinds.domain import Domain, Range, is_only, offers, values_of
+from growsearch.kinds.domain import Domain, Range, is_only, is_usual, offers, values_of
 from growsearch.kinds.growth.bound import GrowthBudget
 from growsearch.kinds.growth.budgeted_space import BudgetedSpace
 from growsearch.kinds.space import KindSpace, Strict
@@ -171,7 +169,7 @@ class GrowthSpace(BudgetedSpace):
         learned = ("steering", "relaxation", "temperature", "temperature_decay", "control_gain")
         fields = GrowthSpace.model_fields
         for name in learned if not offers(self.policy, LEARNED) else ():
-            if not _is_usual(getattr(self, name), fields[name].default):
+            if not is_usual(getattr(self, name), fields[name].default):
                 raise ValueError(f"{name}: goes with policy: learned; add it, or remove the key")
         planned = {"seed_share": BY_PLAN, "steps": BY_PLAN, "allocation": (PLANNED,)}
         for name, policies in planned.items():
@@ -191,10 +189,6 @@ class GrowthSpace(BudgetedSpace):
                 "the key"
             )
         return self
-
-
-def _is_usual(domain: Domain | None, usual: Any) -> bool:
-    return usual is None if domain is None else is_only(domain, usual)
 
 
 class GrowFirstSpace(Strict):
