@@ -119,6 +119,10 @@ def grow(
             "epoch: epochs."
         ),
     ] = "match",
+    norms: Annotated[
+        str,
+        typer.Option(help="Filters behind a BatchNorm after a change: reset, transfer or kept."),
+    ] = "reset",
     direct_design: Annotated[
         bool, typer.Option(help="Train what was grown once more, from fresh weights (a baseline).")
     ] = False,
@@ -204,6 +208,7 @@ def grow(
         "allocation": allocation,
         "pace": pace,
         "until": until,
+        "norms": norms,
         "layers": layers,
         "freeze_at": freeze_at,
         "birth": birth,

@@ -25,11 +25,13 @@ from growsearch.growth.policies.registry import POLICIES
 from growsearch.growth.result import GrowthRecord, GrowthResult
 from growsearch.growth.staying import Staying
 from growsearch.growth.structure_line import STRUCTURES, structure_line
+from growsearch.growth.surgery.row_norms import NORMS
 
 __all__ = [
     "ALLOCATIONS",
     "BIRTHS",
     "LENGTHS",
+    "NORMS",
     "PACES",
     "POLICIES",
     "RELAXATIONS",

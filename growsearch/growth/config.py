@@ -222,6 +222,7 @@ class GrowthConfig:
             "freeze_at": 0.5,
             "pace": "epochs",
             "until": "epochs",
+            "norms": "kept",
         }
         return cls(**{**letter, **changes})
 

@@ -13,7 +13,16 @@ from growsearch.datasets import DATASETS
 from growsearch.datasets.task_choice import BUILT_IN
 from growsearch.errors import UsageError
 from growsearch.growth import ALLOCATIONS as GROWTH_ALLOCATIONS
-from growsearch.growth import BIRTHS, LENGTHS, PACES, POLICIES, RELAXATIONS, STEERINGS, TEMPERATURES
+from growsearch.growth import (
+    BIRTHS,
+    LENGTHS,
+    PACES,
+    POLICIES,
+    RELAXATIONS,
+    STEERINGS,
+    TEMPERATURES,
+)
+from growsearch.growth import NORMS as ROW_NORMS
 from growsearch.kinds.domain import Domain, Scalar, domain_to_plain, parse_domain
 from growsearch.kinds.recipe_choice import OPTIMIZERS, RECIPE_NAMES, SCHEDULES
 from growsearch.metrics.adversarial import NORMS
@@ -341,6 +350,7 @@ AllocationName = Annotated[Domain, _one_of("allocation", ALLOCATIONS), _plain]
 GrowthAllocationName = Annotated[Domain, _one_of("allocation", GROWTH_ALLOCATIONS), _plain]
 PaceName = Annotated[Domain, _one_of("pace", PACES), _plain]
 LengthName = Annotated[Domain, _one_of("until", LENGTHS), _plain]
+NormsName = Annotated[Domain, _one_of("norms", ROW_NORMS), _plain]
 PolicyName = Annotated[Domain, _one_of("policy", POLICIES), _plain]
 SteeringName = Annotated[Domain, _one_of("steering", STEERINGS), _plain]
 BirthName = Annotated[Domain, _one_of("birth", BIRTHS), _plain]

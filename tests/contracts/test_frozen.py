@@ -34,6 +34,7 @@ PAPERS = {
     "freeze_at": 0.5,
     "pace": "epochs",
     "until": "epochs",
+    "norms": "kept",
     "control_gain": 160.0,
 }
 # With all that a study of each kind could leave open when the files were written.

@@ -58,6 +58,7 @@ class GrowthCandidate(CandidateConfig):
     allocation: str = added("uniform")
     pace: str = added("epochs")
     until: str = added("epochs")
+    norms: str = added("kept")
     init: str | None = added(None)
     trunk: Trunk | None = added(None)
 
@@ -104,6 +105,7 @@ class GrowthCandidate(CandidateConfig):
             allocation=self.allocation,
             pace=self.pace,
             until=self.until,
+            norms=self.norms,
             freeze_at=self.freeze_at,
             birth=self.birth,
             grow_layers=self.layers,

@@ -59,7 +59,7 @@ class GrowthKind(TrialKind[GrowthSpace, GrowthCandidate]):
         budget = ask_budget(questions, "budget", space.bounds)
         training = questions.recipe(space)
         policy = str(questions.ask("policy", space.policy))
-        asked = ["layers", "freeze_at", "width_multiple", "direct_design", "pace", "until"]
+        asked = ["layers", "freeze_at", "width_multiple", "direct_design", "pace", "until", "norms"]
         if policy in BY_PLAN:
             asked += ["seed_share", "steps"]
         if policy == PLANNED:

@@ -13,6 +13,7 @@ from growsearch.kinds.values import (
     Count,
     GrowthAllocationName,
     LengthName,
+    NormsName,
     PaceName,
     PolicyName,
     Rate,
@@ -92,6 +93,12 @@ class GrowthSpace(BudgetedSpace):
         description="How long to train: until as many training MACs are spent as the uniform "
         "network of the budget takes for these epochs (later epochs have more steps for it), or "
         "one pass an epoch.",
+    )
+    norms: NormsName = Field(
+        default="reset",
+        validate_default=True,
+        description="Filters behind a BatchNorm after each change: at the norm of their first draw, "
+        "scaled with the number of inputs and rates with them (Yuan et al. 2023), or kept.",
     )
     birth: BirthName = Field(
         default="chance",
