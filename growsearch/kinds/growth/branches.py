@@ -34,6 +34,7 @@ def ask_branch(questions: Questions, space: GrowthSpace, budgets: GrowthBudget) 
         budget=GrowthBound(budgets.metric, value),
         training=training,
         width_multiple=int(questions.ask("width_multiple", space.width_multiple)),
+        norms=str(questions.ask("norms", space.norms)),
         trunk=space.trunk_of(training.epochs),
     )
 
@@ -47,7 +48,7 @@ def check_fronts(space: GrowthSpace, budgets: GrowthBudget, context: CheckContex
     epochs = int(min(values_of(space.epochs), key=float))
     trunk = space.trunk_of(epochs)
     bounds = trunk.bounds(budgets.metric)
-    config = trunk.front(Recipe(epochs=epochs), width_multiple=1)
+    config = trunk.front(Recipe(epochs=epochs), width_multiple=1, norms="reset")
     for name in map(str, values_of(space.space)):
         networks = space_for(name, context.dataset)
         try:

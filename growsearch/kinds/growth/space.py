@@ -97,7 +97,7 @@ class GrowthSpace(BudgetedSpace):
     norms: NormsName = Field(
         default="reset",
         validate_default=True,
-        description="Filters behind a BatchNorm after each change: at the norm of their first draw, "
+        description="Filters behind a BatchNorm after each change: at their first draw's norm, "
         "scaled with the number of inputs and rates with them (Yuan et al. 2023), or kept.",
     )
     birth: BirthName = Field(
@@ -155,6 +155,15 @@ class GrowthSpace(BudgetedSpace):
     @classmethod
     def _time_to_grow(cls, value: Domain) -> Domain:
         return _time_to_grow(value)
+
+    @model_validator(mode="after")
+    def _norms_that_a_trunk_has(self) -> GrowthSpace:
+        if self.budgets is not None and offers(self.norms, "transfer"):
+            raise ValueError(
+                "norms: transfer has rates that follow one run's cohorts; with budgets take reset "
+                "or kept"
+            )
+        return self
 
     @model_validator(mode="after")
     def _what_surgery_carries_over(self) -> GrowthSpace:

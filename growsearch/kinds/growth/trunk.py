@@ -29,13 +29,14 @@ class Trunk:
             len(self.budgets)
         )
 
-    def front(self, recipe: Recipe, width_multiple: int) -> FrontConfig:
+    def front(self, recipe: Recipe, width_multiple: int, norms: str) -> FrontConfig:
         """Return how it grows, with the ``recipe`` of one budget alone."""
         return FrontConfig(
             recipe=recipe,
             stage_epochs=self.stage_epochs,
             decline_epochs=self.decline_epochs,
             width_multiple=width_multiple,
+            norms=norms,
         )
 
     def bounds(self, metric: str) -> list[Budget]:
