@@ -51,13 +51,17 @@ class BudgetedSpace(KindSpace):
         default=None,
         description="Epochs of a trunk at each of its budgets, at its peak rate. Default: as "
         "epochs, those of one budget alone, have it.",
-        json_schema_extra={"form": "list: whole number", "range": "1 or more"},
+        json_schema_extra={"form": "list: whole number", "range": "1 or more", "unit": "epochs"},
     )
     decline_epochs: Lengths = Field(
         default=None,
         description="Epochs in which a branch of a trunk comes down to rate 0: one number, or one "
         "a budget. Default: as epochs have it.",
-        json_schema_extra={"form": "whole number, or a list of them", "range": "1 or more"},
+        json_schema_extra={
+            "form": "whole number, or a list of them",
+            "range": "1 or more",
+            "unit": "epochs",
+        },
     )
 
     @property
