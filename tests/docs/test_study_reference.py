@@ -48,7 +48,7 @@ def paths_of(model, path, inherited=frozenset()):
             yield from paths_of(inner, f"{path}{name}.{each}")
 
 
-# Read from the key latency[DEVICE]; a sparse trial that grows before and a trunk have no such budget.
+# Read from the key latency[DEVICE], which neither trunks have nor sparse trials that grow before.
 _OF_DEVICES = ("latency", "latency_s", "device")
 OF_ONE_KEY = (
     *(f"{key}.{name}" for key in ("budget", "budgets") for name in _OF_DEVICES),

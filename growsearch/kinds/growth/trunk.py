@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from growsearch.errors import UsageError
@@ -28,6 +29,11 @@ class Trunk:
         FrontConfig(stage_epochs=self.stage_epochs, decline_epochs=self.decline_epochs).check(
             len(self.budgets)
         )
+
+    @property
+    def mean_epochs(self) -> int:
+        """The epochs of the whole front for each of its branches, rounded up."""
+        return math.ceil(sum((*self.stage_epochs, *self.decline_epochs)) / len(self.budgets))
 
     def front(self, recipe: Recipe, width_multiple: int, norms: str) -> FrontConfig:
         """Return how it grows, with the ``recipe`` of one budget alone."""
