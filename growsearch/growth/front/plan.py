@@ -63,7 +63,8 @@ def plan_front(
     projections = _projections(costs, budgets)
     before = 0
     stages = []
-    lengths = zip(config.stages(len(budgets)), config.declines(len(budgets)), strict=True)
+    limits = [projection.limit for projection in projections]
+    lengths = zip(config.stages(limits), config.declines(len(budgets)), strict=True)
     networks = nested_widths(projections, config.width_multiple)
     for index, (budget, live, (epochs, decline)) in enumerate(
         zip(budgets, networks, lengths, strict=True)

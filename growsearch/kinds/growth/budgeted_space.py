@@ -90,15 +90,18 @@ class BudgetedSpace(KindSpace):
         """
         budgets = values_of(self.bounds.domain)
         count = len(budgets)
-        stages = self.stage_epochs or default_stages(epochs, count)
         declines = self.decline_epochs or (default_decline(epochs),)
         if len(declines) == 1:
             declines *= count
+        stages = self.stage_epochs
+        if stages is None and len(declines) == count:
+            stages = default_stages(epochs, [float(value) for value in budgets], declines)
         for key, given in (("stage_epochs", stages), ("decline_epochs", declines)):
-            if len(given) != count:
+            if given is not None and len(given) != count:
                 raise ValueError(
                     f"{key}: {len(given)} numbers for {count} budgets; give one a budget"
                 )
+        assert stages is not None
         return Trunk(
             budgets=budgets,  # type: ignore[arg-type]
             stage_epochs=stages,

@@ -26,9 +26,9 @@ class Trunk:
     decline_epochs: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        FrontConfig(stage_epochs=self.stage_epochs, decline_epochs=self.decline_epochs).check(
-            len(self.budgets)
-        )
+        config = FrontConfig(stage_epochs=self.stage_epochs, decline_epochs=self.decline_epochs)
+        config.stages(self.budgets)
+        config.declines(len(self.budgets))
 
     @property
     def mean_epochs(self) -> int:
