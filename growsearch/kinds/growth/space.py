@@ -97,7 +97,7 @@ class GrowthSpace(BudgetedSpace):
     norms: NormsName = Field(
         default="reset",
         validate_default=True,
-        description="Filters behind a BatchNorm after each change: at their first draw's norm, "
+        description="Filters behind a BatchNorm after each change: at the norm of the first draw, "
         "scaled with the number of inputs and rates with them (Yuan et al. 2023), or kept.",
     )
     birth: BirthName = Field(
