@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from growsearch.errors import UsageError
+from growsearch.files import storage_error
 from growsearch.growth import build_full
 from growsearch.growth.front.front import Front
 from growsearch.growth.front.plan import plan_front
@@ -105,7 +106,10 @@ def _stage(front: Front, stage: int, parent: Path | None, path: Path, story: _St
         # Own hooks are a trial's: what several share must not depend on whose they are.
         alone = dataclasses.replace(story.options, hooks=(), checkpoint=checkpoint)
         front.train_stage(stage, parent, story.heard(alone))
-        checkpoint.replace(path)
+        try:
+            checkpoint.replace(path)
+        except OSError as error:
+            raise storage_error(path, error) from error
 
     history = cached(path, make, read_history)
     before = front.stages[stage].before

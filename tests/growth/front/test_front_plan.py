@@ -107,6 +107,7 @@ def test_the_trunk_keeps_its_peak_rate_and_branches_come_down_to_zero():
         ),
         ([Budget(macs=0.4), Budget(macs=0.2)], "0.2 is not above 0.4"),
         ([Budget(macs=0.4), Budget(macs=0.4)], "0.4 is not above 0.4"),
+        ([Budget(macs=0.4), Budget(macs=0.4001)], "0.4001 has the network of 0.4: not one channel"),
         ([Budget(macs=10), Budget(macs=0.4)], "is below the smallest network"),
     ],
 )
