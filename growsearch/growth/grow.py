@@ -27,6 +27,7 @@ from growsearch.growth.policies.policy import GrowthTask
 from growsearch.growth.policies.registry import make_policy
 from growsearch.growth.policies.uniform_width import UniformWidth
 from growsearch.growth.result import GrowthRecord, GrowthResult
+from growsearch.growth.surgery.cohorts import CohortRates
 from growsearch.growth.surgery.scale_free import scale_free_rows_of
 from growsearch.growth.surgery.surgeon import Surgeon
 from growsearch.growth.surgery.trained_order import trained_order
@@ -178,6 +179,8 @@ def _make_hook(
         steps_per_epoch=steps_per_epoch(task, config.recipe),
         generator=generator,
     )
+    groups, units = costs.growing.groups, costs.growing_units
+    rates = CohortRates(model, groups, units) if config.norms == "transfer" else None
     return GrowthHook(
         config=config,
         policy=make_policy(growth_task),
@@ -187,8 +190,8 @@ def _make_hook(
         bank=GateBank(gates, costs.structures),
         surgeon=Surgeon(
             model,
-            costs.growing.groups,
-            costs.growing_units,
+            groups,
+            units,
             trained=config.init is not None,
             rows=scale_free_rows_of(space),
             norms=config.norms,
@@ -205,6 +208,7 @@ def _make_hook(
             step_examples=examples_per_step(task, config.recipe),
         ),
         latency=costs.latency,
+        rates=rates,
     )
 
 

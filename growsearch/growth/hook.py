@@ -20,6 +20,7 @@ from growsearch.growth.latency.model import LatencyModel
 from growsearch.growth.pace import Pace
 from growsearch.growth.policies.birth import birth_scores
 from growsearch.growth.policies.policy import GrowthPolicy
+from growsearch.growth.surgery.cohorts import CohortRates
 from growsearch.growth.surgery.identity_init import become_identities
 from growsearch.growth.surgery.optimizer_state import rebuild_optimizer
 from growsearch.growth.surgery.recalibration import has_statistics, recalibrate_on
@@ -38,7 +39,7 @@ from growsearch.training import (
 )
 
 # Prefixes of a checkpoint's tensors.
-_SURGEON, _POLICY, _CHANGES = "surgeon/", "policy/", "changes/"
+_SURGEON, _POLICY, _CHANGES, _RATES = "surgeon/", "policy/", "changes/", "rates/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +67,8 @@ class GrowthHook(Hook):
     """Runs Algorithm 1 of arXiv 2007.15353 around the training loop, then freezes the structure.
 
     The policy proposes, ``projection`` keeps the proposal in budget at every change, the surgeon
-    carries it out. ``changes`` holds one entry an epoch.
+    carries it out. ``changes`` holds one entry an epoch. ``rates`` are there where weights that
+    came later learn at rates of their own.
     """
 
     config: GrowthConfig
@@ -81,16 +83,21 @@ class GrowthHook(Hook):
     changes: list[Change]
     pace: Pace
     latency: LatencyModel | None = None
+    rates: CohortRates | None = None
 
     def on_start(self, state: TrainingState) -> None:
         """Open the gates of the seed network as far as the policy says."""
         self.bank.move(device_of(state.model))
         self._set_gates()
+        if self.rates is not None:
+            self.rates.locate(state.model, self.surgeon.live)
 
     def before_update(self, state: TrainingState) -> bool:
         """Hand the policy the gradients of the gates; the weights' update goes on as usual."""
         if not self.frozen:
             self.policy.learn(self.bank.gradients() / state.loss_scale)
+        if self.rates is not None:
+            self.rates.remember(state.model)
         return True
 
     def steps_of_epoch(self, state: TrainingState) -> int | None:
@@ -121,8 +128,10 @@ class GrowthHook(Hook):
         """Tell whether the structure is final."""
         return self.frozen
 
-    def after_update(self, state: TrainingState) -> None:  # noqa: ARG002
-        """Put the policy's new gates in place."""
+    def after_update(self, state: TrainingState) -> None:
+        """Put the policy's new gates in place, and steps to the rates of their cohorts."""
+        if self.rates is not None:
+            self.rates.adapt(state.model)
         if not self.frozen:
             self._set_gates()
 
@@ -131,6 +140,8 @@ class GrowthHook(Hook):
         before, created_before = self.surgeon.live, self.surgeon.created
         if not self.frozen:
             self._restructure(state, last=state.epoch + 1 >= self.config.growing_epochs)
+        if self.rates is not None:
+            self.rates.measure(state.model)
         live = self.surgeon.live
         self.changes.append(
             Change(
@@ -161,6 +172,7 @@ class GrowthHook(Hook):
             **_with(_CHANGES, _columns(self.changes)),
             "generator": self.generator.get_state(),
             **({} if self.latency is None else {"latency": self.latency.state()}),
+            **({} if self.rates is None else _with(_RATES, self.rates.state())),
         }
 
     def load_state(self, tensors: Mapping[str, Tensor], training: TrainingState) -> None:
@@ -174,6 +186,8 @@ class GrowthHook(Hook):
         self.generator.set_state(tensors["generator"])
         if self.latency is not None:
             self.latency.load_state(tensors["latency"])
+        if self.rates is not None:
+            self.rates.load_state(tensors_under(_RATES, tensors))
         self.on_start(training)
         if self.frozen:
             fold_gates(training.model, training.optimizer, training.recipe)
@@ -195,6 +209,9 @@ class GrowthHook(Hook):
         fresh = torch.zeros_like(live)
         if changed:
             fresh = self.surgeon.restructure(live, state.optimizer, state.recipe)
+        if self.rates is not None:
+            self.rates.create(fresh)
+            self.rates.locate(state.model, self.surgeon.live)
         policy.advance(live)
         self._set_gates()
         state.forward_macs = self.macs.exact(self.projection.structures.counts(live))

@@ -65,6 +65,7 @@ def test_each_budget_is_a_line_of_the_ledger(whole: Study) -> None:
             "stage_epochs": [2, 1, 1],
             "decline_epochs": [1, 1, 1],
         }
+        assert trial.config["norms"] == "reset"
         assert trial.metrics["macs"] <= trial.metrics["budget_limit"]
         candidate = candidate_from_json(trial.config)
         assert candidate.to_json() == trial.config
@@ -207,6 +208,7 @@ def test_a_point_of_a_trunk_s_study_names_a_branch_and_uniform_baselines_its_bud
         ({"decline_epochs": [2, 1]}, r"decline_epochs = .*: 2 numbers for 3 budgets"),
         ({"stage_epochs": [2, 1, 0]}, "0 is no whole number above 0"),
         ({"stage_epochs": [2, 1, True]}, "True is no whole number above 0"),
+        ({"norms": ["reset", "transfer"]}, "with budgets take reset or kept"),
         ({"freeze_at": 0.5}, r"freeze_at = .*: has no meaning with budgets"),
         ({"policy": "uniform"}, r"policy = .*: has no meaning with budgets"),
         ({"policy": ["planned", "learned"]}, r"policy = .*: has no meaning with budgets"),

@@ -19,6 +19,7 @@ from growsearch.growth.grow import growth_record, make_result
 from growsearch.growth.hook import Change
 from growsearch.growth.learning_task import Data, task_for
 from growsearch.growth.result import GrowthRecord, GrowthResult
+from growsearch.growth.surgery.scale_free import scale_free_rows_of
 from growsearch.growth.surgery.surgeon import Surgeon
 from growsearch.training import EpochRecord, Recipe, Task, TrainingOptions, read_history, train
 from search_spaces import SearchSpace, seeded
@@ -146,7 +147,13 @@ class Front:
         branch: bool,
     ) -> tuple[nn.Module, list[EpochRecord]]:
         model = build_full(self.space, self.seed)
-        surgeon = Surgeon(model, stage.costs.growing.groups, stage.costs.growing_units)
+        surgeon = Surgeon(
+            model,
+            stage.costs.growing.groups,
+            stage.costs.growing_units,
+            rows=scale_free_rows_of(self.space),
+            norms=self.config.norms,
+        )
         if parent is None:
             surgeon.seed(stage.live)
         hook = FrontHook(

@@ -62,6 +62,7 @@ class FrontHook(Hook):
             "branch": self.is_branch,
             "calibration_batches": self.config.calibration_batches,
             "width_multiple": self.config.width_multiple,
+            "norms": self.config.norms,
         }
 
     def state(self) -> Mapping[str, Tensor]:

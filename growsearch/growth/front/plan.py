@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from growsearch.errors import UsageError
@@ -63,8 +64,10 @@ def plan_front(
     projections = _projections(costs, budgets)
     before = 0
     stages = []
-    lengths = zip(config.stages(len(budgets)), config.declines(len(budgets)), strict=True)
+    limits = [projection.limit for projection in projections]
+    lengths = zip(config.stages(limits), config.declines(len(budgets)), strict=True)
     networks = nested_widths(projections, config.width_multiple)
+    _check_distinct(networks, budgets)
     for index, (budget, live, (epochs, decline)) in enumerate(
         zip(budgets, networks, lengths, strict=True)
     ):
@@ -111,11 +114,29 @@ def nested_widths(projections: Sequence[BudgetProjection], multiple: int) -> tup
         live = projection.fill(
             wanted if projection.cost(wanted) <= projection.limit else before, scores
         )
-        start = before if found else live
-        rounded = round_widths(projection, start, scores, multiple, fill=True)
-        nested = not bool((before & ~rounded).any()) or not found
-        found.append(rounded if multiple > 1 and nested else live)
+        if multiple > 1:
+            blocks = round_widths(
+                projection, before if found else live, scores, multiple, fill=True
+            )
+            # Where the limit does not allow one block a group, blocks are left out.
+            if not found or not bool((before & ~blocks).any()):
+                live = blocks
+        found.append(live)
     return tuple(found)
+
+
+def _check_distinct(networks: Sequence[Tensor], budgets: Sequence[Budget]) -> None:
+    """Refuse a budget at which not one channel more fits.
+
+    Raises:
+        UsageError: naming it and the one before.
+    """
+    for index in range(1, len(networks)):
+        if torch.equal(networks[index], networks[index - 1]):
+            raise UsageError(
+                f"budgets: {budgets[index].value} has the network of {budgets[index - 1].value}: "
+                "not one channel more fits; leave one of them out"
+            )
 
 
 def _projections(costs: Costs, budgets: Sequence[Budget]) -> list[BudgetProjection]:

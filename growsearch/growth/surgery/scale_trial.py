@@ -18,14 +18,15 @@ from search_spaces.tracing.operator_record import tensors_of
 
 Norm = nn.modules.batchnorm._NormBase
 
-# A norm divides by sqrt(variance + eps): the probe leaves next to nothing of eps.
-_NO_EPS = 1e-18
+# A norm divides by sqrt(variance + eps). The probe leaves so much of eps that the rounding errors of
+# a feature that is constant are not blown up, in double precision and in single.
+_NO_EPS = {True: 1e-18, False: 1e-8}
 # The factors of rows: none is near 1, so that it is seen whether a feature has one.
 _LEAST, _MOST = 1.5, 4.5
 # Added to the shifts of norms, so that a ReLU behind them is open for almost all that comes.
 _OPEN = 2.5
 # Relative errors that pass, in double precision and where a network computes in single anywhere.
-_DOUBLE, _SINGLE = 1e-7, 1e-3
+_DOUBLE, _SINGLE = 1e-6, 1e-3
 _FAULTS = (RuntimeError, ValueError, IndexError, TypeError, AssertionError)
 
 
@@ -91,11 +92,11 @@ class Trial:
         self._learning = [name for name, norm in norms.items() if norm.training]
         probe.eval()
         self._eps = {name: norm.eps for name, norm in norms.items()}
-        for norm in norms.values():
-            norm.eps = _NO_EPS
         double = next(probe.parameters()).dtype == torch.float64
         with torch.no_grad():
             double = double and not computes_in_single(probe, inputs)
+        for norm in norms.values():
+            norm.eps = _NO_EPS[double]
         self._error = _DOUBLE if double else _SINGLE
         self._tensors = named_tensors(probe)
 
@@ -117,22 +118,25 @@ class Trial:
             torch.autograd.backward(outputs, drawn)
         except RuntimeError as error:
             raise CannotRunError from error
-        found = [self._heard(layer) for layer in layers]
+        found = [self._products(layer) for layer in layers]
         self._probe.zero_grad()
-        return found
+        # Of a row behind which all is closed nothing can be said: its derivatives are rounding.
+        least = self._error * max((float(size.max()) for _, size in found), default=0.0)
+        return [
+            (size > least, (size > least) & ~(along <= self._error * size)) for along, size in found
+        ]
 
     @torch.no_grad()
-    def _heard(self, layer: Layer) -> tuple[Tensor, Tensor]:
+    def _products(self, layer: Layer) -> tuple[Tensor, Tensor]:
+        """Return |<w, dL/dw> + b dL/db| of every row (rows,), and |w| |dL/dw|."""
         weight, bias = self._tensors[layer.weight], self._tensors.get(layer.bias)
         if weight.grad is None:
-            return torch.zeros_like(layer.rows), torch.zeros_like(layer.rows)
+            return torch.zeros(len(layer.rows)), torch.zeros(len(layer.rows))
         own, gradient = _rows(weight, layer.axis), _rows(weight.grad, layer.axis)
-        along, size = (own * gradient).sum(dim=1), gradient.norm(dim=1)
+        along = (own * gradient).sum(dim=1)
         if bias is not None and bias.grad is not None:
             along = along + bias * bias.grad
-        # Of a row behind which all is closed nothing can be said.
-        heard = size > self._error * gradient.norm()
-        return heard, heard & ~(along.abs() <= self._error * own.norm(dim=1) * size)
+        return along.abs(), own.norm(dim=1) * gradient.norm(dim=1)
 
     @torch.no_grad()
     def proven(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from growsearch.errors import UsageError
+from growsearch.files import storage_error
 from growsearch.growth import build_full
 from growsearch.growth.front.front import Front
 from growsearch.growth.front.plan import plan_front
@@ -34,6 +35,7 @@ def ask_branch(questions: Questions, space: GrowthSpace, budgets: GrowthBudget) 
         budget=GrowthBound(budgets.metric, value),
         training=training,
         width_multiple=int(questions.ask("width_multiple", space.width_multiple)),
+        norms=str(questions.ask("norms", space.norms)),
         trunk=space.trunk_of(training.epochs),
     )
 
@@ -47,7 +49,7 @@ def check_fronts(space: GrowthSpace, budgets: GrowthBudget, context: CheckContex
     epochs = int(min(values_of(space.epochs), key=float))
     trunk = space.trunk_of(epochs)
     bounds = trunk.bounds(budgets.metric)
-    config = trunk.front(Recipe(epochs=epochs), width_multiple=1)
+    config = trunk.front(Recipe(epochs=epochs), width_multiple=1, norms="reset")
     for name in map(str, values_of(space.space)):
         networks = space_for(name, context.dataset)
         try:
@@ -104,7 +106,10 @@ def _stage(front: Front, stage: int, parent: Path | None, path: Path, story: _St
         # Own hooks are a trial's: what several share must not depend on whose they are.
         alone = dataclasses.replace(story.options, hooks=(), checkpoint=checkpoint)
         front.train_stage(stage, parent, story.heard(alone))
-        checkpoint.replace(path)
+        try:
+            checkpoint.replace(path)
+        except OSError as error:
+            raise storage_error(path, error) from error
 
     history = cached(path, make, read_history)
     before = front.stages[stage].before

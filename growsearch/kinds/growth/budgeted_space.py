@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from growsearch.growth.front.config import default_decline, default_stages
-from growsearch.kinds.domain import Domain, Range, is_only, values_of
+from growsearch.kinds.domain import Domain, Range, is_usual, values_of
 from growsearch.kinds.growth.bound import GrowthBudget
 from growsearch.kinds.growth.trunk import Trunk
 from growsearch.kinds.space import KindSpace
@@ -51,13 +51,17 @@ class BudgetedSpace(KindSpace):
         default=None,
         description="Epochs of a trunk at each of its budgets, at its peak rate. Default: as "
         "epochs, those of one budget alone, have it.",
-        json_schema_extra={"form": "list: whole number", "range": "1 or more"},
+        json_schema_extra={"form": "list: whole number", "range": "1 or more", "unit": "epochs"},
     )
     decline_epochs: Lengths = Field(
         default=None,
         description="Epochs in which a branch of a trunk comes down to rate 0: one number, or one "
         "a budget. Default: as epochs have it.",
-        json_schema_extra={"form": "whole number, or a list of them", "range": "1 or more"},
+        json_schema_extra={
+            "form": "whole number, or a list of them",
+            "range": "1 or more",
+            "unit": "epochs",
+        },
     )
 
     @property
@@ -86,15 +90,18 @@ class BudgetedSpace(KindSpace):
         """
         budgets = values_of(self.bounds.domain)
         count = len(budgets)
-        stages = self.stage_epochs or default_stages(epochs, count)
         declines = self.decline_epochs or (default_decline(epochs),)
         if len(declines) == 1:
             declines *= count
+        stages = self.stage_epochs
+        if stages is None and len(declines) == count:
+            stages = default_stages(epochs, [float(value) for value in budgets], declines)
         for key, given in (("stage_epochs", stages), ("decline_epochs", declines)):
-            if len(given) != count:
+            if given is not None and len(given) != count:
                 raise ValueError(
                     f"{key}: {len(given)} numbers for {count} budgets; give one a budget"
                 )
+        assert stages is not None
         return Trunk(
             budgets=budgets,  # type: ignore[arg-type]
             stage_epochs=stages,
@@ -120,7 +127,7 @@ class BudgetedSpace(KindSpace):
     def _check_trunk(self) -> None:
         for key in _OF_ONE_BUDGET:
             domain, usual = getattr(self, key), type(self).model_fields[key].default
-            if not is_only(domain, usual):
+            if not is_usual(domain, usual):
                 raise ValueError(
                     f"{key}: has no meaning with budgets: a trunk widens all groups alike, at its "
                     "peak rate; remove the key"

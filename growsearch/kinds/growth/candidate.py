@@ -66,6 +66,7 @@ class GrowthCandidate(CandidateConfig):
         self._config(None)
         if self.trunk is not None:
             self.trunk.index(self.budget.value)
+            self.front()
 
     def drawn_from(self) -> dict[str, Any]:
         """Return all but where a trunk's branch leaves it: branches share one seed."""
@@ -86,7 +87,7 @@ class GrowthCandidate(CandidateConfig):
     def front(self) -> FrontConfig:
         """Return how the trunk is to grow."""
         assert self.trunk is not None
-        return self.trunk.front(self.training.recipe(), self.width_multiple)
+        return self.trunk.front(self.training.recipe(), self.width_multiple, self.norms)
 
     def config(self) -> GrowthConfig:
         """Return how the network is to grow.

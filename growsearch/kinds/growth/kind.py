@@ -152,9 +152,12 @@ class GrowthKind(TrialKind[GrowthSpace, GrowthCandidate]):
         return forecast_growth(candidate.budget, space)
 
     def largest(self, candidate: GrowthCandidate, dataset: Dataset, seed: int) -> Untrained:
-        """Return the full network, of which growth trains a part."""
+        """Return the full network, of which growth trains a part; the trunk's epochs are shared."""
         module = build_full(space_for(candidate.space, dataset), seed)
-        return Untrained(module=module, recipe=candidate.training.recipe())
+        if candidate.trunk is None:
+            return Untrained(module=module, recipe=candidate.training.recipe())
+        recipe = candidate.front().decline_recipe(candidate.trunk.mean_epochs)
+        return Untrained(module=module, recipe=recipe)
 
     def describe(self, config: Mapping[str, Any]) -> str:
         """Return such as "grown 31 %"."""

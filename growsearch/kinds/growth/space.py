@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field, field_validator, model_validator
 
-from growsearch.kinds.domain import Domain, Range, is_only, offers, values_of
+from growsearch.kinds.domain import Domain, Range, is_only, is_usual, offers, values_of
 from growsearch.kinds.growth.bound import GrowthBudget
 from growsearch.kinds.growth.budgeted_space import BudgetedSpace
 from growsearch.kinds.space import KindSpace, Strict
@@ -159,6 +157,15 @@ class GrowthSpace(BudgetedSpace):
         return _time_to_grow(value)
 
     @model_validator(mode="after")
+    def _norms_that_a_trunk_has(self) -> GrowthSpace:
+        if self.budgets is not None and offers(self.norms, "transfer"):
+            raise ValueError(
+                "norms: transfer has rates that follow one run's cohorts; with budgets take reset "
+                "or kept"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _what_surgery_carries_over(self) -> GrowthSpace:
         check_surgery(self)
         return self
@@ -178,7 +185,7 @@ class GrowthSpace(BudgetedSpace):
         learned = ("steering", "relaxation", "temperature", "temperature_decay", "control_gain")
         fields = GrowthSpace.model_fields
         for name in learned if not offers(self.policy, LEARNED) else ():
-            if not _is_usual(getattr(self, name), fields[name].default):
+            if not is_usual(getattr(self, name), fields[name].default):
                 raise ValueError(f"{name}: goes with policy: learned; add it, or remove the key")
         planned = {"seed_share": BY_PLAN, "steps": BY_PLAN, "allocation": (PLANNED,)}
         for name, policies in planned.items():
@@ -198,10 +205,6 @@ class GrowthSpace(BudgetedSpace):
                 "the key"
             )
         return self
-
-
-def _is_usual(domain: Domain | None, usual: Any) -> bool:
-    return usual is None if domain is None else is_only(domain, usual)
 
 
 class GrowFirstSpace(Strict):

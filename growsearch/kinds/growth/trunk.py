@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from growsearch.errors import UsageError
@@ -25,17 +26,23 @@ class Trunk:
     decline_epochs: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        FrontConfig(stage_epochs=self.stage_epochs, decline_epochs=self.decline_epochs).check(
-            len(self.budgets)
-        )
+        config = FrontConfig(stage_epochs=self.stage_epochs, decline_epochs=self.decline_epochs)
+        config.stages(self.budgets)
+        config.declines(len(self.budgets))
 
-    def front(self, recipe: Recipe, width_multiple: int) -> FrontConfig:
+    @property
+    def mean_epochs(self) -> int:
+        """The epochs of the whole front for each of its branches, rounded up."""
+        return math.ceil(sum((*self.stage_epochs, *self.decline_epochs)) / len(self.budgets))
+
+    def front(self, recipe: Recipe, width_multiple: int, norms: str) -> FrontConfig:
         """Return how it grows, with the ``recipe`` of one budget alone."""
         return FrontConfig(
             recipe=recipe,
             stage_epochs=self.stage_epochs,
             decline_epochs=self.decline_epochs,
             width_multiple=width_multiple,
+            norms=norms,
         )
 
     def bounds(self, metric: str) -> list[Budget]:

@@ -58,7 +58,7 @@ def test_widths_are_those_of_uniform_networks_give_or_take_a_channel():
 
 def test_lengths_follow_the_epochs_of_one_budget_alone_unless_they_are_named():
     stages = _plan(0.1, 0.4)
-    assert [stage.epochs for stage in stages] == list(CONFIG.stages(2))
+    assert [stage.epochs for stage in stages] == list(CONFIG.stages((0.1, 0.4)))
     named = FrontConfig(recipe=Recipe(epochs=16), stage_epochs=(5, 3), decline_epochs=2)
     found = _plan(0.1, 0.4, config=named)
     assert [(s.before, s.epochs, s.decline) for s in found] == [(0, 5, 2), (5, 3, 2)]
@@ -67,11 +67,22 @@ def test_lengths_follow_the_epochs_of_one_budget_alone_unless_they_are_named():
 
 
 @pytest.mark.parametrize("epochs", [2, 3, 7, 16, 100])
-@pytest.mark.parametrize("budgets", [2, 3, 5, 9])
-def test_no_part_of_a_front_is_without_an_epoch(epochs, budgets):
+@pytest.mark.parametrize("bounds", [(1, 2), (0.1, 0.11, 0.12), tuple(range(1, 11)), (1, 1e6)])
+def test_no_part_of_a_front_is_without_an_epoch(epochs, bounds):
     config = FrontConfig(recipe=Recipe(epochs=epochs))
-    assert len(config.stages(budgets)) == len(config.declines(budgets)) == budgets
-    assert min(*config.stages(budgets), *config.declines(budgets)) >= 1
+    assert len(config.stages(bounds)) == len(config.declines(len(bounds))) == len(bounds)
+    assert min(*config.stages(bounds), *config.declines(len(bounds))) >= 1
+
+
+@pytest.mark.parametrize("bounds", [(1, 2, 4, 8), (7, 15, 26, 40), tuple(range(1, 11))])
+def test_the_path_to_every_branch_costs_as_many_epochs_of_its_network(bounds):
+    config = FrontConfig(recipe=Recipe(epochs=1600))
+    spent = 0
+    for bound, stage, decline in zip(
+        bounds, config.stages(bounds), config.declines(len(bounds)), strict=True
+    ):
+        spent += stage * bound
+        assert spent / bound + decline == pytest.approx(1400, abs=10)
 
 
 def test_the_trunk_keeps_its_peak_rate_and_branches_come_down_to_zero():
@@ -96,6 +107,7 @@ def test_the_trunk_keeps_its_peak_rate_and_branches_come_down_to_zero():
         ),
         ([Budget(macs=0.4), Budget(macs=0.2)], "0.2 is not above 0.4"),
         ([Budget(macs=0.4), Budget(macs=0.4)], "0.4 is not above 0.4"),
+        ([Budget(macs=0.4), Budget(macs=0.4001)], "0.4001 has the network of 0.4: not one channel"),
         ([Budget(macs=10), Budget(macs=0.4)], "is below the smallest network"),
     ],
 )
@@ -112,6 +124,8 @@ def test_budgets_that_are_none_of_a_trunk_are_refused(budgets, message):
         ({"decline_epochs": 1.5}, "decline_epochs: 1.5 is no whole number"),
         ({"recipe": Recipe(epochs=4, ema=0.9)}, "ema"),
         ({"width_multiple": 0}, "width_multiple"),
+        ({"norms": "transfer"}, "in a trunk take reset or kept"),
+        ({"norms": "large"}, "norms: unknown 'large'"),
     ],
 )
 def test_settings_of_no_front_are_refused(settings, message):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from growsearch.errors import UsageError
-from growsearch.growth import Budget, FrontConfig, GrowthOptions, grow_front
+from growsearch.growth import Budget, FrontConfig, GrowthOptions, build_full, grow_front
 from growsearch.growth.front.front import Front
 from growsearch.growth.front.hook import FrontHook
 from growsearch.training import AdamW, Hook, Recipe, TrainingOptions, read_checkpoint
@@ -116,7 +116,7 @@ class Watch(Hook):
     """Notes weights, momenta and rates where a part begins."""
 
     def __init__(self):
-        self.rates, self.starts, self.inputs = [], [], None
+        self.rates, self.starts = [], []
 
     def on_start(self, state):
         names = dict(state.model.named_parameters())
@@ -131,11 +131,14 @@ class Watch(Hook):
         return {}
 
 
-def test_a_wider_network_computes_what_the_one_before_did_and_keeps_its_momentum(
-    mlp_space, dataset, tmp_path
-):
-    front = Front.of(mlp_space, dataset, BUDGETS, CONFIG, seed=0)
-    files = [tmp_path / f"{index}.safetensors" for index in range(2)]
+def _widened(space, dataset, folder, norms):
+    """Return weights and momenta (of one weight matrix) before and after a stage begins.
+
+    Also which rows and columns of it were there before.
+    """
+    config = dataclasses.replace(CONFIG, norms=norms)
+    front = Front.of(space, dataset, BUDGETS, config, seed=0)
+    files = [folder / f"{index}.safetensors" for index in range(2)]
     watch = Watch()
     front.train_stage(0, None, TrainingOptions(checkpoint=files[0]))
     front.train_stage(1, files[0], TrainingOptions(checkpoint=files[1], hooks=(watch,)))
@@ -144,13 +147,32 @@ def test_a_wider_network_computes_what_the_one_before_did_and_keeps_its_momentum
     small, large = (stage.costs.structures.indices(stage.live) for stage in front.stages[:2])
     rows, columns = (torch.isin(large[name], small[name]) for name in ("hidden1", "hidden0"))
     name = next(n for n in weights if weights[n].shape == (len(rows), len(columns)))
-    old = before[f"model/{name}"]
-    assert torch.equal(weights[name][rows][:, columns], old)
-    assert not weights[name][rows][:, ~columns].any()
-    assert weights[name][~rows].any()
-    assert torch.equal(moments[name][rows][:, columns], before[f"optimizer/{name}/momentum_buffer"])
-    assert not moments[name][~rows].any()
-    assert not moments[name][:, ~columns].any()
+    old = before[f"model/{name}"], before[f"optimizer/{name}/momentum_buffer"]
+    return old, (weights[name], moments[name]), rows, columns
+
+
+def test_what_lived_keeps_weights_and_momentum_and_listens_to_nothing_new(
+    mlp_space, dataset, tmp_path
+):
+    before, after, rows, columns = _widened(mlp_space, dataset, tmp_path, "kept")
+    for old, new in zip(before, after, strict=True):
+        assert torch.equal(new[rows][:, columns], old)
+        assert not new[rows][:, ~columns].any()
+    assert after[0][~rows].any()
+    assert not after[1][~rows].any()
+
+
+def test_rows_behind_a_norm_go_back_to_their_first_size_with_their_direction(
+    mlp_space, dataset, tmp_path
+):
+    before, after, rows, columns = _widened(mlp_space, dataset, tmp_path, "reset")
+    factor = after[0][rows].norm(dim=1) / before[0].norm(dim=1)
+    scaled = before[0] * factor[:, None], before[1] / factor[:, None]
+    for wanted, new in zip(scaled, after, strict=True):
+        torch.testing.assert_close(new[rows][:, columns], wanted)
+    full = build_full(mlp_space, 0).hidden[1].linear.weight.norm(dim=1)
+    ours = after[0].norm(dim=1)
+    assert all((full - size).abs().min() < 1e-5 for size in ours)
 
 
 def test_rates_stay_at_the_peak_in_the_trunk_and_fall_to_zero_in_a_branch(space, dataset, tmp_path):
