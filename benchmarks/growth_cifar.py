@@ -1,14 +1,23 @@
-"""What does growing buy on CIFAR-10? Accuracy, size and cost of training beside the baselines.
+"""Does growth pay on CIFAR-10? Accuracy beside uniform width at equal training MACs and time.
 
-ResNet-20 and VGG-16 on a fixed subset of CIFAR-10, as in table 1 of arXiv 2007.15353: learned
-growth beside random-order growth, random indicators, uniform width at the MACs of the grown
-network, the grown architecture trained from scratch, and dense training. All see the same batches
-at a seed and train for the same epochs, but for one: uniform width for as many whole epochs as the
-training MACs of growth pay for. Savings are against dense training in the same run: MACs as
-integrated step by step, time as process CPU time on one thread. Every finished run is written down;
-run it again to go on.
+ResNet-20, VGG-16 and MobileNetV2 on a fixed subset of CIFAR-10, one thread a run, 40 % of the MACs.
+"default" is what `grow` does without a word, "fisher" the same with widths by the Fisher
+information of the gates, "paper" the letter of arXiv 2007.15353. Growth by default trains until a
+uniform network's training MACs are spent; "paper" takes what its epochs take, and "paper, equal
+MACs" as much as uniform. "direct design" trains the default's structure from fresh weights,
+"uniform, MACs of X" and "uniform, time of X" are uniform width for as many epochs as X paid for
+(only where that is another number of epochs). "prune down" trains the full network at the peak rate
+for a third of uniform's training MACs and prunes it with what is left, so that the sum is equal; it
+has no teacher, whose passes would cost a third of the full network's. The labels of "shuffled" say
+nothing; it ends when its structure is final. "study" is the default as a trial of a study, and
+whether `grow` at that trial's seed ends at the same accuracy and MACs.
 
-    python benchmarks/growth_cifar.py --data-dir DATA --network resnet20 --epochs 12 --workers 2
+All see the same batches at a seed and the same late drops, and are judged on all test images.
+Differences are paired by seed, with their standard error; the deviations of dense and uniform over
+seeds are the floor under them. Every finished run is written down; run it again to go on, also in
+the middle of a run.
+
+    python benchmarks/growth_cifar.py --data-dir DATA --network resnet20 --seeds 3 --pairs 8
 """
 
 from __future__ import annotations
@@ -16,241 +25,222 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import statistics
-import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from resumable import Record, RunTable, run_parallel, with_deviation
+from growth_cifar_runs import (
+    AFTER,
+    ALONE,
+    AT_MACS,
+    AT_TIME,
+    DEFAULT,
+    DIRECT,
+    METHODS,
+    SHUFFLED,
+    STUDY,
+    UNIFORM,
+    Job,
+    Settings,
+    run,
+)
+from growth_setup import NETWORKS, deviation, distance, paired, signed
+from resumable import Record, RunTable, run_parallel
 from rich.console import Console
 from rich.table import Table
 
-from growsearch.datasets import Dataset, load_dataset, subset
-from growsearch.growth import (
-    Budget,
-    GrowthConfig,
-    IndicatorConfig,
-    grow,
-    train_fixed,
-    uniform_architecture,
-)
-from growsearch.metrics import accuracy, predict
-from growsearch.training import TRAINING_PASSES, Recipe, TrainingOptions, published_recipe
-from search_spaces import Architecture, SearchSpace, search_space
-
-RESULTS = Path(__file__).parent / "results"
-# What the paper's grown networks had (table 1).
-PARAMETERS = {"resnet20": 0.36, "vgg16": 0.05}
-GROWN = {
-    "learned": GrowthConfig(),
-    "learned, normalised gradient": GrowthConfig(indicators=IndicatorConfig(steering="normalised")),
-    "learned, taylor": GrowthConfig(indicators=IndicatorConfig(steering="taylor")),
-    "learned, multiples of 8": GrowthConfig(width_multiple=8),
-    "learned, frozen at a fifth": GrowthConfig(freeze_at=0.2),
-    "random order": GrowthConfig(policy="random-order"),
-    "random indicators": GrowthConfig(policy="random"),
-}
-# These need the grown network of the same seed.
-UNIFORM, DIRECT, CHEAP = "uniform width", "direct design", "uniform width, fewer epochs"
-AFTER = (UNIFORM, DIRECT, CHEAP)
+HERE = Path(__file__).parent
 
 
-@dataclass(frozen=True)
-class Settings:
-    network: str
-    parameters: float
-    epochs: int
-    batch_size: int
-    train_images: int
-    precision: str
-    channels_last: bool
-    # None is the published recipe's, which a deep plain network does not take in a short run.
-    learning_rate: float | None = None
+def epochs_paid(method: str, runs: list[Record], epochs: int) -> int | None:
+    """Return for how many epochs of uniform width the method it is named after has paid.
 
-
-@dataclass(frozen=True)
-class Job:
-    settings: Settings
-    data_dir: str
-    method: str
-    seed: int
-    # Choices of the grown architecture and its MACs, for the methods that need them.
-    grown: Record | None = None
-
-
-def images(job: Job) -> Dataset:
-    whole = load_dataset("cifar10", Path(job.data_dir))
-    count = job.settings.train_images
-    return subset(whole, train=count, validation=200, test=len(whole.test))
-
-
-def recipe_of(settings: Settings) -> Recipe:
-    recipe = published_recipe("growth-cifar", epochs=settings.epochs)
-    return dataclasses.replace(
-        recipe,
-        batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate or recipe.learning_rate,
-        precision=settings.precision,  # type: ignore[arg-type]
+    The mean over seeds, as a busy machine makes single times differ; None if nobody knows.
+    """
+    of, key = (
+        (AT_MACS[method], "training_macs") if method in AT_MACS else (AT_TIME[method], "cpu_s")
     )
-
-
-def run(job: Job) -> Record:
-    torch.set_num_threads(1)
-    dataset, settings = images(job), job.settings
-    space = search_space(settings.network).for_data(dataset.input_shape, dataset.num_classes)
-    options = TrainingOptions(channels_last=settings.channels_last)
-    start, cpu_start = time.perf_counter(), time.process_time()
-    if job.method in GROWN:
-        config = dataclasses.replace(GROWN[job.method], recipe=recipe_of(settings))
-        budget = Budget(parameters=settings.parameters)
-        result = grow(space, dataset, budget=budget, config=config, seed=job.seed, options=options)
-    else:
-        result = train_fixed(
-            space,
-            dataset,
-            architecture_of(job, space),
-            recipe=recipe_of(settings).scaled(epochs_of(job, dataset)),
-            seed=job.seed,
-            options=options,
-        )
-    cpu_s, wall_s = time.process_time() - cpu_start, time.perf_counter() - start
-    return {
-        "method": job.method,
-        "seed": job.seed,
-        "test_accuracy": accuracy(predict(result.model, dataset.test.inputs), dataset.test.labels),
-        "parameters": result.parameters,
-        "macs": result.macs,
-        "training_macs": result.training_macs,
-        "dense_training_macs": result.dense_training_macs,
-        "cpu_s": cpu_s,
-        "wall_s": wall_s,
-        "choices": dict(result.architecture.choices),
-    }
-
-
-def architecture_of(job: Job, space: SearchSpace) -> Architecture:
-    if job.method == "dense":
-        return space.largest()
-    assert job.grown is not None
-    if job.method in (UNIFORM, CHEAP):
-        return uniform_architecture(space, Budget(macs=job.grown["macs"]))
-    return space.largest().replace(job.grown["choices"])
-
-
-def epochs_of(job: Job, dataset: Dataset) -> int:
-    """Return the epochs of a network of fixed widths: as many as growth has paid for, or all."""
-    settings = job.settings
-    if job.method != CHEAP:
-        return settings.epochs
-    assert job.grown is not None
-    examples = len(dataset.train) // settings.batch_size * settings.batch_size
-    an_epoch = TRAINING_PASSES * job.grown["macs"] * examples
-    return max(1, job.grown["training_macs"] // an_epoch)
+    paid = relative(of_method(of, runs), of_method(UNIFORM, runs), key)
+    return None if paid is None else max(1, round(epochs * paid))
 
 
 def rows(runs: list[Record]) -> list[Record]:
-    """Return one row a method: means over seeds, savings against dense training at each seed."""
-    dense = {run["seed"]: run for run in runs if run["method"] == "dense"}
-    found = []
-    for method in dict.fromkeys(run["method"] for run in runs):
-        group = [run for run in runs if run["method"] == method and run["seed"] in dense]
-        if not group:
-            continue
-        pairs = [(run, dense[run["seed"]]) for run in group]
-        found.append(
-            {
-                "method": method,
-                "test_accuracy": [run["test_accuracy"] for run in group],
-                "gain_on_dense": [
-                    run["test_accuracy"] - whole["test_accuracy"] for run, whole in pairs
-                ],
-                "parameters_share": mean_of(pairs, lambda r, d: r["parameters"] / d["parameters"]),
-                "macs_share": mean_of(pairs, lambda r, d: r["macs"] / d["macs"]),
-                "training_macs_saving": mean_of(
-                    pairs, lambda r, d: d["training_macs"] / r["training_macs"]
-                ),
-                "time_saving": mean_of(pairs, lambda r, d: d["cpu_s"] / r["cpu_s"]),
-                "cpu_s": statistics.mean(run["cpu_s"] for run in group),
-            }
-        )
-    return found
+    """Return a row a method: means over seeds, and differences from uniform at the same seeds."""
+    return [row(method, runs) for method in METHODS if of_method(method, runs)]
 
 
-def mean_of(pairs: list[tuple[Record, Record]], ratio: Callable[[Record, Record], float]) -> float:
-    return statistics.mean(ratio(run, whole) for run, whole in pairs)
+def of_method(method: str, runs: list[Record]) -> dict[int, Record]:
+    return {run["seed"]: run for run in runs if run["method"] == method}
+
+
+def row(method: str, runs: list[Record]) -> Record:
+    own, uniform = of_method(method, runs), of_method(UNIFORM, runs)
+    found: Record = {"method": method, "seeds": len(own)}
+    if method in SHUFFLED:
+        return {**found, **apart(own, of_method(SHUFFLED[method], runs))}
+    values = {seed: run["test_accuracy"] for seed, run in own.items()}
+    against = {seed: run["test_accuracy"] for seed, run in uniform.items()}
+    return {
+        **found,
+        "test_accuracy": statistics.mean(values.values()),
+        "deviation": deviation(list(values.values())),
+        "against_uniform": None if method == STUDY else paired(values, against),
+        "training_macs": relative(own, uniform, "training_macs"),
+        "cpu_time": relative(own, uniform, "cpu_s"),
+        "cpu_s": statistics.mean(run["cpu_s"] for run in own.values()),
+        "macs_share": statistics.mean(run["macs"] / run["full_macs"] for run in own.values()),
+        "parameters": statistics.mean(run["parameters"] for run in own.values()),
+        **({"as_grow": all(run["as_grow"] for run in own.values())} if method == STUDY else {}),
+    }
+
+
+def relative(own: Mapping[int, Record], uniform: Mapping[int, Record], key: str) -> float | None:
+    shares = [own[s][key] / uniform[s][key] for s in own.keys() & uniform.keys()]
+    return statistics.mean(shares) if shares else None
+
+
+def apart(own: Mapping[int, Record], true: Mapping[int, Record]) -> Record:
+    """Return how far widths of shuffled labels are from those of true ones, and these from another.
+
+    As shares of all channels of the grown networks.
+    """
+    both = sorted(own.keys() & true.keys())
+    seeds = sorted(true)
+    moved = [_apart(own[seed], true[seed]) for seed in both]
+    between = [_apart(true[a], true[b]) for a in seeds for b in seeds if a < b]
+    return {
+        "from_true_labels": statistics.mean(moved) if moved else None,
+        "true_labels_between_seeds": statistics.mean(between) if between else None,
+    }
+
+
+def _apart(one: Record, other: Record) -> float:
+    widths: dict[str, int] = other["choices"]
+    return distance(one["choices"], widths, widths)
 
 
 def show(table_rows: list[Record], settings: Settings) -> None:
     title = (
-        f"{settings.network} on {settings.train_images:,} images of CIFAR-10, "
-        f"{settings.epochs} epochs, {settings.precision}, one thread"
+        f"{settings.network} x {settings.width:g} on {settings.train_images:,} images of CIFAR-10 "
+        f"({settings.pixels} px), {settings.epochs} epochs, {settings.macs:.0%} of the MACs"
     )
     table = Table(title=title)
-    for column in ("method", "test accuracy", "parameters", "MACs", "saved MACs", "saved time"):
+    for column in ("method", "seeds", "test %", "against uniform", "training MACs", "CPU", "MACs"):
         table.add_column(column)
-    for row in table_rows:
-        table.add_row(
-            row["method"],
-            with_deviation(row["test_accuracy"]),
-            f"{row['parameters_share']:.1%}",
-            f"{row['macs_share']:.1%}",
-            f"{row['training_macs_saving']:.2f}x",
-            f"{row['time_saving']:.2f}x",
-        )
-    Console(width=110).print(table)
+    for line in table_rows:
+        table.add_row(line["method"], str(line["seeds"]), *cells(line))
+    Console(width=120).print(table)
 
 
-def work(table: RunTable, settings: Settings, arguments: argparse.Namespace) -> None:
-    console = Console()
-    for methods in (("dense", *GROWN), AFTER):
+def cells(line: Record) -> Iterator[str]:
+    if "test_accuracy" not in line:
+        yield f"widths {percent(line['from_true_labels'])} from those of true labels"
+        return
+    spread = line["deviation"]
+    yield f"{100 * line['test_accuracy']:.2f}" + (
+        "" if spread is None else f" ± {100 * spread:.2f}"
+    )
+    yield "-" if line["against_uniform"] is None else signed(line["against_uniform"])
+    yield times(line["training_macs"])
+    yield f"{times(line['cpu_time'])} ({line['cpu_s']:.0f} s)"
+    yield percent(line["macs_share"])
+
+
+def times(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}x"
+
+
+def percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
+
+
+def work(table: RunTable, settings: Settings, given: argparse.Namespace) -> None:
+    """Run what is missing: uniform and the default at every seed first, which are compared."""
+    phases = (
+        (range(max(given.pairs, given.seeds)), (UNIFORM, DEFAULT)),
+        (range(given.seeds), ALONE),
+        (range(given.seeds), AFTER),
+        (range(1), (STUDY,)),
+    )
+    for seeds, methods in phases:
         todo = [
-            Job(settings, arguments.data_dir, method, seed, grown_at(table, seed))
-            for seed in range(arguments.seeds)
+            job
+            for seed in seeds
             for method in methods
-            if method in arguments.methods and not table.has(method=method, seed=seed)
+            if method in given.methods and not table.has(method=method, seed=seed)
+            for job in jobs(table, settings, given, method, seed)
         ]
-        for result in run_parallel(run, todo, arguments.workers):
+        for result in run_parallel(run, todo, given.workers):
             table.add(result)
-            console.print(
-                f"{result['method']}, seed {result['seed']}: {result['test_accuracy']:.2%}, "
-                f"{result['cpu_s']:.0f} s CPU"
-            )
+            value = result["test_accuracy"]
+            told = "structure alone" if value is None else f"{value:.2%}"
+            name = f"{result['method']}, seed {result['seed']}"
+            Console().print(f"{name}: {told}, {result['cpu_s']:.0f} s CPU")
 
 
-def grown_at(table: RunTable, seed: int) -> Record | None:
-    grown = table.where(method="learned", seed=seed)
-    return grown[0] if grown else None
+def jobs(
+    table: RunTable, settings: Settings, given: argparse.Namespace, method: str, seed: int
+) -> Iterator[Job]:
+    """Yield the job, unless what it needs is missing, or would be uniform width once more."""
+    job = Job(settings, str(given.data_dir), method, seed, str(given.work), settings.epochs)
+    if method in AT_MACS | AT_TIME:
+        epochs = epochs_paid(method, table.runs, settings.epochs)
+        if epochs is not None and epochs != settings.epochs:
+            yield dataclasses.replace(job, epochs=epochs)
+    elif method == DIRECT:
+        for run in table.where(method=DEFAULT, seed=seed):
+            yield dataclasses.replace(job, grown=run["choices"])
+    else:
+        yield job
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data-dir", required=True, help="folder that holds CIFAR-10")
+    parser.add_argument("--network", choices=[*NETWORKS], default="resnet20")
+    parser.add_argument("--width", type=float, help="share of the usual widths")
+    parser.add_argument("--pixels", type=int, help="images are averaged to so many")
+    parser.add_argument("--learning-rate", type=float)
+    parser.add_argument("--macs", type=float, default=0.4, help="share of the full network's")
+    parser.add_argument("--epochs", type=int, default=16)
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--train-images", type=int, default=20_000)
+    parser.add_argument("--test-images", type=int, default=10_000)
+    parser.add_argument("--channels-last", action="store_true")
+    parser.add_argument("--seeds", type=int, default=3, help="of all methods")
+    parser.add_argument("--pairs", type=int, default=8, help="seeds of uniform and the default")
+    parser.add_argument("--workers", type=int, default=1, help="runs at a time, one thread each")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--quick", action="store_true", help="a trial of all in minutes")
+    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "growth_cifar")
+    parser.add_argument("--out", type=Path, help="default: results/growth_cifar_NETWORK.json")
+    given = parser.parse_args()
+    usual = NETWORKS[given.network]
+    for name in ("width", "pixels", "learning_rate"):
+        if getattr(given, name) is None:
+            setattr(given, name, getattr(usual, name))
+    if given.quick:
+        given.epochs, given.train_images, given.test_images = 8, 256, 200
+        given.seeds, given.pairs = 1, 2
+    if given.width != 1 or given.network == "resnet8":
+        # A study names networks of the registry.
+        given.methods = [name for name in given.methods if name != STUDY]
+    if given.out is None:
+        folder = given.work if given.quick else HERE / "results"
+        given.out = folder / f"growth_cifar_{given.network}.json"
+    return given
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data-dir", required=True, help="folder that holds CIFAR-10")
-    parser.add_argument("--network", choices=sorted(PARAMETERS), default="resnet20")
-    parser.add_argument("--parameters", type=float, help="share of the full configuration")
-    parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--train-images", type=int, default=5_000)
-    parser.add_argument("--precision", default="float32")
-    parser.add_argument("--channels-last", action="store_true")
-    parser.add_argument("--learning-rate", type=float, help="instead of the recipe's")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--workers", type=int, default=1, help="runs at a time, one thread each")
-    parser.add_argument("--methods", nargs="+", default=["dense", *GROWN, *AFTER])
-    arguments = parser.parse_args()
-    settings = Settings(
-        network=arguments.network,
-        parameters=arguments.parameters or PARAMETERS[arguments.network],
-        epochs=arguments.epochs,
-        batch_size=arguments.batch_size,
-        train_images=arguments.train_images,
-        precision=arguments.precision,
-        channels_last=arguments.channels_last,
-        learning_rate=arguments.learning_rate,
-    )
-    path = RESULTS / f"growth_cifar_{arguments.network}.json"
-    table = RunTable(path, asdict(settings), rows)
-    work(table, settings, arguments)
+    given = parse()
+    names = [field.name for field in dataclasses.fields(Settings)]
+    settings = Settings(**{name: getattr(given, name) for name in names})
+    given.work.mkdir(parents=True, exist_ok=True)
+    kept = {**asdict(settings), "threads": 1, "torch": torch.__version__}
+    table = RunTable(given.out, kept, rows)
+    work(table, settings, given)
     show(table.rows(), settings)
 
 

@@ -60,10 +60,10 @@ class Run:
         return grow(self.space, self.dataset, budget=self.budget, config=config, seed=self.seed)
 
     def learned(self, name: str) -> GrowthResult:
-        return self.grown(GrowthConfig(recipe=self.recipe, indicators=INDICATORS[name]))
+        return self.grown(GrowthConfig.paper(recipe=self.recipe, indicators=INDICATORS[name]))
 
     def policy(self, name: str) -> GrowthResult:
-        return self.grown(GrowthConfig(recipe=self.recipe, policy=name))
+        return self.grown(GrowthConfig.paper(recipe=self.recipe, policy=name))
 
     def uniform(self) -> FixedResult:
         architecture = uniform_architecture(self.space, self.budget)

@@ -66,7 +66,7 @@ def compare(arguments: argparse.Namespace, dataset: Dataset, multiple: int) -> d
     share, wanted = NETWORKS[arguments.network]
     space = search_space(arguments.network).for_data(dataset.input_shape, dataset.num_classes)
     recipe = published_recipe("growth-cifar", epochs=arguments.epochs)
-    config = GrowthConfig(
+    config = GrowthConfig.paper(
         recipe=dataclasses.replace(recipe, batch_size=arguments.batch_size), width_multiple=multiple
     )
     model = build_full(space, seed=1)

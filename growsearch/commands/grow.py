@@ -35,6 +35,8 @@ EPILOG = examples(
     "--recipe lstm-ptb-small --epochs 20 --epoch-tokens 50000 --out runs/lstm",
     "growsearch grow --space resnet-digits --data digits --budget 'latency[wafer-cs2]=40%' "
     "--epochs 20 --out runs/wafer",
+    "growsearch grow --space resnet-digits --data digits --budgets macs=10%,20%,40%,80% "
+    "--epochs 16 --out runs/front",
 )
 
 
@@ -43,15 +45,32 @@ def grow(
         str, typer.Option(help="What to grow in; see: growsearch list spaces.", show_default=False)
     ],
     data: DataOption,
+    epochs: Annotated[
+        int, typer.Option(min=2, help="Epochs of the whole run; with --budgets, of one alone.")
+    ],
+    out: OutOption,
     budget: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="The bound on the network: parameters=36%, macs=20M, 'latency[cpu]=2 ms' or "
             "latency[wafer-cs2]=40%; see: growsearch list devices."
         ),
-    ],
-    epochs: Annotated[int, typer.Option(min=2, help="Epochs of the whole run.")],
-    out: OutOption,
+    ] = None,
+    budgets: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead: several bounds, macs=10%,20%,40%; one trunk grows through them, with a "
+            "finished network at each."
+        ),
+    ] = None,
+    stage_epochs: Annotated[
+        str | None,
+        typer.Option(help="With --budgets: the trunk's epochs at each, 12,8,6 [by --epochs]."),
+    ] = None,
+    decline_epochs: Annotated[
+        str | None,
+        typer.Option(help="With --budgets: epochs of a branch's end, 4 or 4,4,3 [by --epochs]."),
+    ] = None,
     data_dir: DataDirOption = None,
     subset: SubsetOption = None,
     epoch_tokens: EpochTokensOption = None,
@@ -149,18 +168,31 @@ def grow(
     fresh: FreshOption = False,
     onnx: OnnxOption = False,
 ) -> None:
-    """Grow one network up to a budget while it trains, and export it.
+    """Grow one network up to a budget while it trains, or a front of them, and export it.
 
-    It is a study of one growth trial: its folder is a run like any other, for report, select,
-    evaluate and compare. Killed or stopped, the same command goes on after the last finished epoch,
-    and ends with the same network, bit for bit.
+    It is a study of one growth trial, with --budgets of one a budget: its folder is a run like any
+    other, for report, select, evaluate and compare. Killed or stopped, the same command goes on
+    after the last finished epoch, and ends with the same networks, bit for bit.
     """
-    from growsearch.commands.one_trial.study import budget_of, run_one_trial, text_of, threads_of
+    from growsearch.commands.one_trial.study import (
+        budget_of,
+        budgets_of,
+        numbers_of,
+        one_or_several,
+        run_one_trial,
+        text_of,
+        threads_of,
+    )
     from growsearch.search.ledger.run_folder import fresh_folder
 
+    one_or_several(budget, budgets)
+    through = None if budgets is None else budgets_of(budgets)
     growth = {
         "space": space,
-        "budget": budget_of(budget),
+        "budget": None if budget is None else budget_of(budget),
+        "budgets": through,
+        "stage_epochs": numbers_of("--stage-epochs", stage_epochs),
+        "decline_epochs": numbers_of("--decline-epochs", decline_epochs),
         "epochs": epochs,
         "recipe": recipe,
         "batch_size": batch_size,
@@ -200,6 +232,11 @@ def grow(
             "device": device,
             "precision": None if growth["precision"] else precision,
         },
-        "search": {"trials": 1, "seed": seed, "sampler": "random", "backend": "serial"},
+        "search": {
+            "trials": 1 if through is None else sum(map(len, through.values())),
+            "seed": seed,
+            "sampler": "random",
+            "backend": "serial",
+        },
     }
     run_one_trial("growth", growth, settings, fresh_folder(out) if fresh else out, onnx=onnx)

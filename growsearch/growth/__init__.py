@@ -12,6 +12,9 @@ from growsearch.growth.config import (
     IndicatorConfig,
     usual_gain,
 )
+from growsearch.growth.front.config import FrontConfig
+from growsearch.growth.front.grow_front import grow_front
+from growsearch.growth.front.result import FrontResult
 from growsearch.growth.full_network import build_full
 from growsearch.growth.grow import grow
 from growsearch.growth.indicators.relaxation import RELAXATIONS
@@ -37,6 +40,8 @@ __all__ = [
     "TEMPERATURES",
     "Budget",
     "FixedResult",
+    "FrontConfig",
+    "FrontResult",
     "GrowthConfig",
     "GrowthListener",
     "GrowthOptions",
@@ -47,6 +52,7 @@ __all__ = [
     "Staying",
     "build_full",
     "grow",
+    "grow_front",
     "structure_line",
     "train_fixed",
     "uniform_architecture",

@@ -127,7 +127,7 @@ def _grow(
     dense_macs = costs.dense_training_macs(task, config.recipe)
 
     def record(epoch: EpochRecord) -> GrowthRecord:
-        return _record(
+        return growth_record(
             costs, epoch, hook.changes[epoch.epoch - 1], dense_macs // config.recipe.epochs
         )
 
@@ -212,9 +212,10 @@ def _make_hook(
     )
 
 
-def _record(
+def growth_record(
     costs: Costs, epoch: EpochRecord, change: Change, dense_macs_an_epoch: int
 ) -> GrowthRecord:
+    """Return what an epoch was, and what its ``change`` left of the structure."""
     structures, whole = costs.structures, costs.growing.whole
     return GrowthRecord(
         epoch=epoch.epoch,

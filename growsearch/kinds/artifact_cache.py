@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from growsearch.errors import GrowsearchError, MachineError
 from growsearch.files import refuse_link, storage_error
+from growsearch.training import read_checkpoint
 
 Made = TypeVar("Made")
 
@@ -54,6 +55,17 @@ def cached(path: Path, make: Callable[[Path], None], read: Callable[[Path], Made
             with contextlib.suppress(OSError):
                 file.unlink()
         return read(path)
+
+
+def drop_damaged(checkpoint: Path) -> None:
+    """Remove what shared work has left of itself where it is damaged: it begins anew."""
+    for file in checkpoint.parent.glob(f"{checkpoint.stem}*{checkpoint.suffix}"):
+        try:
+            read_checkpoint(file)
+        except MachineError:
+            raise
+        except GrowsearchError:
+            file.unlink()
 
 
 @contextmanager

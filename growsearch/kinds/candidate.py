@@ -37,6 +37,10 @@ class CandidateConfig:
         choice = getattr(self, "training", None)
         return choice.precision if isinstance(choice, RecipeChoice) else None
 
+    def drawn_from(self) -> dict[str, Any]:
+        """Return what the trial's seed follows from: candidates with the same share their draws."""
+        return self.to_json()
+
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Read what ``to_json`` wrote.
@@ -49,15 +53,15 @@ class CandidateConfig:
 
 def trial_id(config: CandidateConfig, study_seed: int) -> str:
     """Return 10 hexadecimal digits: the same candidate under the same seed has the same id."""
-    return _digest(config, study_seed)[:10]
+    return _digest(config.to_json(), study_seed)[:10]
 
 
 def trial_seed(config: CandidateConfig, study_seed: int) -> int:
     """Return the seed of a trial: fixed by what it is, not by when it runs."""
-    return int(_digest(config, study_seed)[10:18], 16) % 2**31
+    return int(_digest(config.drawn_from(), study_seed)[10:18], 16) % 2**31
 
 
-def _digest(config: CandidateConfig, study_seed: int) -> str:
-    content = {key: value for key, value in config.to_json().items() if key != _OBSERVED}
+def _digest(config: Mapping[str, Any], study_seed: int) -> str:
+    content = {key: value for key, value in config.items() if key != _OBSERVED}
     text = json.dumps([content, study_seed], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -91,6 +91,11 @@ def is_only(domain: Domain, value: object) -> bool:
     return values_of(domain) == (value,)
 
 
+def is_usual(domain: Domain | None, usual: object) -> bool:
+    """Tell whether a key is left at its ``usual`` value, which may be None."""
+    return usual is None if domain is None else is_only(domain, usual)
+
+
 def single(key: str, domain: Domain) -> Scalar:
     """Return the only value of a domain.
 

@@ -92,6 +92,21 @@ class TrialKind(ABC, Generic[S, C]):
         """Return why several workers cannot train such a trial together; None if they can."""
         return None
 
+    def not_judged(self, space: S) -> str | None:  # noqa: ARG002
+        """Return why early stopping cannot compare such trials by epochs; None if it can."""
+        return None
+
+    def together(self, candidate: C) -> tuple[C, ...]:
+        """Return the candidates that share their training, in order; by default it alone.
+
+        What one of them has trained the others go on from, so that a search runs all.
+        """
+        return (candidate,)
+
+    def sharing(self, space: S) -> int:  # noqa: ARG002
+        """Return how many candidates share their training, see `together`."""
+        return 1
+
     def initial_points(self, space: S, wanted: str) -> Iterator[dict[str, Any]]:  # noqa: ARG002
         """Yield candidates as a person would write them: of "dense" baselines, or "papers"."""
         yield from ()

@@ -229,6 +229,11 @@ class KindSpace(Strict):
         return self
 
     @property
+    def longest(self) -> int:
+        """The epochs of the longest trial that there can be."""
+        return int(max(values_of(self.epochs), key=float))
+
+    @property
     def written_domains(self) -> Mapping[str, Domain]:
         """The domain of every key that has one, as a candidate writes the key."""
         found = {name: getattr(self, name) for name in type(self).model_fields}

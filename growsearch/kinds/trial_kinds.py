@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from growsearch.kinds.candidate import CandidateConfig
-from growsearch.kinds.domain import Categorical, values_of
+from growsearch.kinds.domain import Categorical
 from growsearch.kinds.kind import TrialKind
 from growsearch.kinds.questions import Questions, Suggester, suggest
 from growsearch.kinds.registry import KINDS
@@ -67,8 +67,7 @@ class TrialKinds(RootModel[dict[str, SerializeAsAny[KindSpace]]]):
     @property
     def max_epochs(self) -> int:
         """The epochs of the longest trial that there can be."""
-        domains = [space.epochs for space in self.root.values()]
-        return max(int(max(values_of(domain), key=float)) for domain in domains)
+        return max(space.longest for space in self.root.values())
 
     @property
     def places(self) -> Mapping[str, Path | None]:

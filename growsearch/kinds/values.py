@@ -194,6 +194,16 @@ def _parse_count(value: Any) -> int:
     return count
 
 
+def _parse_lengths(raw: Any) -> tuple[int, ...] | None:
+    """Read one whole number, or a list of them."""
+    if raw is None:
+        return None
+    found = raw if isinstance(raw, list | tuple) else [raw]
+    if not found:
+        raise ValueError("an empty list has no numbers; give one a budget")
+    return tuple(_parse_count(value) for value in found)
+
+
 def _parse_rate(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
         raise ValueError(f"{value!r} is no number above 0")
@@ -286,6 +296,11 @@ BudgetRange = Annotated[Domain, _domain(_parse_budget), _plain]
 ShareOfEpochs = Annotated[Domain, _domain(_parse_share_of_epochs), _plain]
 PatternName = Annotated[Domain, _domain(_parse_pattern), _plain]
 NormName = Annotated[Domain, _domain(_parse_norm), _plain]
+Lengths = Annotated[
+    tuple[int, ...] | None,
+    BeforeValidator(_parse_lengths),
+    PlainSerializer(lambda numbers: list(numbers) if numbers else None),
+]
 Share = Annotated[float | None, BeforeValidator(_parse_confidence)]
 Duration = Annotated[float | None, BeforeValidator(_parse_duration)]
 

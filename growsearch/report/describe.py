@@ -17,6 +17,8 @@ _TITLES = {
     "dense_parameters": "Dense parameters",
     "training_macs": "Training MACs",
     "dense_training_macs": "Training MACs, dense network",
+    "trunk_training_macs": "Training MACs of the trunk up to it",
+    "front_training_macs": "Training MACs of the whole front",
     "dense_gradient_macs": "MACs for masked gradients",
     "mac_error": "Off the dense MACs by",
     "test_perplexity": "Test perplexity",

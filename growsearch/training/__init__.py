@@ -6,6 +6,7 @@ from growsearch.training.checkpoints.checkpoint import (
     tensors_under,
     write_checkpoint,
 )
+from growsearch.training.checkpoints.resume import read_history, take_over
 from growsearch.training.devices import training_device
 from growsearch.training.initial_weights import InitialWeights
 from growsearch.training.loop import (
@@ -20,7 +21,14 @@ from growsearch.training.recipes.own_optimizer import OwnOptimizer
 from growsearch.training.recipes.parameter_groups import make_optimizer, parameter_groups
 from growsearch.training.recipes.presets import RECIPES, published_recipe
 from growsearch.training.recipes.recipe import Recipe
-from growsearch.training.recipes.schedule import Constant, Cosine, OneCycle, Schedule, Steps
+from growsearch.training.recipes.schedule import (
+    Constant,
+    Cosine,
+    Linear,
+    OneCycle,
+    Schedule,
+    Steps,
+)
 from growsearch.training.settings import differences, plain
 from growsearch.training.state import EpochRecord, Hook, TrainingState
 from growsearch.training.tasks.accumulation import examples_per_step, steps_per_epoch
@@ -54,6 +62,7 @@ __all__ = [
     "InUnits",
     "InitialWeights",
     "LanguageModelling",
+    "Linear",
     "Lion",
     "Loss",
     "MultiLabel",
@@ -84,7 +93,9 @@ __all__ = [
     "plain",
     "published_recipe",
     "read_checkpoint",
+    "read_history",
     "steps_per_epoch",
+    "take_over",
     "task_of",
     "tensors_under",
     "train",

@@ -394,6 +394,60 @@ def test_layers_at_full_width_are_told_with_what_they_hold(tmp_path):
     assert kept_lines(tmp_path, SimpleNamespace(metrics={})) == []
 
 
+FRONT = [
+    *("grow", "--space", "mlp-digits", "--data", "digits", "--budgets", "macs=10%,30%"),
+    *("--epochs", "2", "--threads", "1", "--subset", "100"),
+]
+
+
+def test_several_budgets_are_a_front_with_a_line_a_branch_and_what_all_took(tmp_path):
+    out = tmp_path / "front"
+    done = CliRunner().invoke(app, [*FRONT, "--stage-epochs", "2,1", "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    trials = read_ledger(out / "trials.jsonl").trials
+    assert [trial.config["trunk"]["stage_epochs"] for trial in trials] == [[2, 1]] * 2
+    assert "Branch 1 of 2, macs 10 %: 2 epochs of the trunk, 1 of its own" in done.output
+    assert "Branch 2 of 2, macs 30 %: 3 epochs of the trunk, 1 of its own" in done.output
+    assert "2 of 4 epochs are finished." in done.output
+    assert max(map(len, done.output.splitlines())) <= max(80, len(str(out)) + 20)
+    for trial in trials:
+        assert (out / "export" / trial.id / "MODEL_CARD.md").exists()
+        (row,) = (line for line in done.output.splitlines() if line.endswith(trial.id))
+        assert f"{100 * trial.metrics['test_accuracy']:.2f} %" in row
+    one, other = (trial.metrics for trial in trials)
+    alone = 2 * 3 * 64 * (one["macs"] + other["macs"])  # 2 epochs of one step
+    share = one["front_training_macs"] / alone
+    assert f"the trunk once: {share:.2f} of what as many" in done.output
+    again = CliRunner().invoke(app, [*FRONT, "--stage-epochs", "2,1", "--out", str(out)])
+    assert "Branch" not in again.output
+    assert f"{share:.2f} of what as many" in again.output
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (("--budget", "macs=10%"), "--budget: give one bound as --budget"),
+        (("--budgets", "10%,30%"), "--budgets: '10%,30%' is not NAME=VALUE,VALUE"),
+        (("--budgets", "macs=30%,10%"), "--budgets = "),
+        (("--budgets", "macs=30%"), "a list of two or more"),
+        (("--stage-epochs", "2"), "--stage-epochs = [2]: 1 numbers for 2 budgets"),
+        (("--stage-epochs", "2,x"), "--stage-epochs: '2,x' are no whole numbers"),
+        (("--freeze-at", "0.5"), "--freeze-at = 0.5: has no meaning with budgets"),
+        (("--schedule", "cosine"), "--schedule = 'cosine': has no meaning with budgets"),
+    ],
+)
+def test_a_front_that_cannot_be_grown_is_refused_by_its_option(tmp_path, changes, message):
+    done = CliRunner().invoke(app, [*FRONT, *changes, "--out", str(tmp_path / "run")])
+    assert isinstance(done.exception, UsageError), done.output
+    assert message in str(done.exception)
+    assert not (tmp_path / "run" / "study.yaml").exists()
+
+
+def test_lengths_of_a_trunk_go_with_budgets(tmp_path):
+    done = _grow(tmp_path / "run", "--stage-epochs", "2,1")
+    assert "--stage-epochs = [2, 1]: goes with budgets" in str(done.exception)
+
+
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [

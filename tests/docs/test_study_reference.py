@@ -48,8 +48,12 @@ def paths_of(model, path, inherited=frozenset()):
             yield from paths_of(inner, f"{path}{name}.{each}")
 
 
-# Read from the key latency[DEVICE]; a sparse trial that grows before has no such budget.
-OF_ONE_KEY = ("budget.latency", "budget.latency_s", "budget.device", "init_file")
+# Read from the key latency[DEVICE], which neither trunks have nor sparse trials that grow before.
+_OF_DEVICES = ("latency", "latency_s", "device")
+OF_ONE_KEY = (
+    *(f"{key}.{name}" for key in ("budget", "budgets") for name in _OF_DEVICES),
+    "init_file",
+)
 
 
 def test_every_key_of_the_models_is_on_the_page(rows):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from growsearch.trial.run import Listener
 
 if TYPE_CHECKING:
     from growsearch.export import ExportResult
+    from growsearch.search.ledger.recorder import Recorder
     from growsearch.search.study.study import Study
     from growsearch.training import EpochRecord
     from growsearch.trial.record import Trial
@@ -43,7 +44,8 @@ class GrowProgress:
         twice = isinstance(growth, GrowthSpace) and is_only(growth.direct_design, True)
         self._console = console
         self._epochs = run.config.trials.max_epochs * (1 + twice)
-        self._metric = growth.budget.metric.replace("latency_s[", "latency[")
+        self._budget = growth.bounds if isinstance(growth, GrowthSpace) else growth.budget
+        self._metric = self._budget.metric.replace("latency_s[", "latency[")
         self._run, self._growth = run, growth
         self._durations: list[float] = []
         self._step, self._steps = 0, 0
@@ -53,6 +55,10 @@ class GrowProgress:
     def listener(self) -> Listener:
         """Return what a study reports to."""
         return Listener(self.epoch, self.resumed, self.step)
+
+    def around(self, recorder: Recorder) -> AbstractContextManager[None]:  # noqa: ARG002
+        """Return what a study is run inside of."""
+        return self.shown()
 
     def step(self, done: int, steps: int) -> None:
         """Count the steps."""
@@ -111,7 +117,7 @@ class GrowProgress:
             self._console.print(line, soft_wrap=True, markup=False, emoji=False)
         for note in self._run.notes:
             self._console.print(f"Note: {note}", soft_wrap=True, markup=False)
-        budget = self._growth.budget
+        budget = self._budget
         if budget.device is not None and not self._run.folder.starts.exists():
             (space,) = values_of(self._growth.space)
             asked = f"Asking {budget.device} how long networks of {space} take."
@@ -206,21 +212,30 @@ def _quality(record: EpochRecord) -> str:
     return f"{100 * record.accuracy:.2f} %"
 
 
-def _quality_line(trial: Trial) -> str:
+def quality_name(trial: Trial) -> str:
+    """Return by what a finished trial is judged: perplexity, accuracy, or its task's own."""
     metrics = trial.metrics
     if "test_perplexity" in metrics:
-        return (
-            f"  perplexity     {metrics['perplexity']:.2f} validation, "
-            f"{metrics['test_perplexity']:.2f} test"
-        )
+        return "perplexity"
     if "accuracy" in metrics:
-        return (
-            f"  accuracy       {100 * metrics['accuracy']:.2f} % validation, "
-            f"{100 * metrics['test_accuracy']:.2f} % test"
-        )
-    name = next(name for name in metrics if f"test_{name}" in metrics)
-    found, tested = (format_quantity(metrics[key], name) for key in (name, f"test_{name}"))
-    return f"  {name:<13}  {found} validation, {tested} test"
+        return "accuracy"
+    return next(name for name in metrics if f"test_{name}" in metrics)
+
+
+def quality_words(trial: Trial) -> tuple[str, str]:
+    """Return that on the validation split, and on the test split."""
+    name, metrics = quality_name(trial), trial.metrics
+    values = (metrics[name], metrics[f"test_{name}"])
+    if name == "perplexity":
+        return f"{values[0]:.2f}", f"{values[1]:.2f}"
+    if name == "accuracy":
+        return f"{100 * values[0]:.2f} %", f"{100 * values[1]:.2f} %"
+    return format_quantity(values[0], name), format_quantity(values[1], name)
+
+
+def _quality_line(trial: Trial) -> str:
+    found, tested = quality_words(trial)
+    return f"  {quality_name(trial):<13}  {found} validation, {tested} test"
 
 
 def _latency_lines(trial: Trial, metric: str) -> list[str]:

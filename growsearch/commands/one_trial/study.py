@@ -32,6 +32,8 @@ def run_one_trial(
 ) -> None:
     """Search a study of one trial of ``kind``, show how it goes, export it and write its report.
 
+    With budgets it is one trunk, whose branches are a trial each.
+
     Args:
         kind: a name in KINDS whose trials have a budget.
         keys: the kind's; those that are None are left out.
@@ -43,6 +45,7 @@ def run_one_trial(
         UsageError: naming the option that is wrong.
         GrowsearchError: if the trial fails.
     """
+    from growsearch.commands.one_trial.front_lines import FrontProgress, front_summary
     from growsearch.commands.one_trial.lines import GrowProgress, summary
     from growsearch.commands.search import run_study
     from growsearch.commands.terminal import Terminal
@@ -52,17 +55,21 @@ def run_one_trial(
     given = {key: value for key, value in keys.items() if value is not None}
     run = _study(kind, {**data, "trials": {kind: given}}, out)
     console = Terminal()
-    progress = GrowProgress(console, run)
-    options = StudyOptions(
-        report=progress.listener(), around=lambda _: progress.shown(), retry_failed=True
-    )
+    front = "budgets" in given
+    progress = (FrontProgress if front else GrowProgress)(console, run)
+    options = StudyOptions(report=progress.listener(), around=progress.around, retry_failed=True)
     _run(kind, run, options, run_study)
-    (trial,) = run.trials
-    if not trial.finished:
-        raise GrowsearchError(f"{run.folder.path}: {trial.error}")
-    exported = run.export(trial.id, run.folder.path / "export", onnx=onnx)
+    for trial in run.trials:
+        if not trial.finished:
+            raise GrowsearchError(f"{run.folder.path}: {trial.error}")
+    place = run.folder.path / "export"
+    exported = [
+        run.export(trial.id, place / trial.id if front else place, onnx=onnx)
+        for trial in run.trials
+    ]
     write_report(run.folder.path)
-    for line in summary(run, trial, exported):
+    lines = front_summary(run, exported) if front else summary(run, run.trials[0], exported[0])
+    for line in lines:
         console.print(line, markup=False, soft_wrap=True)
 
 
@@ -76,6 +83,48 @@ def budget_of(text: str) -> dict[str, str]:
     if not sign or not name or not value:
         raise UsageError(f"--budget: {text!r} is not NAME=VALUE; write for example {_BUDGETS}")
     return {name: value}
+
+
+def one_or_several(budget: str | None, budgets: str | None) -> None:
+    """Refuse both or none of --budget and --budgets.
+
+    Raises:
+        UsageError: with the remedy.
+    """
+    if (budget is None) == (budgets is None):
+        raise UsageError(
+            f"--budget: give one bound as --budget ({_BUDGETS}), or several as --budgets "
+            "(macs=10%,20%,40%)"
+        )
+
+
+def budgets_of(text: str) -> dict[str, list[str]]:
+    """Return bounds that are written as NAME=VALUE,VALUE.
+
+    Raises:
+        UsageError: if they are not.
+    """
+    name, sign, values = (part.strip() for part in text.partition("="))
+    found = [value.strip() for value in values.split(",")]
+    if not sign or not name or not all(found):
+        raise UsageError(
+            f"--budgets: {text!r} is not NAME=VALUE,VALUE; write for example macs=10%,20%,40%"
+        )
+    return {name: found}
+
+
+def numbers_of(option: str, text: str | None) -> list[int] | None:
+    """Return whole numbers that are written with commas.
+
+    Raises:
+        UsageError: if they are none.
+    """
+    if text is None:
+        return None
+    try:
+        return [int(number) for number in text.split(",")]
+    except ValueError as error:
+        raise UsageError(f"{option}: {text!r} are no whole numbers; write 12,8,6") from error
 
 
 def text_of(data: str, space: str, epoch_tokens: int | None) -> dict[str, Any] | None:
@@ -131,7 +180,7 @@ def _study(kind: str, settings: Mapping[str, Any], folder: Path) -> Study:
                     "perplexity" if "text" in given else "accuracy": (
                         "minimize" if "text" in given else "maximize"
                     ),
-                    _objective(keys["budget"]): "minimize",
+                    _objective(keys.get("budget") or keys["budgets"]): "minimize",
                 },
             },
             folder,
@@ -140,7 +189,7 @@ def _study(kind: str, settings: Mapping[str, Any], folder: Path) -> Study:
         raise UsageError(_as_options(kind, str(error))) from error
 
 
-def _objective(budget: Mapping[str, str]) -> str:
+def _objective(budget: Mapping[str, object]) -> str:
     (name,) = budget
     return name if name.startswith("latency[") else {"parameters": "parameters"}.get(name, "macs")
 

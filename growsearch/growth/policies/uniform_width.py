@@ -26,9 +26,7 @@ class UniformWidth(OpenGates):
 
     def __init__(self, task: GrowthTask) -> None:
         structures, projection = task.structures, task.projection
-        # The share of its group at which a channel comes in.
-        shares = [(1 + torch.arange(size)) / size for size in structures.sizes]
-        super().__init__(scores=-torch.cat(shares))
+        super().__init__(scores=-channel_shares(structures.sizes))
         widest = structures.first(widest_uniform(structures.sizes, projection))
         self._live = projection.spend(widest, self._scores)
 
@@ -52,6 +50,11 @@ class UniformWidth(OpenGates):
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Take nothing back."""
+
+
+def channel_shares(sizes: Sequence[int]) -> Tensor:
+    """Return the share of its group (total,) at which each channel comes in."""
+    return torch.cat([(1 + torch.arange(size)) / size for size in sizes])
 
 
 def widest_uniform(sizes: Sequence[int], projection: BudgetProjection) -> list[int]:

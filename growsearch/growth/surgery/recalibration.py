@@ -58,6 +58,13 @@ def recalibrate(module: nn.Module, batches: Iterable[Tensor]) -> None:
     module.train(was_training)
 
 
+def examples_of(task: Task, batch_size: int, batches: int) -> int:
+    """Return how many examples `recalibrate_on` sees: fewer where the data are few."""
+    size = task.batch_examples(batch_size)
+    seen = len(task.sample(size * batches, torch.Generator())[0])
+    return seen - (size > 1 and seen % size == 1)
+
+
 def recalibrate_on(
     task: Task, state: TrainingState, batches: int, generator: torch.Generator
 ) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from growsearch.growth import GrowthConfig, IndicatorConfig
+from growsearch.growth import FrontConfig, GrowthConfig, IndicatorConfig
 from growsearch.kinds.candidate import CandidateConfig
 from growsearch.kinds.codec import added, inline
 from growsearch.kinds.growth.bound import WrittenBound
+from growsearch.kinds.growth.trunk import Trunk
 from growsearch.kinds.initial_weights import initial_weights
 from growsearch.kinds.recipe_choice import RecipeChoice
 from growsearch.training import InitialWeights
@@ -28,6 +29,7 @@ class GrowthCandidate(CandidateConfig):
         layers: whether layers grow, too, where the space has a choice of them.
         control_gain: how hard the budget pulls on the indicators of channels and of layers.
         init: trained weights that the full network starts with, by the name of their content.
+        trunk: the budgets of the trunk that this network is a branch of, at its own budget.
 
     Raises:
         UsageError: for a value out of range.
@@ -58,9 +60,34 @@ class GrowthCandidate(CandidateConfig):
     until: str = added("epochs")
     norms: str = added("kept")
     init: str | None = added(None)
+    trunk: Trunk | None = added(None)
 
     def __post_init__(self) -> None:
         self._config(None)
+        if self.trunk is not None:
+            self.trunk.index(self.budget.value)
+            self.front()
+
+    def drawn_from(self) -> dict[str, Any]:
+        """Return all but where a trunk's branch leaves it: branches share one seed."""
+        content = self.to_json()
+        return content if self.trunk is None else _without(content, "budget", "trunk")
+
+    def stage_key(self, stage: int, seed: int) -> dict[str, Any]:
+        """Return what the trunk at the end of ``stage`` depends on; what comes later is no part."""
+        assert self.trunk is not None
+        return {
+            **_without(self.to_json(), "budget", "trunk"),
+            "metric": self.budget.metric,
+            "budgets": list(self.trunk.budgets[: stage + 1]),
+            "stage_epochs": list(self.trunk.stage_epochs[: stage + 1]),
+            "seed": seed,
+        }
+
+    def front(self) -> FrontConfig:
+        """Return how the trunk is to grow."""
+        assert self.trunk is not None
+        return self.trunk.front(self.training.recipe(), self.width_multiple, self.norms)
 
     def config(self) -> GrowthConfig:
         """Return how the network is to grow.
@@ -96,3 +123,7 @@ class GrowthCandidate(CandidateConfig):
                 steering_strength=self.steering_strength,
             ),
         )
+
+
+def _without(content: dict[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in content.items() if key not in keys}

@@ -19,6 +19,7 @@ from growsearch.kinds.checking.initial import check_init
 from growsearch.kinds.domain import Domain, Range, nearest, single, values_of
 from growsearch.kinds.forecasts import Forecast
 from growsearch.kinds.growth.bound import GrowthBound, GrowthBudget
+from growsearch.kinds.growth.branches import ask_branch, branches_of, check_fronts, train_branch
 from growsearch.kinds.growth.candidate import GrowthCandidate
 from growsearch.kinds.growth.space import BY_PLAN, LEARNED, ORDERED, PLANNED, GrowthSpace
 from growsearch.kinds.growth.training import check_budget, forecast_growth, train_growth
@@ -52,8 +53,10 @@ class GrowthKind(TrialKind[GrowthSpace, GrowthCandidate]):
 
     def suggest(self, questions: Questions, space: GrowthSpace) -> GrowthCandidate:
         """Ask in an order in which every answer says which questions are left."""
+        if space.budgets is not None:
+            return ask_branch(questions, space, space.budgets)
         name = str(questions.ask("space", space.space))
-        budget = ask_budget(questions, "budget", space.budget)
+        budget = ask_budget(questions, "budget", space.bounds)
         training = questions.recipe(space)
         policy = str(questions.ask("policy", space.policy))
         asked = ["layers", "freeze_at", "width_multiple", "direct_design", "pace", "until", "norms"]
@@ -61,7 +64,7 @@ class GrowthKind(TrialKind[GrowthSpace, GrowthCandidate]):
             asked += ["seed_share", "steps"]
         if policy == PLANNED:
             asked.append("allocation")
-        if space.budget.device is not None:
+        if space.bounds.device is not None:
             asked.append("device_batch")
         if policy in ORDERED:
             asked.append("birth")
@@ -81,19 +84,40 @@ class GrowthKind(TrialKind[GrowthSpace, GrowthCandidate]):
     def train(
         self, candidate: GrowthCandidate, context: TrainingContext, options: TrainingOptions
     ) -> TrainedCandidate:
-        """Grow the network; see `train_growth`."""
+        """Grow the network, or what of its trunk is not there and then its branch."""
+        if candidate.trunk is not None:
+            return train_branch(candidate, candidate.trunk, context, options)
         return train_growth(candidate, context, options)
 
     def check(self, space: GrowthSpace, context: CheckContext) -> None:
         """Refuse networks that cannot be made, fed, grown or brought within the budget."""
-        check_growing(space.space, space.budget, context)
+        key = "" if space.budgets is None else "budgets: "
+        check_growing(space.space, space.bounds, context, key)
+        if space.budgets is not None:
+            check_fronts(space, space.budgets, context)
         check_init(space, context)
 
     def not_shared(self, space: GrowthSpace) -> str | None:
         """Return that each worker would time the device for itself, and decide otherwise."""
-        if space.budget.device is None:
+        if space.budgets is not None:
+            return "trials.growth.budgets: stages of a trunk are one worker's each"
+        if space.bounds.device is None:
             return None
-        return f"trials.growth.budget: latency[{space.budget.device}] is timed by one worker alone"
+        return f"trials.growth.budget: latency[{space.bounds.device}] is timed by one worker alone"
+
+    def not_judged(self, space: GrowthSpace) -> str | None:
+        """Return that branches of one trunk are of one run, whose epochs say nothing of them."""
+        if space.budgets is None:
+            return None
+        return "trials.growth.budgets: branches of one trunk share its epochs"
+
+    def together(self, candidate: GrowthCandidate) -> tuple[GrowthCandidate, ...]:
+        """Return all branches of the candidate's trunk."""
+        return branches_of(candidate)
+
+    def sharing(self, space: GrowthSpace) -> int:
+        """Return how many branches a trunk has."""
+        return 1 if space.budgets is None else len(values_of(space.budgets.domain))
 
     def initial_points(self, space: GrowthSpace, wanted: str) -> Iterator[dict[str, Any]]:
         """Yield the paper's budget, with first values elsewhere."""
@@ -103,17 +127,17 @@ class GrowthKind(TrialKind[GrowthSpace, GrowthCandidate]):
             name: nearest(domain, _UNASKED.get(name))
             for name, domain in space.written_domains.items()
         }
-        share = _PAPERS_SHARE if space.budget.is_share else None
-        found["budget"] = {space.budget.metric: nearest(space.budget.domain, share)}
+        share = _PAPERS_SHARE if space.bounds.is_share else None
+        found["budget"] = {space.bounds.metric: nearest(space.bounds.domain, share)}
         yield found
 
     def written(self, space: GrowthSpace) -> dict[str, Any]:
         """Return the candidate of a space with one value a key, its budget included."""
-        return {**super().written(space), "budget": written_budget(space.budget)}
+        return {**super().written(space), "budget": written_budget(space.bounds)}
 
     def axis(self, space: GrowthSpace, candidate: GrowthCandidate) -> Axis[GrowthCandidate] | None:
         """Return the budget, where it is a range."""
-        return budget_axis(space.budget, candidate, candidate.budget)
+        return budget_axis(space.bounds, candidate, candidate.budget)
 
     def same_network(self, candidate: GrowthCandidate) -> GrowthCandidate:
         """Return the candidate that grows as usual: how it grows, its budget does not know."""
@@ -128,9 +152,12 @@ class GrowthKind(TrialKind[GrowthSpace, GrowthCandidate]):
         return forecast_growth(candidate.budget, space)
 
     def largest(self, candidate: GrowthCandidate, dataset: Dataset, seed: int) -> Untrained:
-        """Return the full network, of which growth trains a part."""
+        """Return the full network, of which growth trains a part; the trunk's epochs are shared."""
         module = build_full(space_for(candidate.space, dataset), seed)
-        return Untrained(module=module, recipe=candidate.training.recipe())
+        if candidate.trunk is None:
+            return Untrained(module=module, recipe=candidate.training.recipe())
+        recipe = candidate.front().decline_recipe(candidate.trunk.mean_epochs)
+        return Untrained(module=module, recipe=recipe)
 
     def describe(self, config: Mapping[str, Any]) -> str:
         """Return such as "grown 31 %"."""

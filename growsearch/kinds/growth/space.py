@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field, field_validator, model_validator
 
-from growsearch.kinds.domain import Domain, Range, is_only, offers, values_of
+from growsearch.kinds.domain import Domain, Range, is_only, is_usual, offers, values_of
 from growsearch.kinds.growth.bound import GrowthBudget
+from growsearch.kinds.growth.budgeted_space import BudgetedSpace
 from growsearch.kinds.space import KindSpace, Strict
 from growsearch.kinds.values import (
     BirthName,
@@ -33,7 +32,7 @@ ORDERED = (LEARNED, PLANNED, "random-order")
 BY_PLAN = (PLANNED, "random-order")
 
 
-class GrowthSpace(KindSpace):
+class GrowthSpace(BudgetedSpace):
     """Trials that grow channels and layers under a budget; see `GrowthCandidate`.
 
     Steering, relaxation, temperatures and the gain are the learned policy's; ``allocation`` is the
@@ -41,9 +40,6 @@ class GrowthSpace(KindSpace):
     those that order channels, ``steering_strength`` with steerings other than the task's.
     """
 
-    budget: GrowthBudget = Field(
-        description="Up to what networks grow: exactly one of the keys below."
-    )
     device_batch: Count = Field(
         default=1,
         validate_default=True,
@@ -161,6 +157,15 @@ class GrowthSpace(KindSpace):
         return _time_to_grow(value)
 
     @model_validator(mode="after")
+    def _norms_that_a_trunk_has(self) -> GrowthSpace:
+        if self.budgets is not None and offers(self.norms, "transfer"):
+            raise ValueError(
+                "norms: transfer has rates that follow one run's cohorts; with budgets take reset "
+                "or kept"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _what_surgery_carries_over(self) -> GrowthSpace:
         check_surgery(self)
         return self
@@ -173,14 +178,14 @@ class GrowthSpace(KindSpace):
 
     @model_validator(mode="after")
     def _options_that_do_something(self) -> GrowthSpace:
-        if self.budget.device is None and not is_only(self.device_batch, 1):
+        if self.bounds.device is None and not is_only(self.device_batch, 1):
             raise ValueError(
                 "device_batch: a bound on parameters or macs knows no batch; remove the key"
             )
         learned = ("steering", "relaxation", "temperature", "temperature_decay", "control_gain")
         fields = GrowthSpace.model_fields
         for name in learned if not offers(self.policy, LEARNED) else ():
-            if not _is_usual(getattr(self, name), fields[name].default):
+            if not is_usual(getattr(self, name), fields[name].default):
                 raise ValueError(f"{name}: goes with policy: learned; add it, or remove the key")
         planned = {"seed_share": BY_PLAN, "steps": BY_PLAN, "allocation": (PLANNED,)}
         for name, policies in planned.items():
@@ -200,10 +205,6 @@ class GrowthSpace(KindSpace):
                 "the key"
             )
         return self
-
-
-def _is_usual(domain: Domain | None, usual: Any) -> bool:
-    return usual is None if domain is None else is_only(domain, usual)
 
 
 class GrowFirstSpace(Strict):

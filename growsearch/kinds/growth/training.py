@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from cost_models import MachineLock, trace
+from growsearch.datasets import Dataset
 from growsearch.growth import (
     STRUCTURES,
     GrowthOptions,
@@ -61,6 +62,11 @@ def train_growth(
             ),
         ),
     )
+    return trained_growth(result, dataset)
+
+
+def trained_growth(result: GrowthResult, dataset: Dataset) -> TrainedCandidate:
+    """Return a grown network with all that a trial keeps of it."""
     return TrainedCandidate(
         model=result.model,
         network=Network(
@@ -100,11 +106,11 @@ class _Listener:
 
     def epoch(self, record: GrowthRecord) -> None:
         if self._options.on_epoch is not None:
-            self._options.on_epoch(_epoch(record))
+            self._options.on_epoch(growth_epoch(record))
 
     def resumed(self, records: Sequence[GrowthRecord]) -> None:
         if self._options.on_resume is not None:
-            self._options.on_resume([_epoch(record) for record in records])
+            self._options.on_resume([growth_epoch(record) for record in records])
 
 
 class LatencyBound(Protocol):
@@ -176,7 +182,8 @@ def growing_options(
     return GrowthOptions(**fields, lock=lock, listener=_Listener(options), latency_file=profile)
 
 
-def _epoch(record: GrowthRecord) -> GrowthEpoch:
+def growth_epoch(record: GrowthRecord) -> GrowthEpoch:
+    """Return what whoever follows a trial hears of an epoch."""
     return GrowthEpoch(
         epoch=record.epoch,
         loss=record.loss,

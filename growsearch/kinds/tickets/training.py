@@ -6,10 +6,9 @@ import dataclasses
 from pathlib import Path
 
 from growsearch.datasets import Dataset, load_beside
-from growsearch.errors import GrowsearchError, MachineError
 from growsearch.fault_origin import of_the_machine
 from growsearch.growth import build_full
-from growsearch.kinds.artifact_cache import cached, shared_file
+from growsearch.kinds.artifact_cache import cached, drop_damaged, shared_file
 from growsearch.kinds.initial_weights import initial_weights
 from growsearch.kinds.network import Network
 from growsearch.kinds.space import KindSpace
@@ -31,7 +30,7 @@ from growsearch.tickets import (
     write_drawn,
     write_pretrained,
 )
-from growsearch.training import TRAINING_PASSES, EpochRecord, TrainingOptions, read_checkpoint
+from growsearch.training import TRAINING_PASSES, EpochRecord, TrainingOptions
 from growsearch.transforms import MacProfile
 from search_spaces import search_space
 
@@ -140,13 +139,7 @@ def _source(config: TicketCandidate, context: TrainingContext) -> Dataset:
 
 def _quiet(options: TrainingOptions, checkpoint: Path) -> TrainingOptions:
     """Return options for shared work: whoever listens to the trial hears of its own epochs."""
-    for file in checkpoint.parent.glob(f"{checkpoint.stem}*{checkpoint.suffix}"):
-        try:
-            read_checkpoint(file)
-        except MachineError:
-            raise
-        except GrowsearchError:
-            file.unlink()
+    drop_damaged(checkpoint)
     return dataclasses.replace(
         options, hooks=(), on_epoch=None, on_resume=None, checkpoint=checkpoint
     )

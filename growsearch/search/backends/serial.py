@@ -18,6 +18,7 @@ from growsearch.search.samplers.constraint_filter import ConstraintFilter
 from growsearch.search.samplers.history import create_study, prepare, tell
 from growsearch.search.samplers.known_costs import StudyCosts
 from growsearch.search.samplers.registry import make_sampler
+from growsearch.search.samplers.together import queue_together
 from growsearch.training import EpochRecord
 from growsearch.trial.record import Trial
 from growsearch.trial.retries import Run, failed_trial, kept_outcome, run_to_its_end
@@ -72,6 +73,7 @@ def run_serial(
             if config.search.trials is None:
                 left = repeats
             start = recorder.begin(candidate, asked.params)
+            queue_together(study, candidate, config, recorder)
             listen = report if stopping is None else _judged(stopping, start.id, report)
             try:
                 with ended_in_time(budget):

@@ -1,4 +1,4 @@
-"""GPUs and data-parallel workers of a trial: what cannot be used or shared is told at once."""
+"""What trials share: GPUs, data-parallel workers, training; what cannot be is told at once."""
 
 from __future__ import annotations
 
@@ -17,6 +17,20 @@ def workers_of_trial(search: SearchSettings, training: TrainingSettings) -> int:
     if search.gpus_per_trial > 1 and training.device != "cpu":
         return int(search.gpus_per_trial)
     return search.workers_per_trial
+
+
+def problem_of(
+    search: SearchSettings,
+    training: TrainingSettings,
+    trials: TrialKinds,
+    devices: Collection[str],
+) -> str | None:
+    """Return what is wrong with GPUs, workers or shared training of a study; None if nothing is."""
+    return (
+        gpus_problem(search, training, devices)
+        or sharing_problem(search, training, trials)
+        or together_problem(search, trials)
+    )
 
 
 def gpus_problem(
@@ -77,3 +91,17 @@ def sharing_problem(
     reasons = (kind.not_shared(space) for kind, space in trials.items())
     reason = next(filter(None, reasons), None)
     return None if reason is None else f"{here}, but {reason}; use one worker, or leave it out"
+
+
+def together_problem(search: SearchSettings, trials: TrialKinds) -> str | None:
+    """Return what is wrong with trials that share their training; None if nothing is."""
+    for kind, space in trials.items():
+        reason, together = kind.not_judged(space), kind.sharing(space)
+        if search.stop_early is not None and reason is not None:
+            return f"search.stop_early: {reason}; remove stop_early, or leave it out"
+        if search.trials is not None and search.trials < together:
+            return (
+                f"search.trials: {search.trials} are fewer than the {together} that "
+                f"trials.{kind.name} trains together; give at least {together}"
+            )
+    return None

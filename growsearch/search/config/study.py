@@ -32,7 +32,7 @@ from growsearch.search.config.search_settings import (
     StopEarly,
 )
 from growsearch.search.config.select_settings import Limits, SelectSettings
-from growsearch.search.config.sharing import gpus_problem, sharing_problem, workers_of_trial
+from growsearch.search.config.sharing import problem_of, workers_of_trial
 from growsearch.search.config.training import TrainingSettings
 from growsearch.search.config.units import with_units
 from growsearch.training.tasks.own_task import own_metrics
@@ -275,8 +275,7 @@ class StudyConfig(Strict):
 
     @model_validator(mode="after")
     def _gpus_and_workers_are_used(self) -> StudyConfig:
-        problem = gpus_problem(self.search, self.training, self.devices)
-        problem = problem or sharing_problem(self.search, self.training, self.trials)
+        problem = problem_of(self.search, self.training, self.trials, self.devices)
         if problem is not None:
             raise ValueError(problem)
         return self

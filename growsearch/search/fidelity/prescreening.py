@@ -26,8 +26,9 @@ from growsearch.search.config.study import StudyConfig
 from growsearch.search.fidelity.proxy_ranking import better_share
 from growsearch.search.ledger.recorder import Recorder
 from growsearch.search.samplers.constraint_filter import MAX_BYTES, ConstraintFilter, Rejected
-from growsearch.search.samplers.history import QUEUED, tell
+from growsearch.search.samplers.history import tell
 from growsearch.search.samplers.replay import kept_candidate
+from growsearch.search.samplers.together import QUEUED
 from growsearch.trial.proxies import Scored, can_score, score_candidate
 from growsearch.trial.task import TrialTask
 from growsearch.trial.trial_folder import is_trial_id

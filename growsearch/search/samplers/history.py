@@ -20,11 +20,10 @@ from growsearch.search.samplers.constraint_filter import (
 )
 from growsearch.search.samplers.initial_points import points_to_evaluate
 from growsearch.search.samplers.replay import candidate_of, kept_candidate, params_of
+from growsearch.search.samplers.together import QUEUED, only_groups, queue_together
 from growsearch.search.samplers.warm_start import earlier_trials
 from growsearch.trial.record import Trial
 
-# What an Optuna trial carries that was asked for, not chosen by a sampler.
-QUEUED = {"queued": True}
 _REMEDY = "its files are of another study: restore them, or start anew with --fresh"
 
 
@@ -66,7 +65,8 @@ def prepare(
     """Let a fresh Optuna study know all that is known, and queue what is to run first.
 
     Known are earlier runs (`search.warm_start`), this run's ledger and what was rejected. What was
-    started and never finished comes first, then the study's points to evaluate.
+    started and never finished comes first, then what shares its training with what was started,
+    the study's points to evaluate, and what is trained together where there is no other choice.
 
     Raises:
         UsageError: if the files of the run hold answers to other questions than the study asks.
@@ -81,9 +81,14 @@ def prepare(
             # An answer that is none would be asked again, and the trial be another one.
             kept_candidate(start.params, config.trials)
         enqueue_unfinished(study, unfinished)
+        for start in tuple(recorder.starts.values()):
+            if start.candidate.kind in config.trials.names:
+                queue_together(study, start.candidate, config, recorder)
     for params in points_to_evaluate(config.trials, config.search.points_to_evaluate):
         if recorder.known(candidate_of(params, config.trials)) is None:
             study.enqueue_trial(params, user_attrs=QUEUED, skip_if_exists=True)
+    for candidate in only_groups(config.trials):
+        queue_together(study, candidate, config, recorder)
 
 
 def warm_start(

@@ -85,7 +85,7 @@ def _batch(domain: Domain | None) -> int:
 
 
 def _budgets(space: KindSpace) -> Iterator[GrowthBound]:
-    budget = getattr(space, "budget", None)
+    budget = getattr(space, "budgets", None) or getattr(space, "budget", None)
     if isinstance(budget, GrowthBudget):
         for value in values_of(budget.domain):
             yield GrowthBound(budget.metric, value)  # type: ignore[arg-type]

@@ -88,19 +88,13 @@ class Keeper:
             for prefix, hook in self._named():
                 hook.load_state(tensors_under(prefix, checkpoint.tensors), state)
             _restore(state, checkpoint.tensors)
-            scaling = tensors_under(_SCALING, checkpoint.tensors)
-            if state.scaling is not None and scaling:
-                state.scaling.load_state(scaling)
             for name in _COUNTERS:
                 setattr(state, name, checkpoint.facts["counters"][name])
             history: list[dict[str, Any]] = checkpoint.facts["history"]
         return history
 
     def _named(self) -> list[tuple[str, Hook]]:
-        return [
-            (f"{_HOOK}{place}.{type(hook).__name__}/", hook)
-            for place, hook in enumerate(self.hooks)
-        ]
+        return [(_prefix(place, hook), hook) for place, hook in enumerate(self.hooks)]
 
     def _settings(self) -> dict[str, Any]:
         hooks = {type(hook).__name__: plain(hook.settings()) for hook in self.hooks}
@@ -112,6 +106,38 @@ class Keeper:
                 f"{self.path} is of a run with other settings: {key} was {old!r} and is {new!r} "
                 "now; use the old value, or another file"
             )
+
+
+def take_over(path: Path, state: TrainingState, hook: Hook) -> None:
+    """Begin a run where another one, whose checkpoint lies in ``path``, had come to.
+
+    What is taken over are weights, optimizer, random streams and MACs spent; ``hook``, the first of
+    either run, gets back what it held and gives the model its shape. Steps and epochs start anew.
+
+    Raises:
+        GrowsearchError: if the file is damaged.
+        UsageError: if it is of another network.
+    """
+    checkpoint = read_checkpoint(path)
+    with reading(path, _REMEDY, GrowsearchError):
+        hook.load_state(tensors_under(_prefix(0, hook), checkpoint.tensors), state)
+        _restore(state, checkpoint.tensors)
+        state.training_macs = checkpoint.facts["counters"]["training_macs"]
+
+
+def read_history(path: Path) -> list[EpochRecord]:
+    """Return the epochs that a checkpoint's run has behind it.
+
+    Raises:
+        GrowsearchError: if the file is damaged.
+    """
+    checkpoint = read_checkpoint(path)
+    with reading(path, _REMEDY, GrowsearchError):
+        return [EpochRecord(**fields) for fields in checkpoint.facts["history"]]
+
+
+def _prefix(place: int, hook: Hook) -> str:
+    return f"{_HOOK}{place}.{type(hook).__name__}/"
 
 
 def _model_and_optimizer(state: TrainingState) -> dict[str, Tensor]:
@@ -149,6 +175,9 @@ def _restore(state: TrainingState, tensors: Mapping[str, Tensor]) -> None:
     torch.set_rng_state(tensors[_RANDOM + "torch"])
     if _RANDOM + "accelerator" in tensors:
         set_random_state(device_of(state.model), tensors[_RANDOM + "accelerator"])
+    scaling = tensors_under(_SCALING, tensors)
+    if state.scaling is not None and scaling:
+        state.scaling.load_state(scaling)
 
 
 @torch.no_grad()

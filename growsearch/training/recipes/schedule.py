@@ -123,6 +123,31 @@ class Constant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Linear:
+    """A straight line from the peak down to 0 at the end, after warm-up.
+
+    The decline of warm-up, stable, decay (Hu et al. 2024, arXiv 2404.06395, section 4).
+
+    Example:
+        >>> from growsearch.training import Linear, Recipe
+        >>> recipe = Recipe(epochs=10, learning_rate=1.0, warmup_epochs=0, schedule=Linear())
+        >>> [recipe.learning_rate_at(progress) for progress in (0.0, 0.25, 1.0)]
+        [1.0, 0.75, 0.0]
+    """
+
+    def share(self, progress: float, *, epochs: int, warmup: float) -> float:  # noqa: ARG002
+        """Return the share of the peak."""
+        return 1 - (progress - warmup) / (1 - warmup)
+
+    def scaled(self, *, before: int, after: int) -> Linear:  # noqa: ARG002
+        """Return itself: a line fills any run."""
+        return self
+
+    def check(self, epochs: int) -> None:
+        """Fit into any run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OneCycle:
     """One cycle up and down (Smith & Topin 2018, arXiv 1708.07120), with cosines as torch has it.
 

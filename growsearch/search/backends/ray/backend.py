@@ -44,6 +44,7 @@ from growsearch.search.samplers.history import prepare, tell
 from growsearch.search.samplers.known_costs import StudyCosts
 from growsearch.search.samplers.registry import make_sampler
 from growsearch.search.samplers.replay import candidate_of
+from growsearch.search.samplers.together import queue_together
 from growsearch.trial.record import Trial
 from growsearch.trial.retries import (
     MAX_FAILURES,
@@ -189,6 +190,7 @@ class LedgerSearch(OptunaSearch):  # type: ignore[misc]
         self._fresh_left -= 1
         self._repeats = 0
         self._recorder.begin(candidate, self._ot_trials[trial_id].params)
+        queue_together(self._ot_study, candidate, self._config, self._recorder)
         return {"candidate": candidate.to_json(), "known": ""}
 
     def _next(self, trial_id: str) -> CandidateConfig | None:
