@@ -106,7 +106,7 @@ def _layers(module: nn.Module) -> list[Layer]:
         transposed = isinstance(layer, _ConvTranspose)
         if weight is None or not all(each.requires_grad for each in held):
             continue
-        if transposed and layer.groups > 1:
+        if isinstance(layer, _ConvTranspose) and layer.groups > 1:
             continue  # its rows lie along both axes
         name, axis = names[id(weight)], int(transposed)
         found[name] = Layer(

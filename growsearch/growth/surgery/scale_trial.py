@@ -211,7 +211,7 @@ class Trial:
             which = torch.searchsorted(every, logs[moved] - apart / 2).clamp(max=len(every) - 1)
             if bool(((every[which] - logs[moved]).abs() > apart / 4).any()):
                 return None
-            for i in owner[which].unique().tolist():
+            for i in sorted(set(owner[which].tolist())):
                 own = owner[which] == i
                 follows[i][path] = (moved[own], place[which[own]])
         return tuple(
