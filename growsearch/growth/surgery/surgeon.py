@@ -1,7 +1,7 @@
 """Surgeon: a network changes its widths and units while it trains, with nothing lost.
 
-All edits are here.
-No other file of the package writes weights, BatchNorm statistics or optimizer state.
+All edits are in this room, and the surgeon calls for them.
+No other room of the package writes weights, BatchNorm statistics or optimizer state.
 """
 
 from __future__ import annotations
