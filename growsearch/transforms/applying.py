@@ -25,7 +25,7 @@ from growsearch.transforms.mask_drawing import MaskJob, draw_masks
 from growsearch.transforms.registry import ACTIVATED, DENSE, WIDENING, transform_called
 from growsearch.transforms.settings import SparseSettings
 from growsearch.transforms.single_layer import inputs_after, layer_inputs
-from growsearch.transforms.targets import inner_layers, is_bare, own_layers
+from growsearch.transforms.targets import inner_layers, is_bare, own_layers, weights_read
 from search_spaces import seeded
 from search_spaces.channel_groups import DeclaresChannelGroups
 from search_spaces.own_networks.keyword_inputs import ExampleInputs, by_name_again, by_position
@@ -241,9 +241,14 @@ def expanded_with(
         sizes = Sizes(ranks=ranks)
         expansion = _expansion(source, settings, sizes, seed)
         profile = MacProfile.of(expansion.module, inputs)
-    # A layer that is never called, though functions may read its weight, stays dense.
+    # A layer that is never called stays dense, unless a function reads its weight as it would.
     called = macs_per_weight(expansion.module, inputs)
-    sparse = tuple(name for name in expansion.sparse if called[name])
+    read = weights_read(source) if settings.transform in WIDENING else frozenset()
+    sparse = tuple(
+        name
+        for name in expansion.sparse
+        if called[name] or (name in read and profile.per_weight[name])
+    )
     if settings.pattern is not None:
         sparse = fitting(expansion.module, sparse, settings.pattern)
     job = MaskJob(
