@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from search_spaces import resize
-from search_spaces.trace_groups import declare_traced_groups
+from search_spaces.trace_groups import declare_traced_groups, trace_groups
 
 CLASSES = 3
 
@@ -98,3 +98,24 @@ def test_a_write_into_a_part_of_a_copy_of_a_bias_is_followed():
     resize(module, {"embed": 7, "up": 5, "attention heads": 1})
     assert module.attention.qkv.weight.shape == (12, 7)
     assert module(torch.randn(2, 4, 5)).shape == (2, CLASSES)
+
+
+class GrowingStream(nn.Module):
+    """A stream that every branch makes larger, until one that is added is its last digit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.classifier = nn.Linear(4, 6), nn.Linear(6, CLASSES)
+        self.branches = nn.ModuleList(nn.Linear(6, 6) for _ in range(20))
+
+    def forward(self, x):
+        x = self.stem(x)
+        for branch in self.branches:
+            x = branch(x) + 8 * x
+        return self.classifier(x)
+
+
+def test_a_stream_of_huge_values_is_one_group():
+    found = trace_groups(GrowingStream(), (torch.randn(2, 4),))
+    assert set(found.fixed) == {"classifier"}
+    assert [(group.name, group.size) for group in found.groups] == [("stem", 6)]
