@@ -72,13 +72,16 @@ def inner_layers(request: ExpansionRequest) -> Iterator[tuple[str, Layer]]:
 
     Depthwise layers stay as they are (arXiv 2303.11525, appendix A.1.1), and so do grouped ones:
     they are structured sparsity already. Torch's attention reads the weight of its projection and
-    does not call it: that stays one layer. So do layers that share a weight, which would be torn
-    apart, and layers with a computation of their own, which others could not take over.
+    does not call it: that stays one layer. So do those that the request names (`Sizes.whole`),
+    layers that share a weight, which would be torn apart, and layers with a computation of their
+    own, which others could not take over.
     """
     read = {m.out_proj for m in request.module.modules() if isinstance(m, nn.MultiheadAttention)}
     holders = Counter(id(p) for m in request.module.modules() for p in m._parameters.values())
     for name in sparse_names(request):
         path = _path(name)
+        if path in request.sizes.whole:
+            continue
         layer = request.module.get_submodule(path)
         if not isinstance(layer, (nn.Linear, nn.Conv2d)) or own_computation(layer):
             continue

@@ -286,3 +286,18 @@ def test_sparse_wide_masks_weights_that_a_function_reads_as_their_layer_would():
     assert done.module.qkv.in_features == 32
     target = cost_models.trace(ReadsLayers(), inputs).dense_macs
     assert cost_models.trace(done.module, inputs).effective_macs == pytest.approx(target, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["sparse_parallel", "sparse_factorized", "sparse_doped"])
+def test_a_layer_whose_weight_a_function_reads_stays_one_and_the_others_are_replaced(name):
+    inputs = (torch.zeros(2, 6, 8),)
+    done = transform(ReadsLayers(), name, sparsity=0.5, example_inputs=inputs)
+    assert set(done.sizes.whole) == set(done.kept) == {"qkv", "out"}
+    assert "read by a function" in done.kept["qkv"]
+    assert isinstance(done.module.qkv, nn.Linear)
+    assert {mask.partition(".")[0] for mask in Masks.of(done.module)} == {"up", "down"}
+    again = expand(ReadsLayers(), name, 0.5, sizes=done.sizes)
+    state = done.module.state_dict()
+    Masks.attach(again, masks_in_state(state))
+    again.load_state_dict(state)
+    assert torch.equal(again.eval()(torch.ones(2, 6, 8)), done.module.eval()(torch.ones(2, 6, 8)))
