@@ -229,9 +229,9 @@ def expanded_with(
         request = ExpansionRequest(
             module=source, sparsity=settings.sparsity, dense_ends=settings.dense_ends
         )
-        read = _read_by_functions(request, dense, example_inputs)
-        sizes = dataclasses.replace(sizes, whole=tuple(read))
-        kept |= own_layers(request) | read
+        whole = _read_by_functions(request, dense, example_inputs)
+        sizes = dataclasses.replace(sizes, whole=tuple(whole))
+        kept |= own_layers(request) | whole
     tell_kept(type(source).__name__, kept)
     seed = _draw_seed(generator)
     expansion = _expansion(source, settings, sizes, seed)
