@@ -55,7 +55,7 @@ from search_spaces import SearchSpaceError
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results" / "real_networks.json"
 OUTCOMES = ("ok", "partial", "refused", "crash", "wrong", "timeout")
-LIMIT_S, _PATIENCE, _LONGEST = 60, 8, 600
+LIMIT_S, _PATIENCE = 60, 60
 QUICK = ("resnet18", "mobilenetv4", "shufflenet_v2", "convnextv2", "hf_vit")
 _OURS = (GrowsearchError, SearchSpaceError, CostModelError)
 _PACKAGES = ("cost_models", "search_spaces", "growsearch")

@@ -101,7 +101,10 @@ class _Kernels(TorchDispatchMode):
         left = a.untyped_storage().data_ptr() in self._weights
         weight, other = (a, b) if left else (b, a)
         free = other.numel() / (a.shape[-1] * (a.shape[0] if a.ndim == 3 else 1))
-        self.found.macs += self._operand(weight) * free
+        nonzero = self._operand(weight)
+        # Zeros of two activations are those of a ReLU or of padding, and nobody leaves them out.
+        activations = a.ndim == 3 and weight.untyped_storage().data_ptr() not in self._weights
+        self.found.macs += (weight.numel() if activations else nonzero) * free
 
 
 def products(module: nn.Module, inputs: Inputs) -> Products:

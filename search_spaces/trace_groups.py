@@ -7,7 +7,6 @@ keeps its width, and the reason is told.
 
 from __future__ import annotations
 
-import copy
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,13 +15,19 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
-from search_spaces.channel_groups import ChannelGroup, channel_groups, named_tensors, resize
+from search_spaces.channel_groups import ChannelGroup, channel_groups, resize
 from search_spaces.errors import SearchSpaceError
-from search_spaces.group_sizes import told_sizes, with_present_sizes
+from search_spaces.group_sizes import told_sizes
 from search_spaces.own_networks.keyword_inputs import ExampleInputs, by_position
 from search_spaces.tracing.channel_discovery import discover_channels
 from search_spaces.tracing.channel_gates import gated_group
-from search_spaces.tracing.channel_removal import closed_by_norms, passing, try_removal
+from search_spaces.tracing.channel_removal import (
+    closed_by_norms,
+    passing,
+    sharing_copy,
+    try_removal,
+)
+from search_spaces.tracing.declared_groups import declare_groups as declare_groups
 from search_spaces.tracing.found_groups import MIXING, Found, Joined, found_groups, tied
 from search_spaces.tracing.group_roles import with_roles
 from search_spaces.tracing.heads.attention_heads import HeadFlow, find_heads, has_products
@@ -269,35 +274,6 @@ def told(reasons: Mapping[str, str]) -> str:
     return "; ".join(f"{name} keeps its width: {reason}" for name, reason in reasons.items())
 
 
-class _Declaration:
-    """The method ``channel_groups()`` of a traced module; copies and pickles go with the module."""
-
-    def __init__(self, owner: nn.Module, groups: tuple[ChannelGroup, ...]) -> None:
-        self._owner = owner
-        self._groups = groups
-
-    def __call__(self) -> tuple[ChannelGroup, ...]:
-        """Return the groups with the sizes that the module's tensors have now.
-
-        Members in units that are detached are left out, and groups that are all inside.
-        """
-        tensors = named_tensors(self._owner)
-        present = (_present(group, tensors) for group in self._groups)
-        return with_present_sizes([group for group in present if group.members], tensors)
-
-
-def declare_groups(module: nn.Module, groups: tuple[ChannelGroup, ...]) -> None:
-    """Make ``module`` declare groups that a trace of the same network has found."""
-    module.channel_groups = _Declaration(module, groups)  # type: ignore[assignment]
-
-
-def _present(group: ChannelGroup, tensors: dict[str, Tensor]) -> ChannelGroup:
-    if all(member.tensor in tensors for member in group.members):
-        return group
-    members = tuple(member for member in group.members if member.tensor in tensors)
-    return replace(group, members=members)
-
-
 def _resizable(
     probe: nn.Module,
     joined: Joined,
@@ -324,11 +300,6 @@ def _running(probe: nn.Module, found: Sequence[Found], inputs: tuple[Tensor, ...
     expected = _shapes(probe, inputs)
     groups = told_sizes([each.group for each in found if each.group is not None])
     kept = passing(groups, lambda some: _runs(probe, tuple(some), inputs, expected))
-    if not _runs(probe, tuple(kept), inputs, expected):
-        raise SearchSpaceError(
-            "the traced channel groups can be resized one by one but not together; "
-            "give the network a method channel_groups()"
-        )
     names = {group.name for group in kept}
     return [each for each in found if each.group is not None and each.name in names]
 
@@ -340,7 +311,7 @@ def _runs(
     expected: list[torch.Size],
 ) -> bool:
     check_time()
-    trial = copy.deepcopy(probe)
+    trial = sharing_copy(probe)
     declare_groups(trial, groups)
     # Another step for each group: widths that only agree by accident come apart.
     sizes = {g.name: g.size + g.multiple * _step(place) for place, g in enumerate(groups)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -92,11 +92,28 @@ class _Trial:
 
     probe: nn.Module
     inputs: tuple[Tensor, ...]
+    _full: list[Tensor] = field(init=False)
+    # The length of the tuple that each module puts out, 0 for a tensor.
+    _lengths: dict[str, int] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        handles = []
+        for path, layer in self.probe.named_modules():
+
+            def note(_: nn.Module, __: Any, out: Any, path: str = path) -> None:
+                self._lengths[path] = len(out) if isinstance(out, tuple) else 0
+
+            handles.append(layer.register_forward_hook(note))
+        try:
+            self._full = self._outputs()
+        finally:
+            for handle in handles:
+                handle.remove()
 
     def unit(self, branch: Branch) -> Unit | None:
         """Return the branch as a unit in the first form that is proven, None if none is."""
         silenced = self._outputs(Silenced(branch))
-        if _same(silenced, self._outputs()):
+        if _same(silenced, self._full):
             return None  # the outputs do not hear of it, so that nothing is proven
         for closing in branch.closing:
             for standins in self._forms(branch):
@@ -112,30 +129,13 @@ class _Trial:
 
     def _forms(self, branch: Branch) -> list[tuple[tuple[str, StandIn], ...]]:
         forms: list[tuple[tuple[str, StandIn], ...]] = []
-        lengths = self._lengths((*branch.parts, branch.block))
+        lengths = self._lengths
         if branch.block:
             forms.append(((branch.block, ("passes", lengths[branch.block])),))
         *others, last = branch.parts
         passing: list[tuple[str, StandIn]] = [(p, ("passes", lengths[p])) for p in others]
         forms.append((*passing, (last, ("nothing", lengths[last]))))
         return forms
-
-    def _lengths(self, paths: Iterable[str]) -> dict[str, int]:
-        """Return the length of the tuple that each module puts out, 0 for a tensor."""
-        found: dict[str, int] = {}
-        handles = []
-        for path in filter(None, paths):
-
-            def note(_: nn.Module, __: Any, out: Any, path: str = path) -> None:
-                found[path] = len(out) if isinstance(out, tuple) else 0
-
-            handles.append(self.probe.get_submodule(path).register_forward_hook(note))
-        try:
-            self._outputs()
-        finally:
-            for handle in handles:
-                handle.remove()
-        return found
 
     def _named(self, standins: tuple[tuple[str, StandIn], ...], closing: tuple[str, ...]) -> Unit:
         sizes = {

@@ -48,9 +48,13 @@ class GrowingGroups:
             )
 
     def tell(self, space: str) -> None:
-        """Log once a process which layers of ``space`` do not grow, and why."""
+        """Log once a process which layers of ``space`` do not grow, and why: a line a reason."""
+        alike: dict[str, list[str]] = {}
         for layer, reason in self.kept.items():
-            _told(space, layer, reason)
+            alike.setdefault(reason.replace(layer, "it"), []).append(layer)
+        for first, *others in alike.values():
+            keep = f"and {len(others)} others keep their width" if others else "keeps its width"
+            _told(space, f"{first} {keep}: {self.kept[first]}")
 
     def holding(self, reasons: Mapping[str, str]) -> GrowingGroups:
         """Return the same with the groups of these names at full width, for these reasons."""
@@ -140,8 +144,8 @@ def _exact(key: Hashable) -> frozenset[str]:
 
 
 @functools.cache
-def _told(space: str, layer: str, reason: str) -> None:
-    _LOG.warning("%s: %s keeps its width: %s", space, layer, reason)
+def _told(space: str, message: str) -> None:
+    _LOG.warning("%s: %s", space, message)
 
 
 def _reason(module: nn.Module, group: ChannelGroup, frozen: frozenset[str]) -> str:

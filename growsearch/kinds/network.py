@@ -18,6 +18,7 @@ from growsearch.kinds.network_bounds import (
     check_widths,
     checked_classes,
     checked_multiple,
+    checked_paths,
     checked_ranks,
     checked_shape,
     checked_sparsity,
@@ -57,6 +58,8 @@ class AppliedTransform:
             data["multiple"] = self.sizes.multiple
         if self.sizes.ranks is not None:
             data["ranks"] = dict(self.sizes.ranks)
+        if self.sizes.whole:
+            data["whole"] = list(self.sizes.whole)
         return data
 
 
@@ -213,5 +216,6 @@ def _applied(data: Mapping[str, Any]) -> AppliedTransform:
         sizes=Sizes(
             multiple=checked_multiple(data.get("multiple", 1)),
             ranks=checked_ranks(data.get("ranks")),
+            whole=checked_paths("whole", data.get("whole", [])),
         ),
     )

@@ -56,6 +56,17 @@ def checked_multiple(value: Any) -> int:
     return checked_count("multiple", value, _MAX_MULTIPLE)
 
 
+def checked_paths(key: str, value: Any) -> tuple[str, ...]:
+    """Return paths of layers.
+
+    Raises:
+        UsageError: naming value and rule.
+    """
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise _wrong(key, value, "a list of texts")
+    return tuple(value)
+
+
 def checked_ranks(value: Any) -> dict[str, int] | None:
     """Return the ranks of layers by name, None where there are none.
 

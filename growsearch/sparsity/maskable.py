@@ -59,14 +59,18 @@ def unmaskable_layers(module: nn.Module) -> dict[str, str]:
 
 
 def tell_kept(network: str, kept: Mapping[str, str]) -> None:
-    """Log once a process which layers of ``network`` stay as they are, and why."""
+    """Log once a process which layers of ``network`` stay as they are, and why: a line a reason."""
+    alike: dict[str, list[str]] = {}
     for layer, reason in kept.items():
-        _tell(network, layer, reason)
+        alike.setdefault(reason.replace(layer, "it"), []).append(layer)
+    for first, *others in alike.values():
+        stay = f"and {len(others)} others stay as they are" if others else "stays as it is"
+        _tell(network, f"{first} {stay}: {kept[first]}")
 
 
 @functools.cache
-def _tell(network: str, layer: str, reason: str) -> None:
-    _LOG.warning("%s: %s stays as it is: %s", network, layer, reason)
+def _tell(network: str, message: str) -> None:
+    _LOG.warning("%s: %s", network, message)
 
 
 def _reason(name: str, layer: nn.Module) -> str:

@@ -25,7 +25,7 @@ from growsearch.transforms.mask_drawing import MaskJob, draw_masks
 from growsearch.transforms.registry import ACTIVATED, DENSE, WIDENING, transform_called
 from growsearch.transforms.settings import SparseSettings
 from growsearch.transforms.single_layer import inputs_after, layer_inputs
-from growsearch.transforms.targets import inner_layers, is_bare, own_layers
+from growsearch.transforms.targets import inner_layers, is_bare, own_layers, weights_read
 from search_spaces import seeded
 from search_spaces.channel_groups import DeclaresChannelGroups
 from search_spaces.own_networks.keyword_inputs import ExampleInputs, by_name_again, by_position
@@ -226,11 +226,12 @@ def expanded_with(
     sizes = Sizes(multiple=width_multiple(settings.pattern) if settings.pattern else 1)
     kept = unmaskable_layers(source)
     if settings.transform in ACTIVATED:
-        _check_called(source, settings, dense, example_inputs)
         request = ExpansionRequest(
             module=source, sparsity=settings.sparsity, dense_ends=settings.dense_ends
         )
-        kept |= own_layers(request)
+        whole = _read_by_functions(request, dense, example_inputs)
+        sizes = dataclasses.replace(sizes, whole=tuple(whole))
+        kept |= own_layers(request) | whole
     tell_kept(type(source).__name__, kept)
     seed = _draw_seed(generator)
     expansion = _expansion(source, settings, sizes, seed)
@@ -238,12 +239,17 @@ def expanded_with(
     profile = MacProfile.of(expansion.module, inputs)
     if settings.transform in DENSE:
         ranks = matching_ranks(expansion.module, profile, target)
-        sizes = Sizes(ranks=ranks)
+        sizes = dataclasses.replace(sizes, ranks=ranks)
         expansion = _expansion(source, settings, sizes, seed)
         profile = MacProfile.of(expansion.module, inputs)
-    # A layer that is never called, though functions may read its weight, stays dense.
+    # A layer that is never called stays dense, unless a function reads its weight as it would.
     called = macs_per_weight(expansion.module, inputs)
-    sparse = tuple(name for name in expansion.sparse if called[name])
+    read = weights_read(source) if settings.transform in WIDENING else frozenset()
+    sparse = tuple(
+        name
+        for name in expansion.sparse
+        if called[name] or (name in read and profile.per_weight[name])
+    )
     if settings.pattern is not None:
         sparse = fitting(expansion.module, sparse, settings.pattern)
     job = MaskJob(
@@ -252,22 +258,28 @@ def expanded_with(
     return Expanded(job=job, sizes=sizes, target_macs=target, kept=kept)
 
 
-def _check_called(
-    module: nn.Module, settings: SparseSettings, profile: MacProfile, inputs: tuple[Tensor, ...]
-) -> None:
-    """Refuse to replace a layer whose weight a function reads: it would be looked for in vain."""
-    request = ExpansionRequest(
-        module=module, sparsity=settings.sparsity, dense_ends=settings.dense_ends
-    )
-    called = macs_per_weight(module, inputs)
+def _read_by_functions(
+    request: ExpansionRequest, profile: MacProfile, inputs: tuple[Tensor, ...]
+) -> dict[str, str]:
+    """Return the layers whose weights a function reads beside them, by path, and why they stay.
+
+    Raises:
+        UsageError: if there is no other layer: all would be looked for in vain.
+    """
+    called, reasons, others = macs_per_weight(request.module, inputs), dict[str, str](), False
     for path, _ in inner_layers(request):
         name = f"{path}.weight" if path else "weight"
         if profile.per_weight[name] > called[name]:
-            raise UsageError(
-                f"{name} is read by a function beside its own layer (weights that are shared by "
-                f"transposing them, for one): {settings.transform} would put other layers in its "
-                "place; take sparse_wide or no transform"
+            reasons[path] = (
+                f"{name} is read by a function beside its own layer (attention that takes its "
+                "weights, or weights that are shared by transposing them), which would pass by "
+                "layers in its place; take sparse_wide or no transform for it"
             )
+        else:
+            others = True
+    if reasons and not others:
+        raise UsageError(next(iter(reasons.values())))
+    return reasons
 
 
 def _expansion(source: nn.Module, settings: SparseSettings, sizes: Sizes, seed: int) -> Expansion:

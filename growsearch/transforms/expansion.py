@@ -36,7 +36,9 @@ class Sizes:
 
     ``multiple`` is what new widths and ranks are rounded to, so that patterns such as 2:4 fit
     ("sparse_wide", "sparse_factorized"). ``ranks`` are those of "low_rank" by layer path, where
-    they were chosen to meet a number of MACs; None is each layer's own nearest rank.
+    they were chosen to meet a number of MACs; None is each layer's own nearest rank. ``whole`` are
+    the paths of layers that stay one: functions read their weights beside them, and others in
+    their place would be passed by.
 
     Example:
         >>> from growsearch.transforms import Sizes, expand
@@ -50,6 +52,7 @@ class Sizes:
 
     multiple: int = 1
     ranks: Mapping[str, int] | None = None
+    whole: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.multiple < 1:

@@ -11,6 +11,7 @@ from torch import nn
 from growsearch.errors import UsageError
 from growsearch.sparsity.layers import prunable_layers, weighted_layers
 from growsearch.transforms.expansion import ExpansionRequest
+from search_spaces.channel_groups import DeclaresChannelGroups, channel_groups
 from search_spaces.own_networks.plain_layers import own_computation
 
 Layer = nn.Conv2d | nn.Linear
@@ -71,13 +72,16 @@ def inner_layers(request: ExpansionRequest) -> Iterator[tuple[str, Layer]]:
 
     Depthwise layers stay as they are (arXiv 2303.11525, appendix A.1.1), and so do grouped ones:
     they are structured sparsity already. Torch's attention reads the weight of its projection and
-    does not call it: that stays one layer. So do layers that share a weight, which would be torn
-    apart, and layers with a computation of their own, which others could not take over.
+    does not call it: that stays one layer. So do those that the request names (`Sizes.whole`),
+    layers that share a weight, which would be torn apart, and layers with a computation of their
+    own, which others could not take over.
     """
     read = {m.out_proj for m in request.module.modules() if isinstance(m, nn.MultiheadAttention)}
     holders = Counter(id(p) for m in request.module.modules() for p in m._parameters.values())
     for name in sparse_names(request):
         path = _path(name)
+        if path in request.sizes.whole:
+            continue
         layer = request.module.get_submodule(path)
         if not isinstance(layer, (nn.Linear, nn.Conv2d)) or own_computation(layer):
             continue
@@ -96,6 +100,23 @@ def own_layers(request: ExpansionRequest) -> dict[str, str]:
         for path, layer in layers.items()
         if (reason := own_computation(layer))
     }
+
+
+def weights_read(module: nn.Module) -> frozenset[str]:
+    """Return the weights that are known to be read along the inputs of their layer.
+
+    The channel groups that a network declares say so, whether the layer or a function reads them.
+    A function that reads one the other way round uses no layer's weight.
+    """
+    if not isinstance(module, DeclaresChannelGroups):
+        return frozenset()
+    inputs = {layer.name: 0 if layer.is_transposed else 1 for layer in prunable_layers(module)}
+    reads: dict[str, set[int]] = {}
+    for group in channel_groups(module):
+        for member in group.members:
+            if member.reads:
+                reads.setdefault(member.tensor, set()).add(member.axis)
+    return frozenset(name for name, axes in reads.items() if axes == {inputs.get(name)})
 
 
 def is_bare(module: nn.Module) -> TypeGuard[Layer]:

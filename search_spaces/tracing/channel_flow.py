@@ -29,6 +29,7 @@ from search_spaces.tracing.channel_sources import ChannelSources, Source
 from search_spaces.tracing.contractions import Contraction, WeightAxis
 from search_spaces.tracing.operator_record import Operator, OperatorRecord
 from search_spaces.tracing.soft_operators import (
+    deviation,
     frozen_statistics,
     is_choice_of_entries,
     is_random_or_empty,
@@ -42,6 +43,8 @@ __all__ = ["MIXED", "UNMOVED", "ChannelFlow", "Reached", "Reading", "Readings"]
 _STRENGTH = 3.0
 # Relays behind relays; what is deeper is followed through.
 _DEEPEST = 100
+# A sum that deviates more is scaled: single precision would lose what is added to it.
+_LARGE = 1e3
 # Of a parameter: neither a power of two nor 1, and a variance stays positive.
 _FACTOR = 6.1
 
@@ -64,6 +67,7 @@ class ChannelFlow:
     _seen: dict[Reading, Tensor] = field(init=False, default_factory=dict)
     _noise: dict[int, Tensor] = field(init=False, default_factory=dict)
     _shifts: dict[int, tuple[float, Tensor]] = field(init=False, default_factory=dict)
+    _scales: dict[int, float] = field(init=False, default_factory=dict)
     _kicks: dict[int, Tensor] = field(init=False, default_factory=dict)
     _left: bool = field(init=False, default=False)
     _chose: bool = field(init=False, default=False)
@@ -76,8 +80,8 @@ class ChannelFlow:
 
     def __post_init__(self) -> None:
         self.sources = ChannelSources(self.record)
-        self._soft = self._softened()
         self._relays = relay_places(self.record)
+        self._soft = self._softened()
 
     def reached(self, source: Source) -> Reached:
         """Perturb the channels of ``source`` by their code words; see what moves.
@@ -238,7 +242,7 @@ class ChannelFlow:
             out = soft(operator, lambda place: changed.get(place, values[place]))
             if operator.place in self.sources.contractions:
                 out = (self._lively(operator.place, out[0]), *out[1:])
-            return out
+            return self._calm(operator, out)
 
         return record.with_values(rule, drawn_leaves)
 
@@ -247,9 +251,17 @@ class ChannelFlow:
         out = out.nan_to_num(0.0, 0.0, 0.0)
         if place not in self._shifts:
             drawn = torch.randn(out.shape, generator=self.generator).to(out)
-            self._shifts[place] = (1 / (1 + _deviation(out)), 0.3 * drawn)
+            self._shifts[place] = (1 / (1 + deviation(out)), 0.3 * drawn)
         scale, shift = self._shifts[place]
         return scale * out + shift
+
+    def _calm(self, operator: Operator, out: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Scale a sum that is huge: a stream may grow with every branch that is added to it."""
+        if operator.place in self._relays and operator.place not in self._scales:
+            size = deviation(out[0])
+            self._scales[operator.place] = 1 / size if size > _LARGE else 1.0
+        scale = self._scales.get(operator.place, 1.0)
+        return out if scale == 1.0 else (scale * out[0], *out[1:])
 
     def _moved(self, source: Source, chosen: Tensor) -> dict[Reading, Tensor]:
         """Perturb the ``chosen`` channels up and down; return which entries move where."""
@@ -287,7 +299,7 @@ class ChannelFlow:
         if place not in self._kicks:
             out = self._soft.values[self.record.operators[place].outputs[0]]
             drawn = torch.rand(out.shape, generator=self.generator).to(out)
-            self._kicks[place] = (_STRENGTH * _deviation(out) + 1) * (1 + drawn)
+            self._kicks[place] = (_STRENGTH * deviation(out) + 1) * (1 + drawn)
         return self._kicks[place]
 
     def _rule(self, operator: Operator, changed: Mapping[int, Tensor]) -> tuple[Tensor, ...]:
@@ -298,7 +310,7 @@ class ChannelFlow:
         elif is_random_or_empty(operator) or self._is_choice(operator):
             return recorded
         else:
-            out = self._elsewhere(operator, changed)
+            out = self._calm(operator, tuple(self._elsewhere(operator, changed)))
         noise = self._noise.get(operator.place)
         if noise is not None:
             return (out[0] + noise, *out[1:])
@@ -385,8 +397,3 @@ class ChannelFlow:
         ended = self._ends.get(reading, True)
         self._taken_to_end.add((reading, ended))
         return ended
-
-
-def _deviation(value: Tensor) -> float:
-    finite = value[value.isfinite()]
-    return float(finite.detach().float().std(correction=0)) if finite.numel() else 0.0

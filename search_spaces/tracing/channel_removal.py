@@ -18,10 +18,12 @@ from search_spaces.channel_groups import (
     is_plain_norm,
     is_plain_producer,
     named_tensors,
+    resize,
     set_tensors,
     sync_attributes,
     sync_layer_groups,
 )
+from search_spaces.tracing.declared_groups import declare_groups
 from search_spaces.tracing.live_statistics import Norm, find_norms, use_live_statistics
 from search_spaces.tracing.network_probe import computes_in_single
 from search_spaces.tracing.operator_record import tensors_of
@@ -111,23 +113,29 @@ def try_removal(
     heard = {n: halves for n, halves in _heard(module, groups, inputs).items() if n not in whole}
     tried = [group for group in groups if group.name in heard]
     trial = RemovalTrial.of(module, tuple(groups), inputs)
-    agreed = passing(tried, trial.agrees)
-    if not trial.agrees(agreed):
-        agreed = []
-    found = {group.name: heard[group.name] for group in agreed}
+    found = {group.name: heard[group.name] for group in passing(tried, trial.agrees)}
     return Removal(proven=whole | found, refuted=frozenset(heard) - frozenset(found))
 
 
 def passing(
     groups: Sequence[ChannelGroup], passes: Callable[[Sequence[ChannelGroup]], bool]
 ) -> list[ChannelGroup]:
-    """Return those of ``groups`` that pass; as a rule few do not, so halves are tried first."""
-    if not groups or passes(groups):
-        return list(groups)
-    if len(groups) == 1:
-        return []
-    middle = len(groups) // 2
-    return [group for part in (groups[:middle], groups[middle:]) for group in passing(part, passes)]
+    """Return those of ``groups`` that pass together, the first before others.
+
+    As a rule few do not, so that many at once are tried first.
+    """
+    kept: list[ChannelGroup] = []
+
+    def add(part: Sequence[ChannelGroup]) -> None:
+        if part and passes([*kept, *part]):
+            kept.extend(part)
+        elif len(part) > 1:
+            middle = len(part) // 2
+            add(part[:middle])
+            add(part[middle:])
+
+    add(groups)
+    return kept
 
 
 def _heard(
@@ -244,19 +252,37 @@ class RemovalTrial:
         return all(self.agrees_without(dead) for dead in removals)
 
     @torch.no_grad()
+    def widens(self) -> bool:
+        """Tell whether the network runs with more channels, and puts out what has the same shape.
+
+        Code that takes the first of all channels would run with fewer of them all the same.
+        """
+        check_time()
+        wider = sharing_copy(self.module)
+        declare_groups(wider, self.groups)
+        try:
+            resize(wider, {group.name: group.size + group.multiple for group in self.groups})
+            pairs = zip(
+                _outputs(self.module, self.inputs), _outputs(wider, self.inputs), strict=True
+            )
+            same = [one.shape == other.shape for one, other in pairs]
+        except _REFUSALS:
+            return False
+        return any(same) if self.lenient else all(same)
+
+    @torch.no_grad()
     def agrees_without(self, dead: Mapping[str, Tensor]) -> bool:
         """Tell whether the network without the channels ``dead`` does as the one that is deaf."""
         silenced, smaller = sharing_copy(self.module), sharing_copy(self.module)
         silence_channels(silenced, self.groups, dead)
         sizes = {group.name: group.size for group in self.groups}
-        live = {
-            name: torch.tensor([c for c in range(sizes[name]) if c not in set(gone.tolist())])
-            for name, gone in dead.items()
-        }
+        live = {name: _others(gone, sizes[name]) for name, gone in dead.items()}
         try:
             use_live_statistics(silenced, self.groups, dead, self.norms)
             keep_channels(smaller, self.groups, live)
-            full, small = _outputs(silenced, self.inputs), _outputs(smaller, self.inputs)
+            # This one first: as a rule it is the one that does not run.
+            small = _outputs(smaller, self.inputs)
+            full = _outputs(silenced, self.inputs)
             pairs = [
                 (one, other)
                 for one, other in zip(full, small, strict=True)
@@ -269,6 +295,12 @@ class RemovalTrial:
 
 # What code raises that relies on a width.
 _REFUSALS = (RuntimeError, ValueError, IndexError, TypeError, AssertionError, KeyError)
+
+
+def _others(dead: Tensor, size: int) -> Tensor:
+    live = torch.ones(size, dtype=torch.bool)
+    live[dead] = False
+    return live.nonzero().flatten()
 
 
 def _half(groups: Iterable[ChannelGroup], first: int) -> dict[str, Tensor]:

@@ -211,20 +211,44 @@ def record_operators(module: nn.Module, inputs: tuple[Tensor, ...]) -> OperatorR
         RuntimeError: whatever the module or torch raises.
     """
 
+    failed: RuntimeError | None = None
+    with _unfused():
+        for run in (_functional, _wholly_functional, _as_it_is):
+            recorder = _Recorder(module, inputs)
+            try:
+                with recorder, recorder.scopes_told():
+                    out = run(module, inputs)
+                    return recorder.finished(out)
+            except RuntimeError as error:
+                failed = error
+    assert failed is not None
+    raise failed
+
+
+def _functional(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Run it with writes into what depends on inputs as the functions that they are."""
+
     def run(*given: Tensor) -> tuple[Tensor, ...]:
         return tensors_of(module(*given))
 
-    recorder = _Recorder(module, inputs)
-    with _unfused():
-        try:
-            with recorder, recorder.scopes_told():
-                out = torch.func.functionalize(run)(*inputs)
-        except RuntimeError:
-            # Functions with a backward pass of their own may not be made functional.
-            recorder = _Recorder(module, inputs)
-            with recorder, recorder.scopes_told():
-                out = run(*inputs)
-    return recorder.finished(out)
+    found: tuple[Tensor, ...] = torch.func.functionalize(run)(*inputs)
+    return found
+
+
+def _wholly_functional(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Run it so, with writes into copies of parameters and buffers too."""
+
+    def run(leaves: dict[str, Tensor], *given: Tensor) -> tuple[Tensor, ...]:
+        return tensors_of(torch.func.functional_call(module, leaves, given))
+
+    leaves = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    found: tuple[Tensor, ...] = torch.func.functionalize(run)(leaves, *inputs)
+    return found
+
+
+def _as_it_is(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Run it plainly: functions with a backward pass of their own may not be made functional."""
+    return tensors_of(module(*inputs))
 
 
 @contextmanager

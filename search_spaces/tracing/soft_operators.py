@@ -86,3 +86,9 @@ def normalised_axes(operator: Operator) -> tuple[int, ...] | None:
         count = len(operator.arguments["normalized_shape"])
         return tuple(range(-count, 0))
     return (1,) if operator.name == "native_group_norm" else None
+
+
+def deviation(value: Tensor) -> float:
+    """Return the standard deviation of what is finite in ``value``."""
+    finite = value[value.isfinite()]
+    return float(finite.detach().float().std(correction=0)) if finite.numel() else 0.0

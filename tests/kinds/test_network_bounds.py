@@ -73,6 +73,8 @@ def _little_memory():
         ({"transform": WIDE | {"multiple": 0}}, r"multiple = 0"),
         ({"transform": WIDE | {"name": "low_rank", "ranks": {"a": 10**9}}}, r"ranks = 1000000000"),
         ({"transform": WIDE | {"name": "low_rank", "ranks": [3]}}, r"ranks = \[3\]"),
+        ({"transform": WIDE | {"name": "sparse_parallel", "whole": "all"}}, r"whole = 'all'"),
+        ({"transform": WIDE | {"name": "sparse_parallel", "whole": [3]}}, r"whole = \[3\]"),
         # Each is legal, together they are not.
         ({"input_shape": [1, 16_000, 16_000]}, r"its weights would take .* GiB, more than the"),
         ({"num_classes": 2**24, "choices": {"hidden0": 256, "hidden1": 4096}}, r"would take"),

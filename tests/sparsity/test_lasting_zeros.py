@@ -1,3 +1,5 @@
+import logging
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -6,6 +8,7 @@ from torch import nn
 from growsearch.errors import UsageError
 from growsearch.sparsity import NOfM, sparsify, sparsify_n_of_m
 from growsearch.sparsity.lasting_zeros import check_network_keeps_zeros
+from growsearch.sparsity.maskable import tell_kept, unmaskable_layers
 
 
 class Standardised(nn.Conv2d):
@@ -115,3 +118,12 @@ def test_a_network_in_which_zeros_come_back_is_refused_and_left_as_it_was():
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert network.training
     check_network_keeps_zeros(Functional(0.0), inputs)
+
+
+def test_layers_that_stay_for_one_reason_are_told_in_one_line(caplog):
+    module = nn.Sequential(*(Standardised(4, 4, 1) for _ in range(3)), nn.Conv2d(4, 2, 1))
+    with caplog.at_level(logging.WARNING):
+        tell_kept("OneLineNet", unmaskable_layers(module))
+        tell_kept("OneLineNet", unmaskable_layers(module))
+    (line,) = (record.getMessage() for record in caplog.records)
+    assert line.startswith("OneLineNet: 0.weight and 2 others stay as they are: 0.weight: Standard")

@@ -257,3 +257,47 @@ def test_a_layer_whose_weight_is_only_read_stays_dense():
     inputs = (torch.zeros(2, 8),)
     space = apply(Reading(), "sparse_wide", sparsity=0.5, example_inputs=inputs)
     assert tuple(Masks.of(space)) == ("inner.weight",)
+
+
+class ReadsLayers(nn.Module):
+    """Attention by a function that reads the weights of layers as these would."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.norm = nn.Linear(8, 16), nn.LayerNorm(16)
+        self.qkv, self.out = nn.Linear(16, 48), nn.Linear(16, 16)
+        self.up, self.down, self.last = nn.Linear(16, 32), nn.Linear(32, 16), nn.Linear(16, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x)
+        linear = nn.functional.linear
+        q, k, v = linear(self.norm(x), self.qkv.weight, self.qkv.bias).chunk(3, -1)
+        mixed = (q @ k.transpose(-2, -1)).softmax(-1) @ v
+        x = x + linear(mixed, self.out.weight, self.out.bias)
+        out: torch.Tensor = self.last(x + self.down(self.up(x).relu()))
+        return out
+
+
+def test_sparse_wide_masks_weights_that_a_function_reads_as_their_layer_would():
+    inputs = (torch.zeros(2, 6, 8),)
+    done = transform(ReadsLayers(), "sparse_wide", sparsity=0.75, example_inputs=inputs)
+    names = {f"{layer}.weight" for layer in ("qkv", "out", "up", "down")}
+    assert set(Masks.of(done.module)) == names
+    assert done.module.qkv.in_features == 32
+    target = cost_models.trace(ReadsLayers(), inputs).dense_macs
+    assert cost_models.trace(done.module, inputs).effective_macs == pytest.approx(target, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["sparse_parallel", "sparse_factorized", "sparse_doped"])
+def test_a_layer_whose_weight_a_function_reads_stays_one_and_the_others_are_replaced(name):
+    inputs = (torch.zeros(2, 6, 8),)
+    done = transform(ReadsLayers(), name, sparsity=0.5, example_inputs=inputs)
+    assert set(done.sizes.whole) == set(done.kept) == {"qkv", "out"}
+    assert "read by a function" in done.kept["qkv"]
+    assert isinstance(done.module.qkv, nn.Linear)
+    assert {mask.partition(".")[0] for mask in Masks.of(done.module)} == {"up", "down"}
+    again = expand(ReadsLayers(), name, 0.5, sizes=done.sizes)
+    state = done.module.state_dict()
+    Masks.attach(again, masks_in_state(state))
+    again.load_state_dict(state)
+    assert torch.equal(again.eval()(torch.ones(2, 6, 8)), done.module.eval()(torch.ones(2, 6, 8)))

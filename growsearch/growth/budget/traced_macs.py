@@ -146,6 +146,7 @@ class _Sketcher:
         self._module, self._groups, self._inputs, self._units = module, groups, inputs, units
         self._full = (*(group.size for group in groups), *(1 for _ in units))
         self._narrowed_networks: dict[tuple[int, ...], _Traced] = {}
+        self._known: dict[tuple[int, ...], _Traced] = {}
 
     def samples(self) -> Iterator[tuple[int, ...]]:
         """Yield sizes: the full, two smaller, the least, and the full ones without units."""
@@ -165,6 +166,11 @@ class _Sketcher:
 
     def traced(self, sizes: tuple[int, ...]) -> _Traced:
         """Trace the network with these sizes; those inside units that do not run do not matter."""
+        if sizes not in self._known:
+            self._known[sizes] = self._trace(sizes)
+        return self._known[sizes]
+
+    def _trace(self, sizes: tuple[int, ...]) -> _Traced:
         sketch = copy.deepcopy(self._module)
         try:
             chosen = zip(self._groups, sizes, strict=False)

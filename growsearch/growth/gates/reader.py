@@ -95,6 +95,9 @@ class ReaderGates:
             if parameter is None:
                 continue
             factor = reader.factors(parameter.ndim)
+            if reader.axis is None and not factor.numel():
+                # What closes a unit may lie beside it (a scale), and stays where it is detached.
+                continue
             known = found.get(reader.tensor)
             found[reader.tensor] = factor if known is None else known * factor
         return found

@@ -23,6 +23,7 @@ from search_spaces.errors import SearchSpaceError
 from search_spaces.tracing.channel_removal import RemovalTrial
 from search_spaces.tracing.operator_record import tensors_of
 
+_Passes = Callable[[RemovalTrial, tuple[SizeAttribute, ...]], bool]
 # The path of a module under which a trial of it alone has it.
 _ALONE = "module"
 # How many sets of attributes are tried for a group, at most.
@@ -155,15 +156,18 @@ class AttributeSearch:
         )
         if not candidates and not plain:
             return None
-        alike = (type(alone.module), own.size, candidates, own.members)
+        alike = (type(alone.module), own.size, candidates, own.members, plain)
         known = self._known.get(alike, ())
         if known is None:
             return None
         trial = RemovalTrial.of(alone, (own,), (), lenient=bool(path))
+        # Where it does not run wider as it is, a smaller one that does (code that takes the first
+        # channels of all) is no proof.
+        passes = _passes if plain else _passes_wider
         found = (
             known
-            if (known or plain) and _passes(trial, known)
-            else _smallest(trial, candidates, whole=not path)
+            if (known or plain) and passes(trial, known)
+            else _smallest(trial, candidates, passes, whole=not path)
         )
         self._known[alike] = found
         if found is None:
@@ -187,20 +191,20 @@ def _renamed(group: ChannelGroup, name: Callable[[str], str]) -> ChannelGroup:
 
 
 def _smallest(
-    trial: RemovalTrial, candidates: Sequence[SizeAttribute], *, whole: bool
+    trial: RemovalTrial, candidates: Sequence[SizeAttribute], passes: _Passes, *, whole: bool
 ) -> tuple[SizeAttribute, ...] | None:
-    """Return a set of attributes with which the removal is right, and without any of which not.
+    """Return a set of attributes with which a trial passes, and without any of which it does not.
 
     Of a ``whole`` network, for which a try takes long, it may be more than those.
     """
     alike = _alike(trial.module, candidates)
     tries = itertools.islice(_sets(alike), _WHOLE_TRIES if whole else _TRIES)
-    found = next((chosen for chosen in tries if _passes(trial, chosen)), None)
+    found = next((chosen for chosen in tries if passes(trial, chosen)), None)
     if found is None or whole:
         return found
     for each in found:
         fewer = tuple(other for other in found if other is not each)
-        if _passes(trial, fewer):
+        if passes(trial, fewer):
             found = fewer
     return found
 
@@ -226,6 +230,11 @@ def _sets(alike: Sequence[tuple[SizeAttribute, ...]]) -> Iterator[tuple[SizeAttr
 def _passes(trial: RemovalTrial, attributes: tuple[SizeAttribute, ...]) -> bool:
     groups = tuple(replace(group, attributes=attributes) for group in trial.groups)
     return replace(trial, groups=groups).agrees(groups)
+
+
+def _passes_wider(trial: RemovalTrial, attributes: tuple[SizeAttribute, ...]) -> bool:
+    groups = tuple(replace(group, attributes=attributes) for group in trial.groups)
+    return replace(trial, groups=groups).widens() and _passes(trial, attributes)
 
 
 def _candidates(reads: Mapping[Any, Any], group: ChannelGroup) -> Iterator[SizeAttribute]:

@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch import nn
 
+from growsearch.growth.gates.gate import Gate
 from growsearch.growth.gates.insertion import insert_gates
-from growsearch.growth.gates.reader import reader_gates
+from growsearch.growth.gates.reader import ReaderGates, reader_gates
 from growsearch.growth.surgery.surgeon import Surgeon, fold_gates
 from growsearch.training import Recipe, make_optimizer
-from search_spaces import channel_groups
+from search_spaces import Unit, channel_groups
 from search_spaces.trace_groups import declare_traced_groups
 
 RECIPE = Recipe(epochs=2, batch_size=8)
@@ -115,6 +116,35 @@ def test_copies_have_gates_of_their_own():
     assert not torch.equal(twin.eval()(x), module.eval()(x))
     gates["inner"].set(torch.zeros(5))
     assert torch.equal(twin(x), module(x))
+
+
+class ScaledBranch(nn.Module):
+    """A branch whose scale, which closes it, lies beside it."""
+
+    def __init__(self):
+        super().__init__()
+        self.branch, self.gamma = nn.Linear(6, 6), nn.Parameter(torch.rand(6))
+
+    def forward(self, x):
+        return x + self.gamma * self.branch(x)
+
+
+def test_a_scale_beside_a_unit_that_is_detached_is_multiplied_by_nothing():
+    module, x = ScaledBranch(), torch.randn(2, 6)
+    unit = Unit(
+        name="unit",
+        stage="",
+        module="branch",
+        norm="",
+        residual=True,
+        detachable=True,
+        closing=("gamma",),
+    )
+    gate = Gate(torch.zeros(1))
+    ReaderGates(module, (), {"unit": gate}, (unit,))
+    assert torch.equal(module(x), x)
+    gate.set(torch.zeros(0))
+    assert torch.equal(module(x), x + module.gamma * module.branch(x))
 
 
 class Flattened(nn.Module):
