@@ -48,6 +48,8 @@ Configure = Callable[[Recipe], GrowthConfig]
 GROWN: Mapping[str, Configure] = {
     DEFAULT: lambda recipe: GrowthConfig(recipe=recipe),
     "fisher": lambda recipe: GrowthConfig(recipe=recipe, allocation="fisher"),
+    "norms kept": lambda recipe: GrowthConfig(recipe=recipe, norms="kept"),
+    "norms transferred": lambda recipe: GrowthConfig(recipe=recipe, norms="transfer"),
     "random order": lambda recipe: GrowthConfig(recipe=recipe, policy="random-order"),
     "paper": lambda recipe: GrowthConfig.paper(recipe=recipe),
     "paper, equal MACs": lambda recipe: dataclasses.replace(
