@@ -88,7 +88,6 @@ class IndicatorConfig:
             raise UsageError(f"indicators.momentum: {self.momentum} is not in [0, 1); 0.9 is usual")
         for key in (
             "control_gain",
-            "layer_gain",
             "learning_rate",
             "beta_start",
             "beta_rise",

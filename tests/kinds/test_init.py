@@ -77,7 +77,9 @@ def test_a_grown_channel_returns_to_its_trained_weights_on_either_side() -> None
     space = search_space("mlp-digits").for_data(data.input_shape, data.num_classes)
     trained = build_full(space, 7)
     recipe = Recipe(epochs=4, learning_rate=1e-9, weight_decay=0.0)
-    config = GrowthConfig(recipe=recipe, policy="random-order", init=InitialWeights.of(trained))
+    config = GrowthConfig(
+        recipe=recipe, policy="random-order", norms="kept", init=InitialWeights.of(trained)
+    )
     grown = grow(space, data, budget=Budget(parameters=0.5), config=config)
     first = grown.history[0].live
     assert 1 < len(first["hidden1"]) < 256

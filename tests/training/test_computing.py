@@ -218,7 +218,7 @@ def test_what_grows_is_compiled_once_its_structure_is_final(monkeypatch):
         compiled.now = record.epoch + 1
 
     space = search_space("mlp-digits").for_data(IMAGES.input_shape, IMAGES.num_classes)
-    config = GrowthConfig(recipe=Recipe(epochs=4))
+    config = GrowthConfig(recipe=Recipe(epochs=4), freeze_at=0.5)
     options = TrainingOptions(compile=True, on_epoch=note)
     grow(space, IMAGES, budget=Budget(parameters=0.1), config=config, options=options)
     assert compiled.epochs == [3]

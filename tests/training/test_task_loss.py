@@ -74,7 +74,7 @@ def test_growth_and_its_births_go_by_the_tasks_loss() -> None:
     data = _data()
     task = Listening(data)
     space = search_space("mlp-digits").for_data(data.input_shape, data.num_classes)
-    config = GrowthConfig(recipe=Recipe(epochs=2, batch_size=11), birth="gradient")
+    config = GrowthConfig.paper(recipe=Recipe(epochs=2, batch_size=11), birth="gradient")
     grow(space, task, budget=Budget(parameters=0.3), config=config, seed=0)
     # Three steps an epoch, and a birth after the first.
     assert len(task.heard) == 7

@@ -13,6 +13,11 @@ class FrontResult:
 
     ``training_macs`` of a branch are its own and those of the trunk that led to it;
     ``training_macs`` of the front those of the trunk, once, and of all declines.
+
+    Example:
+        >>> from growsearch.growth import FrontResult
+        >>> FrontResult(branches=(), training_macs=0).training_macs
+        0
     """
 
     branches: tuple[GrowthResult, ...]

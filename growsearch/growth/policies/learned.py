@@ -42,9 +42,11 @@ class LearnedIndicators:
         # SGD with momentum moves lr / (1 - momentum) times a constant gradient a step.
         travel = settings.learning_rate / (1 - settings.momentum)
         per_step = travel * task.steps_per_epoch * epochs
-        gain = settings.control_gain or usual_gain(epochs)
+        usual = usual_gain(epochs)
+        gain = usual if settings.control_gain is None else settings.control_gain
         gains = torch.full_like(self._s, gain)
-        gains[structures.are_units()] = settings.layer_gain or usual_gain(epochs)
+        layer_gain = usual if settings.layer_gain is None else settings.layer_gain
+        gains[structures.are_units()] = layer_gain
         self._penalty = gains / per_step
         self._relaxation: Relaxation = RELAXATIONS[settings.relaxation]()
         strength = settings.steering_strength * gain / per_step

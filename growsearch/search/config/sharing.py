@@ -1,4 +1,4 @@
-"""What trials share: GPUs, data-parallel workers, training; what cannot be is told at once."""
+"""Sharing between trials: GPUs, data-parallel workers, training; what cannot be is told."""
 
 from __future__ import annotations
 

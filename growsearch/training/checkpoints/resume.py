@@ -117,6 +117,29 @@ def take_over(path: Path, state: TrainingState, hook: Hook) -> None:
     Raises:
         GrowsearchError: if the file is damaged.
         UsageError: if it is of another network.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import torch
+        >>> from growsearch.datasets import from_tensors
+        >>> from growsearch.training import Hook, Recipe, TrainingOptions, take_over, train
+        >>> class Plain(Hook):
+        ...     def state(self):
+        ...         return {}
+        >>> class Later(Plain):
+        ...     def on_start(self, state):
+        ...         take_over(file, state, plain)
+        >>> data = from_tensors(torch.eye(4).repeat(10, 1), torch.arange(4).repeat(10))
+        >>> file, plain = Path(tempfile.mkdtemp()) / "run.safetensors", Plain()
+        >>> options = TrainingOptions(checkpoint=file, hooks=(plain,))
+        >>> _ = train(torch.nn.Linear(4, 4), data, Recipe(epochs=1), seed=0, forward_macs=16,
+        ...           options=options)
+        >>> later = TrainingOptions(hooks=(Later(),))
+        >>> history, _ = train(torch.nn.Linear(4, 4), data, Recipe(epochs=1), seed=0,
+        ...                    forward_macs=16, options=later)
+        >>> history[0].training_macs  # of both runs
+        3168
     """
     checkpoint = read_checkpoint(path)
     with reading(path, _REMEDY, GrowsearchError):
@@ -130,6 +153,19 @@ def read_history(path: Path) -> list[EpochRecord]:
 
     Raises:
         GrowsearchError: if the file is damaged.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import torch
+        >>> from growsearch.datasets import from_tensors
+        >>> from growsearch.training import Recipe, TrainingOptions, read_history, train
+        >>> data = from_tensors(torch.eye(4).repeat(10, 1), torch.arange(4).repeat(10))
+        >>> options = TrainingOptions(checkpoint=Path(tempfile.mkdtemp()) / "run.safetensors")
+        >>> history, _ = train(torch.nn.Linear(4, 4), data, Recipe(epochs=2), seed=0,
+        ...                    forward_macs=16, options=options)
+        >>> read_history(options.checkpoint) == history
+        True
     """
     checkpoint = read_checkpoint(path)
     with reading(path, _REMEDY, GrowsearchError):
