@@ -310,7 +310,6 @@ def _grown_error(
     }
     full, grown = copy.deepcopy(full).double(), copy.deepcopy(grown).double()
     values = named_tensors(grown)
-    close_absent(full, grown, units)
     for name, tensor in named_tensors(full).items():
         kept = live_entries(full, every, positions, name)
         if name not in values:
@@ -320,6 +319,8 @@ def _grown_error(
             tensor[torch.meshgrid(*entries, indexing="ij")] = values[name]
         else:
             tensor.copy_(values[name])
+    # At last: the scale that closes a unit may lie beside it, and has a value in ``grown``.
+    close_absent(full, grown, units)
     deaf = without_channels(full, grown, every, positions)
     return difference(grown, deaf, in_double(inputs))
 
