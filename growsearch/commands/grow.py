@@ -132,12 +132,6 @@ def grow(
     freeze_at: Annotated[
         float, typer.Option(help="The share of the epochs in which structure changes.")
     ] = 0.3,
-    steering: Annotated[
-        str, typer.Option(help="What drives the indicators: task, normalised or taylor.")
-    ] = "task",
-    steering_strength: Annotated[
-        float, typer.Option(help="How hard normalised and taylor push, against the penalty.")
-    ] = 0.3,
     birth: Annotated[
         str, typer.Option(help="Which new channels come first: by chance, or by gradient.")
     ] = "chance",
@@ -214,8 +208,6 @@ def grow(
         "birth": birth,
         "width_multiple": width_multiple,
         "direct_design": direct_design,
-        "steering": steering,
-        "steering_strength": steering_strength,
         "relaxation": relaxation,
         "temperature": temperature,
         "temperature_decay": temperature_decay,

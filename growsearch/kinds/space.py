@@ -13,7 +13,6 @@ from growsearch.kinds.domain import Domain, is_only, offers, values_of
 from growsearch.kinds.initial_weights import named_init
 from growsearch.kinds.recipe_choice import recipe_values
 from growsearch.kinds.values import (
-    OF_RUN,
     Count,
     OptimizerName,
     OptionalCount,
@@ -25,6 +24,7 @@ from growsearch.kinds.values import (
     RecipeName,
     ScheduleName,
     Space,
+    of_run,
 )
 from growsearch.training.initial_weights import OWN
 from search_spaces.user_code import is_own
@@ -197,9 +197,9 @@ class KindSpace(Strict):
         """Name a file of weights by its content; where it lies is another key."""
         if not isinstance(data, Mapping) or data.get("init") is None:
             return data
-        of_run = bool((info.context or {}).get(OF_RUN))
+        run = of_run(info)
         file = data.get("init_file")
-        name, place = named_init(data["init"], file and Path(str(file)), of_run=of_run)
+        name, place = named_init(data["init"], file and Path(str(file)), of_run=run)
         return {**data, "init": name, "init_file": place}
 
     @model_validator(mode="after")

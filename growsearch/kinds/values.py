@@ -71,11 +71,11 @@ def _one_of_or_own(key: str, registry: Iterable[str], *before: str) -> BeforeVal
     """
 
     def validate(raw: Any, info: ValidationInfo) -> Any:
-        of_run = _of_run(info)
+        run = of_run(info)
 
         def parse(value: Any) -> Scalar:
             if isinstance(value, str) and is_own(value):
-                return value if of_run else _pinned(value)
+                return value if run else _pinned(value)
             return _listed(key, value, (*before, *registry), ", or your own as MODULE:ATTRIBUTE")
 
         return None if raw is None else parse_domain(raw, parse)
@@ -305,8 +305,8 @@ Share = Annotated[float | None, BeforeValidator(_parse_confidence)]
 Duration = Annotated[float | None, BeforeValidator(_parse_duration)]
 
 
-def _of_run(info: ValidationInfo) -> bool:
-    """Tell whether nothing may be imported for a name."""
+def of_run(info: ValidationInfo) -> bool:
+    """Tell whether a run's study is read: nothing may be imported for a name then."""
     return bool((info.context or {}).get(OF_RUN))
 
 
@@ -314,7 +314,7 @@ def _parse_task(value: Any, info: ValidationInfo) -> Any:
     if value is None or value in BUILT_IN:
         return value
     if isinstance(value, str) and is_own(value):
-        return value if _of_run(info) else _pinned(value)
+        return value if of_run(info) else _pinned(value)
     raise ValueError(
         f"unknown task {value!r}; valid: {', '.join(BUILT_IN)}, or your own as MODULE:ATTRIBUTE"
     )
@@ -322,7 +322,7 @@ def _parse_task(value: Any, info: ValidationInfo) -> Any:
 
 def _parse_own(value: Any, info: ValidationInfo) -> str:
     if isinstance(value, str) and is_own(value):
-        return value if _of_run(info) else _pinned(value)
+        return value if of_run(info) else _pinned(value)
     raise ValueError(f"{value!r} is no name of own code; write MODULE:ATTRIBUTE")
 
 

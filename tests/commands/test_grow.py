@@ -196,12 +196,6 @@ def test_another_setting_is_refused_with_the_innermost_key(whole, change, messag
     [
         (("--policy", "random-order"), "policy", "random-order"),
         (("--policy", "uniform"), "policy", "uniform"),
-        (("--steering", "taylor"), "indicators.steering", "taylor"),
-        (
-            ("--steering", "taylor", "--steering-strength", "0.5"),
-            "indicators.steering_strength",
-            0.5,
-        ),
         (("--birth", "gradient"), "birth", "gradient"),
         (("--relaxation", "gumbel"), "indicators.relaxation", "gumbel"),
         (("--temperature", "global"), "indicators.temperature", "global"),
@@ -289,7 +283,6 @@ def test_a_language_model_grows_from_a_text_to_an_export(text_folder, tmp_path):
         (("--device-batch", "8"), ["--device-batch", "parameters"]),
         (("--optimizer", "adagrad"), ["--optimizer", "adagrad", "sgd, adamw"]),
         (("--birth", "divine"), ["birth", "divine", "gradient"]),
-        (("--steering", "wheel"), ["steering", "wheel", "taylor"]),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(tmp_path, changes, words):

@@ -70,7 +70,6 @@ SMALL = {
         "space": "mlp-digits",
         "budget": {"parameters": {"low": "10%", "high": "60%"}},
         "policy": ["learned", "random-order", "uniform"],
-        "steering": ["task", "taylor"],
         "width_multiple": [1, 8],
         "optimizer": ["sgd", "adamw"],
         "epochs": [2, 4],

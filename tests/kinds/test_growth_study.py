@@ -68,9 +68,11 @@ def test_threads_are_the_study_s(tmp_path: Path) -> None:
     ("growth", "words"),
     [
         ({"device_batch": 8}, ["device_batch = 8", "parameters or macs"]),
-        ({"policy": "uniform", "steering": "taylor"}, ["steering", "policy: learned"]),
+        ({"policy": "learned", "steering": "taylor"}, ["steering", "allocation: fisher"]),
+        ({"policy": "learned", "steering": ["task", "normalised"]}, ["growth.steering = ", "0027"]),
+        ({"policy": "uniform", "relaxation": "gumbel"}, ["relaxation", "policy: learned"]),
         ({"policy": "uniform", "birth": "gradient"}, ["birth", "random-order"]),
-        ({"steering_strength": 0.5}, ["steering_strength", "normalised or taylor"]),
+        ({"steering_strength": 0.5}, ["steering_strength", "normalised and taylor"]),
         ({"freeze_at": 0}, ["freeze_at", "(0, 1]"]),
         ({"width_multiple": 0}, ["width_multiple", "above 0"]),
         ({"epochs": 1}, ["epochs", "at least 2"]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from growsearch.kinds.domain import Domain, Range, is_only, is_usual, offers, values_of
 from growsearch.kinds.growth.bound import GrowthBudget
@@ -23,6 +23,7 @@ from growsearch.kinds.values import (
     SteeringName,
     TemperatureName,
     Truth,
+    of_run,
 )
 
 LEARNED, PLANNED = "learned", "planned"
@@ -37,7 +38,7 @@ class GrowthSpace(BudgetedSpace):
 
     Steering, relaxation, temperatures and the gain are the learned policy's; ``allocation`` is the
     planned one's. ``seed_share`` and ``steps`` go with policies that follow a plan, ``birth`` with
-    those that order channels, ``steering_strength`` with steerings other than the task's.
+    those that order channels.
     """
 
     device_batch: Count = Field(
@@ -117,16 +118,18 @@ class GrowthSpace(BudgetedSpace):
         description="Train the network that was grown once more, from fresh weights, and take "
         "that one: growing has found an architecture only.",
     )
+    # Of runs of before: see `_steerings_that_steer`.
     steering: SteeringName = Field(
         default="task",
         validate_default=True,
-        description="What the learned policy's indicators follow: the loss's gradient, that "
-        "gradient scaled to a strength, or first-order Taylor saliency.",
+        description="What the learned policy's indicators follow.",
+        json_schema_extra={"key": None},
     )
     steering_strength: Rate = Field(
         default=0.3,
         validate_default=True,
-        description="Strength of the steerings normalised and taylor.",
+        description="Strength of other steerings than the task's.",
+        json_schema_extra={"key": None},
     )
     relaxation: RelaxationName = Field(
         default="sigmoid",
@@ -198,13 +201,23 @@ class GrowthSpace(BudgetedSpace):
             raise ValueError(
                 f"birth: goes with the policies {' and '.join(ORDERED)}; add one, or remove the key"
             )
-        steered = set(values_of(self.steering)) - {"task"}
-        if not steered and not is_only(self.steering_strength, 0.3):
-            raise ValueError(
-                "steering_strength: goes with steering: normalised or taylor; add one, or remove "
-                "the key"
-            )
         return self
+
+    @model_validator(mode="after")
+    def _steerings_that_steer(self, info: ValidationInfo) -> GrowthSpace:
+        """Refuse what fails the null test: shuffled labels give the same structure, seeds do not.
+
+        A run that has such trials is read, and goes on.
+        """
+        usual = is_only(self.steering, "task") and is_only(self.steering_strength, 0.3)
+        if usual or of_run(info):
+            return self
+        key = "steering" if not is_only(self.steering, "task") else "steering_strength"
+        raise ValueError(
+            f"{key}: the steerings normalised and taylor of the learned policy do not follow the "
+            "data (docs/decisions/0027-growth-that-pays.md) and are no longer offered; remove the "
+            "key, or take policy: planned with allocation: fisher, which does"
+        )
 
 
 class GrowFirstSpace(Strict):
