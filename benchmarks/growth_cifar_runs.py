@@ -48,6 +48,7 @@ Configure = Callable[[Recipe], GrowthConfig]
 GROWN: Mapping[str, Configure] = {
     DEFAULT: lambda recipe: GrowthConfig(recipe=recipe),
     "fisher": lambda recipe: GrowthConfig(recipe=recipe, allocation="fisher"),
+    "switched off": lambda recipe: GrowthConfig(recipe=recipe, policy="uniform"),
     "norms kept": lambda recipe: GrowthConfig(recipe=recipe, norms="kept"),
     "norms transferred": lambda recipe: GrowthConfig(recipe=recipe, norms="transfer"),
     "random order": lambda recipe: GrowthConfig(recipe=recipe, policy="random-order"),
