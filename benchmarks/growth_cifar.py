@@ -3,9 +3,10 @@
 ResNet-20, VGG-16 and MobileNetV2 on a fixed subset of CIFAR-10, one thread a run, 40 % of the MACs.
 "default" is what `grow` does without a word, "fisher" the same with widths by the Fisher
 information of the gates, "norms kept" and "norms transferred" the default with other norms of
-filters, "switched off" is `grow` that does not grow, "paper" the letter of arXiv 2007.15353. Growth by default trains until a
-uniform network's training MACs are spent; "paper" takes what its epochs take, and "paper, equal
-MACs" as much as uniform. "direct design" trains the default's structure from fresh weights,
+filters, "switched off" is `grow` that does not grow, "paper" the letter of arXiv 2007.15353. Growth
+by default trains until a uniform network's training MACs are spent; "paper" takes what its epochs
+take, and "paper, equal MACs" as much as uniform. "direct design" trains the default's structure
+from fresh weights,
 "uniform, MACs of X" and "uniform, time of X" are uniform width for as many epochs as X paid for
 (only where that is another number of epochs). "prune down" trains the full network at the peak rate
 for a third of uniform's training MACs and prunes it with what is left, so that the sum is equal; it

@@ -158,6 +158,7 @@ class _UpOnceBothTrain:
         return 7200.0 if len(kept) == 2 else 0.0
 
 
+@with_the_cluster
 @pytest.mark.filterwarnings("ignore")
 def test_time_that_is_up_cuts_trials_off_on_ray_and_keeps_their_epochs(
     tiny: dict[str, Any], run_folder: Path
