@@ -27,12 +27,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import statistics
-import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 
-import torch
 from growth_cifar_runs import (
     AFTER,
     ALONE,
@@ -48,7 +45,16 @@ from growth_cifar_runs import (
     Settings,
     run,
 )
-from growth_setup import NETWORKS, deviation, distance, paired, signed
+from growth_options import (
+    add_places,
+    fill_in,
+    image_parser,
+    of_method,
+    row_each,
+    run_table,
+    settings_from,
+)
+from growth_setup import deviation, distance, paired, signed
 from resumable import Record, RunTable, run_parallel
 from rich.console import Console
 from rich.table import Table
@@ -66,15 +72,6 @@ def epochs_paid(method: str, runs: list[Record], epochs: int) -> int | None:
     )
     paid = relative(of_method(of, runs), of_method(UNIFORM, runs), key)
     return None if paid is None else max(1, round(epochs * paid))
-
-
-def rows(runs: list[Record]) -> list[Record]:
-    """Return a row a method: means over seeds, and differences from uniform at the same seeds."""
-    return [row(method, runs) for method in METHODS if of_method(method, runs)]
-
-
-def of_method(method: str, runs: list[Record]) -> dict[int, Record]:
-    return {run["seed"]: run for run in runs if run["method"] == method}
 
 
 def row(method: str, runs: list[Record]) -> Record:
@@ -199,49 +196,27 @@ def jobs(
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data-dir", required=True, help="folder that holds CIFAR-10")
-    parser.add_argument("--network", choices=[*NETWORKS], default="resnet20")
-    parser.add_argument("--width", type=float, help="share of the usual widths")
-    parser.add_argument("--pixels", type=int, help="images are averaged to so many")
-    parser.add_argument("--learning-rate", type=float)
+    parser = image_parser(__doc__)
     parser.add_argument("--macs", type=float, default=0.4, help="share of the full network's")
-    parser.add_argument("--epochs", type=int, default=16)
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--train-images", type=int, default=20_000)
-    parser.add_argument("--test-images", type=int, default=10_000)
     parser.add_argument("--channels-last", action="store_true")
-    parser.add_argument("--seeds", type=int, default=3, help="of all methods")
     parser.add_argument("--pairs", type=int, default=8, help="seeds of uniform and the default")
-    parser.add_argument("--workers", type=int, default=1, help="runs at a time, one thread each")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
-    parser.add_argument("--quick", action="store_true", help="a trial of all in minutes")
-    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "growth_cifar")
-    parser.add_argument("--out", type=Path, help="default: results/growth_cifar_NETWORK.json")
+    add_places(parser, "growth_cifar")
     given = parser.parse_args()
-    usual = NETWORKS[given.network]
-    for name in ("width", "pixels", "learning_rate"):
-        if getattr(given, name) is None:
-            setattr(given, name, getattr(usual, name))
     if given.quick:
         given.epochs, given.train_images, given.test_images = 8, 256, 200
         given.seeds, given.pairs = 1, 2
+    fill_in(given, "growth_cifar")
     if given.width != 1 or given.network == "resnet8":
         # A study names networks of the registry.
         given.methods = [name for name in given.methods if name != STUDY]
-    if given.out is None:
-        folder = given.work if given.quick else HERE / "results"
-        given.out = folder / f"growth_cifar_{given.network}.json"
     return given
 
 
 def main() -> None:
     given = parse()
-    names = [field.name for field in dataclasses.fields(Settings)]
-    settings = Settings(**{name: getattr(given, name) for name in names})
-    given.work.mkdir(parents=True, exist_ok=True)
-    kept = {**asdict(settings), "threads": 1, "torch": torch.__version__}
-    table = RunTable(given.out, kept, rows)
+    settings = settings_from(Settings, given)
+    table = run_table(given.out, settings, row_each(METHODS, row))
     work(table, settings, given)
     show(table.rows(), settings)
 

@@ -13,16 +13,14 @@ of a front.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import hashlib
 import statistics
-import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from growth_options import add_places, fill_in, image_parser, run_table, settings_from
 from growth_setup import (
-    NETWORKS,
     CpuClock,
     deviation,
     full_macs,
@@ -32,7 +30,7 @@ from growth_setup import (
     signed,
     space_for,
 )
-from resumable import Record, RunTable, run_parallel, with_deviation
+from resumable import Record, run_parallel, with_deviation
 from rich.console import Console
 from rich.table import Table
 from torch import nn
@@ -229,47 +227,25 @@ def show(table_rows: list[Record], settings: Settings) -> None:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data-dir", required=True, help="folder that holds CIFAR-10")
-    parser.add_argument("--network", choices=[*NETWORKS], default="resnet20")
-    parser.add_argument("--width", type=float, help="share of the usual widths")
-    parser.add_argument("--pixels", type=int, help="images are averaged to so many")
-    parser.add_argument("--learning-rate", type=float)
+    parser = image_parser(__doc__)
     parser.add_argument("--budgets", nargs="+", type=float, default=[0.1, 0.2, 0.4, 0.8])
     parser.add_argument("--stage-epochs", nargs="+", type=int, help="of the trunk, one a budget")
     parser.add_argument("--decline-epochs", type=int, help="of a branch")
-    parser.add_argument("--epochs", type=int, default=16, help="of a single run")
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--train-images", type=int, default=20_000)
-    parser.add_argument("--test-images", type=int, default=10_000)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--workers", type=int, default=1, help="runs at a time, one thread each")
     parser.add_argument("--methods", nargs="+", choices=(FRONT, ALONE), default=[FRONT, ALONE])
-    parser.add_argument("--quick", action="store_true", help="a trial of all in minutes")
-    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "growth_front")
-    parser.add_argument("--out", type=Path)
+    add_places(parser, "growth_front")
     given = parser.parse_args()
-    usual = NETWORKS[given.network]
-    for name in ("width", "pixels", "learning_rate"):
-        if getattr(given, name) is None:
-            setattr(given, name, getattr(usual, name))
     given.budgets = tuple(sorted(given.budgets))
     given.stage_epochs = tuple(given.stage_epochs) if given.stage_epochs else None
     if given.quick:
         given.epochs, given.train_images, given.test_images, given.seeds = 4, 256, 200, 1
-    if given.out is None:
-        folder = given.work if given.quick else HERE / "results"
-        given.out = folder / f"growth_front_{given.network}.json"
+    fill_in(given, "growth_front")
     return given
 
 
 def main() -> None:
     given = parse()
-    given.work.mkdir(parents=True, exist_ok=True)
-    names = [field.name for field in dataclasses.fields(Settings)]
-    settings = Settings(**{name: getattr(given, name) for name in names})
-    kept = {**asdict(settings), "threads": 1, "torch": torch.__version__}
-    table = RunTable(given.out, kept, rows)
+    settings = settings_from(Settings, given)
+    table = run_table(given.out, settings, rows)
     # The front and its largest network first.
     budgets = (None, *reversed(settings.budgets))
     jobs = [

@@ -15,17 +15,23 @@ down; run it again to go on.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from growth_options import (
+    add_places,
+    fill_in,
+    image_parser,
+    of_method,
+    row_each,
+    run_table,
+    settings_from,
+)
 from growth_setup import (
-    NETWORKS,
     deviation,
     full_macs,
     images,
@@ -35,7 +41,7 @@ from growth_setup import (
     space_for,
     structure_of,
 )
-from resumable import Record, RunTable, run_parallel, with_deviation
+from resumable import Record, run_parallel, with_deviation
 from rich.console import Console
 from rich.table import Table
 
@@ -199,15 +205,6 @@ def trained(scene: Scene, macs: float | None) -> GrowthResult | FixedResult:
     return scene.fixed(dense=method == DENSE)
 
 
-def rows(runs: list[Record]) -> list[Record]:
-    """Return a row a method: means over seeds, and differences from uniform at the same seeds."""
-    return [row(method, runs) for method in METHODS if of_method(method, runs)]
-
-
-def of_method(method: str, runs: list[Record]) -> dict[int, Record]:
-    return {run["seed"]: run for run in runs if run["method"] == method}
-
-
 def row(method: str, runs: list[Record]) -> Record:
     own, uniform = of_method(method, runs), of_method(UNIFORM, runs)
     values, against = (
@@ -254,43 +251,22 @@ def show(table_rows: list[Record], runs: list[Record], settings: Settings) -> No
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data-dir", required=True, help="folder that holds CIFAR-10")
-    parser.add_argument("--network", choices=[*NETWORKS], default="resnet20")
-    parser.add_argument("--width", type=float, help="share of the usual widths")
-    parser.add_argument("--pixels", type=int, help="images are averaged to so many")
-    parser.add_argument("--learning-rate", type=float)
+    parser = image_parser(__doc__)
     parser.add_argument("--latency", type=float, default=0.6, help="share of the full network's")
     parser.add_argument("--device-batch", type=int, default=64, help="examples at once when timed")
-    parser.add_argument("--epochs", type=int, default=16)
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--train-images", type=int, default=20_000)
-    parser.add_argument("--test-images", type=int, default=10_000)
-    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
-    parser.add_argument("--quick", action="store_true", help="a trial of all in minutes")
-    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "growth_latency")
-    parser.add_argument("--out", type=Path)
+    add_places(parser, "growth_latency")
     given = parser.parse_args()
-    usual = NETWORKS[given.network]
-    for name in ("width", "pixels", "learning_rate"):
-        if getattr(given, name) is None:
-            setattr(given, name, getattr(usual, name))
     if given.quick:
         given.epochs, given.train_images, given.test_images, given.seeds = 4, 256, 200, 1
-    if given.out is None:
-        folder = given.work if given.quick else HERE / "results"
-        given.out = folder / f"growth_latency_{given.network}.json"
+    fill_in(given, "growth_latency")
     return given
 
 
 def main() -> None:
     given = parse()
-    given.work.mkdir(parents=True, exist_ok=True)
-    names = [field.name for field in dataclasses.fields(Settings)]
-    settings = Settings(**{name: getattr(given, name) for name in names})
-    kept = {**asdict(settings), "threads": 1, "torch": torch.__version__}
-    table = RunTable(given.out, kept, rows)
+    settings = settings_from(Settings, given)
+    table = run_table(given.out, settings, row_each(METHODS, row))
     todo = [
         Job(settings, str(given.data_dir), method, seed, str(given.work))
         for seed in range(given.seeds)

@@ -19,12 +19,13 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from growth_options import of_method, row_each, run_table, settings_from
 from growth_setup import deviation, paired, signed
-from resumable import Record, RunTable, run_parallel, with_deviation
+from resumable import Record, run_parallel, with_deviation
 from rich.console import Console
 from rich.table import Table
 from torch import nn
@@ -166,15 +167,6 @@ def recipe(epochs: int, learning_rate: float, drops_from: float) -> Recipe:
     )
 
 
-def rows(runs: list[Record]) -> list[Record]:
-    """Return a row a method: means over seeds, and differences from uniform at the same seeds."""
-    return [row(method, runs) for method in METHODS if of_method(method, runs)]
-
-
-def of_method(method: str, runs: list[Record]) -> dict[int, Record]:
-    return {run["seed"]: run for run in runs if run["method"] == method}
-
-
 def row(method: str, runs: list[Record]) -> Record:
     own, uniform = of_method(method, runs), of_method(UNIFORM, runs)
     test, against = (
@@ -251,10 +243,8 @@ def parse() -> argparse.Namespace:
 
 def main() -> None:
     given = parse()
-    names = [field.name for field in dataclasses.fields(Settings)]
-    settings = Settings(**{name: getattr(given, name) for name in names})
-    kept = {**asdict(settings), "threads": 1, "torch": torch.__version__}
-    table = RunTable(given.out, kept, rows)
+    settings = settings_from(Settings, given)
+    table = run_table(given.out, settings, row_each(METHODS, row))
     todo = [
         Job(settings, str(given.data_dir), method, seed)
         for methods in ((UNIFORM, "default"), METHODS)

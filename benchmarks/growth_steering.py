@@ -17,15 +17,15 @@ other more than with chance, both beyond two standard errors. What fails is not 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from growth_options import run_table, settings_from
 from growth_setup import (
     NETWORKS,
     deviation,
@@ -243,10 +243,8 @@ def parse() -> argparse.Namespace:
 
 def main() -> None:
     given = parse()
-    names = [field.name for field in dataclasses.fields(Settings)]
-    settings = Settings(**{name: getattr(given, name) for name in names})
-    kept = {**asdict(settings), "threads": 1, "torch": torch.__version__}
-    table = RunTable(given.out, kept, rows)
+    settings = settings_from(Settings, given)
+    table = run_table(given.out, settings, rows)
     for found in run_parallel(run, todo(table, settings, given), given.workers):
         table.add(found)
         told = f"{found['steering']}, {found['labels']} labels, seed {found['seed']}"

@@ -22,7 +22,7 @@ from written_values import KEYS_BELOW, Values, values_of_field
 
 from growsearch.kinds import KINDS
 from growsearch.kinds.domain import Domain, domain_to_plain
-from growsearch.kinds.space import KindSpace
+from growsearch.kinds.space import KindSpace, written_key
 from growsearch.kinds.trial_kinds import TrialKinds
 from growsearch.search.config.study import StudyConfig
 
@@ -123,13 +123,13 @@ def _sections(
     fields = {
         name: field
         for name, field in model.model_fields.items()
-        if _written(name, field) is not None and repr(known.get(name)) != repr(field)
+        if written_key(name, field) is not None and repr(known.get(name)) != repr(field)
     }
     rows = tuple(_row(model, name, field, path) for name, field in fields.items())
     if rows:
         yield Section(path=path, meaning=meaning, rows=rows)
     for name, field in fields.items():
-        below = f"{path}{_written(name, field)}"
+        below = f"{path}{written_key(name, field)}"
         inner = values_of_field(model, name).model
         if inner is TrialKinds:
             yield from _kinds(below)
@@ -151,19 +151,13 @@ def _extra(field: FieldInfo) -> dict[str, Any]:
     return field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
 
 
-def _written(name: str, field: FieldInfo) -> str | None:
-    """Return the key as a person writes it; None for what is read from another key."""
-    found: str | None = _extra(field).get("key", field.alias or name)
-    return found
-
-
 def _row(model: type[BaseModel], name: str, field: FieldInfo, path: str) -> Row:
     values = values_of_field(model, name)
     text = " ".join(description(model, name).split()).replace("|", "\\|")
     # What stands for a default of None, in words at the end of the description.
     meaning, _, without = text.partition(" Default: ")
     return Row(
-        path=f"{path}{_written(name, field)}",
+        path=f"{path}{written_key(name, field)}",
         values=values,
         unit=_unit(name, values),
         default=_default(field, values, without.rstrip(".")),

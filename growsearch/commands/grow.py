@@ -92,58 +92,87 @@ def grow(
     precision: PrecisionOption = None,
     optimizer: OptimizerOption = None,
     policy: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Who chooses the structure: planned, learned (the paper's indicators), or a "
-            "baseline: random (drawn anew every epoch), random-order, uniform (fixed widths)."
+            "baseline: random (drawn anew every epoch), random-order, uniform (fixed "
+            "widths) [default: planned]."
         ),
-    ] = "planned",
+    ] = None,
     seed_share: Annotated[
-        float,
-        typer.Option(help="planned starts with this share of the budget; 0: one channel a group."),
-    ] = 0.4,
+        float | None,
+        typer.Option(
+            help="planned starts with this share of the budget; 0: one channel a group "
+            "[default: 0.4]."
+        ),
+    ] = None,
     steps: Annotated[
-        int, typer.Option(min=1, help="planned comes to the budget in so many changes.")
-    ] = 5,
+        int | None,
+        typer.Option(min=1, help="planned comes to the budget in so many changes [default: 5]."),
+    ] = None,
     allocation: Annotated[
-        str,
-        typer.Option(help="What planned widens: uniform (all alike), or fisher (by gradients)."),
-    ] = "uniform",
+        str | None,
+        typer.Option(
+            help="What planned widens: uniform (all alike), or fisher (by gradients) "
+            "[default: uniform]."
+        ),
+    ] = None,
     pace: Annotated[
-        str, typer.Option(help="What the learning rate follows: compute (training MACs) or epochs.")
-    ] = "compute",
+        str | None,
+        typer.Option(
+            help="What the learning rate follows: compute (training MACs) or epochs "
+            "[default: compute]."
+        ),
+    ] = None,
     until: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Train until uniform widths' training MACs are spent: match; or one pass an "
-            "epoch: epochs."
+            "epoch: epochs [default: match]."
         ),
-    ] = "match",
+    ] = None,
     norms: Annotated[
-        str,
-        typer.Option(help="Filters behind a BatchNorm after a change: reset, transfer or kept."),
-    ] = "reset",
+        str | None,
+        typer.Option(
+            help="Filters behind a BatchNorm after a change: reset, transfer or kept "
+            "[default: reset]."
+        ),
+    ] = None,
     direct_design: Annotated[
-        bool, typer.Option(help="Train what was grown once more, from fresh weights (a baseline).")
-    ] = False,
+        bool | None,
+        typer.Option(
+            help="Train what was grown once more, from fresh weights (a baseline) [default: no]."
+        ),
+    ] = None,
     layers: Annotated[
-        bool, typer.Option(help="Grow layers, where the space has a choice of them.")
-    ] = True,
+        bool | None,
+        typer.Option(help="Grow layers, where the space has a choice of them [default: yes]."),
+    ] = None,
     freeze_at: Annotated[
-        float, typer.Option(help="The share of the epochs in which structure changes.")
-    ] = 0.3,
+        float | None,
+        typer.Option(help="The share of the epochs in which structure changes [default: 0.3]."),
+    ] = None,
     birth: Annotated[
-        str, typer.Option(help="Which new channels come first: by chance, or by gradient.")
-    ] = "chance",
+        str | None,
+        typer.Option(
+            help="Which new channels come first: by chance, or by gradient [default: chance]."
+        ),
+    ] = None,
     relaxation: Annotated[
-        str, typer.Option(help="What stands for a 0/1 indicator: sigmoid or gumbel.")
-    ] = "sigmoid",
+        str | None,
+        typer.Option(help="What stands for a 0/1 indicator: sigmoid or gumbel [default: sigmoid]."),
+    ] = None,
     temperature: Annotated[
-        str, typer.Option(help="Of every structure its own, or one global: structure or global.")
-    ] = "structure",
+        str | None,
+        typer.Option(
+            help="Of every structure its own, or one global: structure or global "
+            "[default: structure]."
+        ),
+    ] = None,
     temperature_decay: Annotated[
-        bool, typer.Option(help="Let the temperature's rise follow the learning rate.")
-    ] = False,
+        bool | None,
+        typer.Option(help="Let the temperature's rise follow the learning rate [default: no]."),
+    ] = None,
     control_gain: Annotated[
         float | None,
         typer.Option(

@@ -38,8 +38,7 @@ OPTIMIZERS: dict[str, type[OptimizerRule]] = {
     "adam": Adam,
     "lion": Lion,
 }
-# A tenth after each of these shares of the run, for "steps" as He et al. 2016 on CIFAR-10. In runs
-# of 5,000 steps late drops gain 1.7 points (docs/decisions/0027-growth-that-pays.md).
+# A tenth after each of these shares of the run, for "steps" as He et al. 2016 on CIFAR-10.
 _DROPS, _FACTOR = {"steps": (0.5, 0.75), "late-steps": (0.7, 0.9)}, 0.1
 SCHEDULES = ("cosine", "one-cycle", "constant", *_DROPS)
 

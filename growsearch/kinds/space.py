@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic.fields import FieldInfo
 
 from growsearch.errors import UsageError
 from growsearch.kinds.domain import Domain, is_only, offers, values_of
@@ -34,6 +35,13 @@ class Strict(BaseModel):
     """Unknown keys are errors, and nothing changes once it is read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+def written_key(name: str, field: FieldInfo) -> str | None:
+    """Return a field's key as people write it, None for one that only a run's own study has."""
+    extra = field.json_schema_extra
+    key = extra.get("key", field.alias or name) if isinstance(extra, Mapping) else name
+    return None if key is None else str(key)
 
 
 # A recipe's keys in a mapping; each is a key of the kind as well.

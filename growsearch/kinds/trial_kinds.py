@@ -86,7 +86,9 @@ class TrialKinds(RootModel[dict[str, SerializeAsAny[KindSpace]]]):
 
     def resolved(self, folder: Path) -> TrialKinds:
         """Return the same kinds with relative paths as seen from ``folder``."""
-        return TrialKinds({name: space.resolved(folder) for name, space in self.root.items()})
+        # They are read already, those of a run by other rules than new ones.
+        spaces = {name: space.resolved(folder) for name, space in self.root.items()}
+        return TrialKinds.model_construct(spaces)
 
 
 def kinds_model() -> type[BaseModel]:

@@ -148,7 +148,9 @@ def _parse_budget(value: Any) -> int | float:
             value = share
         number = parse_quantity(value, "parameters") if isinstance(value, str) else value
     except UsageError as error:
-        raise ValueError(str(error)) from error
+        # The key stands before it already, and may be another.
+        rule = str(error).removeprefix(f"parameters = {value!r}: ")
+        raise ValueError(rule) from error
     if isinstance(number, bool) or not isinstance(number, int | float) or number <= 0:
         raise ValueError(f"{value!r} is no budget; write a share (10%) or a count (20k)")
     if isinstance(value, float) and number <= 1:

@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import typer
 import yaml
 from typer.testing import CliRunner
 
@@ -17,6 +19,8 @@ from growsearch.commands.one_trial.lines import granularity_lines, kept_lines
 from growsearch.errors import UsageError
 from growsearch.export import read_weights
 from growsearch.kinds import GrowthBound, GrowthCandidate, Network, RecipeChoice
+from growsearch.kinds.growth.space import GrowthSpace
+from growsearch.kinds.space import KindSpace
 from growsearch.training import plain
 from growsearch.trial.ledger_file import read_ledger
 
@@ -423,7 +427,7 @@ def test_several_budgets_are_a_front_with_a_line_a_branch_and_what_all_took(tmp_
         (("--budgets", "10%,30%"), "--budgets: '10%,30%' is not NAME=VALUE,VALUE"),
         (("--budgets", "macs=30%,10%"), "--budgets = "),
         (("--budgets", "macs=30%"), "a list of two or more"),
-        (("--stage-epochs", "2"), "--stage-epochs = [2]: 1 numbers for 2 budgets"),
+        (("--stage-epochs", "2"), "--stage-epochs = [2]: has 1 of 2 numbers; give one a budget"),
         (("--stage-epochs", "2,x"), "--stage-epochs: '2,x' are no whole numbers"),
         (("--freeze-at", "0.5"), "--freeze-at = 0.5: has no meaning with budgets"),
         (("--schedule", "cosine"), "--schedule = 'cosine': has no meaning with budgets"),
@@ -456,3 +460,20 @@ def test_a_device_or_precision_that_is_not_had_is_refused_before_there_is_a_fold
     assert done.exit_code != 0
     assert message in str(done.exception)
     assert not (tmp_path / "run" / "study.yaml").exists()
+
+
+def test_defaults_that_the_help_tells_are_those_of_a_study():
+    words = {True: "yes", False: "no"}
+    told, usual = {}, {}
+    for option in typer.main.get_command(app).commands["grow"].params:
+        found = re.search(r"\[default: ([^]]+)\]\.$", getattr(option, "help", None) or "")
+        if found and option.name in GrowthSpace.model_fields.keys() - KindSpace.model_fields.keys():
+            assert option.default is None, option.name
+            default = GrowthSpace.model_fields[option.name].default
+            told[option.name] = found[1]
+            usual[option.name] = words[default] if isinstance(default, bool) else str(default)
+    # It says in words what it follows.
+    assert told.pop("control_gain") == "10 an epoch, 160 at least"
+    assert usual.pop("control_gain") == "None"
+    assert len(told) == 15
+    assert told == usual

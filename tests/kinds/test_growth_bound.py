@@ -85,6 +85,7 @@ def test_a_candidate_s_budget_survives_json_with_its_unit(metric, value):
         ({"parameters[cpu]": 3}, ["'parameters[cpu]'", "latency[DEVICE]"]),
         ({"parameters": "0.36"}, ["parameters", "'0.36'", "whole number", "36%"]),
         ({"parameters": "0%"}, ["parameters", "no budget"]),
+        ({"macs": "x"}, ["macs", "'x': "]),
         ({"parameters": "136%"}, ["parameters", "136%", "share between 0 and 1"]),
         ({"parameters": "10%", "macs": "10%"}, ["exactly one"]),
         ({"macs": "-5"}, ["macs", "-5"]),

@@ -5,9 +5,15 @@ from typing import Any
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from growsearch import Study
+from growsearch.cli import app
 from growsearch.errors import UsageError
+from growsearch.kinds.domain import values_of
+from growsearch.kinds.growth.space import GrowthSpace
+from growsearch.reading.strict_yaml import write_yaml
+from growsearch.search.config.file import load_study
 
 
 def _study(growth: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -95,3 +101,33 @@ def test_a_subset_larger_than_the_data_is_refused(tmp_path: Path) -> None:
 def test_a_reading_of_text_needs_a_text() -> None:
     with pytest.raises(UsageError, match=r"text = .*: digits is no text"):
         Study(_study({"budget": {"macs": "30%"}}, text={"carried": True}))
+
+
+def test_the_study_of_a_run_with_steerings_of_before_is_read(tmp_path: Path) -> None:
+    before = _study({"budget": {"macs": "30%"}, "policy": "learned", "steering": "taylor"})
+    file = tmp_path / "study.yaml"
+    file.write_text(write_yaml(before))
+    with pytest.raises(UsageError, match="no longer offered"):
+        load_study(file)
+    of_run = load_study(file, run=True)
+    growth = of_run.trials["growth"]
+    assert isinstance(growth, GrowthSpace)
+    assert values_of(growth.steering) == ("taylor",)
+    run = Study(of_run, tmp_path / "run")
+    run.run()
+    assert {trial.config["steering"] for trial in run.trials} == {"taylor"}
+    result = CliRunner().invoke(app, ["report", str(tmp_path / "run")])
+    assert result.exit_code == 0, result.output
+    result = CliRunner().invoke(app, ["select", str(tmp_path / "run")])
+    assert result.exit_code == 0, result.output
+
+
+def test_valid_keys_are_those_that_people_may_write(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as refusal:
+        Study(_study({"budget": {"macs": "30%"}, "steerings": "taylor"}))
+    message = str(refusal.value)
+    assert "growth.steerings: unknown key" in message
+    assert {"policy", "stage_epochs", "init"} <= set(message.replace(",", "").split())
+    assert not {"steering", "steering_strength", "init_file"} & set(
+        message.replace(",", "").split()
+    )

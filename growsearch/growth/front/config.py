@@ -84,9 +84,7 @@ class FrontConfig:
         for key in ("stage_epochs", "decline_epochs"):
             given = getattr(self, key)
             if isinstance(given, tuple) and len(given) != budgets:
-                raise UsageError(
-                    f"{key}: {len(given)} numbers for {budgets} budgets; give one a budget"
-                )
+                raise UsageError(f"{key}: has {len(given)} of {budgets} numbers; give one a budget")
 
     def stage_recipe(self, stage: int, epochs: int) -> Recipe:
         """Return the recipe of one stage of the trunk: the peak rate, warmed up to once."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from growsearch.growth.front.config import default_decline, default_stages
+from growsearch.errors import UsageError
+from growsearch.growth import FrontConfig
 from growsearch.kinds.domain import Domain, Range, is_usual, values_of
 from growsearch.kinds.growth.bound import GrowthBudget
 from growsearch.kinds.growth.trunk import Trunk
 from growsearch.kinds.space import KindSpace
 from growsearch.kinds.values import Lengths
+from growsearch.training import Recipe
 
 # What a trunk leaves no choice about: it widens all groups alike, and its rate is its own.
 _OF_ONE_BUDGET = (
@@ -88,25 +90,23 @@ class BudgetedSpace(KindSpace):
         Raises:
             ValueError: for a list that has not one number a budget.
         """
-        budgets = values_of(self.bounds.domain)
-        count = len(budgets)
-        declines = self.decline_epochs or (default_decline(epochs),)
-        if len(declines) == 1:
-            declines *= count
-        stages = self.stage_epochs
-        if stages is None and len(declines) == count:
-            stages = default_stages(epochs, [float(value) for value in budgets], declines)
-        for key, given in (("stage_epochs", stages), ("decline_epochs", declines)):
-            if given is not None and len(given) != count:
-                raise ValueError(
-                    f"{key}: {len(given)} numbers for {count} budgets; give one a budget"
-                )
-        assert stages is not None
-        return Trunk(
-            budgets=budgets,  # type: ignore[arg-type]
-            stage_epochs=stages,
-            decline_epochs=declines,
-        )
+        budgets = [float(value) for value in values_of(self.bounds.domain)]
+        declines = self.decline_epochs
+        if declines is not None and len(declines) == 1:
+            declines *= len(budgets)
+        try:
+            config = FrontConfig(
+                recipe=Recipe(epochs=epochs),
+                stage_epochs=self.stage_epochs,
+                decline_epochs=declines,
+            )
+            return Trunk(
+                budgets=values_of(self.bounds.domain),  # type: ignore[arg-type]
+                stage_epochs=config.stages(budgets),
+                decline_epochs=config.declines(len(budgets)),
+            )
+        except UsageError as error:
+            raise ValueError(str(error)) from error
 
     @model_validator(mode="after")
     def _one_budget_or_a_trunk(self) -> BudgetedSpace:

@@ -207,7 +207,7 @@ class GrowthSpace(BudgetedSpace):
     def _steerings_that_steer(self, info: ValidationInfo) -> GrowthSpace:
         """Refuse what fails the null test: shuffled labels give the same structure, seeds do not.
 
-        A run that has such trials is read, and goes on.
+        The folder of a run that has such trials is read: its report, choices and exports.
         """
         usual = is_only(self.steering, "task") and is_only(self.steering_strength, 0.3)
         if usual or of_run(info):

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from growsearch.kinds.space import written_key
 from growsearch.kinds.trial_kinds import kinds_model
 from growsearch.reading import Document
 from growsearch.search.config.study import StudyConfig
@@ -110,7 +111,8 @@ def _siblings(location: Place) -> list[str]:
             # Inside a dictionary of limits, such as constraints.parameters.
             continue
         model = _model_in(field.annotation)
-    return list(model.model_fields) if model is not None else []
+    fields = {} if model is None else model.model_fields
+    return [key for name, field in fields.items() if (key := written_key(name, field)) is not None]
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

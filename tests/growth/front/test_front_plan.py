@@ -135,5 +135,5 @@ def test_settings_of_no_front_are_refused(settings, message):
 
 @pytest.mark.parametrize("key", ["stage_epochs", "decline_epochs"])
 def test_lists_have_one_number_a_budget(key):
-    with pytest.raises(UsageError, match=f"{key}: 3 numbers for 2 budgets; give one a budget"):
+    with pytest.raises(UsageError, match=f"{key}: has 3 of 2 numbers; give one a budget"):
         _plan(0.1, 0.4, config=FrontConfig(**{key: (1, 2, 3)}))
