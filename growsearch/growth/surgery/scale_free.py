@@ -11,6 +11,7 @@ statistics follow which row.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from typing import cast
@@ -37,8 +38,8 @@ __all__ = ["FollowingNorm", "ScaleFreeRows", "scale_free_rows", "scale_free_rows
 _Conv = nn.modules.conv._ConvNd
 _ConvTranspose = nn.modules.conv._ConvTransposeNd
 
-# Two examples behind a BatchNorm are 1 and -1 whatever comes in, and few are often alike.
-_BATCH, _SPACES = 8, 64
+# Two values of a feature are 1 and -1 behind a BatchNorm whatever comes in; few are often alike.
+_VALUES, _FEWEST, _MOST, _SPACES = 32, 2, 8, 64
 
 
 def scale_free_rows(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[ScaleFreeRows, ...]:
@@ -91,7 +92,35 @@ def scale_free_rows_of(space: SearchSpace) -> tuple[ScaleFreeRows, ...]:
 @functools.lru_cache(maxsize=_SPACES)
 def _found(key: Hashable) -> tuple[ScaleFreeRows, ...]:
     space = cast(SearchSpace, key)
-    return scale_free_rows(build_full(space, seed=0), space.example_inputs(_BATCH))
+    model = build_full(space, seed=0)
+    each = fewest_values(model, space.example_inputs(_FEWEST)) / _FEWEST
+    batch = min(max(_FEWEST, math.ceil(_VALUES / max(each, 1))), _MOST)
+    return scale_free_rows(model, space.example_inputs(batch))
+
+
+@torch.no_grad()
+def fewest_values(module: nn.Module, inputs: tuple[Tensor, ...]) -> int:
+    """Return how many values of a feature a norm sees at least; 0 where none is called.
+
+    The examples, times the positions of each: large images need few examples.
+    """
+    seen: list[int] = []
+
+    def note(norm: nn.Module, given: tuple[Tensor, ...]) -> None:  # noqa: ARG001
+        seen.append(given[0].numel() // max(given[0].shape[1], 1))
+
+    training = {each: each.training for each in module.modules()}
+    norms = [each for each in module.modules() if isinstance(each, Norm)]
+    hooks = [norm.register_forward_pre_hook(note) for norm in norms]
+    try:
+        with random_state_kept():
+            module.eval()(*inputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for each, was in training.items():
+            each.training = was
+    return min(seen, default=0)
 
 
 def _layers(module: nn.Module) -> list[Layer]:

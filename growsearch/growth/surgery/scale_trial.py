@@ -154,7 +154,7 @@ class Trial:
         """
         expected, before = self._training()
         evaluated = self._outputs()
-        kept = {name: tensor.detach().clone() for name, tensor in self._tensors.items()}
+        kept = {name: self._tensors[name].detach().clone() for name in self._scaled(layers)}
         try:
             for layer, factor in zip(layers, factors, strict=True):
                 self._scale(layer.weight, factor, layer.axis)
@@ -171,6 +171,14 @@ class Trial:
         finally:
             for name, tensor in kept.items():
                 self._tensors[name].copy_(tensor)
+
+    def _scaled(self, layers: Sequence[Layer]) -> Iterator[str]:
+        """Yield the names of all that a proof may scale."""
+        for layer in layers:
+            yield from (name for name in (layer.weight, layer.bias) if name)
+        for path in self._eps:
+            names = (f"{path}.running_mean", f"{path}.running_var")
+            yield from (name for name in names if name in self._tensors)
 
     def _scale(self, name: str, factor: Tensor, axis: int) -> None:
         tensor = self._tensors[name]

@@ -1,11 +1,17 @@
 """Which rows may have any size is proven, not guessed."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from growsearch.growth.surgery.scale_free import scale_free_rows, scale_free_rows_of
+from growsearch.growth.surgery.scale_free import (
+    fewest_values,
+    scale_free_rows,
+    scale_free_rows_of,
+)
 from search_spaces.families.recurrent import RecurrentSpace
 from search_spaces.families.wide_resnet import WideResNetSpace
 
@@ -186,3 +192,20 @@ def test_transposed_and_one_dimensional_layers_have_rows_as_well():
     assert (free.axis, free.bias, len(free.rows)) == (1, "0.bias", 5)
     flat = nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2))
     assert found(flat, (torch.zeros(8, 6),)) == {"0": 4}
+
+
+def test_values_of_a_feature_are_examples_times_positions_and_the_network_stays_as_it_was():
+    net = nn.Sequential(
+        nn.Conv2d(1, 2, 3),
+        nn.BatchNorm2d(2),
+        nn.AvgPool2d(2),
+        nn.Conv2d(2, 3, 1),
+        nn.BatchNorm2d(3),
+    )
+    net[1].eval()
+    before = copy.deepcopy(net.state_dict())
+    # 8 x 8 images leave 6 x 6 positions, then 3 x 3.
+    assert fewest_values(net, (torch.zeros(2, 1, 8, 8),)) == 2 * 9
+    assert [each.training for each in net] == [True, False, True, True, True]
+    assert all(torch.equal(value, net.state_dict()[name]) for name, value in before.items())
+    assert fewest_values(nn.Linear(2, 3), (torch.zeros(2, 2),)) == 0
