@@ -11,6 +11,7 @@ from growsearch.commands import compare as compare_command
 from growsearch.commands import devices as devices_command
 from growsearch.commands import doctor as doctor_command
 from growsearch.commands import evaluate as evaluate_command
+from growsearch.commands import finish as finish_command
 from growsearch.commands import grow as grow_command
 from growsearch.commands import listing as listing_command
 from growsearch.commands import profile as profile_command
@@ -38,6 +39,7 @@ app.command("compare", epilog=compare_command.EPILOG)(compare_command.compare)
 app.command("devices", epilog=devices_command.EPILOG)(devices_command.devices)
 app.command("doctor", epilog=doctor_command.EPILOG)(doctor_command.doctor)
 app.command("evaluate", epilog=evaluate_command.EPILOG)(evaluate_command.evaluate)
+app.command("finish", epilog=finish_command.EPILOG)(finish_command.finish)
 app.command("grow", epilog=grow_command.EPILOG)(grow_command.grow)
 app.command("profile", epilog=profile_command.EPILOG)(profile_command.profile)
 app.command("prune", epilog=prune_command.EPILOG)(prune_command.prune)

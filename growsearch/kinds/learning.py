@@ -28,6 +28,7 @@ from growsearch.datasets import (
     text_windows,
     with_augmentation,
 )
+from growsearch.datasets.joined import text_and_validation, train_and_validation
 from growsearch.datasets.streams.known_labels import KnownLabels
 from growsearch.datasets.streams.streamed_split import StreamedSplit
 from growsearch.datasets.texts.text_windows import WINDOW_WORDS
@@ -63,7 +64,8 @@ class DataChoice:
     is learned, where the labels alone do not say it. An ``augmentation`` takes the place of the
     data's own. ``keys`` say how files become splits, ``loading`` how streamed data are read;
     ``given`` is such data that no name leads to, ``train_labels`` what another process has read of
-    its or their labels already.
+    its or their labels already. With ``whole`` the validation examples are learned, too, and a
+    trained network is judged by the test alone.
     """
 
     name: str
@@ -76,6 +78,7 @@ class DataChoice:
     loading: Loading = _USUAL_LOADING
     given: Dataset | None = field(default=None, compare=False, repr=False)
     train_labels: KnownLabels | None = field(default=None, compare=False, repr=False)
+    whole: bool = False
 
     def load(self) -> Learning:
         """Load the data.
@@ -87,8 +90,10 @@ class DataChoice:
             text = load_token_dataset(self.name, self.folder)
             if self.subset is not None:
                 text = _first_tokens(text, self.subset)
+            if self.whole:
+                text = text_and_validation(text)
             windows = text_windows(text, self.text.window)
-            return Learning(dataset=windows, text=text, reading=self.text)
+            return Learning(dataset=windows, text=text, reading=self.text, whole=self.whole)
         return self.of(
             self.given or load_dataset(self.name, self.folder, self.task, keys=self.keys)
         )
@@ -111,10 +116,12 @@ class DataChoice:
                 )
             sizes = {"validation": len(dataset.validation), "test": len(dataset.test)}
             dataset = subset(dataset, train=self.subset, **sizes)
+        if self.whole:
+            dataset = train_and_validation(dataset)
         dataset = loaded_by(dataset, self.loading)
         if self.augmentation is not None:
             dataset = with_augmentation(dataset, self.augmentation)
-        return Learning(dataset=dataset)
+        return Learning(dataset=dataset, whole=self.whole)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,13 +129,19 @@ class Learning:
     """What networks learn: examples of ``dataset``, or a ``text`` that is read on and on.
 
     ``dataset`` always has the shapes; of a text it is the windows. ``device`` is where networks are
-    judged; None is where they are.
+    judged; None is where they are. With ``whole`` validation examples are learned, too.
     """
 
     dataset: Dataset
     text: TokenDataset | None = None
     reading: TextReading | None = None
     device: torch.device | None = None
+    whole: bool = False
+
+    @property
+    def judged_by(self) -> SplitName:
+        """The split that tells how good a trained network is: one that it has not learned."""
+        return "test" if self.whole else "validation"
 
     @property
     def read_labels(self) -> KnownLabels | None:

@@ -213,7 +213,7 @@ def _train_and_score(
         measure_latency=task.measure,
     )
     with lock.shared():
-        quality = task.quality.take(candidate.model, learning, task.data.folder)
+        quality = task.quality.take(candidate.model, learning, task.data.folder, learning.judged_by)
     check_metrics({**found.metrics, **quality})
     with of_the_machine():
         write_files(folder, candidate)

@@ -60,11 +60,12 @@ def score(
 ) -> Score:
     """Evaluate a trained network, zeros in place.
 
-    "accuracy" is on the validation split, which the search sees; "test_accuracy" on the split that
-    it does not; other tasks have their own metrics in the place of both. "macs" are effective
-    (zeros skipped), "dense_macs" beside them; "parameters" are those that are not zero,
-    "dense_parameters" all. ``devices`` gives the profile to predict a device's latency from; None
-    measures it with ``measure_latency``, by default here and now, or asks its analytic model.
+    "accuracy" is on the validation split, which the search sees (on the test where the network has
+    learned that one); "test_accuracy" on the split that it does not; other tasks have their own
+    metrics in the place of both. "macs" are effective (zeros skipped), "dense_macs" beside them;
+    "parameters" are those that are not zero, "dense_parameters" all. ``devices`` gives the profile
+    to predict a device's latency from; None measures it with ``measure_latency``, by default here
+    and now, or asks its analytic model.
 
     Raises:
         CostModelError: if a layer cannot be counted, or a measurement is too noisy to be trusted.
@@ -72,8 +73,9 @@ def score(
     example = (learning.dataset.zeros(LATENCY_BATCH),)
     with lock.shared():
         work = trace(model, example)
-        validation = learning.scores(model, "validation")
         test = learning.scores(model, "test")
+        whole = learning.judged_by == "test"
+        validation = test if whole else learning.scores(model, learning.judged_by)
     latency = {
         device: _latency(model, example, work, device, lock, measure_latency or measured_latency)
         if profile is None

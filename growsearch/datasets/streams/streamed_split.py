@@ -182,6 +182,21 @@ class StreamedSplit(Split):
         return labels_are(torch.empty((0, *self.label_shape), dtype=self.label_type))
 
     @property
+    def examples(self) -> Examples:
+        """What is streamed, of which this may be a part."""
+        return self._examples
+
+    @property
+    def chosen(self) -> Tensor | None:
+        """The places (n,) of its examples among them; None is all."""
+        return self._chosen
+
+    @property
+    def has_own_order(self) -> bool:
+        """Do the examples come in an order of their own, so that none can be asked for?"""
+        return self._passes
+
+    @property
     def _passes(self) -> bool:
         return not hasattr(self._examples, "read")
 
@@ -253,6 +268,14 @@ class StreamedSplit(Split):
                 "be taken; give a shorter one, or a data set with __getitem__"
             )
         return self._with(chosen=self._places(places))
+
+    def at_places(self, places: Tensor) -> StreamedSplit:
+        """Return the examples at ``places`` (n,) of all that are streamed."""
+        return self._with(chosen=places)
+
+    def with_examples(self, examples: Examples) -> StreamedSplit:
+        """Return all of other ``examples``, read and normalised as these are."""
+        return _made(examples, {**self._settings, "chosen": None, "known": None})
 
     def loaded_by(self, loading: Loading) -> StreamedSplit:
         """Return the same examples, read by other workers."""

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from growsearch.datasets import BY_LABELS, TOKEN_DATASETS, TaskChoice
 from growsearch.datasets.task_choice import GAMMA
 from growsearch.errors import UsageError
 from growsearch.kinds import DataChoice, Strict, TextReading, TrialKinds
-from growsearch.kinds.values import OwnName, TaskName
+from growsearch.kinds.values import OwnName, TaskName, of_run
 from growsearch.pareto import MEASURES, Bound, Direction
 from growsearch.search.config.augmentation_value import AugmentationValue
 from growsearch.search.config.bounds import check_agreement, parse_limits
@@ -159,6 +159,12 @@ class StudyConfig(Strict):
     metrics: MetricOptions = Field(
         default_factory=MetricOptions, description="Conditions of the measures beyond accuracy."
     )
+    # Of a finished network's own study: see `growsearch.search.study.finishing`.
+    whole: Literal[True] | None = Field(
+        default=None,
+        description="Trials learn the validation examples, too, and are judged by the test.",
+        json_schema_extra={"key": None},
+    )
 
     @field_validator("dataset")
     @classmethod
@@ -184,6 +190,15 @@ class StudyConfig(Strict):
         if not isinstance(value, Mapping):
             return value
         return {name: parse_limits(name, limits) for name, limits in value.items()}
+
+    @model_validator(mode="after")
+    def _not_whole_while_it_searches(self, info: ValidationInfo) -> StudyConfig:
+        if self.whole and not of_run(info):
+            raise ValueError(
+                "whole: a search judges by examples that no network has learned; remove the key, "
+                "and train the network that it finds by growsearch finish"
+            )
+        return self
 
     @model_validator(mode="after")
     def _a_task_that_is_one(self) -> StudyConfig:
@@ -368,6 +383,7 @@ class StudyConfig(Strict):
             name=self.dataset,
             folder=self.data_dir,
             subset=self.subset,
+            whole=bool(self.whole),
             task=self.task_choice(),
             augmentation=self.augmentation,
             keys=keys.keys(self.search.parallel),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -43,6 +42,7 @@ from growsearch.search.study.latency_profiles import (
     measured_devices,
 )
 from growsearch.search.study.trial_export import export_trial, load_trial
+from growsearch.search.study.trial_task import trial_task
 from growsearch.search.trackers import followed
 from growsearch.training import own_hooks
 from growsearch.trial.record import Trial
@@ -247,20 +247,12 @@ class Study:
         profiles: Mapping[str, Path],
         budget: TimeBudget,
     ) -> None:
-        task = TrialTask(
-            data=dataclasses.replace(
-                self.config.data_choice, given=self._streamed, train_labels=self._read_labels
-            ),
-            devices=self.config.devices,
-            folder=self.folder.path,
-            profiles=profiles,
-            time_limit_s=self.config.search.time_limit,
-            code_dir=self.config.code_dir,
-            kinds=self.config.trials,
-            threads=self.config.threads,
-            computing=self.config.training.computing,
-            quality=self.config.metrics.quality(self.config.quality_names),
-            callbacks=self.config.callbacks,
+        task = trial_task(
+            self.config,
+            self.folder.path,
+            profiles,
+            given=self._streamed,
+            read_labels=self._read_labels,
         )
         config = self._with_baselines(task, recorder, options)
         if len(recorder.trials) >= config.search.most_trials:

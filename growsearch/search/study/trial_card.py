@@ -14,6 +14,7 @@ from growsearch.trial.record import Trial
 
 _FIRST = ("accuracy", "test_accuracy", "macs", "dense_macs", "parameters", "dense_parameters")
 _NOT_SETTINGS = ("kind", "space")
+_CHOSEN_BY = "validation, which the search chose by"
 
 
 def trial_card(run: Run, trial: Trial, outputs: Sequence[int], *, words: bool) -> CardFacts:
@@ -32,7 +33,7 @@ def trial_card(run: Run, trial: Trial, outputs: Sequence[int], *, words: bool) -
             f"by growsearch among {len(run.finished)} finished trials of the study {run.name}."
         ),
         data=_data(run, trial, outputs, words=words),
-        results=_results(trial),
+        results=_results(trial, learned_validation=bool(run.study.get("whole"))),
         devices=tuple(
             DeviceCost(
                 device=device,
@@ -74,10 +75,11 @@ def _given(run: Run, trial: Trial) -> str:
     return "logits, one a label, of a sigmoid each," if "mAP" in trial.metrics else "logits"
 
 
-def _results(trial: Trial) -> dict[str, str]:
+def _results(trial: Trial, *, learned_validation: bool) -> dict[str, str]:
     metrics = {n: v for n, v in trial.metrics.items() if not n.startswith("latency[")}
     ordered = [*(n for n in _FIRST if n in metrics), *(n for n in metrics if n not in _FIRST)]
-    names = {"accuracy": "Accuracy (validation, which the search chose by)"}
+    by = "test; it has learned the validation examples" if learned_validation else _CHOSEN_BY
+    names = {"accuracy": f"Accuracy ({by})"}
     return {names.get(n, title(n)): format_quantity(metrics[n], n) for n in ordered}
 
 
