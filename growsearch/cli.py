@@ -13,6 +13,7 @@ from growsearch.commands import doctor as doctor_command
 from growsearch.commands import evaluate as evaluate_command
 from growsearch.commands import finish as finish_command
 from growsearch.commands import grow as grow_command
+from growsearch.commands import init as init_command
 from growsearch.commands import listing as listing_command
 from growsearch.commands import profile as profile_command
 from growsearch.commands import prune as prune_command
@@ -31,6 +32,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+app.command("init", epilog=init_command.EPILOG)(init_command.init)
 app.command("search", epilog=search_command.EPILOG)(search_command.search)
 app.command("report", epilog=report_command.EPILOG)(report_command.report)
 app.command("select", epilog=select_command.EPILOG)(select_command.select)

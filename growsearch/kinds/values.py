@@ -101,7 +101,7 @@ def _matched(pattern: str, text: str) -> re.Match[str] | None:
     return re.fullmatch(pattern, text) if len(text) <= _LONGEST else None
 
 
-def _parse_duration(value: Any) -> Any:
+def parse_duration(value: Any) -> Any:
     """Return seconds; None is no limit."""
     if value is None:
         return None
@@ -304,7 +304,7 @@ Lengths = Annotated[
     PlainSerializer(lambda numbers: list(numbers) if numbers else None),
 ]
 Share = Annotated[float | None, BeforeValidator(_parse_confidence)]
-Duration = Annotated[float | None, BeforeValidator(_parse_duration)]
+Duration = Annotated[float | None, BeforeValidator(parse_duration)]
 
 
 def of_run(info: ValidationInfo) -> bool:

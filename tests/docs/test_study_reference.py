@@ -53,6 +53,8 @@ _OF_DEVICES = ("latency", "latency_s", "device")
 OF_ONE_KEY = (
     *(f"{key}.{name}" for key in ("budget", "budgets") for name in _OF_DEVICES),
     "init_file",
+    # Of a finished network's study.
+    "whole",
     # Of runs of before.
     "growth.steering",
     "growth.steering_strength",
