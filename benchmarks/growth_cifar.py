@@ -38,6 +38,7 @@ from growth_cifar_runs import (
     DEFAULT,
     DIRECT,
     METHODS,
+    OFF,
     SHUFFLED,
     STUDY,
     UNIFORM,
@@ -79,8 +80,10 @@ def row(method: str, runs: list[Record]) -> Record:
     found: Record = {"method": method, "seeds": len(own)}
     if method in SHUFFLED:
         return {**found, **apart(own, of_method(SHUFFLED[method], runs))}
-    values = {seed: run["test_accuracy"] for seed, run in own.items()}
-    against = {seed: run["test_accuracy"] for seed, run in uniform.items()}
+    values, against, off = (
+        {seed: run["test_accuracy"] for seed, run in found.items()}
+        for found in (own, uniform, of_method(OFF, runs))
+    )
     return {
         **found,
         "test_accuracy": statistics.mean(values.values()),
@@ -91,6 +94,8 @@ def row(method: str, runs: list[Record]) -> Record:
         "cpu_s": statistics.mean(run["cpu_s"] for run in own.values()),
         "macs_share": statistics.mean(run["macs"] / run["full_macs"] for run in own.values()),
         "parameters": statistics.mean(run["parameters"] for run in own.values()),
+        # What growing itself is worth: it sets out from the same draws.
+        **({"against_switched_off": paired(values, off)} if method == DEFAULT and off else {}),
         **({"as_grow": all(run["as_grow"] for run in own.values())} if method == STUDY else {}),
     }
 
@@ -131,6 +136,10 @@ def show(table_rows: list[Record], settings: Settings) -> None:
     for line in table_rows:
         table.add_row(line["method"], str(line["seeds"]), *cells(line))
     Console(width=120).print(table)
+    for line in table_rows:
+        if "against_switched_off" in line:
+            told = signed(line["against_switched_off"])
+            Console().print(f"{line['method']} against growth switched off: {told}")
 
 
 def cells(line: Record) -> Iterator[str]:

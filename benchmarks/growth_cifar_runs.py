@@ -41,14 +41,14 @@ from growsearch.pruning import Distillation, PruneConfig, prune
 from growsearch.training import InitialWeights, Recipe, TrainingOptions
 from search_spaces import SearchSpace
 
-UNIFORM, DENSE, DEFAULT = "uniform", "dense", "default"
+UNIFORM, DENSE, DEFAULT, OFF = "uniform", "dense", "default", "switched off"
 DIRECT, PRUNED, STUDY = "direct design", "prune down", "study"
 
 Configure = Callable[[Recipe], GrowthConfig]
 GROWN: Mapping[str, Configure] = {
     DEFAULT: lambda recipe: GrowthConfig(recipe=recipe),
     "fisher": lambda recipe: GrowthConfig(recipe=recipe, allocation="fisher"),
-    "switched off": lambda recipe: GrowthConfig(recipe=recipe, policy="uniform"),
+    OFF: lambda recipe: GrowthConfig(recipe=recipe, policy="uniform"),
     "norms kept": lambda recipe: GrowthConfig(recipe=recipe, norms="kept"),
     "norms transferred": lambda recipe: GrowthConfig(recipe=recipe, norms="transfer"),
     "random order": lambda recipe: GrowthConfig(recipe=recipe, policy="random-order"),
