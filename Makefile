@@ -1,4 +1,4 @@
-# make demo: install and run the example search. make test: all tests. make check: everything CI asks for.
+# make demo: install, train a network and search for a better one. make test: all tests. make check: all that CI asks.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,7 +14,9 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 demo: $(READY)
-	$(BIN)/growsearch search examples/digits.yaml
+	$(BIN)/python examples/demo/prepare.py runs/demo-data
+	$(BIN)/growsearch search examples/demo/study.yaml
+	$(BIN)/growsearch predict runs/demo "$$(ls runs/demo-data/images/test/7/*.png | head -1)"
 
 test: $(READY)
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ from search_spaces import (
     search_space,
     seeded,
 )
+from search_spaces.user_code import is_own
 
 # A space draws its widths evenly, which makes networks of nearly one size. Scaling each network
 # as a whole spreads their sizes, as a search under budgets does.
@@ -82,6 +84,13 @@ class SpaceNetworks:
         if input_shape is not None:
             shape = _parse_shape(input_shape)
             spaces = tuple(space.for_data(shape, space.num_classes) for space in spaces)
+        for space in spaces:
+            if is_own(space.name) and not space.input_shape:
+                name = space.name.partition("@")[0]
+                raise UsageError(
+                    f"--input: {name} is your own, and says no shape of its inputs; give that of "
+                    "one example, as 3x32x32"
+                )
         return cls(
             spaces=spaces,
             batch_size=batch_size,
@@ -144,7 +153,8 @@ class SpaceNetworks:
     def _architecture(self, space: SearchSpace, generator: torch.Generator) -> Architecture:
         architecture = space.sample(generator)
         scale = self._scale(generator)
-        with torch.device("meta"):  # only its widths are wanted
+        # Only its widths are wanted; own code may look at values, which nothing has on "meta".
+        with nullcontext() if is_own(space.name) else torch.device("meta"):
             groups = channel_groups(space.build(architecture))
         widths = {group.name: _scaled(group.size, group.multiple, scale) for group in groups}
         return space.with_widths(architecture, widths)

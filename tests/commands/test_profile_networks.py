@@ -93,3 +93,27 @@ def test_a_wrong_option_is_refused_by_its_name(options, message):
     names = options.pop("names", ("mlp-digits",))
     with pytest.raises(UsageError, match=message):
         networks(*names, **options)
+
+
+def test_an_own_network_is_drawn_from_once_its_input_is_known(tmp_path, monkeypatch):
+    (tmp_path / "profiled_net.py").write_text(
+        "from torch import nn\n\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self, num_classes):\n"
+        "        super().__init__()\n"
+        "        self.conv, self.norm = nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6)\n"
+        "        self.head = nn.Linear(6, num_classes)\n\n"
+        "    def forward(self, x):\n"
+        "        return self.head(self.norm(self.conv(x)).relu().mean((2, 3)))\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(UsageError, match="--input: profiled_net:Net is your own"):
+        networks("profiled_net:Net")
+    source = networks("profiled_net:Net", input_shape="3x8x8")
+    drawn = source.draw(torch.Generator().manual_seed(0))
+    assert drawn.module(*drawn.inputs).shape[0] == 1
+    widths = {
+        source.draw(torch.Generator().manual_seed(seed)).module.conv.out_channels
+        for seed in range(8)
+    }
+    assert len(widths) > 2
