@@ -18,13 +18,13 @@ if __name__ == "__main__":
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from written_values import KEYS_BELOW, Values, values_of_field
 
 from growsearch.kinds import KINDS
 from growsearch.kinds.domain import Domain, domain_to_plain
 from growsearch.kinds.space import KindSpace, written_key
 from growsearch.kinds.trial_kinds import TrialKinds
 from growsearch.search.config.study import StudyConfig
+from growsearch.search.config.written_values import KEYS_BELOW, Values, values_of_field
 
 # What whole numbers, and numbers that are no shares, count.
 UNITS = {

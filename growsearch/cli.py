@@ -18,6 +18,7 @@ from growsearch.commands import listing as listing_command
 from growsearch.commands import profile as profile_command
 from growsearch.commands import prune as prune_command
 from growsearch.commands import report as report_command
+from growsearch.commands import schema as schema_command
 from growsearch.commands import search as search_command
 from growsearch.commands import select as select_command
 from growsearch.commands import submit as submit_command
@@ -45,6 +46,7 @@ app.command("finish", epilog=finish_command.EPILOG)(finish_command.finish)
 app.command("grow", epilog=grow_command.EPILOG)(grow_command.grow)
 app.command("profile", epilog=profile_command.EPILOG)(profile_command.profile)
 app.command("prune", epilog=prune_command.EPILOG)(prune_command.prune)
+app.command("schema", epilog=schema_command.EPILOG)(schema_command.schema)
 app.command("submit", epilog=submit_command.EPILOG)(submit_command.submit)
 
 

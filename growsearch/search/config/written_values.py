@@ -42,8 +42,8 @@ def values_of_field(model: type[BaseModel], name: str) -> Values:
     field = model.model_fields[name]
     extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
     if "form" in extra:
-        found = {key: str(extra.get(key, "")) for key in ("range", "unit")}
-        return Values(form=str(extra["form"]), **found)
+        told, unit = (str(extra.get(key, "")) for key in ("range", "unit"))
+        return Values(form=str(extra["form"]), range=told, unit=unit)
     text = next((m.pattern for m in field.metadata if getattr(m, "pattern", None)), None)
     if text is not None:
         return Values(form="text", range=f"as `{text}`")
