@@ -41,6 +41,7 @@ from growsearch.search.study.latency_profiles import (
     keep_profiles,
     measured_devices,
 )
+from growsearch.search.study.notebook import study_html
 from growsearch.search.study.trial_export import export_trial, load_trial
 from growsearch.search.study.trial_task import trial_task
 from growsearch.search.trackers import followed
@@ -205,6 +206,10 @@ class Study:
         """
         place = None if folder is None else Path(folder)
         return export_trial(self.folder.path, which, place, onnx=onnx)
+
+    def _repr_html_(self) -> str:
+        """Return the study for a notebook: its picture and its front, as far as it has run."""
+        return study_html(self.config.name, self.folder.path)
 
     @property
     def _in_memory(self) -> Dataset | None:
