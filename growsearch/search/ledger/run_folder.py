@@ -338,7 +338,16 @@ def _check_same(folder: Path, before: StudyConfig, now: StudyConfig) -> None:
         raise UsageError(
             f"{folder} holds a run of another study: {key} was {old!r} and is {new!r} now. "
             "Use --fresh for a new folder, or --out for one of your own"
+            f"{_learning_from(folder, key)}"
         )
+
+
+def _learning_from(folder: Path, key: str) -> str:
+    """Return how a new run learns from the trials of this one, where they are of the same data."""
+    data = ("dataset", "data", "subset", "text", "task", "augmentation")
+    if key.partition(".")[0] in data:
+        return ""
+    return f"; with search: {{warm_start: [{folder}]}} the new run learns from its trials"
 
 
 def _check_code(key: str, before: Any, now: Any) -> None:

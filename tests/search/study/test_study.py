@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 import time
@@ -88,8 +89,18 @@ def test_a_changed_study_is_not_mixed_into_an_old_run(
     tiny["trials"]["sparse"]["sparsity"] = 0.5
     with pytest.raises(
         UsageError, match=r"another study: trials\.sparse\.sparsity was .* is 0\.5 now.*--fresh"
-    ):
+    ) as refusal:
         Study(tiny, run_folder).run()
+    # What it offers is what a study may say, and the new run learns.
+    line = re.search(r"with (search: \{warm_start: .*\}) the new run", str(refusal.value))
+    assert line is not None
+    tiny["search"] |= yaml.safe_load(line[1])["search"]
+    assert Study(tiny, run_folder.with_name("next")).run() is not None
+    tiny["trials"]["sparse"]["sparsity"] = {"low": 0.5, "high": 0.8}
+    tiny["subset"] = 50
+    with pytest.raises(UsageError, match="another study: subset") as refusal:
+        Study(tiny, run_folder).run()
+    assert "warm_start" not in str(refusal.value)
 
 
 def test_a_folder_with_other_files_is_left_alone(tiny: dict[str, Any], run_folder: Path) -> None:
