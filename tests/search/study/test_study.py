@@ -97,6 +97,7 @@ def test_a_changed_study_is_not_mixed_into_an_old_run(
     tiny["search"] |= yaml.safe_load(line[1])["search"]
     assert Study(tiny, run_folder.with_name("next")).run() is not None
     tiny["trials"]["sparse"]["sparsity"] = {"low": 0.5, "high": 0.8}
+    del tiny["search"]["warm_start"]
     tiny["subset"] = 50
     with pytest.raises(UsageError, match="another study: subset") as refusal:
         Study(tiny, run_folder).run()
