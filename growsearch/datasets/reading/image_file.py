@@ -88,6 +88,18 @@ def read_images(
     )
 
 
+def read_pixels(path: Path | Embedded, size: Size, *, grey: bool = False) -> Tensor:
+    """Return one image (H, W, 3) uint8 at ``size``, or (H, W, 1) of grey levels.
+
+    Raises:
+        UsageError: naming a file that cannot be read.
+    """
+    image = _read_picture(path, size).image
+    if grey:
+        image = image.convert("L")
+    return torch.from_numpy(np.array(image)).reshape(*size, -1)
+
+
 def read_mask(path: Path, image: Path) -> Tensor:
     """Return the numbers (64, 64) uint8 of a mask, cut as its ``image`` is; no number is mixed.
 
