@@ -164,15 +164,14 @@ class Preprocessing:
         if not isinstance(data, Mapping) or data.get("format") != FORMAT:
             raise ValueError(f"format is not {FORMAT}, which this version reads")
         given, output = _mapping(data, "input"), _mapping(data, "output")
+        raw = _one_of(given, "kind", ("images", "raw")) == "raw"
         kind = _one_of(output, "kind", get_args(OutputKind))
         found = cls(
-            images=_images(given) if given.get("kind") == "images" else None,
-            raw_because=_text(given, "why") if given.get("kind") != "images" else "",
+            images=None if raw else _images(given),
+            raw_because=_text(given, "why") if raw else "",
             outputs=kind,
             classes=_names(data.get("classes")),
         )
-        if given.get("kind") not in ("images", "raw"):
-            raise ValueError("input.kind is neither images nor raw")
         if output.get("probabilities") is not found.probabilities:
             raise ValueError(f"output.probabilities does not go with output.kind {kind}")
         return found

@@ -64,7 +64,8 @@ def tell(outputs, names):
 def main(files):
     if not files:
         program = torch.export.load(FOLDER / "program.pt2").module()
-        print(program({inputs}), "\\nGive image files: python load.py photo.png")
+        with torch.no_grad():
+            print(program({inputs}), "\\nGive image files: python load.py photo.png")
         return 0
     about = json.loads((FOLDER / "preprocessing.json").read_text(encoding="utf-8"))
     program = torch.export.load(FOLDER / "image_program.pt2").module()

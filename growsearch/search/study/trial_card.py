@@ -76,9 +76,10 @@ def _image_rows(result: ExportResult) -> dict[str, str]:
     if images is None:
         return {}
     channels, height, width = images.shape
+    program = f"for image_program.pt2, which gives {_GIVES[about.probabilities]}"
     rows = {
-        "pixels": f"uint8 of shape (N, {height}, {width}, {channels}), {_channels(images)}, for "
-        f"image_program.pt2, which gives {_GIVES[about.probabilities]}",
+        "pixels": f"uint8 of shape (N, {height}, {width}, {channels}), {_channels(images)}"
+        + (f", {program}" if result.image_program else ""),
         "normalisation": f"(pixel - mean) / deviation of each channel, pixels from 0 to 255: mean "
         f"{_listed(images.mean)}; deviation {_listed(images.deviation)} (all digits: "
         f"{PREPROCESSING_FILE})",
