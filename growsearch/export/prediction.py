@@ -20,6 +20,7 @@ from growsearch.datasets.reading.image_file import read_pixels
 from growsearch.errors import UsageError
 from growsearch.export.image_entry import ImageEntry
 from growsearch.export.loading import WEIGHTS_FILE, load_built, read_network
+from growsearch.shown_text import shown
 from growsearch.training.devices import training_device
 from search_spaces.code_origin import CodeNames
 
@@ -74,6 +75,8 @@ class Predictor:
                 yield Prediction(file=file, outputs=next(outputs))
 
     def _read(self, file: Path) -> Tensor | str:
+        if not file.exists():
+            return f"{shown(str(file))}: no such file"
         size = (self.images.height, self.images.width)
         try:
             return read_pixels(file, size, grey=len(self.images.mean) == 1)

@@ -225,7 +225,7 @@ def test_a_broken_file_is_named_and_the_others_are_told(searched, tmp_path):
     assert str(good) in done.stdout
     assert any(name in done.stdout for name in CLASSES)
     assert "broken.png: not a readable PNG or JPEG image" in done.stderr
-    assert "none.png" in done.stderr
+    assert "none.png: no such file" in done.stderr
     assert "2 of 3 files were not read" in done.stderr
 
 

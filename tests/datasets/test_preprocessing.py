@@ -7,7 +7,7 @@ import sys
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from growsearch.datasets import DataReport, Dataset, Normalisation, Split, TaskChoice, from_tensors
@@ -139,6 +139,7 @@ def described(draw):
     )
 
 
+@settings(max_examples=60, deadline=None)
 @given(described())
 def test_what_is_written_is_read_again_and_is_no_other(found):
     again = Preprocessing.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False)))
@@ -183,6 +184,32 @@ def test_a_file_that_means_nothing_is_refused_by_key(place, value, said, tmp_pat
     file.write_text(json.dumps(data if place else value))
     with pytest.raises(UsageError, match=rf"preprocessing\.json cannot be read.*{said}"):
         read_preprocessing(file)
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.sampled_from(
+        [("input",), ("output",), ("classes",), *(("input", key) for key in SOUND["input"])]
+    ),
+    ANYTHING,
+)
+def test_whatever_stands_there_is_read_or_refused(place, value):
+    data = json.loads(json.dumps(SOUND))
+    (data if len(place) == 1 else data[place[0]])[place[-1]] = value
+    try:
+        found = Preprocessing.from_json(data)
+    except ValueError:
+        return
+    # What was read is sound: it can be written, and applied to pixels.
+    assert Preprocessing.from_json(found.to_json()) == found
+    assert found.images is None or min(found.images.deviation) > 0
 
 
 def test_what_differs_is_named_and_another_decoder_s_hundredth_is_not():

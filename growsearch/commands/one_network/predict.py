@@ -132,13 +132,14 @@ def _predictor(
     place: Path, trial: str | None, code: Path | None, device: str
 ) -> tuple[str, Predictor]:
     """Return the network's name, and the network behind its preprocessing."""
-    from growsearch.commands.one_network.chosen import chosen_trial
     from growsearch.export import load_predictor
-    from growsearch.search.study.trial_export import trial_predictor
     from search_spaces.code_origin import CodeOfRun
 
     names = CodeOfRun(code)
     if (place / "study.yaml").exists() or not (place / "architecture.json").exists():
+        from growsearch.commands.one_network.chosen import chosen_trial
+        from growsearch.search.study.trial_export import trial_predictor
+
         found = chosen_trial(place, trial)
         return found.id, trial_predictor(place, found, names, device)
     if trial is not None:
