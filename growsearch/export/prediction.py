@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -37,7 +38,19 @@ class Prediction:
 
 
 class Predictor:
-    """A network for image files, with the preprocessing of its training."""
+    """A network for image files, with the preprocessing of its training.
+
+    Example:
+        >>> import torch
+        >>> from growsearch.datasets.preprocessing import ImageInput, Preprocessing
+        >>> from growsearch.export import Predictor
+        >>> grey = ImageInput(height=1, width=2, order="grey", mean=(100.0,), deviation=(50.0,))
+        >>> about = Preprocessing(images=grey, outputs="classes", classes=("left", "right"))
+        >>> brighter = Predictor(torch.nn.Flatten(), about)
+        >>> pixels = torch.tensor([[[[50], [150]]]], dtype=torch.uint8)
+        >>> brighter.of_pixels(pixels)  # softmax of -1 and 1
+        tensor([[0.1192, 0.8808]])
+    """
 
     def __init__(
         self, network: nn.Module, preprocessing: Preprocessing, device: str = "cpu"
@@ -75,7 +88,8 @@ class Predictor:
                 yield Prediction(file=file, outputs=next(outputs))
 
     def _read(self, file: Path) -> Tensor | str:
-        if not file.exists():
+        # A name that is too long for any file is none, too.
+        if not os.path.exists(file):  # noqa: PTH110
             return f"{shown(str(file))}: no such file"
         size = (self.images.height, self.images.width)
         try:

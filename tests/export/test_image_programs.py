@@ -184,13 +184,18 @@ def test_the_loader_tells_what_the_outputs_are(
         network_of(), weights, tmp_path / "out", preprocessing=about(outputs, classes=names)
     )
     Image.new("RGB", (30, 20), (200, 10, 90)).save(tmp_path / "photo.png")
-    monkeypatch.setattr(sys, "argv", ["load.py", str(tmp_path / "photo.png")])
-    monkeypatch.setattr(sys, "path", [str(tmp_path / "out"), *sys.path])
+    found = load_script(tmp_path, monkeypatch, capsys)
+    assert re.search(told, found), found
+
+
+def load_script(folder, monkeypatch, capsys):
+    """Run load.py of the folder's export on its photo."""
+    monkeypatch.setattr(sys, "argv", ["load.py", str(folder / "photo.png")])
+    monkeypatch.setattr(sys, "path", [str(folder / "out"), *sys.path])
     monkeypatch.delitem(sys.modules, "read_pictures", raising=False)
     with pytest.raises(SystemExit, match="0"):
-        runpy.run_path(str(tmp_path / "out" / "load.py"), run_name="__main__")
-    found = capsys.readouterr().out
-    assert re.search(told, found), found
+        runpy.run_path(str(folder / "out" / "load.py"), run_name="__main__")
+    return capsys.readouterr().out
 
 
 class Pixelwise(nn.Module):
@@ -204,7 +209,7 @@ class Pixelwise(nn.Module):
         return x[:, :2].permute(0, 2, 3, 1) + self.bias
 
 
-def test_classes_of_pixels_are_told_as_shares(tmp_path, monkeypatch):
+def test_classes_of_pixels_are_told_as_shares(tmp_path, monkeypatch, capsys):
     from growsearch.commands.one_network.predict import _rows
 
     monkeypatch.setattr(Network, "build", lambda self: Pixelwise())
@@ -220,6 +225,9 @@ def test_classes_of_pixels_are_told_as_shares(tmp_path, monkeypatch):
         ("class 0", pytest.approx(0.8)),
         ("class 1", pytest.approx(0.2)),
     ]
+    assert load_script(tmp_path, monkeypatch, capsys).endswith(
+        "photo.png: 0 0.8000 of the pixels, 1 0.2000 of the pixels\n"
+    )
 
 
 def test_grey_levels_of_a_file_are_those_of_its_colours(tmp_path):

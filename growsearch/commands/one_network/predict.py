@@ -93,9 +93,10 @@ def picture_files(names: Sequence[str]) -> list[Path]:
     found: list[Path] = []
     for name in names:
         path = Path(name)
-        if path.is_dir():
+        # `Path` raises for names that are too long for any file.
+        if os.path.isdir(path):  # noqa: PTH112
             pictures = list(_below(path))
-        elif has_magic(name) and not path.exists():
+        elif has_magic(name) and not os.path.exists(path):  # noqa: PTH110
             # Path.glob takes no patterns from the root on.
             matches = map(Path, sorted(glob(name, recursive=True)))  # noqa: PTH207
             pictures = [each for match in matches for each in _pictures(match)]
