@@ -24,6 +24,8 @@ from growsearch.commands import select as select_command
 from growsearch.commands import submit as submit_command
 from growsearch.commands.examples import examples
 from growsearch.commands.last_boundary import DEBUG, run_to_exit
+from growsearch.commands.one_network import export as export_command
+from growsearch.commands.one_network import predict as predict_command
 
 app = typer.Typer(
     name="growsearch",
@@ -37,6 +39,8 @@ app.command("init", epilog=init_command.EPILOG)(init_command.init)
 app.command("search", epilog=search_command.EPILOG)(search_command.search)
 app.command("report", epilog=report_command.EPILOG)(report_command.report)
 app.command("select", epilog=select_command.EPILOG)(select_command.select)
+app.command("export", epilog=export_command.EPILOG)(export_command.export)
+app.command("predict", epilog=predict_command.EPILOG)(predict_command.predict)
 app.command("list", epilog=listing_command.EPILOG)(listing_command.list_names)
 app.command("compare", epilog=compare_command.EPILOG)(compare_command.compare)
 app.command("devices", epilog=devices_command.EPILOG)(devices_command.devices)

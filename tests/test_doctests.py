@@ -39,7 +39,7 @@ RETURNED = {
         "Operator",
         "SparseNetwork",
     },
-    "growsearch.export": {"ExportResult"},
+    "growsearch.export": {"ExportResult", "Prediction"},
     "growsearch.growth": {"FixedResult", "GrowthRecord", "GrowthResult", "LatencyReport"},
     "growsearch.metrics": {"Spectra"},
     "growsearch.pareto": {"BoundCost", "Selection"},

@@ -101,6 +101,7 @@ def export_lines(result: ExportResult) -> list[str]:
         "of the size with every zero written",
         *left_out_lines(result),
         f"Reloaded; {_proven(result)}.",
+        *input_lines(result),
     ]
 
 
@@ -109,10 +110,18 @@ def left_out_lines(result: ExportResult) -> list[str]:
     return [f"  no {name}: {why}" for name, why in result.left_out.items()]
 
 
+def input_lines(result: ExportResult) -> list[str]:
+    """Return how the network is run on image files, or why its input is raw."""
+    about = result.preprocessing
+    if about.images is None:
+        return [f"Its input is raw: {about.raw_because}."]
+    if not about.images.of_files:
+        return [f"It reads images of {len(about.images.mean)} channels, which no picture file has."]
+    return [f"Run it on images: growsearch predict {result.folder} photo.png"]
+
+
 def _proven(result: ExportResult) -> str:
-    program, onnx = result.max_difference, result.onnx_difference
-    if program is None and onnx is None:
+    if not result.differences:
         return "the weights give the same outputs to the bit"
-    parts = [] if program is None else [f"{program:.1g}"]
-    parts += [] if onnx is None else [f"ONNX by {onnx:.1g}"]
-    return f"outputs differ by at most {', '.join(parts)}"
+    apart = ", ".join(f"{most:.1g} ({name})" for name, most in result.differences.items())
+    return f"outputs differ by at most {apart}"

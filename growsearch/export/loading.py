@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -52,8 +52,17 @@ def load_network(folder: Path | str, code: Path | str | CodeNames | None = None)
         >>> load_network(folder)(torch.zeros(2, 1, 8, 8)).shape
         torch.Size([2, 10])
     """
-    folder = Path(folder)
-    path, weights = folder / ARCHITECTURE_FILE, folder / WEIGHTS_FILE
+    return load_built(read_network(folder, code), Path(folder) / WEIGHTS_FILE)
+
+
+def read_network(folder: Path | str, code: Path | str | CodeNames | None = None) -> Network:
+    """Return the network that an export's or a trial's folder describes; see `load_network`.
+
+    Raises:
+        UsageError: if architecture.json is missing, cannot be read, or names code that may not be
+            imported.
+    """
+    path = Path(folder) / ARCHITECTURE_FILE
     if code is None:
         names = FOUND_HERE
     else:
@@ -68,7 +77,7 @@ def load_network(folder: Path | str, code: Path | str | CodeNames | None = None)
         raise
     if not isinstance(data, dict):
         raise UsageError(f"{path} holds no network; run the trial again")
-    return load_built(Network.from_json(data, names), weights)
+    return Network.from_json(data, names)
 
 
 def load_built(network: Network, weights: Path) -> nn.Module:
@@ -93,38 +102,3 @@ def load_weights(module: nn.Module, state: Mapping[str, Tensor], source: Path) -
     with reading(f"{source}, which holds the weights of another network,", "run the trial again"):
         module.load_state_dict(state)
     return module.eval()
-
-
-def loader_script(
-    input_shape: Sequence[int], *, tokens: bool = False, program: bool = True, classes: bool = True
-) -> str:
-    """Return a script of at most ten lines that runs the network of the folder that it lies in.
-
-    It needs torch alone where there is a ``program``, and growsearch where there is none. Of
-    logits of ``classes`` it shows the highest, else the outputs as they are.
-    """
-    shown = "model(inputs).argmax(1)" if classes else "model(inputs)"
-    shape = ", ".join(map(str, (1, *input_shape)))
-    inputs = f"torch.zeros({shape}, dtype=torch.long)" if tokens else f"torch.randn({shape})"
-    if not program:
-        return f'''"""Run this network: python load.py [FOLDER of the network's own code]"""
-
-import sys
-from pathlib import Path
-import torch
-from growsearch.export import load_network
-
-model = load_network(Path(__file__).parent, *sys.argv[1:2])
-inputs = {inputs}  # yours, normalised as MODEL_CARD.md says
-print({shown})
-'''
-    return f'''"""Run this network with torch alone: python load.py"""
-
-from pathlib import Path
-
-import torch
-
-model = torch.export.load(Path(__file__).parent / "program.pt2").module()
-inputs = {inputs}  # yours, normalised as MODEL_CARD.md says
-print({shown})
-'''

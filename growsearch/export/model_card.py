@@ -19,9 +19,15 @@ _SPECIAL = str.maketrans({"|": r"\|", "\n": " ", "\r": " ", "<": "&lt;", ">": "&
 _ABOUT = {
     "architecture.json": "the network's description; `growsearch.export.load_network` builds it",
     "weights.safetensors": "weights and BatchNorm statistics",
-    "program.pt2": "a `torch.export` program, batch of any size; needs torch alone",
-    "model.onnx": "the same for ONNX Runtime and others",
+    "preprocessing.json": "what the network reads and gives: size, channels, mean, deviation, "
+    "classes",
+    "program.pt2": "a `torch.export` program for normalised tensors, batch of any size; needs "
+    "torch alone",
+    "image_program.pt2": "the same with the preprocessing in front, for pixels (N, H, W, C) uint8",
+    "model.onnx": "program.pt2 for ONNX Runtime and others",
+    "image_model.onnx": "image_program.pt2 for ONNX Runtime and others",
     "load.py": "runs the network",
+    "read_pictures.py": "reads picture files as the data sets do; needs Pillow alone",
 }
 
 
@@ -172,9 +178,11 @@ def _files(result: ExportResult) -> str:
 
 
 def _difference(result: ExportResult) -> str:
-    program, onnx = result.max_difference, result.onnx_difference
-    text = "" if program is None else f", program.pt2 differs by at most {program:.1g}"
-    return text + ("" if onnx is None else f", model.onnx in ONNX Runtime by at most {onnx:.1g}")
+    found = [
+        f"{name} {'in ONNX Runtime' if name.endswith('.onnx') else 'differs'} by at most {most:.1g}"
+        for name, most in result.differences.items()
+    ]
+    return "".join(f", {each}" for each in found)
 
 
 def _section(title: str, body: str) -> str:

@@ -1,7 +1,8 @@
-"""Network export: architecture, weights, program and loader, each read back and proven equal."""
+"""Network export: architecture, weights, programs and loader, each read back and proven equal."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -11,15 +12,21 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from growsearch.errors import GrowsearchError
-from growsearch.export.loading import (
-    ARCHITECTURE_FILE,
-    WEIGHTS_FILE,
-    load_network,
-    load_weights,
-    loader_script,
+from growsearch.datasets.preprocessing import PREPROCESSING_FILE, Preprocessing
+from growsearch.export.image_entry import ImageEntry
+from growsearch.export.loader import LOADER_FILE, READER_FILE, loader_script, reader_script
+from growsearch.export.loading import ARCHITECTURE_FILE, WEIGHTS_FILE, load_weights
+from growsearch.export.onnx_file import check_onnx, onnx_program, with_texts
+from growsearch.export.proving import (
+    BATCHES,
+    IMAGE_ONNX_FILE,
+    IMAGE_PROGRAM_FILE,
+    ONNX_FILE,
+    PROGRAM_FILE,
+    prove,
+    random_images,
 )
-from growsearch.export.onnx_file import check_onnx, onnx_program, onnx_runner
+from growsearch.export.proving import outputs_of as _outputs
 from growsearch.export.sparse_weights import (
     plain_bytes,
     read_weights,
@@ -28,21 +35,25 @@ from growsearch.export.sparse_weights import (
 )
 from growsearch.files import write_bytes
 from growsearch.kinds import Network
-from growsearch.kinds.checking.program import NoProgramError, in_one_line, program_bytes
-
-PROGRAM_FILE, ONNX_FILE, LOADER_FILE = "program.pt2", "model.onnx", "load.py"
+from growsearch.kinds.checking.program import NoProgramError, program_bytes
 
 _Draw = Callable[[int], Tensor]
 
-# Batches of one and of sizes that were not traced: the program's batch dimension is dynamic.
-_BATCHES = (1, 2, 5)
 _TRACED_BATCH = 3
-_RELATIVE, _ABSOLUTE = 1e-4, 1e-5
 _SEED = 0
-
-
-class ExportError(GrowsearchError):
-    """What was written does not compute what the network computes; nothing was exported."""
+# In the order in which people are told of them.
+_FILES = (
+    ARCHITECTURE_FILE,
+    WEIGHTS_FILE,
+    PREPROCESSING_FILE,
+    PROGRAM_FILE,
+    IMAGE_PROGRAM_FILE,
+    ONNX_FILE,
+    IMAGE_ONNX_FILE,
+    LOADER_FILE,
+    READER_FILE,
+)
+_NOTHING_SAID = Preprocessing(raw_because="who exported it did not say what its inputs were")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +63,8 @@ class ExportResult:
     The weights give the same outputs to the bit, or there is no result. A program that cannot be
     made, or computes something else, is not written: ``left_out`` has the reason by file name.
     Differences are absolute, over random inputs in batches of several sizes: ``max_difference`` of
-    program.pt2, ``onnx_difference`` of model.onnx in ONNX Runtime, None where it is not there.
+    program.pt2, ``onnx_difference`` of model.onnx in ONNX Runtime, ``image_difference`` and
+    ``image_onnx_difference`` of those that take images; None where it is not there.
     ``weight_bytes`` is the size of the weights' file, sparse where that is smaller, and
     ``plain_bytes`` with every zero written. ``output_shape`` is that of one example.
     """
@@ -66,20 +78,51 @@ class ExportResult:
     plain_bytes: int
     output_shape: tuple[int, ...]
     onnx_difference: float | None = None
+    image_difference: float | None = None
+    image_onnx_difference: float | None = None
+    preprocessing: Preprocessing = _NOTHING_SAID
     left_out: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def differences(self) -> dict[str, float]:
+        """The differences of the programs that are there, by file name."""
+        found = {
+            PROGRAM_FILE: self.max_difference,
+            IMAGE_PROGRAM_FILE: self.image_difference,
+            ONNX_FILE: self.onnx_difference,
+            IMAGE_ONNX_FILE: self.image_onnx_difference,
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+    @property
+    def image_program(self) -> Path | None:
+        """The program that takes images, where there is one."""
+        return None if self.image_difference is None else self.folder / IMAGE_PROGRAM_FILE
+
+    @property
+    def reads_files(self) -> bool:
+        """Does load.py take image files?"""
+        images = self.preprocessing.images
+        return self.image_program is not None and images is not None and images.of_files
 
     @property
     def files(self) -> tuple[Path, ...]:
         """What was written, the network first."""
-        program = () if self.program is None else (self.program,)
-        onnx = () if self.onnx_difference is None else (self.folder / ONNX_FILE,)
-        return (self.architecture, self.weights, *program, *onnx, self.folder / LOADER_FILE)
+        written = {ARCHITECTURE_FILE, WEIGHTS_FILE, PREPROCESSING_FILE, LOADER_FILE}
+        written |= {*self.differences, *([READER_FILE] if self.reads_files else [])}
+        return tuple(self.folder / name for name in _FILES if name in written)
 
 
 def export_network(
-    network: Network, weights: Path, folder: Path, *, onnx: bool = False, classes: bool = True
+    network: Network,
+    weights: Path,
+    folder: Path,
+    *,
+    onnx: bool = False,
+    preprocessing: Preprocessing | None = None,
+    classes: Sequence[str] | None = None,
 ) -> ExportResult:
-    """Write one network to ``folder``: architecture, weights, program and a script that loads it.
+    """Write one network to ``folder``: architecture, weights, programs and a script that runs them.
 
     Everything is first written to a temporary place, read back from there and compared with the
     network on random inputs. Only then it replaces what ``folder`` holds, file by file. Where there
@@ -90,11 +133,15 @@ def export_network(
         weights: a safetensors file with the state of the module that ``network`` builds.
         folder: is made if it is not there.
         onnx: write model.onnx, too.
-        classes: whether outputs are logits of classes, of which load.py shows the highest.
+        preprocessing: what the network reads and gives. With images there are programs that take
+            their pixels (N, H, W, C) and give probabilities of classes and labels. By default the
+            inputs are raw, and the outputs of an unknown kind.
+        classes: the names of classes, for outputs that are theirs, in the place of those that
+            ``preprocessing`` has.
 
     Raises:
-        UsageError: if the weights are not there, not readable or of another network, or a package
-            that ``onnx`` needs is missing.
+        UsageError: if the weights are not there, not readable or of another network, the
+            preprocessing is of another one, or a package that ``onnx`` needs is missing.
         ExportError: if the weights that were read back give other outputs, or outputs are not
             finite.
         GrowsearchError: if the folder cannot be written.
@@ -109,34 +156,32 @@ def export_network(
         >>> network = Network(architecture=full, input_shape=(1, 8, 8), num_classes=10)
         >>> _ = safetensors.torch.save_file(network.build().state_dict(), "weights.safetensors")
         >>> result = export_network(network, Path("weights.safetensors"), Path("export"))
-        >>> [file.name for file in result.files], result.output_shape
-        (['architecture.json', 'weights.safetensors', 'program.pt2', 'load.py'], (10,))
+        >>> result.output_shape
+        (10,)
+        >>> [file.name for file in result.files][1:]
+        ['weights.safetensors', 'preprocessing.json', 'program.pt2', 'load.py']
     """
-    shape = network.input_shape
+    about = _described(network, preprocessing, classes)
     shapes = None if network.own_code else network.shapes()
     state = without_negative_zeros(read_weights(weights, shapes))
     module = load_weights(network.build(), state, weights)
     draw = _drawing(network)
     example = draw(_TRACED_BATCH)
-    made = _programs(module, example, onnx)
-    written = json.dumps(network.to_json(), indent=2, allow_nan=False)
+    made = _programs(module, example, about, onnx=onnx)
     contents = {
-        ARCHITECTURE_FILE: f"{written}\n".encode(),
+        ARCHITECTURE_FILE: _json(network.to_json()),
         WEIGHTS_FILE: save(module.state_dict()),
+        PREPROCESSING_FILE: _json(about.to_json()),
+        READER_FILE: reader_script().encode(),
         **{name: content for name, content in made.items() if isinstance(content, bytes)},
     }
     with tempfile.TemporaryDirectory(prefix="growsearch-export-") as place:
         staged = Path(place)
         for name, content in contents.items():
             write_bytes(staged / name, content)
-        differences = _prove(staged, module, draw)
+        differences = prove(staged, module, [draw(batch) for batch in BATCHES], about)
     refused = {name: why for name, why in {**made, **differences}.items() if isinstance(why, str)}
-    tokens = not example.is_floating_point()
-    program = PROGRAM_FILE not in refused
-    loader = loader_script(shape, tokens=tokens, program=program, classes=classes)
-    contents[LOADER_FILE] = loader.encode()
-    _replace(folder, contents, refused)
-    return ExportResult(
+    result = ExportResult(
         folder=folder,
         architecture=folder / ARCHITECTURE_FILE,
         weights=folder / WEIGHTS_FILE,
@@ -146,8 +191,36 @@ def export_network(
         plain_bytes=plain_bytes(module.state_dict()),
         output_shape=tuple(_outputs(module, example).shape[1:]),
         onnx_difference=_number(differences.get(ONNX_FILE)),
+        image_difference=_number(differences.get(IMAGE_PROGRAM_FILE)),
+        image_onnx_difference=_number(differences.get(IMAGE_ONNX_FILE)),
+        preprocessing=about,
         left_out=refused,
     )
+    contents[LOADER_FILE] = loader_script(
+        network.input_shape,
+        about,
+        tokens=not example.is_floating_point(),
+        program=PROGRAM_FILE not in refused,
+        images=PROGRAM_FILE not in refused and result.reads_files,
+    ).encode()
+    _replace(result, contents)
+    return result
+
+
+def _described(
+    network: Network, preprocessing: Preprocessing | None, classes: Sequence[str] | None
+) -> Preprocessing:
+    """Return what is known of inputs and outputs, which has to fit the network."""
+    about = preprocessing or _NOTHING_SAID
+    if classes is not None:
+        outputs = "classes" if preprocessing is None else about.outputs
+        about = dataclasses.replace(about, classes=tuple(classes), outputs=outputs)
+    about.check_fits(network.input_shape, network.num_classes)
+    return about
+
+
+def _json(data: object) -> bytes:
+    return f"{json.dumps(data, indent=2, allow_nan=False)}\n".encode()
 
 
 def _drawing(network: Network) -> _Draw:
@@ -163,21 +236,33 @@ def _drawing(network: Network) -> _Draw:
     return draw
 
 
-def _programs(module: nn.Module, example: Tensor, onnx: bool) -> dict[str, bytes | str]:
+def _programs(
+    module: nn.Module, example: Tensor, about: Preprocessing, *, onnx: bool
+) -> dict[str, bytes | str]:
     """Return each program's file, or why there is none."""
-    made: dict[str, bytes | str] = {}
-    try:
-        made[PROGRAM_FILE] = program_bytes(module, example)
-    except NoProgramError as error:
-        made[PROGRAM_FILE] = str(error)
     if onnx:
         check_onnx()
+    makes: dict[str, Callable[[], bytes]] = {PROGRAM_FILE: lambda: program_bytes(module, example)}
+    if onnx:
+        makes[ONNX_FILE] = lambda: onnx_program(module, example)
+    if about.images is not None:
+        entry = ImageEntry(module, about.images, about.outputs).eval()
+        pixels = random_images(about.images, _TRACED_BATCH)
+        # They go along, so that a program by itself says what it reads and gives.
+        texts = {PREPROCESSING_FILE: json.dumps(about.to_json(), allow_nan=False)}
+        makes[IMAGE_PROGRAM_FILE] = lambda: program_bytes(entry, pixels, texts)
+        if onnx:
+            makes[IMAGE_ONNX_FILE] = lambda: with_texts(onnx_program(entry, pixels), texts)
+    made: dict[str, bytes | str] = {}
+    for name, make in makes.items():
+        if isinstance(made.get(PROGRAM_FILE), str):
+            start = "torch.onnx starts" if name.endswith(".onnx") else "it starts"
+            made[name] = f"{start} from what {PROGRAM_FILE} would hold"
+            continue
         try:
-            if isinstance(made[PROGRAM_FILE], str):
-                raise NoProgramError(f"torch.onnx starts from what {PROGRAM_FILE} would hold")
-            made[ONNX_FILE] = onnx_program(module, example)
+            made[name] = make()
         except NoProgramError as error:
-            made[ONNX_FILE] = str(error)
+            made[name] = str(error)
     return made
 
 
@@ -185,81 +270,11 @@ def _number(found: float | str | None) -> float | None:
     return None if isinstance(found, str) else found
 
 
-def _replace(folder: Path, contents: Mapping[str, bytes], refused: Mapping[str, str]) -> None:
-    """Write the files; one of an earlier export in the place of a refused one is removed."""
+def _replace(result: ExportResult, contents: Mapping[str, bytes]) -> None:
+    """Write the result's files; those of an earlier export that it has not are removed."""
+    written = {file.name for file in result.files}
     for name, content in contents.items():
-        if name not in refused:
-            write_bytes(folder / name, content)
-    for name in refused:
-        (folder / name).unlink(missing_ok=True)
-
-
-def _prove(folder: Path, module: nn.Module, draw: _Draw) -> dict[str, float | str]:
-    """Read everything back and run it.
-
-    Returns:
-        The largest difference of each program's outputs, or why it is of no use.
-
-    Raises:
-        ExportError: if the weights give other outputs.
-    """
-    rebuilt = load_network(folder)
-    batches = [draw(batch) for batch in _BATCHES]
-    expected = [_outputs(module, inputs) for inputs in batches]
-    for inputs, outputs in zip(batches, expected, strict=True):
-        _check_finite(outputs)
-        if not torch.equal(outputs, _outputs(rebuilt, inputs)):
-            raise ExportError(f"{WEIGHTS_FILE} was read back and gives other outputs; not exported")
-    return {
-        name: _compared(folder / name, run, batches, expected)
-        for name, run in _RUNNERS.items()
-        if (folder / name).exists()
-    }
-
-
-def _outputs(run: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
-    """Run without gradients; networks that draw random numbers draw the same ones every time."""
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(_SEED)
-        return run(inputs)
-
-
-def _compared(
-    file: Path,
-    runner: Callable[[Path], Callable[[Tensor], Tensor]],
-    batches: Sequence[Tensor],
-    expected: Sequence[Tensor],
-) -> float | str:
-    largest = 0.0
-    try:
-        run = runner(file)
-        for inputs, wanted in zip(batches, expected, strict=True):
-            found = _outputs(run, inputs)
-            difference = float((found - wanted).abs().max())
-            if not torch.allclose(found, wanted, rtol=_RELATIVE, atol=_ABSOLUTE):
-                return (
-                    f"it was read back and differs by {difference:.3g} in a batch of {len(wanted)}"
-                )
-            largest = max(largest, difference)
-    except Exception as error:  # a program that was written a moment ago may fail in any way
-        return f"it was read back and does not run ({in_one_line(error)})"
-    return largest
-
-
-def _program_runner(file: Path) -> Callable[[Tensor], Tensor]:
-    # Loading a program runs code that it holds; this one was written by us a moment ago.
-    found: Callable[[Tensor], Tensor] = torch.export.load(file).module()
-    return found
-
-
-def _onnx_file_runner(file: Path) -> Callable[[Tensor], Tensor]:
-    found: Callable[[Tensor], Tensor] = onnx_runner(file.read_bytes())
-    return found
-
-
-_RUNNERS = {PROGRAM_FILE: _program_runner, ONNX_FILE: _onnx_file_runner}
-
-
-def _check_finite(outputs: Tensor) -> None:
-    if not bool(torch.isfinite(outputs).all()):
-        raise ExportError("the network gives outputs that are not finite; its training diverged")
+        if name in written:
+            write_bytes(result.folder / name, content)
+    for name in {*_FILES} - written:
+        (result.folder / name).unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -21,9 +22,14 @@ def check_onnx() -> None:
     Raises:
         UsageError: with the extra that installs it.
     """
-    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+    missing = missing_packages()
     if missing:
         raise UsageError(f"--onnx needs {missing[0]}: pip install 'growsearch[onnx]'")
+
+
+def missing_packages() -> tuple[str, ...]:
+    """Return the packages that a checked ONNX file takes and that are not installed."""
+    return tuple(name for name in _PACKAGES if importlib.util.find_spec(name) is None)
 
 
 def onnx_program(module: nn.Module, example: Tensor) -> bytes:
@@ -38,6 +44,15 @@ def onnx_program(module: nn.Module, example: Tensor) -> bytes:
     except OnnxExportError as error:
         reason = in_one_line(error.__cause__ if isinstance(error.__cause__, Exception) else error)
         raise NoProgramError(f"torch.onnx cannot export the network ({reason})") from error
+
+
+def with_texts(content: bytes, texts: Mapping[str, str]) -> bytes:
+    """Return an ONNX model with texts by name in its metadata (``metadata_props``)."""
+    import onnx
+
+    model = onnx.load_model_from_string(content)
+    onnx.helper.set_model_props(model, dict(texts))
+    return bytes(model.SerializeToString())
 
 
 def onnx_runner(content: bytes) -> Any:

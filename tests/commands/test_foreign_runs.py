@@ -30,6 +30,7 @@ COMMANDS = [
     ("compare", "RUN", "RUN"),
     ("search", "STUDY", "--out", "RUN"),
     ("search", "RUN/study.yaml", "--out", "RUN"),
+    ("predict", "RUN", "photo.png"),
 ]
 # Code that comes with Python, a module beside the run, and one that a hash was made up for.
 NAMES = ["foreign_module:Net@0123456789ab", "this:s", "os:abort@0123456789ab"]

@@ -154,6 +154,21 @@ def test_the_export_is_the_grown_network(whole):
     assert torch.allclose(program(inputs), model.eval()(inputs), atol=1e-5)
 
 
+def test_the_export_knows_its_input_as_that_of_a_search_does(whole):
+    out, output = whole
+    again = CliRunner().invoke(
+        app, ["export", str(out), "--out", str(out.parent / "again"), "--no-onnx"]
+    )
+    assert again.exit_code == 0, again.output
+    files = {file.name: file for file in (out / "export").iterdir()}
+    assert set(files) == {file.name for file in (out.parent / "again").iterdir()}
+    for name in ("preprocessing.json", "load.py", "read_pictures.py", "MODEL_CARD.md"):
+        assert files[name].read_bytes() == (out.parent / "again" / name).read_bytes()
+    about = json.loads(files["preprocessing.json"].read_text())
+    assert (about["input"]["channel_order"], about["classes"]) == ("grey", list("0123456789"))
+    assert f"growsearch predict {out / 'export'} photo.png" in output
+
+
 def test_the_terminal_shows_a_line_an_epoch_and_a_summary_in_80_columns(whole):
     out, output = whole
     lines = [line for line in output.splitlines() if str(out) not in line]

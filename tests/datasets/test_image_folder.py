@@ -36,7 +36,7 @@ def test_a_wide_image_loses_its_sides_and_not_its_shape(tmp_path):
         thirds[:, 128 * channel : 128 * (channel + 1), channel] = 255
     path = tmp_path / "wide.png"
     _save(path, thirds)
-    read = np.asarray(image_file._read_image(path))
+    read = np.asarray(image_file._read_picture(path, (64, 64)).image)
     assert read.shape == (64, 64, 3)
     assert (read[:, 2:-2] == [0, 255, 0]).all()
 
@@ -45,7 +45,7 @@ def test_a_wide_image_loses_its_sides_and_not_its_shape(tmp_path):
 def test_png_and_jpeg_are_read_whatever_their_size_and_colours(suffix, tmp_path):
     path = tmp_path / f"grey{suffix}"
     Image.new("L", (300, 500), 77).save(path)
-    assert (np.asarray(image_file._read_image(path)) == 77).all()
+    assert (np.asarray(image_file._read_picture(path, (64, 64)).image) == 77).all()
 
 
 def test_other_files_beside_the_images_are_left_out(write):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from growsearch.datasets.reading import picture
+from growsearch.datasets.reading import picture_pixels
 from growsearch.datasets.reading.image_file import read_images
-from growsearch.datasets.reading.picture import FROM_16_BITS, ODD_EXIF, ON_WHITE, TURNED
+from growsearch.datasets.reading.picture_pixels import FROM_16_BITS, ODD_EXIF, ON_WHITE, TURNED
 from growsearch.errors import UsageError
 
 RED, GREEN, WHITE = (255, 0, 0), (0, 255, 0), (255, 255, 255)
@@ -255,7 +255,7 @@ def test_a_photo_with_a_second_picture_behind_it_is_read_as_the_first(tmp_path):
 
 
 def test_the_bound_on_pixels_is_checked_by_itself(tmp_path, monkeypatch):
-    monkeypatch.setattr(picture, "MAX_PIXELS", 64 * 63)
+    monkeypatch.setattr(picture_pixels, "MAX_PIXELS", 64 * 63)
     Image.new("L", (64, 64)).save(tmp_path / "a.png")
     with pytest.raises(UsageError, match="64 x 64 pixels; at most 4,032 are read"):
         read_images([tmp_path / "a.png"])

@@ -11,7 +11,7 @@ from torch import nn
 
 import growsearch.export.network_export as network_export
 from growsearch.errors import GrowsearchError, UsageError
-from growsearch.export import ExportError, export_network, load_network, read_weights
+from growsearch.export import ExportError, export_network, load_network, proving, read_weights
 from growsearch.kinds import Network
 from growsearch.kinds.checking.program import program_bytes
 from growsearch.training.checkpoints.weights_file import weights_bytes
@@ -74,6 +74,7 @@ def test_a_network_of_a_space_exports_what_others_can_load_and_run(space, tmp_pa
         "architecture.json",
         "weights.safetensors",
         "program.pt2",
+        "preprocessing.json",
         "load.py",
     }
 
@@ -117,7 +118,7 @@ def test_a_second_export_replaces_the_first(small, tmp_path):
 
 def test_a_rebuilt_network_that_differs_is_not_exported(small, tmp_path, monkeypatch):
     network, weights = small
-    load, loaded = network_export.load_network, []
+    load, loaded = proving.load_network, []
 
     def changing(folder: Path) -> nn.Module:
         # The network read back has another activation: the same weights, other outputs.
@@ -128,7 +129,7 @@ def test_a_rebuilt_network_that_differs_is_not_exported(small, tmp_path, monkeyp
                 loaded.append(name)
         return module
 
-    monkeypatch.setattr(network_export, "load_network", changing)
+    monkeypatch.setattr(proving, "load_network", changing)
     with pytest.raises(ExportError, match="gives other outputs"):
         export_network(network, weights, tmp_path / "out")
     assert loaded
@@ -190,6 +191,7 @@ def test_a_network_that_torch_cannot_export_leaves_with_its_weights(tmp_path, ca
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "architecture.json",
         "weights.safetensors",
+        "preprocessing.json",
         "load.py",
     }
     state = read_weights(result.weights)

@@ -103,7 +103,7 @@ def test_onnx_that_computes_something_else_is_not_written(tmp_path, monkeypatch,
         lambda module, example: b"stands in",
     )
     monkeypatch.setattr(
-        "growsearch.export.network_export.onnx_runner", lambda content: other.requires_grad_(False)
+        "growsearch.export.proving.onnx_runner", lambda content: other.requires_grad_(False)
     )
     weights = exported[1].folder.parent / "trained.safetensors"
     result = export_network(

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from growsearch.commands.select import left_out_lines
+from growsearch.commands.select import input_lines, left_out_lines
 from growsearch.growth.budget.projection import NEAR
 from growsearch.kinds import GrowthEpoch, GrowthSpace, PruneSpace, candidate_from_json
 from growsearch.kinds.domain import is_only, values_of
@@ -153,6 +153,7 @@ def summary(run: Study, trial: Trial, exported: ExportResult) -> list[str]:
         f"Exported, read back and compared{difference}:",
         f"  {exported.folder}",
         *left_out_lines(exported),
+        *input_lines(exported),
         f"Load it with {'growsearch' if exported.program is None else 'torch alone'}; "
         "MODEL_CARD.md says what its inputs are:",
         f'  growsearch.export.load_network("{exported.folder}")'

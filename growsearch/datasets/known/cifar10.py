@@ -10,8 +10,22 @@ from growsearch.datasets.raw_images import make_dataset
 from growsearch.datasets.reading.cifar_files import read_batches, read_records
 from growsearch.datasets.reading.official import Download, Layout, Official
 from growsearch.datasets.reading.raw import RawImages
+from growsearch.datasets.report import DataReport
 
 _CLASSES = 10
+# In the order of batches.meta.
+_NAMES = (
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)
 _RECORDS_PER_FILE = 10_000
 
 _BINARY = Layout(
@@ -46,6 +60,7 @@ def load(data_dir: Path | None) -> Dataset:
         _read(folder, layout, [f"test_batch{suffix}"]),
         num_classes=_CLASSES,
         augmentation=SHIFT_MIRROR,
+        report=DataReport(class_names=_NAMES),
     )
 
 

@@ -11,9 +11,21 @@ from growsearch.datasets.raw_images import make_dataset, split_of
 from growsearch.datasets.reading.cifar_files import read_batches, read_records
 from growsearch.datasets.reading.official import Download, Layout, Official
 from growsearch.datasets.reading.raw import RawImages
+from growsearch.datasets.report import DataReport
 from growsearch.errors import UsageError
 
 _CLASSES = 100
+# The fine ones, in the order of the file "meta": that of the alphabet.
+_NAMES = """
+apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus
+butterfly camel can castle caterpillar cattle chair chimpanzee clock cloud cockroach couch
+crab crocodile cup dinosaur dolphin elephant flatfish forest fox girl hamster house kangaroo
+keyboard lamp lawn_mower leopard lion lizard lobster man maple_tree motorcycle mountain
+mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck pine_tree plain
+plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk
+skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone
+television tiger tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm
+"""
 _RECORDS = {"train": 50_000, "test": 10_000}
 
 _BINARY = Layout(
@@ -51,6 +63,7 @@ def load(data_dir: Path | None) -> Dataset:
         _read(folder, layout, "test"),
         num_classes=_CLASSES,
         augmentation=SHIFT_MIRROR,
+        report=DataReport(class_names=tuple(_NAMES.split())),
     )
 
 

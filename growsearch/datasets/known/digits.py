@@ -9,6 +9,7 @@ import torch
 
 from growsearch.datasets.dataset import Dataset, Split
 from growsearch.datasets.normalisation import Normalisation
+from growsearch.datasets.report import DataReport
 from growsearch.errors import UsageError
 
 _HELD_OUT = 300
@@ -54,4 +55,5 @@ def load(data_dir: Path | None) -> Dataset:
         normalisation=Normalisation(
             mean=(float(mean) * _PIXELS_A_LEVEL,), deviation=(float(deviation) * _PIXELS_A_LEVEL,)
         ),
+        report=DataReport(class_names=tuple("0123456789")),
     )

@@ -12,9 +12,23 @@ from growsearch.datasets.raw_images import make_dataset
 from growsearch.datasets.reading.idx import read_idx
 from growsearch.datasets.reading.official import Download, Layout, Official
 from growsearch.datasets.reading.raw import RawImages
+from growsearch.datasets.report import DataReport
 from growsearch.errors import UsageError
 
 _CLASSES = 10
+# As the data set's own page names them.
+_NAMES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
 
 OFFICIAL = Official(
     name="fashion-mnist",
@@ -49,6 +63,7 @@ def load(data_dir: Path | None) -> Dataset:
         _read(folder, "t10k"),
         num_classes=_CLASSES,
         augmentation=NO_AUGMENTATION,
+        report=DataReport(class_names=_NAMES),
     )
 
 

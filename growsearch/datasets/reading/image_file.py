@@ -15,15 +15,8 @@ from torch import Tensor
 
 from growsearch.datasets.reading.boundary import reading, shown
 from growsearch.datasets.reading.memory import check_memory_for
-from growsearch.datasets.reading.picture import (
-    TURNED,
-    Embedded,
-    Picture,
-    opened,
-    read_picture,
-    size_in_header,
-    stored_mode,
-)
+from growsearch.datasets.reading.picture import Embedded, opened, read_picture, size_in_header
+from growsearch.datasets.reading.picture_pixels import TURNED, Seen, covering, stored_mode
 from growsearch.errors import UsageError
 
 SIZE_PIXELS = 64
@@ -95,6 +88,18 @@ def read_images(
     )
 
 
+def read_pixels(path: Path | Embedded, size: Size, *, grey: bool = False) -> Tensor:
+    """Return one image (H, W, 3) uint8 at ``size``, or (H, W, 1) of grey levels.
+
+    Raises:
+        UsageError: naming a file that cannot be read.
+    """
+    image = _read_picture(path, size).image
+    if grey:
+        image = image.convert("L")
+    return torch.from_numpy(np.array(image)).reshape(*size, -1)
+
+
 def read_mask(path: Path, image: Path) -> Tensor:
     """Return the numbers (64, 64) uint8 of a mask, cut as its ``image`` is; no number is mixed.
 
@@ -109,7 +114,7 @@ def read_mask(path: Path, image: Path) -> Tensor:
         _check_mask(path, mask, size)
         # A palette's colours are for people; its places are the classes.
         numbers = Image.fromarray(np.asarray(mask))
-        return torch.from_numpy(np.array(_covering(numbers, _SQUARE, Image.Resampling.NEAREST)))
+        return torch.from_numpy(np.array(covering(numbers, *_SQUARE, Image.Resampling.NEAREST)))
 
 
 def _check_mask(path: Path, mask: Image.Image, size: tuple[int, int]) -> None:
@@ -154,34 +159,11 @@ def common_size(paths: Sequence[Path | Embedded]) -> Size | None:
     return None if found is None else (found[1], found[0])
 
 
-def _read_image(path: Path) -> Image.Image:
-    return _read_picture(path, _SQUARE).image
-
-
-def _read_picture(path: Path | Embedded, size: Size) -> Picture:
+def _read_picture(path: Path | Embedded, size: Size) -> Seen:
     """Return the middle of a picture, as large as fits into the shape of ``size``."""
-    height, width = size
     with _image_boundary(path):
-        picture = read_picture(path, least=(2 * width, 2 * height))
-        middle = _covering(picture.image, size, Image.Resampling.BILINEAR)
-        return Picture(image=middle, size=picture.size, changes=picture.changes)
+        return read_picture(path, *size)
 
 
 def _image_boundary(path: Path | Embedded) -> AbstractContextManager[None]:
     return reading(str(path), "not a readable PNG or JPEG image", "mend or remove it")
-
-
-def _covering(image: Image.Image, size: Size, resampling: Image.Resampling) -> Image.Image:
-    """Return the middle of ``image``, resized so that it just covers ``size``."""
-    height, width = size
-    if image.size == (width, height):
-        return image
-    if image.width * height <= image.height * width:
-        scale = width / image.width
-        sides = width, max(height, round(image.height * scale))
-    else:
-        scale = height / image.height
-        sides = max(width, round(image.width * scale)), height
-    image = image.resize(sides, resampling)
-    left, top = (image.width - width) // 2, (image.height - height) // 2
-    return image.crop((left, top, left + width, top + height))

@@ -22,6 +22,7 @@ from growsearch.datasets.streams.streamed_split import StreamedSplit
 from growsearch.datasets.streams.torch_examples import (
     MapExamples,
     PassExamples,
+    class_names_of,
     classes_of,
     examples_of,
 )
@@ -98,6 +99,9 @@ def from_torch(
             outputs, notes = _targets(splits, classes, classes_of(train), name, task)
         train_split, normalisation, count = splits[0].normalised()
         made = [train_split, *(split.normalised_by(normalisation) for split in splits[1:])]
+        named = class_names_of(train)
+        # Others than the classes that are learned are nobody's names.
+        names = named if len(named) == outputs and task not in BUILT_IN else ()
     return Dataset(
         name=name,
         train=made[0],
@@ -106,7 +110,7 @@ def from_torch(
         num_classes=outputs,
         augmentation=augmentation,
         normalisation=normalisation,
-        report=DataReport(notes=(normalised_note(count), *notes)),
+        report=DataReport(class_names=names, notes=(normalised_note(count), *notes)),
         task=TaskChoice(name=task),
     )
 

@@ -165,6 +165,16 @@ def classes_of(dataset: Any) -> int | None:
     return stated if type(stated) is int else None
 
 
+def class_names_of(dataset: Any) -> tuple[str, ...]:
+    """Return the names of classes that a data set has, as torchvision's do; none without."""
+    if isinstance(dataset, Subset):
+        return class_names_of(dataset.dataset)
+    named = getattr(dataset, "classes", None)
+    if not isinstance(named, (list, tuple)) or not all(isinstance(name, str) for name in named):
+        return ()
+    return tuple(named)
+
+
 def _length(dataset: Any, name: str) -> int:
     try:
         return len(dataset)

@@ -26,12 +26,17 @@ class NoProgramError(Exception):
     """torch cannot export a network; the message is one line for people."""
 
 
-def program_bytes(module: nn.Module, example: Tensor | ExampleInputs) -> bytes:
+def program_bytes(
+    module: nn.Module,
+    example: Tensor | ExampleInputs,
+    texts: Mapping[str, str] | None = None,
+) -> bytes:
     """Return the program of ``module`` in evaluation mode, for a batch of any size.
 
     Args:
         module: takes tensors with the batch on axis 0.
         example: a batch of inputs, positional or by name; its size is not kept.
+        texts: what goes along by name, for ``extra_files`` of `torch.export.load`.
 
     Raises:
         NoProgramError: with torch's reason, and the line of the network's code that it names.
@@ -45,7 +50,7 @@ def program_bytes(module: nn.Module, example: Tensor | ExampleInputs) -> bytes:
             positional = () if isinstance(given, Mapping) else tuple(given)
             shapes = batch_shapes(module, given, batch)
             program = torch.export.export(module, positional, named, dynamic_shapes=shapes)
-            torch.export.save(program, buffer)
+            torch.export.save(program, buffer, extra_files=dict(texts or {}))
     except Exception as error:  # the exporter raises errors of many kinds
         reason = in_one_line(error) + _place(error)
         raise NoProgramError(f"torch.export cannot follow the network ({reason})") from error

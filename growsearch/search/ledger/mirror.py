@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
+from growsearch.datasets.preprocessing import PREPROCESSING_FILE
 from growsearch.errors import UsageError
 from growsearch.files import folder_inside, write_bytes
 from growsearch.report.run_data import REJECTED_FILE
@@ -25,7 +26,8 @@ from growsearch.trial.trial_folder import TRIALS, is_trial_id
 # At least so many seconds between two copies, and so many times as long as the last one took.
 _MIN_WAIT_S, _WAIT_TIMES = 10.0, 10.0
 # What a run begins with; a trial's folder and the ledgers come as the search goes on.
-_FIRST, _FRONT = ("study.yaml", "profiles", "data"), "front.json"
+_FIRST = ("study.yaml", PREPROCESSING_FILE, "profiles", "data")
+_FRONT = "front.json"
 # A whole object appears at once there; elsewhere a file is written beside and moved into place.
 _OBJECT_STORES = ("s3", "gcs", "abfs")
 _PARTIAL = ".part"

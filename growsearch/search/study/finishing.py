@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from growsearch.datasets.preprocessing import preprocessing_of
 from growsearch.errors import GrowsearchError, UsageError
 from growsearch.files import folder_inside
 from growsearch.kinds import CandidateConfig, candidate_from_json, trial_id
@@ -23,6 +24,7 @@ from growsearch.search.config.study import StudyConfig
 from growsearch.search.ledger.recorder import Recorder
 from growsearch.search.ledger.run_folder import RunFolder
 from growsearch.search.study.latency_profiles import keep_profiles
+from growsearch.search.study.run_preprocessing import keep_preprocessing
 from growsearch.search.study.trial_task import trial_task
 from growsearch.trial.record import Trial
 from growsearch.trial.retries import run_to_its_end
@@ -163,8 +165,11 @@ def finish(plan: FinishPlan, options: FinishOptions) -> Finished:
         UsageError: if the folder holds something else.
         GrowsearchError: if no seed comes to an end, or for trouble of the machine.
     """
+    dataset = plan.study.data_choice.load().dataset
     with plan.folder.locked():
         plan.folder.open(plan.study)
+        reads = preprocessing_of(dataset, plan.study.judged_by())
+        keep_preprocessing(plan.folder.path, reads)
         profiles = keep_profiles(plan.study, plan.folder)
         task = trial_task(plan.study, plan.folder.path, profiles)
         recorder = Recorder(plan.folder, plan.seeds[0], retry_failed=True)

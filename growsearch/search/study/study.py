@@ -13,6 +13,7 @@ from torch import nn
 
 from growsearch.datasets import WITH_KEYS, Dataset, load_dataset, pinned_dataset
 from growsearch.datasets.arrays import write_dataset
+from growsearch.datasets.preprocessing import preprocessing_of
 from growsearch.datasets.streams.known_labels import KnownLabels
 from growsearch.errors import UsageError
 from growsearch.export import ExportResult
@@ -42,6 +43,7 @@ from growsearch.search.study.latency_profiles import (
     measured_devices,
 )
 from growsearch.search.study.notebook import study_html
+from growsearch.search.study.run_preprocessing import keep_preprocessing
 from growsearch.search.study.trial_export import export_trial, load_trial
 from growsearch.search.study.trial_task import trial_task
 from growsearch.search.trackers import followed
@@ -158,6 +160,7 @@ class Study:
             self.folder.open(self.config)
             if self._in_memory is not None:
                 write_dataset(self._in_memory, self.folder.path / _DATA)
+            keep_preprocessing(self.folder.path, preprocessing_of(dataset, self.config.judged_by()))
             profiles = keep_profiles(self.config, self.folder)
             recorder = Recorder(
                 self.folder, self.config.search.seed, retry_failed=options.retry_failed

@@ -6,7 +6,8 @@ import json
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
-from growsearch.export import CardFacts, DeviceCost
+from growsearch.datasets.preprocessing import FILTER, PREPROCESSING_FILE, ImageInput
+from growsearch.export import CardFacts, DeviceCost, ExportResult
 from growsearch.pareto import format_quantity
 from growsearch.report.describe import describe_interval, describe_method, describe_trial, title
 from growsearch.report.run_data import Run
@@ -15,15 +16,17 @@ from growsearch.trial.record import Trial
 _FIRST = ("accuracy", "test_accuracy", "macs", "dense_macs", "parameters", "dense_parameters")
 _NOT_SETTINGS = ("kind", "space")
 _CHOSEN_BY = "validation, which the search chose by"
+# So many classes are named on the card.
+_NAMED = 20
 
 
-def trial_card(run: Run, trial: Trial, outputs: Sequence[int], *, words: bool) -> CardFacts:
+def trial_card(run: Run, trial: Trial, result: ExportResult, *, words: bool) -> CardFacts:
     """Return the facts of a finished trial.
 
     Args:
         run: where it is from.
         trial: has a network.
-        outputs: the shape of what the network gives for one example.
+        result: its export.
         words: whether its inputs are words of a vocabulary.
     """
     return CardFacts(
@@ -32,7 +35,7 @@ def trial_card(run: Run, trial: Trial, outputs: Sequence[int], *, words: bool) -
             f"A network of the space {trial.config.get('space')}, {describe_trial(trial)}, found "
             f"by growsearch among {len(run.finished)} finished trials of the study {run.name}."
         ),
-        data=_data(run, trial, outputs, words=words),
+        data=_data(run, trial, result, words=words),
         results=_results(trial, learned_validation=bool(run.study.get("whole"))),
         devices=tuple(
             DeviceCost(
@@ -53,16 +56,59 @@ def trial_card(run: Run, trial: Trial, outputs: Sequence[int], *, words: bool) -
     )
 
 
-def _data(run: Run, trial: Trial, outputs: Sequence[int], *, words: bool) -> dict[str, str]:
-    network = trial.network or {}
-    shape = [int(size) for size in network.get("input_shape", ())]
+def _data(run: Run, trial: Trial, result: ExportResult, *, words: bool) -> dict[str, str]:
+    network, about = trial.network or {}, result.preprocessing
+    shape = ", ".join(str(int(size)) for size in network.get("input_shape", ()))
+    outputs = ", ".join(map(str, result.output_shape))
     kind, given = ("int64 words", "numbered") if words else ("float32", "normalised")
     return {
         "data set": str(run.study.get("dataset")),
-        "inputs": f"{kind} of shape (N, {', '.join(map(str, shape))}), {given} as growsearch's "
-        "data set of that name gives them",
-        "outputs": f"{_given(run, trial)} of shape (N, {', '.join(map(str, outputs))})",
+        **_image_rows(result),
+        "inputs": f"{kind} of shape (N, {shape}), "
+        + (f"raw: {about.raw_because}" if about.images is None else f"{given} as above"),
+        "outputs": f"{_given(run, trial)} of shape (N, {outputs})",
+        **({"classes": _class_names(about.classes)} if about.classes else {}),
     }
+
+
+def _image_rows(result: ExportResult) -> dict[str, str]:
+    """Return how images become inputs, and what the program gives that takes them."""
+    about, images = result.preprocessing, result.preprocessing.images
+    if images is None:
+        return {}
+    channels, height, width = images.shape
+    program = f"for image_program.pt2, which gives {_GIVES[about.probabilities]}"
+    rows = {
+        "pixels": f"uint8 of shape (N, {height}, {width}, {channels}), {_channels(images)}"
+        + (f", {program}" if result.image_program else ""),
+        "normalisation": f"(pixel - mean) / deviation of each channel, pixels from 0 to 255: mean "
+        f"{_listed(images.mean)}; deviation {_listed(images.deviation)} (all digits: "
+        f"{PREPROCESSING_FILE})",
+    }
+    if images.of_files:
+        rows["image files"] = (
+            f"PNG or JPEG, upright by EXIF, on white where transparent, resized (Pillow, {FILTER}) "
+            f"to cover {width} x {height} (width x height), the middle cut out: read_pictures.py"
+        )
+    return rows
+
+
+_GIVES = {True: "probabilities", False: "the outputs as they are"}
+
+
+def _channels(images: ImageInput) -> str:
+    if images.order == "as in the data":
+        return "channels in the order that the data have"
+    return "red, green, blue" if images.order == "RGB" else "grey"
+
+
+def _listed(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:.6g}" for value in values)
+
+
+def _class_names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more: {PREPROCESSING_FILE}" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 def _given(run: Run, trial: Trial) -> str:

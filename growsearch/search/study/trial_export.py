@@ -7,11 +7,19 @@ from pathlib import Path
 from torch import nn
 
 from growsearch.errors import UsageError
-from growsearch.export import ExportResult, export_network, load_network, write_card
+from growsearch.export import (
+    ExportResult,
+    Predictor,
+    export_network,
+    load_network,
+    load_predictor,
+    write_card,
+)
 from growsearch.files import folder_inside
 from growsearch.kinds import Network
 from growsearch.pareto import Point
 from growsearch.report import Run, read_run
+from growsearch.search.study.run_preprocessing import preprocessing_of_run
 from growsearch.search.study.trial_card import trial_card
 from growsearch.trial.record import Trial
 from growsearch.trial.trial_folder import trial_folder
@@ -50,9 +58,9 @@ def export_trial(
         trial_folder(run, trial.id) / "weights.safetensors",
         folder or folder_inside(run, "export", trial.id),
         onnx=onnx,
-        classes="accuracy" in trial.metrics,
+        preprocessing=preprocessing_of_run(run),
     )
-    card = trial_card(found, trial, result.output_shape, words=network.reads_words)
+    card = trial_card(found, trial, result, words=network.reads_words)
     write_card(card, result)
     return result
 
@@ -75,6 +83,19 @@ def find_trial(run: Run, which: str | Point | Trial) -> Trial:
     if not trial.finished or trial.network is None:
         raise UsageError(f"trial {trial.id}: {trial.status}, and has no network to take")
     return trial
+
+
+def trial_predictor(
+    run: Path, which: str | Point | Trial, names: CodeNames = FOUND_HERE, device: str = "cpu"
+) -> Predictor:
+    """Return the trained network of a finished trial behind its run's preprocessing.
+
+    Raises:
+        UsageError: if there is no such trial, its files are missing or of another network, its
+            inputs are no image files, or it names code that may not be imported.
+    """
+    folder = trial_folder(run, find_trial(read_run(run), which).id)
+    return load_predictor(folder, names, preprocessing=preprocessing_of_run(run), device=device)
 
 
 def load_trial(run: Path, which: str | Point | Trial) -> nn.Module:
