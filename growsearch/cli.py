@@ -21,6 +21,8 @@ from growsearch.commands import select as select_command
 from growsearch.commands import submit as submit_command
 from growsearch.commands.examples import examples
 from growsearch.commands.last_boundary import DEBUG, run_to_exit
+from growsearch.commands.live import status as status_command
+from growsearch.commands.live import watch as watch_command
 
 app = typer.Typer(
     name="growsearch",
@@ -32,6 +34,8 @@ app = typer.Typer(
 )
 app.command("search", epilog=search_command.EPILOG)(search_command.search)
 app.command("report", epilog=report_command.EPILOG)(report_command.report)
+app.command("status", epilog=status_command.EPILOG)(status_command.status)
+app.command("watch", epilog=watch_command.EPILOG)(watch_command.watch)
 app.command("select", epilog=select_command.EPILOG)(select_command.select)
 app.command("list", epilog=listing_command.EPILOG)(listing_command.list_names)
 app.command("compare", epilog=compare_command.EPILOG)(compare_command.compare)

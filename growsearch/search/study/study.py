@@ -29,6 +29,7 @@ from growsearch.search.config.file import load_study, parse_study
 from growsearch.search.config.python_objects import name_objects
 from growsearch.search.config.study import StudyConfig
 from growsearch.search.ledger.mirror import mirror_of, mirrored
+from growsearch.search.ledger.pulse import pulse
 from growsearch.search.ledger.recorder import Recorder
 from growsearch.search.ledger.run_folder import RunFolder, check_local
 from growsearch.search.samplers.initial_points import points_to_evaluate
@@ -164,6 +165,7 @@ class Study:
             self.notes, self.resumed_trials = (*notes, *recorder.notes), recorder.resumed
             try:
                 with (
+                    self._pulse(recorder),
                     mirrored(mirror, recorder),
                     options.around(recorder),
                     followed(recorder, self.config.trackers, self.config.name),
@@ -205,6 +207,17 @@ class Study:
         """
         place = None if folder is None else Path(folder)
         return export_trial(self.folder.path, which, place, onnx=onnx)
+
+    def _pulse(self, recorder: Recorder) -> AbstractContextManager[None]:
+        search = self.config.search
+        beside = len(baseline_candidates(self.config))
+        return pulse(
+            recorder,
+            wanted=None if search.trials is None else search.trials + beside,
+            parallel=search.parallel,
+            time_budget_s=search.time_budget,
+            time_was_up=lambda: self.time_was_up,
+        )
 
     @property
     def _in_memory(self) -> Dataset | None:
