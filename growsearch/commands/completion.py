@@ -131,6 +131,7 @@ LISTS = [
 ]
 TRAINING_DEVICES = ["auto", "cpu", "cuda", "cuda:0", "cuda:1", "mps", "xpu"]
 BACKENDS = ["ray", "serial"]
+OPTIMIZERS = ["sgd", "adamw", "adam", "lion"]
 
 _STUDY, _LEDGER = "study.yaml", "trials.jsonl"
 # A folder of many runs, and the end of a ledger: enough for a shell, and read at once.
@@ -157,7 +158,7 @@ preferences = one_of(PREFERENCES)
 lists = one_of(LISTS)
 training_devices = one_of(TRAINING_DEVICES)
 backends = one_of(BACKENDS)
-optimizers = one_of(("sgd", "adamw"))
+optimizers = one_of(OPTIMIZERS)
 precisions = one_of(("float32", "bfloat16", "float16", "auto"))
 splits = one_of(("test", "validation"))
 
@@ -169,11 +170,8 @@ def metrics(ctx: typer.Context, incomplete: str) -> list[str]:  # noqa: ARG001
 
 
 def run_folders(ctx: typer.Context, incomplete: str) -> list[str]:  # noqa: ARG001
-    """Complete the folder of a run: those below what is typed, and below runs/."""
-    found = _runs_below(incomplete)
-    if not found and "/" not in incomplete:
-        found = _runs_below(f"runs/{incomplete}")
-    return sorted(found)
+    """Complete the folder of a run, and of folders that hold runs."""
+    return sorted(_runs_below(incomplete))
 
 
 def study_files(ctx: typer.Context, incomplete: str) -> list[str]:  # noqa: ARG001
@@ -248,9 +246,17 @@ def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
         return
 
 
+def _run_in_line() -> str | None:
+    """Return the first run that the shell's line names."""
+    line = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS") or ""
+    words = (word.strip("'\"") for word in line.split())
+    return next((word for word in words if os.path.lexists(Path(word) / _STUDY)), None)
+
+
 def _last_lines(ctx: typer.Context) -> list[dict[str, Any]]:
     """Return the last whole lines of the ledger of the run that is named before."""
-    run = ctx.params.get("run")
+    # Behind an option without its value nothing of the line has been parsed.
+    run = ctx.params.get("run") or _run_in_line()
     if run is None:
         return []
     try:

@@ -15,8 +15,8 @@ def terminal_table(columns: Iterable[tuple[str, Column]], title: str = "") -> Ta
     """Return an empty table: a line under its head, and no other that would take width.
 
     Args:
-        columns: titles, each with what is in it: "text" that is shown whole on one line, a "number" on the right, or text
-            that "folds" where the line is too long, so that no figure is cut.
+        columns: titles, each with what is in it: "text" that is shown whole on one line, a "number"
+            on the right, or text that "folds" where the line is too long, so that no figure is cut.
         title: stands above it, on the left.
 
     Example:

@@ -55,7 +55,7 @@ PrecisionOption = Annotated[
 OptimizerOption = Annotated[
     str | None,
     typer.Option(
-        help="sgd or adamw; overrides the recipe [default: sgd].",
+        help="sgd, adamw, adam or lion; overrides the recipe [default: sgd].",
         autocompletion=completion.optimizers,
     ),
 ]

@@ -20,7 +20,7 @@ _WORDS = {
     "gone": "stopped without a word",
     "unknown": "unknown",
 }
-_LABEL, _MADE_BY = 10, 30
+_COLUMNS, _LABEL, _MADE_BY = 80, 10, 30
 
 
 def status_lines(status: RunStatus) -> list[str]:
@@ -101,7 +101,9 @@ def _running_line(trial: RunningTrial) -> str:
     made_by = trial.made_by
     if len(made_by) > _MADE_BY:
         made_by = f"{made_by[: _MADE_BY - 3]}..."
-    return f"{trial.started.id}  {made_by:<{_MADE_BY}}  {progress_words(trial.progress)}"
+    line = f"{trial.started.id}  {made_by:<{_MADE_BY}}  {progress_words(trial.progress)}"
+    most = _COLUMNS - len(_line("", ""))
+    return line if len(line) <= most else f"{line[: most - 3]}..."
 
 
 def _time(status: RunStatus) -> str:
