@@ -285,6 +285,7 @@ def _show(data: Mapping[str, Any]) -> None:
     terminal = Terminal(width=80)
     terminal.print(table)
     if data.get("classes"):
+        terminal.print()
         terminal.print(_class_table(data))
 
 

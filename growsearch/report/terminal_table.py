@@ -35,8 +35,10 @@ def terminal_table(columns: Iterable[tuple[str, Column]], title: str = "") -> Ta
         title_style="bold",
         header_style="bold",
         box=box.SIMPLE_HEAD,
+        # Two columns apart, which leaves the most for what is in it.
+        show_edge=False,
         pad_edge=False,
-        padding=(0, 1),
+        padding=(0, 1, 0, 0),
     )
     for name, kind in columns:
         folds = kind == "folds"

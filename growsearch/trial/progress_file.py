@@ -21,6 +21,7 @@ from cost_models.plain_data import Count, Number, from_plain, to_plain
 from growsearch.errors import GrowsearchError
 from growsearch.files import show_json
 from growsearch.reading import check_text, read_json
+from growsearch.trial.record import as_time
 from growsearch.trial.trial_folder import is_trial_id, trial_folder
 
 if TYPE_CHECKING:
@@ -164,7 +165,9 @@ def read_progress(run: Path, name: str) -> TrialProgress | None:
     except (GrowsearchError, OSError, ValueError, TypeError):
         return None
     counts = (found.epoch, found.step, found.steps, found.resumed_epoch, found.epochs or 0)
+    times = (as_time(found.started_at), as_time(found.written_at))
     sane = all(0 <= count < 2**53 for count in counts) and len(found.values) <= _MAX_VALUES
+    sane = sane and None not in times
     return found if sane and found.id == name else None
 
 

@@ -118,6 +118,8 @@ def _write(folder: Path, content: str) -> None:
         {"values": {str(k): 1.0 for k in range(99)}},
         {"values": {"accuracy": "high"}},
         {"host": 5},
+        {"written_at": 1e300},
+        {"started_at": -1},
     ],
 )
 def test_what_is_no_progress_of_the_trial_says_nothing(

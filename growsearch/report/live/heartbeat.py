@@ -15,6 +15,7 @@ from pydantic import AfterValidator
 from cost_models.plain_data import Count, Number, from_plain
 from growsearch.errors import GrowsearchError
 from growsearch.reading import check_text, read_json
+from growsearch.trial.record import as_time
 from growsearch.trial.trial_folder import is_trial_id
 
 HEARTBEAT_FILE = "heartbeat.json"
@@ -67,7 +68,8 @@ def read_heartbeat(run: Path) -> Heartbeat | None:
             check_text(text)
     except (GrowsearchError, OSError, ValueError, TypeError):
         return None
-    return found if all(map(is_trial_id, found.running)) else None
+    times = (as_time(found.started_at), as_time(found.written_at))
+    return found if None not in times and all(map(is_trial_id, found.running)) else None
 
 
 def boot_id() -> str:

@@ -8,6 +8,7 @@ silent nobody knows.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import platform
@@ -46,14 +47,15 @@ def signs_of_life(run: Path, heartbeat: Heartbeat | None, now: float | None = No
         now: Unix time, by default this machine's.
     """
     now = time.time() if now is None else now
-    if _is_held(run / LOCK_FILE):
+    held = _is_held(run / LOCK_FILE)
+    if held:
         return SignsOfLife(alive=True, how="its process holds the run's lock", last_at=now)
     if heartbeat is None:
-        return _by_the_lock_alone(run / LOCK_FILE)
+        return _by_the_lock_alone(run / LOCK_FILE, held)
     last_at = as_time(heartbeat.written_at)
     if heartbeat.end is not None:
         return SignsOfLife(alive=False, how="it said that it ended", last_at=last_at)
-    if _was_here(heartbeat):
+    if held is False and _was_here(heartbeat):
         how = f"process {heartbeat.process} of this machine is gone, and said nothing of an end"
         return SignsOfLife(alive=False, how=how, last_at=last_at)
     if last_at is not None and abs(now - last_at) <= SILENT_S:
@@ -64,8 +66,10 @@ def signs_of_life(run: Path, heartbeat: Heartbeat | None, now: float | None = No
     return SignsOfLife(alive=None, how=how, last_at=last_at)
 
 
-def _by_the_lock_alone(lock: Path) -> SignsOfLife:
-    """Judge a free lock of a version without a heartbeat by the host that it names."""
+def _by_the_lock_alone(lock: Path, held: bool | None) -> SignsOfLife:
+    """Judge the lock of a version without a heartbeat by the host that it names."""
+    if held is None:
+        return SignsOfLife(alive=None, how="no sign of life, and its lock cannot be asked for")
     try:
         text = "" if lock.is_symlink() else read_limited(lock, _MAX_LOCK).decode(errors="replace")
     except (OSError, ValueError):
@@ -84,13 +88,14 @@ def _was_here(heartbeat: Heartbeat) -> bool:
     return heartbeat.host == platform.node()
 
 
-def _is_held(lock: Path) -> bool:
-    """Tell whether a process holds the lock, by asking for it for a moment."""
+def _is_held(lock: Path) -> bool | None:
+    """Tell whether a process holds the lock, by asking for it for a moment; None if nobody says."""
     try:
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         descriptor = os.open(lock, flags)
-    except OSError:
-        return False
+    except OSError as error:
+        # A search goes through no link, and makes the file before it does anything.
+        return False if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP) else None
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return False
@@ -98,8 +103,8 @@ def _is_held(lock: Path) -> bool:
     except BlockingIOError:
         return True
     except OSError:
-        # A file system without locks, where the heartbeat decides.
-        return False
+        # A file system without locks.
+        return None
     finally:
         os.close(descriptor)
     return False

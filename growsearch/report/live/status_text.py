@@ -112,6 +112,8 @@ def _time(status: RunStatus) -> str:
         return spent
     if left.seconds is None:
         return f"{spent}, time left not known: {left.basis}"
+    if left.seconds == 0:
+        return f"{spent}, at its end: {left.basis}"
     return f"{spent}, about {clock(left.seconds)} left (from {left.basis})"
 
 

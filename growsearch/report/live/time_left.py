@@ -51,7 +51,7 @@ class Pace:
         if budget is None:
             return by_pace
         if by_pace.seconds is None or budget < by_pace.seconds:
-            return TimeLeft(seconds=budget, basis="the time budget")
+            return TimeLeft(seconds=budget, basis="its time budget")
         return by_pace
 
     def _by_pace(self, now: float) -> TimeLeft:

@@ -85,7 +85,7 @@ class ProgressLine:
         share = self._share()
         cells: list[RenderableType] = [Text(self._config.name, style="bold", no_wrap=True)]
         if share is not None:
-            cells.append(ProgressBar(total=1.0, completed=share, width=_BAR))
+            cells.append(_bar(share, _BAR))
         row.add_row(*cells, Text(self._clock(), style="dim", no_wrap=True))
         return row
 
@@ -104,7 +104,7 @@ class ProgressLine:
         share = None if progress is None else progress.share
         bar: RenderableType = Text(" " * _SMALL_BAR)
         if share is not None:
-            bar = ProgressBar(total=1.0, completed=share, width=_SMALL_BAR)
+            bar = _bar(share, _SMALL_BAR)
         return [
             Text(started.id, style="cyan", no_wrap=True),
             Text(shown(made_by), no_wrap=True),
@@ -167,6 +167,13 @@ class ProgressLine:
         text = f"{clock(pace.spent_s)} gone"
         # None is needed where none is left, and none is known before the first epochs.
         return text if not left.seconds else f"{text}, about {clock(left.seconds)} left"
+
+
+def _bar(share: float, width: int) -> ProgressBar:
+    # Red, as rich has it, says that something failed.
+    return ProgressBar(
+        total=1.0, completed=share, width=width, complete_style="cyan", finished_style="green"
+    )
 
 
 @contextmanager

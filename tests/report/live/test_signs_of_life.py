@@ -1,5 +1,6 @@
 """Is a search alive? Its lock proves it, its heartbeat tells it, and silence is told as silence."""
 
+import errno
 import fcntl
 import threading
 from pathlib import Path
@@ -85,6 +86,21 @@ def test_a_lock_that_is_no_file_is_no_sign(kind: str, tmp_path: Path) -> None:
     assert signs_of_life(tmp_path, None, NOW).alive is False
 
 
+def test_a_lock_that_cannot_be_asked_for_proves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / LOCK_FILE).write_text("process 4711 on here")
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    assert signs_of_life(tmp_path, None, NOW).alive is None
+    here = boot_id()
+    assert signs_of_life(tmp_path, _beat(boot=here), NOW).alive is True
+    assert signs_of_life(tmp_path, _beat(boot=here, written_at=NOW - 999), NOW).alive is None
+
+
 def test_who_looks_keeps_no_search_from_starting(tmp_path: Path) -> None:
     folder, over = RunFolder(tmp_path), threading.Event()
 
@@ -116,6 +132,8 @@ def test_who_looks_keeps_no_search_from_starting(tmp_path: Path) -> None:
         '{"process": 1, "host": "h", "started_at": 1, "written_at": 1, "end": "perhaps"}',
         '{"process": 1, "host": "h", "started_at": 1, "written_at": 1, "running": ["../../etc"]}',
         '{"process": 1, "host": "\\ud800", "started_at": 1, "written_at": 1}',
+        '{"process": 1, "host": "h", "started_at": -1e300, "written_at": 1}',
+        '{"process": 1, "host": "h", "started_at": 1, "written_at": 1e300}',
     ],
 )
 def test_a_heartbeat_that_is_none_is_passed_over(content: str, tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_where_nothing_is_known_nothing_is_told(pace: Pace, words: str) -> None:
 
 def test_a_time_budget_ends_a_search_before_its_trials_do_and_not_after() -> None:
     short = _pace(done=4, done_here=4, budget_s=120.0).left(0.0)
-    assert (short.seconds, short.basis) == (20.0, "the time budget")
+    assert (short.seconds, short.basis) == (20.0, "its time budget")
     assert _pace(done=4, done_here=4, budget_s=9000.0).left(0.0).seconds == 150.0
     assert _pace(wanted=None, budget_s=120.0).left(0.0).seconds == 20.0
     assert _pace(done=10, done_here=10).left(0.0).seconds == 0.0

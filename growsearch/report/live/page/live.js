@@ -46,8 +46,9 @@ function counts(status) {
   if (trials.stopped_early) parts.push(`${trials.stopped_early} stopped early`);
   parts.push(`${clock(time.spent_s)} spent`);
   if (search.alive) {
-    parts.push(time.left_s === null ? `time left not known: ${time.left_from}`
-      : `about ${clock(time.left_s)} left (from ${time.left_from})`);
+    if (time.left_s === null) parts.push(`time left not known: ${time.left_from}`);
+    else if (time.left_s === 0) parts.push(`at its end: ${time.left_from}`);
+    else parts.push(`about ${clock(time.left_s)} left (from ${time.left_from})`);
   } else if (search.alive === null) {
     parts.push(`no sign of life since ${search.last_sign || "its start"}`);
   } else if (search.end_words) parts.push(search.end_words);
