@@ -58,7 +58,10 @@ def test_status_of_what_is_no_run_is_a_message(tmp_path: Path) -> None:
     assert "is not the folder of a run" in str(found.exception)
 
 
-def test_watch_serves_at_the_address_on_a_line_of_its_own_until_ctrl_c(run: Path) -> None:
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_watch_serves_at_the_address_on_a_line_of_its_own_until_it_is_stopped(
+    stop: signal.Signals, run: Path
+) -> None:
     before = {str(f): f.stat().st_mtime_ns for f in (run, *run.rglob("*"))}
     process = subprocess.Popen(
         [sys.executable, "-m", "growsearch", "watch", str(run)],
@@ -74,7 +77,7 @@ def test_watch_serves_at_the_address_on_a_line_of_its_own_until_ctrl_c(run: Path
         assert len(address) <= 80
         with urllib.request.urlopen(f"{address}status.json", timeout=60) as reply:
             assert json.load(reply)["status"]["trials"]["finished"] == 1
-        process.send_signal(signal.SIGINT)
+        process.send_signal(stop)
         rest, errors = process.communicate(timeout=60)
     finally:
         process.kill()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import webbrowser
 from pathlib import Path
@@ -40,6 +41,9 @@ def watch(
     from growsearch.commands.terminal import say
     from growsearch.report.live.server import served
 
+    # Also where a shell started it in the background, and for what stops a job.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     with served(run, port) as address:
         say(f"Watching {run}; end with Ctrl-C. Open:")
         # On a line of its own: it is copied whole.
