@@ -54,6 +54,7 @@ def submit(
     print(f"Job {job.name} runs on {address}, in {out}.", flush=True)
     if detach:
         print(f"Its output: ray job logs --follow --address {address} {job.name}")
+        print(f"How far it is, on any node that sees the folder: growsearch status {out}")
         return
     try:
         follow(job, lambda text: print(text, end="", flush=True))

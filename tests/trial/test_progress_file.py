@@ -83,6 +83,11 @@ def test_the_epochs_of_each_kind_are_those_that_it_tells_of() -> None:
     assert kind_of(config).epochs(config) == 6
     twice = candidate_from_json(growth | {"direct_design": True})
     assert kind_of(twice).epochs(twice) == 12
+    trunk = {"budgets": [0.1, 0.2], "stage_epochs": [3, 2], "decline_epochs": [1, 4]}
+    for budget, epochs in ((0.1, 3 + 1), (0.2, 3 + 2 + 4)):
+        branch = growth | {"budget": {"macs": budget}, "trunk": trunk}
+        config = candidate_from_json(branch)
+        assert kind_of(config).epochs(config) == epochs
     sparse = candidate_from_json(SPARSE)
     assert kind_of(sparse).epochs(sparse) == 2
 

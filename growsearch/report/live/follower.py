@@ -18,7 +18,8 @@ from growsearch.report.live.status import is_run, status_of
 from growsearch.report.run_data import LEDGER_FILE, REJECTED_FILE, STUDY_FILE, Run, read_run
 from growsearch.shown_text import shown
 
-# A page takes its time to be made: not more often than this, and not for more than a fifth of it.
+# A page takes its time to be made, and a long ledger to be read: a page not more often than this,
+# and both only after so many times as long as they took.
 _BETWEEN_S, _SHARE = 2.0, 5.0
 _STATUS_S = 0.5
 _FILES = (STUDY_FILE, LEDGER_FILE, REJECTED_FILE)
@@ -49,7 +50,7 @@ class Follower:
         self._starts: tuple[Stamp, dict[str, Started]] | None = None
         self._page: _Page | None = None
         self._page_of: Run | None = None
-        self._next_page = 0.0
+        self._next_page = self._next_read = 0.0
         self._seen: tuple[float, dict[str, Any]] | None = None
 
     def state(self) -> dict[str, Any]:
@@ -93,8 +94,10 @@ class Follower:
             self._run = self._stamp = None
             return None
         stamp = _stamp_of(self._folder, _FILES)
-        if self._run is None or stamp != self._stamp:
+        if self._run is None or (stamp != self._stamp and self._clock() >= self._next_read):
+            started = self._clock()
             self._run, self._stamp = read_run(self._folder), stamp
+            self._next_read = self._clock() + _SHARE * (self._clock() - started)
         if self._page_of is not self._run and self._clock() >= self._next_page:
             self._make_page(self._run)
         return self._run

@@ -155,8 +155,8 @@ def test_a_search_that_was_killed_here_has_gone_without_a_word(running: Path) ->
 def test_a_run_of_an_older_version_is_judged_by_its_lock_and_its_number_of_trials(
     run_maker: RunMaker, study: dict[str, Any]
 ) -> None:
-    study["search"] = {**study.get("search", {}), "trials": 10}
-    folder = run_maker(count=10, study=study)
+    search = {**study.get("search", {}), "trials": 10}
+    folder = run_maker(count=10, study={**study, "search": search})
     assert _json(folder)["state"] == "finished"
     _start(folder, "aaaa", 10)
     with _held(folder):
