@@ -11,21 +11,23 @@ from growsearch.commands import compare as compare_command
 from growsearch.commands import devices as devices_command
 from growsearch.commands import doctor as doctor_command
 from growsearch.commands import evaluate as evaluate_command
-from growsearch.commands import finish as finish_command
 from growsearch.commands import grow as grow_command
-from growsearch.commands import init as init_command
 from growsearch.commands import listing as listing_command
 from growsearch.commands import profile as profile_command
 from growsearch.commands import prune as prune_command
 from growsearch.commands import report as report_command
-from growsearch.commands import schema as schema_command
 from growsearch.commands import search as search_command
 from growsearch.commands import select as select_command
 from growsearch.commands import submit as submit_command
 from growsearch.commands.examples import examples
 from growsearch.commands.last_boundary import DEBUG, run_to_exit
+from growsearch.commands.live import status as status_command
+from growsearch.commands.live import watch as watch_command
 from growsearch.commands.one_network import export as export_command
+from growsearch.commands.one_network import finish as finish_command
 from growsearch.commands.one_network import predict as predict_command
+from growsearch.commands.studies import init as init_command
+from growsearch.commands.studies import schema as schema_command
 
 app = typer.Typer(
     name="growsearch",
@@ -38,6 +40,8 @@ app = typer.Typer(
 app.command("init", epilog=init_command.EPILOG)(init_command.init)
 app.command("search", epilog=search_command.EPILOG)(search_command.search)
 app.command("report", epilog=report_command.EPILOG)(report_command.report)
+app.command("status", epilog=status_command.EPILOG)(status_command.status)
+app.command("watch", epilog=watch_command.EPILOG)(watch_command.watch)
 app.command("select", epilog=select_command.EPILOG)(select_command.select)
 app.command("export", epilog=export_command.EPILOG)(export_command.export)
 app.command("predict", epilog=predict_command.EPILOG)(predict_command.predict)

@@ -60,6 +60,24 @@ def write_bytes(path: Path, content: bytes, *, make_folder: bool = True) -> None
             temporary.unlink()
 
 
+def show_json(path: Path, data: Any) -> bool:
+    """Write ``data`` for whoever looks on, atomically but not flushed; tell whether it was written.
+
+    For what nothing depends on, such as how far a trial is: trouble of the disk is no trouble of
+    the search, and a folder that is gone is not made anew. NaN and infinity are not written.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with temporary.open("x", encoding="utf-8") as file:
+            file.write(json.dumps(data, allow_nan=False, separators=(",", ":")))
+        temporary.replace(path)
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        return False
+    return True
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder and those that it lies in.
 

@@ -80,6 +80,26 @@ def test_a_search_ends_with_a_report_and_select_exports_a_proven_network(
     assert "Nearest miss" in missed.stdout
 
 
+def test_a_search_says_its_first_line_before_it_loads_anything_heavy(tmp_path: Path) -> None:
+    script = (
+        "import sys\n"
+        "class Said:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name in ('torch', 'ray', 'optuna', 'numpy', 'sklearn'):\n"
+        "            print('LOADS', name, flush=True)\n"
+        "sys.meta_path.insert(0, Said())\n"
+        "sys.argv = ['growsearch', 'search', 'missing.yaml']\n"
+        "from growsearch.cli import main\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=300
+    )
+    first, second, *_ = done.stdout.splitlines()
+    assert first.startswith("Reading missing.yaml; ")
+    assert second.startswith("LOADS ")
+
+
 def test_fresh_starts_in_a_new_folder_and_deletes_nothing(tmp_path: Path) -> None:
     from growsearch.search.ledger.run_folder import fresh_folder
 
@@ -122,7 +142,8 @@ def test_a_search_that_is_told_to_terminate_says_what_was_kept_and_how_to_go_on(
     )
     try:
         assert process.stdout is not None
-        # What was read comes first.
+        # Before what takes seconds to load, and then what was read.
+        assert process.stdout.readline().startswith("Reading study.yaml; torch and the data take")
         assert process.stdout.readline().startswith("Data digits: 1,197 training")
         assert process.stdout.readline().startswith("  classes: 10")
         # Elsewhere than in a terminal, a line is shown for every trial.

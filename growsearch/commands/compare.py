@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from growsearch.commands import completion
 from growsearch.commands.examples import examples
 
 EPILOG = examples(
@@ -17,7 +18,12 @@ EPILOG = examples(
 
 def compare(
     runs: Annotated[
-        list[Path], typer.Argument(help="Two run folders or more.", show_default=False)
+        list[Path],
+        typer.Argument(
+            help="Two run folders or more.",
+            show_default=False,
+            autocompletion=completion.run_folders,
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Where the files go.")] = Path("comparison"),
 ) -> None:

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from growsearch.commands import completion
 from growsearch.commands.examples import examples
 
 EPILOG = examples(
@@ -57,7 +58,11 @@ class Finding:
 def doctor(
     study: Annotated[
         Path | None,
-        typer.Argument(help="A study: say what its trials will need.", show_default=False),
+        typer.Argument(
+            help="A study: say what its trials will need.",
+            show_default=False,
+            autocompletion=completion.study_files,
+        ),
     ] = None,
     seconds: Annotated[
         float, typer.Option(min=0.5, help="How long to check the noise of times.")

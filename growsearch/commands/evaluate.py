@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from growsearch.commands import completion
 from growsearch.commands.examples import examples
 from growsearch.errors import UsageError
 
@@ -33,23 +34,47 @@ _SPLITS: dict[str, SplitName] = {"test": "test", "validation": "validation"}
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="The run's folder.", show_default=False)],
-    trial: Annotated[str, typer.Argument(help="The trial's id.", show_default=False)],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            help="The run's folder.", show_default=False, autocompletion=completion.run_folders
+        ),
+    ],
+    trial: Annotated[
+        str,
+        typer.Argument(
+            help="The trial's id.", show_default=False, autocompletion=completion.trial_ids
+        ),
+    ],
     metrics: Annotated[
-        str, typer.Option(help="Names with commas between, or all that fit the data.")
+        str,
+        typer.Option(
+            help="Names with commas between, or all that fit the data.",
+            autocompletion=completion.metrics,
+        ),
     ] = ALL,
-    split: Annotated[str, typer.Option(help="test (the search never saw it) or validation.")] = (
-        "test"
-    ),
+    split: Annotated[
+        str,
+        typer.Option(
+            help="test (the search never saw it) or validation.", autocompletion=completion.splits
+        ),
+    ] = "test",
     against: Annotated[
         str | None,
-        typer.Option(help="Data set for OOD metrics [default: the study's, else noise]."),
+        typer.Option(
+            help="Data set for OOD metrics [default: the study's, else noise].",
+            autocompletion=completion.datasets,
+        ),
     ] = None,
     data_dir: Annotated[
         Path | None, typer.Option(help="Where the data lies now [default: as in the study].")
     ] = None,
     device: Annotated[
-        str, typer.Option(help="Where the network runs: auto, cpu, cuda, cuda:1, mps, xpu.")
+        str,
+        typer.Option(
+            help="Where the network runs: auto, cpu, cuda, cuda:1, mps, xpu.",
+            autocompletion=completion.training_devices,
+        ),
     ] = "auto",
     code: Annotated[
         Path | None, typer.Option(help="Where own modules of the run are found; they are imported.")
@@ -245,41 +270,46 @@ def _file() -> str:
 
 
 def _show(data: Mapping[str, Any]) -> None:
-    from rich.table import Table
-
     from growsearch.commands.terminal import Terminal
     from growsearch.pareto import format_quantity
     from growsearch.report.describe import direction_of, title
+    from growsearch.report.terminal_table import terminal_table
 
-    table = Table(title=f"{data['examples']:,} {data['split']} examples of {data['data']}")
-    table.add_column("name")
-    table.add_column("measure")
-    table.add_column("value", justify="right")
-    table.add_column("better")
+    table = terminal_table(
+        [("name", "text"), ("measure", "folds"), ("value", "number"), ("better", "text")],
+        f"{data['examples']:,} {data['split']} examples of {data['data']}",
+    )
     for name, value in data["metrics"].items():
         better = "higher" if direction_of(name, {}) == "maximize" else "lower"
         table.add_row(name, title(name), format_quantity(value, name), better)
     terminal = Terminal(width=80)
     terminal.print(table)
     if data.get("classes"):
+        terminal.print()
         terminal.print(_class_table(data))
 
 
 def _class_table(data: Mapping[str, Any]) -> Table:
     """Return the classes' figures, and what each is mostly taken for where it is not told."""
-    from rich.markup import escape
-    from rich.table import Table
+    from growsearch.report.terminal_table import terminal_table
 
-    table = Table(title="Classes")
-    for column in ("class", "count", "precision", "recall", "mostly taken for"):
-        table.add_column(column, justify="left" if column.startswith(("c", "m")) else "right")
+    table = terminal_table(
+        [
+            ("class", "folds"),
+            ("count", "number"),
+            ("precision", "number"),
+            ("recall", "number"),
+            ("mostly taken for", "folds"),
+        ],
+        "Classes",
+    )
     names = [entry["name"] for entry in data["classes"]]
     for place, (entry, row) in enumerate(zip(data["classes"], data["confusion"], strict=True)):
         wrong = [0 if other == place else count for other, count in enumerate(row)]
         most = max(wrong)
         taken = f"{names[wrong.index(most)]} ({most:,})" if most else ""
         shares = [_share(entry[key]) for key in ("precision", "recall")]
-        table.add_row(escape(entry["name"]), f"{entry['count']:,}", *shares, escape(taken))
+        table.add_row(entry["name"], f"{entry['count']:,}", *shares, taken)
     return table
 
 

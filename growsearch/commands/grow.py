@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from growsearch.commands import completion
 from growsearch.commands.examples import examples
 from growsearch.commands.one_trial.options import (
     BatchSizeOption,
@@ -42,7 +43,12 @@ EPILOG = examples(
 
 def grow(
     space: Annotated[
-        str, typer.Option(help="What to grow in; see: growsearch list spaces.", show_default=False)
+        str,
+        typer.Option(
+            help="What to grow in; see: growsearch list spaces.",
+            show_default=False,
+            autocompletion=completion.spaces,
+        ),
     ],
     data: DataOption,
     epochs: Annotated[
@@ -53,7 +59,8 @@ def grow(
         str | None,
         typer.Option(
             help="The bound on the network: parameters=36%, macs=20M, 'latency[cpu]=2 ms' or "
-            "latency[wafer-cs2]=40%; see: growsearch list devices."
+            "latency[wafer-cs2]=40%; see: growsearch list devices.",
+            autocompletion=completion.budgets,
         ),
     ] = None,
     budgets: Annotated[

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from growsearch.commands import completion
 from growsearch.commands.examples import examples
 from growsearch.errors import UsageError
 
@@ -26,7 +27,12 @@ _LISTS = ", ".join(
 
 
 def list_names(
-    what: Annotated[str, typer.Argument(help=f"One of: {_LISTS}.", show_default=False)],
+    what: Annotated[
+        str,
+        typer.Argument(
+            help=f"One of: {_LISTS}.", show_default=False, autocompletion=completion.lists
+        ),
+    ],
 ) -> None:
     """List what there is, one line each."""
     lines = _listing(what)

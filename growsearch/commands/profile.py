@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from growsearch.commands import completion
 from growsearch.commands.examples import examples
 from growsearch.errors import UsageError
 from growsearch.reading import reading
@@ -42,12 +43,21 @@ _GOOD_ERROR = 0.10
 def profile(
     space: Annotated[
         list[str],
-        typer.Option(help="Whose networks to profile with; repeat it.", show_default=False),
+        typer.Option(
+            help="Whose networks to profile with; repeat it.",
+            show_default=False,
+            autocompletion=completion.spaces,
+        ),
     ],
     out: Annotated[
         Path, typer.Option("--out", "-o", help="The profile's file.", show_default=False)
     ],
-    device: Annotated[str, typer.Option(help="What to profile: a device of this machine.")] = "cpu",
+    device: Annotated[
+        str,
+        typer.Option(
+            help="What to profile: a device of this machine.", autocompletion=completion.devices
+        ),
+    ] = "cpu",
     batch: Annotated[int, typer.Option(min=1, max=2**20, help="Examples at a time.")] = 1,
     threads: Annotated[int, typer.Option(min=1, max=4096, help="Threads to run on.")] = 1,
     operators: Annotated[
@@ -192,13 +202,20 @@ def _interrupted(run: ProfileRun, partial: Path) -> NoReturn:
 
 
 def _show(console: Console, found: LatencyProfile, out: Path) -> None:
-    from rich.table import Table
+    from growsearch.report.terminal_table import terminal_table
 
     record, validation = found.record, found.validation
     networks = validation.profile.networks
-    table = Table(title=f"Predicted beside measured, {networks} networks not fitted on")
-    for column in ("", "mean error", "within 5 %", "within 10 %", "Kendall tau"):
-        table.add_column(column, justify="left" if not column else "right")
+    table = terminal_table(
+        [
+            ("latency by", "text"),
+            ("mean error", "number"),
+            ("within 5 %", "number"),
+            ("within 10 %", "number"),
+            ("Kendall tau", "number"),
+        ],
+        f"Predicted beside measured, {networks} networks not fitted on",
+    )
     for name, row in (("this profile", validation.profile), ("MACs alone", validation.macs_only)):
         table.add_row(
             name,

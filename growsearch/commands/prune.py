@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from growsearch.commands import completion
 from growsearch.commands.examples import examples
 from growsearch.commands.one_trial.options import (
     BatchSizeOption,
@@ -39,7 +40,11 @@ EPILOG = examples(
 
 def prune(
     space: Annotated[
-        str, typer.Option(help="Space of the network, or your own as MODULE:ATTRIBUTE.")
+        str,
+        typer.Option(
+            help="Space of the network, or your own as MODULE:ATTRIBUTE.",
+            autocompletion=completion.spaces,
+        ),
     ],
     init: Annotated[
         str,
@@ -53,7 +58,8 @@ def prune(
         str,
         typer.Option(
             help="The bound on the network: parameters=36%, macs=20M, 'latency[cpu]=2 ms' or "
-            "'latency[cpu]=60%'; see: growsearch list devices."
+            "'latency[cpu]=60%'; see: growsearch list devices.",
+            autocompletion=completion.budgets,
         ),
     ],
     epochs: Annotated[int, typer.Option(min=1, help="Epochs of the whole run.")],

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from growsearch.commands import completion
 from growsearch.commands.examples import examples
 from growsearch.errors import UsageError
 
@@ -16,7 +17,12 @@ EPILOG = examples("growsearch report runs/digits --format html --format csv")
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="The run's folder.", show_default=False)],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            help="The run's folder.", show_default=False, autocompletion=completion.run_folders
+        ),
+    ],
     formats: Annotated[
         list[str] | None,
         typer.Option(
@@ -24,6 +30,7 @@ def report(
             help="html, md, csv, json, png, svg, pdf, tex, parquet or optuna (a file that "
             "optuna-dashboard opens); repeat it, or all "
             "[default: html, md, csv, json, png].",
+            autocompletion=completion.formats,
         ),
     ] = None,
 ) -> None:

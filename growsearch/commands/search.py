@@ -5,11 +5,14 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from growsearch.commands import completion
 from growsearch.commands.examples import examples
 from growsearch.errors import GrowsearchError
 
@@ -27,13 +30,26 @@ INTERRUPTED = 130
 EPILOG = examples(
     "growsearch search examples/digits.yaml",
     "growsearch search study.yaml --backend serial --out runs/mine",
+    "growsearch search study.yaml --watch",
 )
 
 
 def search(
-    study: Annotated[Path, typer.Argument(help="The study, a YAML file.", show_default=False)],
+    study: Annotated[
+        Path,
+        typer.Argument(
+            help="The study, a YAML file.",
+            show_default=False,
+            autocompletion=completion.study_files,
+        ),
+    ],
     out: Annotated[Path | None, typer.Option(help="The run's folder [default: runs/NAME].")] = None,
-    backend: Annotated[str | None, typer.Option(help="ray or serial; overrides the study.")] = None,
+    backend: Annotated[
+        str | None,
+        typer.Option(
+            help="ray or serial; overrides the study.", autocompletion=completion.backends
+        ),
+    ] = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Overrides the study.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew in a new folder.")] = False,
     retry_failed: Annotated[
@@ -43,26 +59,34 @@ def search(
         str | None,
         typer.Option(help="A running Ray cluster: auto on one of its nodes, or HOST:PORT."),
     ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Serve the report page while it runs; see watch.")
+    ] = False,
 ) -> None:
     """Search for the best networks; an existing run resumes. Ends with a Pareto report."""
     # Before what takes seconds to import: a time budget is the whole command's.
     started = time.monotonic()
+    from growsearch.commands.live.opening import opening
     from growsearch.commands.terminal import Terminal
-    from growsearch.search.config.file import load_study
-    from growsearch.search.ledger.run_folder import fresh_folder
-    from growsearch.search.study.study import Study, StudyOptions
 
-    config = _override(load_study(study), backend, trials)
-    folder = out or Path("runs") / config.name
     console = Terminal()
-    run = Study(config, fresh_folder(folder) if fresh else folder)
-    options = StudyOptions(
-        retry_failed=retry_failed,
-        address=address,
-        started=started,
-        around=lambda recorder: _progress(console, run, recorder),
-    )
-    front = run_study(run, options)
+    with opening(f"Reading {study}; torch and the data take some seconds to load.") as first:
+        from growsearch.search.config.file import load_study
+        from growsearch.search.ledger.run_folder import fresh_folder
+        from growsearch.search.study.study import Study, StudyOptions
+
+        config = _override(load_study(study), backend, trials)
+        folder = out or Path("runs") / config.name
+        run = Study(config, fresh_folder(folder) if fresh else folder)
+
+        def around(recorder: Recorder) -> AbstractContextManager[None]:
+            first.end()
+            return _progress(console, run, recorder, watch=watch)
+
+        options = StudyOptions(
+            retry_failed=retry_failed, address=address, started=started, around=around
+        )
+        front = run_study(run, options)
     _show_end(console, run, front)
 
 
@@ -74,7 +98,9 @@ def _override(config: StudyConfig, backend: str | None, trials: int | None) -> S
     return parse_study(data, source="command line")
 
 
-def _progress(console: Console, run: Study, recorder: Recorder) -> AbstractContextManager[None]:
+@contextmanager
+def _progress(console: Console, run: Study, recorder: Recorder, *, watch: bool) -> Iterator[None]:
+    from growsearch.report.live.server import served
     from growsearch.search.study.progress import ProgressLine, live_progress
 
     config = run.config
@@ -88,7 +114,13 @@ def _progress(console: Console, run: Study, recorder: Recorder) -> AbstractConte
         )
     for note in run.notes:
         console.print(f"Note: {note}", soft_wrap=True, markup=False)
-    return live_progress(console, ProgressLine(config, recorder), recorder)
+    with served(recorder.folder.path) if watch else nullcontext() as address:
+        if address is not None:
+            console.print("Watch it until it ends:", markup=False)
+            # On a line of its own: it is copied whole.
+            console.print(address, soft_wrap=True, markup=False)
+        with live_progress(console, ProgressLine(config, recorder), recorder):
+            yield
 
 
 def run_study(run: Study, options: StudyOptions) -> Front:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from growsearch.commands import completion
 from growsearch.commands.examples import examples
 
 if TYPE_CHECKING:
@@ -21,23 +22,42 @@ EPILOG = examples(
 
 
 def select(
-    run: Annotated[Path, typer.Argument(help="The run's folder.", show_default=False)],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            help="The run's folder.", show_default=False, autocompletion=completion.run_folders
+        ),
+    ],
     most: Annotated[
-        list[str] | None, typer.Option("--max", help="An upper bound, NAME=VALUE; repeat it.")
+        list[str] | None,
+        typer.Option(
+            "--max",
+            help="An upper bound, NAME=VALUE; repeat it.",
+            autocompletion=completion.bounded_measures,
+        ),
     ] = None,
     least: Annotated[
-        list[str] | None, typer.Option("--min", help="A lower bound, NAME=VALUE; repeat it.")
+        list[str] | None,
+        typer.Option(
+            "--min",
+            help="A lower bound, NAME=VALUE; repeat it.",
+            autocompletion=completion.bounded_measures,
+        ),
     ] = None,
     prefer: Annotated[
         str,
         typer.Option(
             help="accuracy: the best of the first objective; knee: the nearest to the best of all; "
-            "hypervolume: what dominates most by itself; weights: by --weight."
+            "hypervolume: what dominates most by itself; weights: by --weight.",
+            autocompletion=completion.preferences,
         ),
     ] = "accuracy",
     weight: Annotated[
         list[str] | None,
-        typer.Option(help="OBJECTIVE=NUMBER for --prefer weights, 1 where not given; repeat it."),
+        typer.Option(
+            help="OBJECTIVE=NUMBER for --prefer weights, 1 where not given; repeat it.",
+            autocompletion=completion.bounded_measures,
+        ),
     ] = None,
     confidence: Annotated[
         str | None,

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from growsearch.commands import completion
 from growsearch.commands.examples import examples
 
 EPILOG = examples(
@@ -17,7 +18,14 @@ _INTERRUPTED = 130
 
 
 def submit(
-    study: Annotated[Path, typer.Argument(help="The study, a YAML file.", show_default=False)],
+    study: Annotated[
+        Path,
+        typer.Argument(
+            help="The study, a YAML file.",
+            show_default=False,
+            autocompletion=completion.study_files,
+        ),
+    ],
     address: Annotated[
         str, typer.Option(help="The dashboard of the cluster's head, http://HOST:8265.")
     ],
@@ -46,6 +54,7 @@ def submit(
     print(f"Job {job.name} runs on {address}, in {out}.", flush=True)
     if detach:
         print(f"Its output: ray job logs --follow --address {address} {job.name}")
+        print(f"How far it is, on any node that sees the folder: growsearch status {out}")
         return
     try:
         follow(job, lambda text: print(text, end="", flush=True))

@@ -155,6 +155,11 @@ class TrialKind(ABC, Generic[S, C]):
         """
         return self.untrained(candidate, dataset, seed)
 
+    def epochs(self, candidate: C) -> int | None:
+        """Return of how many epochs a trial tells; None where that is not known before."""
+        epochs = candidate.to_json().get("epochs")
+        return epochs if type(epochs) is int else None
+
     def usual(self) -> Mapping[str, Any]:
         """Return what a candidate's line leaves out where it is as usual, as a study writes it."""
         return codec.usual(self.candidate)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from growsearch.pareto import BoundCost, Front, Point, Selection, format_bound, format_quantity
 from growsearch.report.describe import describe_interval, describe_trial, title
+from growsearch.report.terminal_table import terminal_table
 from growsearch.trial.record import Trial
 
 if TYPE_CHECKING:
@@ -153,17 +154,15 @@ def _percent(share: float) -> str:
 
 def front_table(front: Front, trials: Iterable[Trial]) -> Table:
     """Return the front as a table for 80 columns: id, kind, what made it, every objective."""
-    # Imported here: a report's files are written without it.
-    from rich.table import Table
-
     known = {trial.id: trial for trial in trials}
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1))
-    table.add_column("network", no_wrap=True)
-    table.add_column("kind", no_wrap=True)
-    for name in front.directions:
-        table.add_column(_short_title(name), justify="right", no_wrap=True)
-    # The only column that may wrap, so that no figure is ever cut.
-    table.add_column("made by", overflow="fold")
+    table = terminal_table(
+        [
+            ("network", "text"),
+            ("kind", "text"),
+            *((_short_title(name), "number") for name in front.directions),
+            ("made by", "folds"),
+        ]
+    )
     for member in front.members:
         trial = known[member.id]
         values = [_value(trial, name, member.values[name]) for name in front.directions]

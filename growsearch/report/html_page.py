@@ -58,8 +58,8 @@ def render_html(run: Run) -> str:
     style = _asset("page.css")
     script = "(() => {\n" + "".join(_asset(name) for name in _SCRIPTS) + "})();\n"
     policy = (
-        f"default-src 'none'; style-src '{_fingerprint(style)}'; "
-        f"script-src '{_fingerprint(script)}'; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; style-src '{fingerprint(style)}'; "
+        f"script-src '{fingerprint(script)}'; base-uri 'none'; form-action 'none'"
     )
     return _TEMPLATE.format(
         policy=policy,
@@ -89,6 +89,7 @@ def _asset(name: str) -> str:
     return resources.files("growsearch.report").joinpath("page", name).read_text(encoding="utf-8")
 
 
-def _fingerprint(content: str) -> str:
+def fingerprint(content: str) -> str:
+    """Return what a Content-Security-Policy names a script or a style by."""
     digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
     return f"sha256-{digest}"

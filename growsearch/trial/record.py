@@ -204,6 +204,8 @@ class Trial:
     example, "parameters" non-zero, "latency[DEVICE]" in seconds); empty for a trial that failed
     before it was measured, and of its last epoch for one that was stopped. ``network`` is the
     content of its architecture.json. ``rungs`` are the results by which early stopping compared it.
+    ``ended_at`` is Unix time in seconds, None in lines of versions that did not write it; its last
+    attempt took ``duration_s``.
     """
 
     id: Annotated[str, AfterValidator(_checked_id)]
@@ -220,6 +222,8 @@ class Trial:
     duration_s: Number = 0.0
     error: str | None = None
     rungs: Annotated[tuple[RungResult, ...], _UNLESS_EMPTY] = ()
+    # When it was, not what: the same candidate has the same trial in every session.
+    ended_at: Annotated[Number | None, _UNLESS_UNKNOWN] = field(default=None, compare=False)
 
     @property
     def finished(self) -> bool:
@@ -288,6 +292,12 @@ class Trial:
         return json.dumps(shown_data(data), allow_nan=False, separators=(",", ":"))
 
 
+def as_time(value: Any) -> float | None:
+    """Return a Unix time of a run's files in seconds; None for what is none."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if number and 0 <= value < _LAST_TIME else None
+
+
 def _say(mistake: MistakeError, data: Mapping[str, Any]) -> str:
     """Name the layer, rung or device of a mistake."""
     match mistake.path:
@@ -316,6 +326,9 @@ def _object(line: bytes) -> Mapping[str, Any]:
 _COUNTS_BELOW = 2**63
 """The first number that no seed and no trial's number reaches: they fit 64 bits."""
 
+# The year 9999, the last that a date is written with.
+_LAST_TIME = 253_370_764_800
+
 _DECODER = json.JSONDecoder(parse_constant=refuse_constant)
 
 
@@ -324,6 +337,8 @@ def _checked(trial: Trial) -> Trial:
     for key, count in (("number", trial.number), ("seed", trial.seed)):
         if not 0 <= count < _COUNTS_BELOW:
             raise ValueError(f"{key} = {count} is not between 0 and 2^63 - 1")
+    if trial.ended_at is not None and as_time(trial.ended_at) is None:
+        raise ValueError(f"ended_at = {trial.ended_at} is no time in seconds since 1970")
     check_json(trial.config)
     check_json(trial.network or {})
     for name, value in trial.metrics.items():

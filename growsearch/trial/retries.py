@@ -16,6 +16,7 @@ from growsearch.fault_origin import machine_error, of_the_machine, origin_of, re
 from growsearch.files import write_text
 from growsearch.kinds import CandidateConfig, trial_id, trial_seed
 from growsearch.reading import read_json
+from growsearch.trial.progress_file import PROGRESS
 from growsearch.trial.record import Trial
 from growsearch.trial.run import ARCHITECTURE, CHECKPOINT, Report, run_trial
 from growsearch.trial.task import TrialTask
@@ -92,9 +93,9 @@ def forget_attempts(folder: Path) -> None:
 
 
 def _left(folder: Path) -> tuple[Path, ...]:
-    """Return the files that only a trial under way has: its outcome and its checkpoints."""
+    """Return the files that only a trial under way has: outcome, checkpoints and progress."""
     stem = CHECKPOINT.partition(".")[0]
-    return (folder / _OUTCOME, *folder.glob(f"{stem}.*"))
+    return (folder / _OUTCOME, folder / PROGRESS, *folder.glob(f"{stem}.*"))
 
 
 def failed_trial(config: CandidateConfig, study_seed: int, error: str) -> Trial:

@@ -33,6 +33,7 @@ from growsearch.training.checkpoints.checkpoint import read_checkpoint
 from growsearch.training.checkpoints.weights_file import weights_bytes
 from growsearch.training.devices import training_device
 from growsearch.training.parallel.workers import ALONE, Workers
+from growsearch.trial.progress_file import ProgressFile
 from growsearch.trial.record import Trial
 from growsearch.trial.score import score
 from growsearch.trial.task import TrialTask, machine_lock
@@ -135,7 +136,27 @@ def run_trial(
         if origin == "program":
             raise
         trial = dataclasses.replace(failed, error=reason_of(error))
-    return dataclasses.replace(trial, duration_s=round(time.monotonic() - started, 3))
+    duration = round(time.monotonic() - started, 3)
+    return dataclasses.replace(trial, duration_s=duration, ended_at=round(time.time(), 3))
+
+
+def _also(listener: Listener, progress: ProgressFile) -> Listener:
+    """Return a listener that first keeps the trial's progress file."""
+
+    def epoch(record: EpochRecord) -> None:
+        progress.epoch(record)
+        listener.epoch(record)
+
+    def resumed(records: Sequence[EpochRecord]) -> None:
+        progress.resumed(records)
+        listener.resumed(records)
+
+    def step(done: int, steps: int) -> None:
+        progress.step(done, steps)
+        if listener.step is not None:
+            listener.step(done, steps)
+
+    return Listener(epoch, resumed, step)
 
 
 class _Steps(Hook):
@@ -178,6 +199,10 @@ def _train_and_score(
         learning = dataclasses.replace(learning, device=training_device(task.computing.device))
     if task.kinds is not None:
         task.kinds.note_files()
+    progress = None
+    if workers.is_first:
+        progress = ProgressFile(folder, kind_of(config).epochs(config))
+        listener = _also(listener, progress)
     callbacks = own_hooks(task.callbacks, folder=folder, seed=trial.seed)
     options = task.computing.options(
         TrainingOptions(
@@ -200,8 +225,9 @@ def _train_and_score(
         lock=lock,
     )
     candidate = kind_of(config).train(config, context, options)
-    if not workers.is_first:
+    if progress is None:
         return trial
+    progress.measuring()
     check_finite(candidate)
     candidate = candidate.in_units(learning.task(candidate.model))
     found = score(

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from growsearch import Study
 from growsearch.cli import app
-from growsearch.commands.finish import duration
+from growsearch.commands.one_network.finish import duration
 from growsearch.errors import UsageError
 from growsearch.kinds import Learning
 from growsearch.report import read_run

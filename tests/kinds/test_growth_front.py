@@ -38,9 +38,11 @@ def _study(changes: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]
 
 
 def _lines(study: Study) -> list[dict[str, Any]]:
-    """Return what the ledger says, without the time it took."""
+    """Return what the ledger says, without the time it took and when that was."""
     found = [trial.to_json() for trial in study.trials]
-    return [{k: v for k, v in line.items() if k != "duration_s"} for line in found]
+    return [
+        {k: v for k, v in line.items() if k not in ("duration_s", "ended_at")} for line in found
+    ]
 
 
 def _bound(trial: Trial) -> float:

@@ -17,6 +17,7 @@ from growsearch.kinds import (
     trial_id,
 )
 from growsearch.training import read_checkpoint
+from growsearch.trial.progress_file import PROGRESS
 from growsearch.trial.record import Trial
 from growsearch.trial.retries import (
     failed_trial,
@@ -82,7 +83,7 @@ def test_a_trial_that_raises_goes_on_after_its_last_epoch_and_ends_the_same(
     assert dataclasses.replace(found, duration_s=0) == dataclasses.replace(expected, duration_s=0)
     folders = [tmp_path / name / "trials" / found.id for name in ("a", "b")]
     for file in folders[1].iterdir():
-        if file.name not in ("outcome.json", CHECKPOINT):
+        if file.name not in ("outcome.json", PROGRESS, CHECKPOINT):
             assert (folders[0] / file.name).read_bytes() == file.read_bytes(), file.name
 
 

@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-DataOption = Annotated[str, typer.Option(help="What to train on; see: growsearch list datasets.")]
+from growsearch.commands import completion
+
+DataOption = Annotated[
+    str,
+    typer.Option(
+        help="What to train on; see: growsearch list datasets.", autocompletion=completion.datasets
+    ),
+]
 OutOption = Annotated[Path, typer.Option(help="The run's folder; one that is there resumes.")]
 DataDirOption = Annotated[Path | None, typer.Option(help="Where the data set's files are.")]
 SubsetOption = Annotated[
@@ -22,20 +29,35 @@ DeviceBatchOption = Annotated[
 ]
 SeedOption = Annotated[int, typer.Option(min=0, help="Fixes the result.")]
 RecipeOption = Annotated[
-    str | None, typer.Option(help="A paper's recipe, scaled to --epochs [default: cosine].")
+    str | None,
+    typer.Option(
+        help="A paper's recipe, scaled to --epochs [default: cosine].",
+        autocompletion=completion.recipes,
+    ),
 ]
 BatchSizeOption = Annotated[
     int | None, typer.Option(min=1, help="Overrides the recipe [default: 64].")
 ]
 DeviceOption = Annotated[
-    str, typer.Option(help="Where to train: auto, cpu, cuda, cuda:1, mps, xpu.")
+    str,
+    typer.Option(
+        help="Where to train: auto, cpu, cuda, cuda:1, mps, xpu.",
+        autocompletion=completion.training_devices,
+    ),
 ]
 PrecisionOption = Annotated[
     str | None,
-    typer.Option(help="float32, bfloat16, float16 or auto [default: float32 on a CPU, else auto]."),
+    typer.Option(
+        help="float32, bfloat16, float16 or auto [default: float32 on a CPU, else auto].",
+        autocompletion=completion.precisions,
+    ),
 ]
 OptimizerOption = Annotated[
-    str | None, typer.Option(help="sgd or adamw; overrides the recipe [default: sgd].")
+    str | None,
+    typer.Option(
+        help="sgd, adamw, adam or lion; overrides the recipe [default: sgd].",
+        autocompletion=completion.optimizers,
+    ),
 ]
 WidthMultipleOption = Annotated[
     int,

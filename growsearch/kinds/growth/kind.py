@@ -89,6 +89,14 @@ class GrowthKind(TrialKind[GrowthSpace, GrowthCandidate]):
             return train_branch(candidate, candidate.trunk, context, options)
         return train_growth(candidate, context, options)
 
+    def epochs(self, candidate: GrowthCandidate) -> int:
+        """Return the epochs of a run: both parts of a direct design, or a trunk and a branch."""
+        trunk = candidate.trunk
+        if trunk is None:
+            return candidate.training.epochs * (1 + candidate.direct_design)
+        place = trunk.index(candidate.budget.value)
+        return sum(trunk.stage_epochs[: place + 1]) + trunk.decline_epochs[place]
+
     def check(self, space: GrowthSpace, context: CheckContext) -> None:
         """Refuse networks that cannot be made, fed, grown or brought within the budget."""
         key = "" if space.budgets is None else "budgets: "

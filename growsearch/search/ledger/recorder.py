@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,13 @@ class Recorder:
         self.check_there()
         if start is None:
             self.folder.check_space()
-            start = Start(id=name, number=len(self.starts), candidate=candidate, params=params)
+            start = Start(
+                id=name,
+                number=len(self.starts),
+                candidate=candidate,
+                params=params,
+                started_at=round(time.time(), 3),
+            )
             self.folder.record_start(start)
             self.starts[name] = start
         self.running.add(name)
@@ -97,6 +104,9 @@ class Recorder:
             start = self.starts.get(trial.id)
             if start is not None:
                 trial = dataclasses.replace(trial, number=start.number)
+            if trial.ended_at is None:
+                # Who ended it from outside did not look at the clock.
+                trial = dataclasses.replace(trial, ended_at=round(time.time(), 3))
             self._append(trial)
             self.trials[trial.id] = trial
         forget_attempts(place)

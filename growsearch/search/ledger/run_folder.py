@@ -8,6 +8,7 @@ import os
 import platform
 import re
 import subprocess
+import time
 from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from growsearch.reading import parse_json, read_limited, reading, write_yaml
 from growsearch.search.config.file import PROVENANCE, load_study
 from growsearch.search.config.study import StudyConfig
 from growsearch.shown_text import shown
+from growsearch.trial.record import as_time
 from growsearch.trial.retries import is_complete
 from growsearch.trial.trial_folder import TRIALS, is_trial_id, trial_folder
 from search_spaces.user_code import is_own
@@ -40,6 +42,8 @@ _VERSIONS_OF = ("torch", "ray", "optuna", "numpy", "fvcore", "moocore")
 # A search needs room for weights and ledger; below this it would fail in the middle.
 _MAX_BYTES = 2**30
 _MIN_FREE_BYTES = 64 * 2**20
+# How often, and how far apart, a lock is asked for that may be held for a look alone.
+_LOOKERS, _LOOK_S = 4, 0.05
 # What a search makes in its folder; a link in the place of one would lead it elsewhere.
 _FOLDERS = (TRIALS, "profiles", "data", "shared", "tensorboard", "wandb")
 _DATA = "data"
@@ -68,12 +72,16 @@ _MAY_CHANGE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """A trial that was started: its id, its place, what it trains and what the sampler chose."""
+    """A trial that was started: its id, its place, what it trains and what the sampler chose.
+
+    ``started_at`` is when, in Unix time, seconds; None in lines that do not say it.
+    """
 
     id: str
     number: int
     candidate: CandidateConfig
     params: Mapping[str, Any]
+    started_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,13 +193,11 @@ class RunFolder:
         except OSError as error:
             raise storage_error(self.path, error) from error
         with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
+            if not _taken(file):
                 raise UsageError(
                     f"{self.path}: another run is at work in this folder{_holder(file)}; "
                     "wait for it, or choose another --out"
-                ) from error
+                )
             file.seek(0)
             file.truncate()
             file.write(f"process {os.getpid()} on {platform.node()}")
@@ -212,6 +218,8 @@ class RunFolder:
             "candidate": start.candidate.to_json(),
             "params": dict(start.params),
         }
+        if start.started_at is not None:
+            data["started_at"] = start.started_at
         append_line(self.starts, json.dumps(data, allow_nan=False, separators=(",", ":")))
 
     def read_starts(self) -> dict[str, Start]:
@@ -234,6 +242,7 @@ class RunFolder:
                     number=int(data["number"]),
                     candidate=candidate_from_json(data["candidate"]),
                     params=dict(data["params"]),
+                    started_at=as_time(data.get("started_at")),
                 )
             except (ValueError, KeyError, TypeError, OverflowError, UsageError):
                 # The start was never acted upon: its trial begins after this line is on disk.
@@ -251,6 +260,18 @@ def _opened_lock(path: Path) -> TextIO:
     refuse_link(path)
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     return os.fdopen(os.open(path, flags, 0o666), "r+")
+
+
+def _taken(file: TextIO) -> bool:
+    """Take the lock; who only looks whether it is held has it for a moment, which is waited for."""
+    for _ in range(_LOOKERS):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_LOOK_S)
+        else:
+            return True
+    return False
 
 
 def _holder(file: TextIO) -> str:

@@ -29,6 +29,7 @@ from growsearch.search.config.file import load_study, parse_study
 from growsearch.search.config.python_objects import name_objects
 from growsearch.search.config.study import StudyConfig
 from growsearch.search.ledger.mirror import mirror_of, mirrored
+from growsearch.search.ledger.pulse import pulse
 from growsearch.search.ledger.recorder import Recorder
 from growsearch.search.ledger.run_folder import RunFolder, check_local
 from growsearch.search.samplers.initial_points import points_to_evaluate
@@ -168,6 +169,7 @@ class Study:
             self.notes, self.resumed_trials = (*notes, *recorder.notes), recorder.resumed
             try:
                 with (
+                    self._pulse(recorder),
                     mirrored(mirror, recorder),
                     options.around(recorder),
                     followed(recorder, self.config.trackers, self.config.name),
@@ -213,6 +215,17 @@ class Study:
     def _repr_html_(self) -> str:
         """Return the study for a notebook: its picture and its front, as far as it has run."""
         return study_html(self.config.name, self.folder.path)
+
+    def _pulse(self, recorder: Recorder) -> AbstractContextManager[None]:
+        search = self.config.search
+        beside = len(baseline_candidates(self.config))
+        return pulse(
+            recorder,
+            wanted=None if search.trials is None else search.trials + beside,
+            parallel=search.parallel,
+            time_budget_s=search.time_budget,
+            time_was_up=lambda: self.time_was_up,
+        )
 
     @property
     def _in_memory(self) -> Dataset | None:

@@ -46,7 +46,8 @@ class MLflowTracker:
     def log(self, tracked: Tracked) -> None:
         """Write a run."""
         trial = tracked.trial
-        now = round(1000 * time.time())
+        ended = time.time() if trial.ended_at is None else trial.ended_at
+        now = round(1000 * ended)
         tags = {_TAG: trial.id, "growsearch.kind": trial.kind, "growsearch.status": trial.status}
         run = self._post(
             "runs/create",

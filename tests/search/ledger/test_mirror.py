@@ -31,7 +31,8 @@ def _content(folder: Path) -> dict[str, bytes]:
     return {
         file.relative_to(folder).as_posix(): file.read_bytes()
         for file in folder.rglob("*")
-        if file.is_file() and file.name != "run.lock"
+        # Both are of the process that searches, not of the run.
+        if file.is_file() and file.name not in ("run.lock", "heartbeat.json")
     }
 
 

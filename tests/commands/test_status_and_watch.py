@@ -1,0 +1,86 @@
+"""Commands that look at a run: what they print, how they end, and what they leave alone."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from growsearch.cli import app
+from growsearch.errors import UsageError
+
+STUDY = """
+name: digits
+dataset: digits
+trials: {growth: {space: mlp-digits, budget: {parameters: 0.2}, epochs: 2}}
+objectives: {accuracy: maximize, macs: minimize}
+search: {trials: 4}
+"""
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    folder = tmp_path / "runs" / "digits"
+    folder.mkdir(parents=True)
+    (folder / "study.yaml").write_text(STUDY)
+    trial = {
+        "id": "3f2a91c0de",
+        "number": 0,
+        "kind": "growth",
+        "status": "finished",
+        "config": {"space": "mlp-digits"},
+        "metrics": {"accuracy": 0.9, "macs": 1000},
+    }
+    (folder / "trials.jsonl").write_text(json.dumps(trial) + "\n")
+    return folder
+
+
+def test_status_tells_people_in_lines_and_programs_in_json(run: Path) -> None:
+    found = CliRunner().invoke(app, ["status", str(run)])
+    assert found.exit_code == 0, found.output
+    lines = found.output.splitlines()
+    assert lines[0] == "digits: stopped without a word"
+    assert "  trials    1 of 4 done" in lines
+    assert any(line.startswith("  best      accuracy 90.00 % by 3f2a91c0de") for line in lines)
+    assert max(map(len, lines)) <= 80
+    data = json.loads(CliRunner().invoke(app, ["status", str(run), "--json"]).output)
+    assert (data["schema"], data["state"], data["best"]["value"]) == (1, "gone", 0.9)
+
+
+def test_status_of_what_is_no_run_is_a_message(tmp_path: Path) -> None:
+    found = CliRunner().invoke(app, ["status", str(tmp_path)])
+    assert isinstance(found.exception, UsageError)
+    assert "is not the folder of a run" in str(found.exception)
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_watch_serves_at_the_address_on_a_line_of_its_own_until_it_is_stopped(
+    stop: signal.Signals, run: Path
+) -> None:
+    before = {str(f): f.stat().st_mtime_ns for f in (run, *run.rglob("*"))}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "growsearch", "watch", str(run)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == f"Watching {run}; end with Ctrl-C. Open:\n"
+        address = process.stdout.readline().rstrip("\n")
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/[\w-]{32,}/", address)
+        assert len(address) <= 80
+        with urllib.request.urlopen(f"{address}status.json", timeout=60) as reply:
+            assert json.load(reply)["status"]["trials"]["finished"] == 1
+        process.send_signal(stop)
+        rest, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert (process.returncode, errors, rest.strip()) == (0, "", "")
+    assert {str(f): f.stat().st_mtime_ns for f in (run, *run.rglob("*"))} == before

@@ -1,0 +1,137 @@
+"""Live page in a browser: it follows a run, and what was looked at stays in view."""
+
+import fcntl
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from growsearch.report.live import follower as follower_module
+from growsearch.report.live.server import served
+
+pytestmark = pytest.mark.browser
+FRAME = "document.querySelector('iframe:not(.next)').contentWindow"
+
+
+@pytest.fixture
+def growing(
+    run_maker: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Path, list[str]]]:
+    """A run of 16 trials whose search goes on: five are in its ledger; the others' lines."""
+    for name in ("_BETWEEN_S", "_SHARE", "_STATUS_S"):
+        monkeypatch.setattr(follower_module, name, 0.0)
+    folder = run_maker(count=16)
+    lines = (folder / "trials.jsonl").read_text().splitlines(keepends=True)
+    (folder / "trials.jsonl").write_text("".join(lines[:5]))
+    with (folder / "run.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield folder, lines[5:]
+
+
+def _go(browser: Any, address: str, size: tuple[int, int] = (1280, 800)) -> None:
+    width, height = size
+    browser.call(
+        "Emulation.setDeviceMetricsOverride",
+        width=width,
+        height=height,
+        deviceScaleFactor=1,
+        mobile=False,
+    )
+    browser.call("Page.navigate", url="about:blank")
+    browser.events.clear()
+    browser.call("Page.navigate", url=address)
+
+
+def _until(browser: Any, expression: str) -> None:
+    for _ in range(200):
+        try:
+            if browser.evaluate(expression):
+                return
+        except RuntimeError:
+            # A frame that is being replaced.
+            pass
+        time.sleep(0.05)
+    raise AssertionError(f"the page never came to: {expression}")
+
+
+@pytest.fixture
+def address(growing: tuple[Path, list[str]]) -> Iterator[str]:
+    with served(growing[0]) as found:
+        yield found
+
+
+def test_the_page_follows_the_ledger_and_keeps_selection_and_place(
+    browser: Any, address: str, growing: tuple[Path, list[str]]
+) -> None:
+    folder, more = growing
+    _go(browser, address)
+    summary = f"{FRAME}.document.getElementById('summary').textContent"
+    _until(browser, f"{summary}.includes('5 trials finished')")
+    assert browser.evaluate("document.querySelectorAll('iframe').length") == 1
+    other = f"{FRAME}.document.querySelector('#front-table tbody tr[aria-selected=false]')"
+    name = browser.evaluate(f"{other}.querySelector('.mono').textContent")
+    browser.evaluate(f"{other}.click(), {FRAME}.scrollTo(0, 400)")
+    with (folder / "trials.jsonl").open("a") as file:
+        file.write("".join(more))
+    _until(browser, f"{summary}.includes('15 trials finished · 1 failed')")
+    assert browser.evaluate(f"{FRAME}.location.hash").find(f"trial={name}") > 0
+    assert browser.evaluate(f"{FRAME}.scrollY") == 400
+    assert browser.evaluate("document.title") == "16/40 digits: growsearch"
+    assert browser.problems() == []
+    assert all(url.startswith((address, "about:")) for url in browser.requests())
+
+
+def test_a_page_in_which_nothing_was_chosen_follows_the_choice(
+    browser: Any, address: str, growing: tuple[Path, list[str]]
+) -> None:
+    folder, more = growing
+    _go(browser, address)
+    _until(browser, f"{FRAME}.location.hash !== ''")
+    first = browser.evaluate("document.querySelector('iframe').src")
+    (folder / "trials.jsonl").write_text("".join(more))
+    _until(browser, f"document.querySelector('iframe:not(.next)').src !== {first!r}")
+    _until(browser, "!document.querySelector('iframe:not(.next)').src.includes('#')")
+
+
+@pytest.mark.parametrize("size", [(390, 844), (1280, 800), (1920, 1080)])
+def test_nothing_is_cut_off_and_what_runs_is_told(
+    size: tuple[int, int], browser: Any, growing: tuple[Path, list[str]]
+) -> None:
+    folder, _ = growing
+    ids = [f"{k:010x}" for k in range(4)]
+    config = {"kind": "growth", "space": "resnet-digits", "budget": {"parameters": 0.3}}
+    starts = [{"id": i, "number": 20, "candidate": config, "params": {}} for i in ids]
+    (folder / "started.jsonl").write_text("".join(json.dumps(s) + "\n" for s in starts))
+    now = time.time()
+    beat = {"process": 1, "host": "h", "started_at": now - 60, "written_at": now, "running": ids}
+    (folder / "heartbeat.json").write_text(json.dumps(beat | {"wanted": 16}))
+    for name in ids[1:]:
+        (folder / "trials" / name).mkdir()
+        done = {"id": name, "phase": "training", "epoch": 3, "epochs": 20, "values": {"<b>": 1.5}}
+        (folder / "trials" / name / "progress.json").write_text(json.dumps(done))
+    with served(folder) as address:
+        _go(browser, address, size)
+        _until(browser, "document.querySelectorAll('#running li').length === 4")
+        _until(browser, f"{FRAME}.document.getElementById('name').textContent === 'digits'")
+        text = browser.evaluate("document.getElementById('bar').innerText")
+        assert "digits: running" in text
+        assert "5 of 16 trials" in text
+        assert "epoch 4 of 20, <b> 1.5" in text
+        wide = "document.documentElement.scrollWidth <= innerWidth"
+        assert browser.evaluate(wide)
+        bar = browser.evaluate("document.getElementById('bar').getBoundingClientRect().height")
+        assert bar <= (80 if size[0] >= 1280 else 220)
+        assert browser.problems() == []
+
+
+def test_a_page_whose_server_has_gone_says_so_and_stays(
+    browser: Any, growing: tuple[Path, list[str]]
+) -> None:
+    with served(growing[0]) as address:
+        _go(browser, address)
+        _until(browser, f"{FRAME}.location.hash !== ''")
+    _until(browser, "document.getElementById('state').textContent === 'not connected'")
+    assert browser.evaluate(f"{FRAME}.document.getElementById('name').textContent") == "digits"

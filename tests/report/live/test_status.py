@@ -1,0 +1,240 @@
+"""Status of a run from its folder alone: finished, running, silent, empty and broken folders."""
+
+import dataclasses
+import fcntl
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from growsearch.errors import UsageError
+from growsearch.report.live.heartbeat import HEARTBEAT_FILE
+from growsearch.report.live.signs_of_life import LOCK_FILE
+from growsearch.report.live.starts import STARTS_FILE, read_starts
+from growsearch.report.live.status import read_status
+from growsearch.report.live.status_text import status_lines
+from growsearch.trial.progress_file import PROGRESS
+
+SCHEMA = json.loads(Path(__file__).with_name("status.schema.json").read_text())
+RunMaker = Callable[..., Path]
+NOW = 1_800_000_000.0
+CONFIG = {"kind": "growth", "space": "resnet-digits", "budget": {"parameters": 0.3}, "epochs": 20}
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Hold the run's lock, as its search does."""
+    with (folder / LOCK_FILE).open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _beat(folder: Path, **changes: Any) -> None:
+    beat = {
+        "process": 4711,
+        "host": "node7",
+        "started_at": NOW - 120,
+        "written_at": NOW - 4,
+        "wanted": 12,
+        "resumed": 0,
+    }
+    (folder / HEARTBEAT_FILE).write_text(json.dumps(beat | changes))
+
+
+def _start(folder: Path, name: str, number: int, **changes: Any) -> None:
+    line = {"id": name, "number": number, "candidate": CONFIG, "params": {}, **changes}
+    with (folder / STARTS_FILE).open("a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def _progress(folder: Path, name: str, **changes: Any) -> None:
+    place = folder / "trials" / name
+    place.mkdir(parents=True, exist_ok=True)
+    data = {"id": name, "phase": "training", "epoch": 5, "epochs": 20, "values": {"accuracy": 0.9}}
+    (place / PROGRESS).write_text(json.dumps(data | changes))
+
+
+@pytest.fixture
+def running(run_maker: RunMaker) -> Path:
+    """A run of ten finished trials and two under way, of which one tells of its epochs."""
+    folder = run_maker(count=10)
+    _start(folder, "aaaa", 10, started_at=NOW - 60)
+    _start(folder, "bbbb", 11)
+    _progress(folder, "aaaa", started_at=NOW - 60, written_at=NOW - 1)
+    _beat(folder, running=["aaaa", "bbbb"])
+    return folder
+
+
+def _json(folder: Path) -> dict[str, Any]:
+    data = json.loads(json.dumps(read_status(folder, NOW).to_json(), allow_nan=False))
+    jsonschema.validate(data, SCHEMA)
+    return data
+
+
+def test_a_running_search_tells_of_its_trials_their_epochs_and_the_time_left(
+    running: Path,
+) -> None:
+    with _held(running):
+        found = _json(running)
+    assert found["state"] == "running"
+    assert found["search"]["alive"] is True
+    assert found["trials"]["wanted"] == 12
+    assert found["trials"]["finished"] == 10
+    first, second = found["running"]
+    assert (first["id"], first["epoch"], first["epochs"], first["share"]) == ("aaaa", 5, 20, 0.25)
+    assert first["values"] == {"accuracy": 0.9}
+    assert first["started"] == "2027-01-15T07:59:00Z"
+    assert (second["id"], second["epoch"], second["phase"]) == ("bbbb", None, None)
+    assert found["time"]["spent_s"] == 120
+    # 10.25 trials in 120 s and 1.75 to go; but the first one took 60 s for its quarter.
+    assert found["time"]["left_s"] == pytest.approx(59 / 0.25 * 0.75)
+    assert "10 trials" in found["time"]["left_from"]
+
+
+def test_the_best_is_the_first_objectives_and_the_front_is_the_reports(
+    run_folder: Path,
+) -> None:
+    found, status = _json(run_folder), read_status(run_folder, NOW)
+    best = max(
+        (t for t in status.run.finished if t.id in {p.id for p in status.run.front().points}),
+        key=lambda t: t.metrics["accuracy"],
+    )
+    assert found["best"]["value"] == best.metrics["accuracy"]
+    assert found["best"]["objective"] == "accuracy"
+    assert found["front"]["size"] == len(status.run.front().members)
+    assert (found["trials"]["finished"], found["trials"]["failed"]) == (38, 2)
+
+
+@pytest.mark.parametrize(
+    ("end", "words", "state"),
+    [
+        ("complete", "", "finished"),
+        ("time", "it was used up", "time_up"),
+        ("interrupted", "", "interrupted"),
+        ("error", "no space is left", "failed"),
+    ],
+)
+def test_why_a_search_ended_is_told_as_it_said(
+    end: str, words: str, state: str, running: Path
+) -> None:
+    _beat(running, end=end, words=words)
+    found = _json(running)
+    assert (found["state"], found["search"]["alive"]) == (state, False)
+    assert found["search"]["end_words"] == (words or None)
+    assert found["running"] == []
+    assert found["trials"]["unfinished"] == 2
+    assert found["time"]["left_s"] is None
+    assert words in "\n".join(status_lines(read_status(running, NOW)))
+
+
+def test_a_silent_search_on_another_machine_is_unknown_and_its_last_sign_is_told(
+    running: Path,
+) -> None:
+    _beat(running, written_at=NOW - 3600)
+    found = _json(running)
+    assert (found["state"], found["search"]["alive"]) == ("unknown", None)
+    assert found["search"]["last_sign"] == "2027-01-15T07:00:00Z"
+    assert (
+        "no sign of life since 2027-01-15T07:00:00Z" in status_lines(read_status(running, NOW))[0]
+    )
+
+
+def test_a_search_that_was_killed_here_has_gone_without_a_word(running: Path) -> None:
+    from growsearch.report.live.heartbeat import boot_id
+
+    if not boot_id():
+        pytest.skip("this system does not tell one start from another")
+    _beat(running, boot=boot_id())
+    assert _json(running)["state"] == "gone"
+
+
+def test_a_run_of_an_older_version_is_judged_by_its_lock_and_its_number_of_trials(
+    run_maker: RunMaker, study: dict[str, Any]
+) -> None:
+    search = {**study.get("search", {}), "trials": 10}
+    folder = run_maker(count=10, study={**study, "search": search})
+    assert _json(folder)["state"] == "finished"
+    _start(folder, "aaaa", 10)
+    with _held(folder):
+        found = _json(folder)
+    assert found["state"] == "running"
+    assert [trial["id"] for trial in found["running"]] == ["aaaa"]
+
+
+def test_a_run_without_a_trial_says_so(run_maker: RunMaker) -> None:
+    folder = run_maker(count=0)
+    (folder / "trials.jsonl").unlink()
+    _beat(folder)
+    with _held(folder):
+        found, lines = _json(folder), status_lines(read_status(folder, NOW))
+    assert (found["best"], found["front"]["size"]) == (None, 0)
+    assert found["time"]["left_from"] == "nothing has been trained yet"
+    assert any("no finished trial yet" in line for line in lines)
+
+
+def test_lines_for_a_terminal_have_80_columns_and_nothing_hidden(running: Path) -> None:
+    _progress(running, "aaaa", values={"\x1b[31mred": 0.5}, epoch=19)
+    _beat(running, running=["aaaa", "bbbb"], host="node\x1b]0;x\x07")
+    with _held(running):
+        lines = status_lines(read_status(running, NOW))
+    assert all(line.isprintable() for line in lines)
+    assert any("epoch 20 of 20" in line for line in lines)
+    assert max(len(line) for line in lines if "search" not in line[:10]) <= 80
+
+
+@pytest.mark.parametrize("name", ["nothing", "empty", "file"])
+def test_what_is_no_run_is_one_message(name: str, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match=r"folder of a run|is missing"):
+        read_status(tmp_path / name, NOW)
+
+
+def test_a_broken_ledger_is_named_with_its_line(running: Path) -> None:
+    with (running / "trials.jsonl").open("a") as file:
+        file.write('{"id": "x"}\n{"id": "y"}\n')
+    with pytest.raises(UsageError, match=r"trials\.jsonl:11: not a trial"):
+        read_status(running, NOW)
+
+
+def test_a_line_that_is_being_written_hides_no_other(running: Path) -> None:
+    whole = (running / "trials.jsonl").read_bytes()
+    (running / "trials.jsonl").write_bytes(whole[:-40])
+    found = _json(running)
+    assert found["trials"]["finished"] == 9
+    assert "cut short" in found["notes"][0]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "{",
+        "null",
+        '{"id": "../x", "number": 1, "candidate": {}}',
+        '{"id": "x", "number": "1", "candidate": {}}',
+        '{"id": "x", "number": 1, "candidate": []}',
+        "[" * 5000,
+    ],
+)
+def test_a_start_that_is_none_is_passed_over(line: str, tmp_path: Path) -> None:
+    (tmp_path / STARTS_FILE).write_text(line + "\n")
+    _start(tmp_path, "aaaa", 1, started_at="yesterday")
+    (found,) = read_starts(tmp_path).values()
+    assert (found.id, found.started_at) == ("aaaa", None)
+
+
+def test_looking_writes_nothing(running: Path) -> None:
+    def content() -> dict[str, tuple[int, int]]:
+        files = [*running.rglob("*"), running]
+        return {str(f): (f.stat().st_mtime_ns, f.stat().st_size) for f in files}
+
+    before = content()
+    status = read_status(running, NOW)
+    status_lines(status)
+    assert content() == before
+    assert dataclasses.is_dataclass(status)
