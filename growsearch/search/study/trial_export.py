@@ -6,12 +6,12 @@ from pathlib import Path
 
 from torch import nn
 
-from growsearch.errors import UsageError
 from growsearch.export import ExportResult, export_network, load_network, write_card
 from growsearch.files import folder_inside
 from growsearch.kinds import Network
 from growsearch.pareto import Point
-from growsearch.report import Run, read_run
+from growsearch.report import read_run
+from growsearch.report.study_choice import network_of
 from growsearch.search.study.trial_card import trial_card
 from growsearch.trial.record import Trial
 from growsearch.trial.trial_folder import trial_folder
@@ -42,7 +42,7 @@ def export_trial(
         GrowsearchError: if what was written is not equal, or cannot be written.
     """
     found = read_run(run)
-    trial = find_trial(found, which)
+    trial = network_of(found, _id(which))
     assert trial.network is not None
     network = Network.from_json(trial.network, names)
     result = export_network(
@@ -57,30 +57,14 @@ def export_trial(
     return result
 
 
-def find_trial(run: Run, which: str | Point | Trial) -> Trial:
-    """Return the finished trial that is meant.
-
-    Raises:
-        UsageError: if there is none, or several ids begin like this.
-    """
-    name = which if isinstance(which, str) else which.id
-    known = {trial.id: trial for trial in run.trials}
-    found = [known[name]] if name in known else [t for i, t in known.items() if i.startswith(name)]
-    if not name or not found:
-        raise UsageError(f"trial {name!r}: not in this run, which has {len(known)} trials")
-    if len(found) > 1:
-        ids = ", ".join(trial.id for trial in found[:5])
-        raise UsageError(f"trial {name!r}: begins {len(found)} ids ({ids}); write more of it")
-    (trial,) = found
-    if not trial.finished or trial.network is None:
-        raise UsageError(f"trial {trial.id}: {trial.status}, and has no network to take")
-    return trial
-
-
 def load_trial(run: Path, which: str | Point | Trial) -> nn.Module:
     """Return the trained network of a finished trial, zeros in place, in evaluation mode.
 
     Raises:
         UsageError: if there is no such trial, or its files are missing or of another network.
     """
-    return load_network(trial_folder(run, find_trial(read_run(run), which).id))
+    return load_network(trial_folder(run, network_of(read_run(run), _id(which)).id))
+
+
+def _id(which: str | Point | Trial) -> str:
+    return which if isinstance(which, str) else which.id
