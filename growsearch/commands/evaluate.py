@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -43,7 +43,9 @@ def evaluate(
     trial: Annotated[
         str,
         typer.Argument(
-            help="The trial's id.", show_default=False, autocompletion=completion.trial_ids
+            help="The trial's id, or its unique beginning.",
+            show_default=False,
+            autocompletion=completion.trial_ids,
         ),
     ],
     metrics: Annotated[
@@ -84,11 +86,12 @@ def evaluate(
     """Take measures and each class's figures of a trial's network; keep them in its folder."""
     from growsearch.commands.terminal import say
     from growsearch.report import read_run
+    from growsearch.report.study_choice import network_of
     from search_spaces.code_origin import CodeOfRun
 
     if split not in _SPLITS:
         raise UsageError(f"--split: unknown {split!r}; valid: {', '.join(_SPLITS)}")
-    found = _trial(read_run(run).trials, trial)
+    found = network_of(read_run(run), trial)
     asked = Asked(
         metrics=metrics, split=_SPLITS[split], against=against, data_dir=data_dir, device=device
     )
@@ -249,18 +252,6 @@ def _fits(name: str, split: Split) -> bool:
     except UsageError:
         return False
     return True
-
-
-def _trial(trials: Sequence[Trial], name: str) -> Trial:
-    finished = [trial for trial in trials if trial.finished]
-    for trial in finished:
-        if trial.id == name:
-            return trial
-    known = next((trial for trial in trials if trial.id == name), None)
-    if known is not None:
-        raise UsageError(f"trial {name} was {known.status} and has no network; take a finished one")
-    some = ", ".join(trial.id for trial in finished[:8]) + (", ..." if len(finished) > 8 else "")
-    raise UsageError(f"trial {name!r} is not in this run; finished ones: {some or 'none'}")
 
 
 def _file() -> str:

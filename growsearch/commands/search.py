@@ -143,7 +143,6 @@ def _interrupted(run: Study) -> NoReturn:
 
 
 def _show_end(console: Console, run: Study, front: Front) -> None:
-    from growsearch.pareto import select
     from growsearch.report import choice_lines, front_table, table_legend, write_report
 
     failed = [trial for trial in run.trials if trial.failed]
@@ -174,12 +173,7 @@ def _show_end(console: Console, run: Study, front: Front) -> None:
         console.print(f"Note: {note}", soft_wrap=True, markup=False)
     _show_devices(console, run, front)
     console.print()
-    bounds = run.config.select.bounds()
-    wishes = run.config.select
-    choice = select(
-        front, bounds, wishes.prefer, weights=wishes.weights, confidence=wishes.confidence
-    )
-    for line in choice_lines(choice, front, run.trials):
+    for line in choice_lines(run.choice, run.trials):
         console.print(line, soft_wrap=True, markup=False)
     written = write_report(run.folder.path)
     console.print(f"\nReport: {written['html']}", soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,11 +10,16 @@ import typer
 
 from growsearch.commands import completion
 from growsearch.commands.examples import examples
+from growsearch.errors import UsageError
 
 if TYPE_CHECKING:
     from growsearch.export import ExportResult
+    from growsearch.pareto import Wishes
+    from growsearch.trial.record import Trial
 
 EPILOG = examples(
+    "growsearch select runs/digits",
+    "growsearch select runs/digits --trial 3f2a",
     "growsearch select runs/digits --max 'latency[cpu]=0.5ms' --min accuracy=0.95",
     "growsearch select runs/digits --max 'latency[cpu]=0.5ms' --confidence 90%",
     "growsearch select runs/digits --prefer weights --weight accuracy=2",
@@ -28,6 +34,13 @@ def select(
             help="The run's folder.", show_default=False, autocompletion=completion.run_folders
         ),
     ],
+    trial: Annotated[
+        str | None,
+        typer.Option(
+            help="Take this network: a trial's id, or its unique beginning.",
+            autocompletion=completion.trial_ids,
+        ),
+    ] = None,
     most: Annotated[
         list[str] | None,
         typer.Option(
@@ -45,13 +58,14 @@ def select(
         ),
     ] = None,
     prefer: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="accuracy: the best of the first objective; knee: the nearest to the best of all; "
-            "hypervolume: what dominates most by itself; weights: by --weight.",
+            "hypervolume: what dominates most by itself; weights: by --weight "
+            "[default: accuracy].",
             autocompletion=completion.preferences,
         ),
-    ] = "accuracy",
+    ] = None,
     weight: Annotated[
         list[str] | None,
         typer.Option(
@@ -76,37 +90,106 @@ def select(
         bool, typer.Option("--onnx", help="Write model.onnx, too, checked in ONNX Runtime.")
     ] = False,
 ) -> None:
-    """Choose the best network inside a budget and export it, proven equal."""
+    """Choose a network of a run and export it, proven equal: without flags the study's choice.
+
+    The study's choice is what its key select asks for, as on the report's page. Bounds,
+    preferences and --confidence take the place of all of it; --trial takes a network by its id.
+    """
     from growsearch.commands.terminal import say
-    from growsearch.pareto import parse_bound, parse_share, parse_weight
-    from growsearch.pareto import select as choose
-    from growsearch.report import choice_lines, read_run
+    from growsearch.report import choice_lines, choose, read_run, study_choice
+    from growsearch.report.choice_text import trial_lines
+    from growsearch.report.study_choice import network_of
 
     found = read_run(run)
-    bounds = [parse_bound(text, "max") for text in most or []]
-    bounds += [parse_bound(text, "min") for text in least or []]
-    front = found.front()
-    choice = choose(
-        front,
-        bounds,
-        prefer,  # type: ignore[arg-type]
-        weights=dict(parse_weight(text) for text in weight or []),
-        confidence=None if confidence is None else parse_share(confidence, "--confidence"),
+    asked = Asked(
+        most=most or [],
+        least=least or [],
+        prefer=prefer,
+        weight=weight or [],
+        confidence=confidence,
     )
-    written = (*(most or []), *(least or []))
-    for line in choice_lines(choice, front, found.trials, written):
+    taken: Trial | None
+    if trial is not None:
+        asked.refuse_beside_trial()
+        taken = named = network_of(found, trial)
+        lines = trial_lines(named, found)
+    else:
+        wishes = asked.wishes()
+        choice = study_choice(found) if wishes is None else choose(found, wishes)
+        lines = choice_lines(choice, found.trials, asked.bounds)
+        taken = choice.chosen
+    for line in lines:
         say(line)
-    if choice.chosen is None:
+    if taken is None:
         raise typer.Exit(1)
     from growsearch.search.study.trial_export import export_trial
     from search_spaces.code_origin import CodeOfRun
 
     typer.echo()
-    result = export_trial(run, choice.chosen, out, onnx=onnx, names=CodeOfRun(code))
+    result = export_trial(run, taken, out, onnx=onnx, names=CodeOfRun(code))
     for line in export_lines(result):
         say(line)
     if onnx and result.onnx_difference is None:
         raise typer.Exit(1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """The flags that say what to choose, as they were written."""
+
+    most: list[str]
+    least: list[str]
+    prefer: str | None
+    weight: list[str]
+    confidence: str | None
+
+    @property
+    def bounds(self) -> tuple[str, ...]:
+        """The bounds as the person wrote them."""
+        return (*self.most, *self.least)
+
+    def wishes(self) -> Wishes | None:
+        """Return what the flags ask for; None without any, where the study is asked.
+
+        Raises:
+            UsageError: naming the flag that is wrong.
+        """
+        from growsearch.pareto import Wishes, parse_bound, parse_share, parse_weight
+
+        if not self._given():
+            return None
+        sure = self.confidence
+        return Wishes(
+            bounds=(
+                *(parse_bound(text, "max") for text in self.most),
+                *(parse_bound(text, "min") for text in self.least),
+            ),
+            prefer=self.prefer or "accuracy",  # type: ignore[arg-type]  # select refuses others
+            weights=dict(map(parse_weight, self.weight)),
+            confidence=None if sure is None else parse_share(sure, "--confidence"),
+        )
+
+    def refuse_beside_trial(self) -> None:
+        """Refuse flags that a network which is named has no use for.
+
+        Raises:
+            UsageError: naming the first.
+        """
+        given = self._given()
+        if given:
+            raise UsageError(
+                f"{given[0]}: chooses a network, and --trial names one; give one of the two"
+            )
+
+    def _given(self) -> list[str]:
+        flags = {
+            "--max": self.most,
+            "--min": self.least,
+            "--prefer": self.prefer,
+            "--weight": self.weight,
+            "--confidence": self.confidence,
+        }
+        return [name for name, value in flags.items() if value not in (None, [])]
 
 
 def export_lines(result: ExportResult) -> list[str]:

@@ -8,11 +8,13 @@ from growsearch.pareto.bounds import (
     parse_weight,
 )
 from growsearch.pareto.feasibility import probability
-from growsearch.pareto.front import BoundCost, Front, Selection, select
+from growsearch.pareto.front import Front, select
 from growsearch.pareto.measures import MEASURES, Measure
 from growsearch.pareto.point import Bound, Direction, Point
 from growsearch.pareto.preferences import PREFERENCES, Preference
 from growsearch.pareto.quantities import format_quantity, is_share, parse_quantity, parse_share
+from growsearch.pareto.selection import BoundCost, Selection
+from growsearch.pareto.wishes import Wishes
 
 __all__ = [
     "MEASURES",
@@ -25,6 +27,7 @@ __all__ = [
     "Point",
     "Preference",
     "Selection",
+    "Wishes",
     "bounds_by_objective",
     "bounds_from_mapping",
     "format_bound",

@@ -1,4 +1,4 @@
-"""Pareto front: the non-dominated networks, and the one that fits a person's bounds best."""
+"""Pareto front: the non-dominated networks among all that were compared."""
 
 from __future__ import annotations
 
@@ -12,58 +12,16 @@ import moocore
 import numpy as np
 
 from growsearch.errors import UsageError
-from growsearch.pareto.feasibility import probability
 from growsearch.pareto.front_table import to_html, to_pandas
 from growsearch.pareto.point import Bound, Direction, Point
-from growsearch.pareto.preferences import Preference, ranking
+from growsearch.pareto.preferences import Preference
+from growsearch.pareto.selection import Selection, choose
+from growsearch.pareto.wishes import NO_WISHES, Wishes, bounds_of
 
 if TYPE_CHECKING:
     import pandas
 
 _Costs = np.ndarray[tuple[int, int], np.dtype[np.float64]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BoundCost:
-    """What one bound costs: the choice without it, and the least loosening that changes anything.
-
-    ``gain`` is the improvement in the first objective if the bound were dropped; it can be negative
-    where the choice is by knee. ``alternative`` is then chosen. ``step`` is the point that ranks
-    before the choice, meets all other bounds and misses this one by the least, and ``step_gain``
-    its improvement; None and 0 where the bound changes nothing.
-    """
-
-    bound: Bound
-    gain: float
-    alternative: Point
-    step: Point | None
-    step_gain: float
-
-    @property
-    def binds(self) -> bool:
-        """Whether the choice would be another one without this bound."""
-        return self.step is not None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
-    """The choice inside the bounds, or the nearest miss where nothing fits.
-
-    ``chosen`` is None where nothing fits; ``nearest`` then has the smallest largest relative
-    excess, and ``misses`` gives its relative excess for every objective that it misses.
-    ``runner_up`` is the next front member inside the bounds, or the next point where no other
-    member fits. ``likelihood`` tells how likely the chosen or the nearest meets all bounds, given
-    how far its values may be off; where ``confidence`` was asked for, nothing less likely fits, and
-    ``nearest`` is the likeliest of those whose values are inside, if there are such.
-    """
-
-    chosen: Point | None
-    runner_up: Point | None
-    costs: tuple[BoundCost, ...]
-    nearest: Point | None
-    misses: Mapping[str, float]
-    likelihood: float = 1.0
-    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +52,7 @@ class Front:
     directions: Mapping[str, Direction]
     points: tuple[Point, ...]
     members: tuple[Point, ...]
+    wishes: Wishes = NO_WISHES
 
     @classmethod
     def of(
@@ -165,14 +124,31 @@ class Front:
 
     def select(
         self,
-        constraints: Sequence[Bound] | Mapping[str, float] = (),
-        prefer: Preference = "accuracy",
+        constraints: Sequence[Bound] | Mapping[str, float] | None = None,
+        prefer: Preference | None = None,
         *,
         weights: Mapping[str, float] | None = None,
         confidence: float | None = None,
     ) -> Selection:
-        """Choose one member inside ``constraints``; see `growsearch.pareto.select`."""
-        return select(self, constraints, prefer, weights=weights, confidence=confidence)
+        """Choose one member inside ``constraints``; see `growsearch.pareto.select`.
+
+        Without any argument it is the choice that the study asked for, ``wishes``; with one, what
+        is left out is as usual: no bounds, ``prefer`` "accuracy".
+        """
+        given = (constraints, prefer, weights, confidence)
+        if all(each is None for each in given):
+            return self.choose(self.wishes)
+        wishes = Wishes(
+            bounds=bounds_of(constraints or (), self.directions),
+            prefer=prefer or "accuracy",
+            weights=weights or {},
+            confidence=confidence,
+        )
+        return self.choose(wishes)
+
+    def choose(self, wishes: Wishes) -> Selection:
+        """Choose one member as ``wishes`` say; see `growsearch.pareto.select`."""
+        return choose(self, wishes)
 
     def to_pandas(self, *, all_points: bool = False) -> pandas.DataFrame:
         """Return a table of the front: a network a row, by id, and a metric a column.
@@ -286,104 +262,4 @@ def select(
         >>> found.chosen.id, round(found.costs[0].gain, 3)
         ('1', 0.1)
     """
-    if not front.points:
-        raise UsageError("select: no finished trial to choose from; run the search first")
-    if confidence is not None and not 0 < confidence < 1:
-        raise UsageError(f"--confidence: {confidence} is not between 0 and 1; write 0.9 or 90%")
-    bounds = _bounds(front, constraints)
-    # The id comes last so that equal points do not depend on the order in which trials finished.
-    rank = ranking(front.members, front.directions, prefer, weights)
-    ranked = sorted(front.points, key=lambda point: (rank(point), point.id))
-    fitting = [p for p in ranked if _fits(p, bounds, confidence)]
-    if not fitting:
-        return _nearest(front, bounds, confidence)
-    chosen = fitting[0]
-    return Selection(
-        chosen=chosen,
-        runner_up=_runner_up(front, fitting[1:]),
-        costs=tuple(_cost_of(front, bound, bounds, ranked, confidence) for bound in bounds),
-        nearest=None,
-        misses={},
-        likelihood=probability(chosen, bounds),
-        confidence=confidence,
-    )
-
-
-def _fits(point: Point, bounds: Sequence[Bound], confidence: float | None) -> bool:
-    if any(bound.missed_by(point) > 0 for bound in bounds):
-        return False
-    return confidence is None or probability(point, bounds) >= confidence
-
-
-def _bounds(front: Front, constraints: Sequence[Bound] | Mapping[str, float]) -> tuple[Bound, ...]:
-    if isinstance(constraints, Mapping):
-        constraints = [
-            Bound(
-                objective=name,
-                sense="min" if front.directions.get(name) == "maximize" else "max",
-                value=value,
-            )
-            for name, value in constraints.items()
-        ]
-    for bound in constraints:
-        if not all(bound.objective in point.values for point in front.points):
-            known = set.intersection(*(set(point.values) for point in front.points))
-            raise UsageError(
-                f"--{bound.sense}: no value {bound.objective!r} in this run; "
-                f"it has: {', '.join(sorted(known))}"
-            )
-    return tuple(constraints)
-
-
-def _runner_up(front: Front, others: Sequence[Point]) -> Point | None:
-    members = {member.id for member in front.members}
-    return next((p for p in others if p.id in members), others[0] if others else None)
-
-
-def _cost_of(
-    front: Front,
-    bound: Bound,
-    bounds: Sequence[Bound],
-    ranked: Sequence[Point],
-    confidence: float | None,
-) -> BoundCost:
-    others = [other for other in bounds if other is not bound]
-    without = [p for p in ranked if _fits(p, others, confidence)]
-    place = next(index for index, p in enumerate(without) if _fits(p, bounds, confidence))
-    chosen, better = without[place], without[:place]
-    # Earlier in the ranking wins a tie: min keeps the first.
-    step = min(better, key=bound.missed_by) if better else None
-    return BoundCost(
-        bound=bound,
-        gain=_gain(front, without[0], chosen),
-        alternative=without[0],
-        step=step,
-        step_gain=_gain(front, step, chosen) if step else 0.0,
-    )
-
-
-def _gain(front: Front, point: Point, chosen: Point) -> float:
-    name, direction = next(iter(front.directions.items()))
-    difference = point.values[name] - chosen.values[name]
-    return difference if direction == "maximize" else -difference
-
-
-def _nearest(front: Front, bounds: Sequence[Bound], confidence: float | None) -> Selection:
-    def excess(point: Point) -> float:
-        return max(bound.missed_by(point) for bound in bounds)
-
-    nearest = min(front.points, key=lambda p: (excess(p), -probability(p, bounds), p.id))
-    misses: dict[str, float] = {}
-    for bound in bounds:
-        worst = max(misses.get(bound.objective, 0.0), bound.missed_by(nearest))
-        if worst > 0:
-            misses[bound.objective] = worst
-    return Selection(
-        chosen=None,
-        runner_up=None,
-        costs=(),
-        nearest=nearest,
-        misses=misses,
-        likelihood=probability(nearest, bounds),
-        confidence=confidence,
-    )
+    return front.select(constraints, prefer, weights=weights, confidence=confidence)

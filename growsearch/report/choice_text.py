@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from growsearch.pareto import BoundCost, Front, Point, Selection, format_bound, format_quantity
 from growsearch.report.describe import describe_interval, describe_trial, title
+from growsearch.report.run_data import Run
+from growsearch.report.study_choice import Choice
 from growsearch.report.terminal_table import terminal_table
 from growsearch.trial.record import Trial
 
@@ -23,14 +25,16 @@ _ESTIMATES = {"analytic": "an analytic estimate", "fitted": "a prediction of a d
 
 
 def choice_lines(
-    selection: Selection, front: Front, trials: Iterable[Trial], bounds: tuple[str, ...] = ()
+    choice: Choice, trials: Iterable[Trial], bounds: tuple[str, ...] = ()
 ) -> list[str]:
     """Return the lines that tell a choice: it, the runner-up and what each bound costs.
 
     Where nothing fits they tell the nearest miss and by how much. ``bounds`` are the bounds as the
     person wrote them, for that case. No line is longer than 80 columns unless a name is.
     """
+    selection, front = choice.selection, choice.front
     known = {trial.id: trial for trial in trials}
+    bounds = bounds or tuple(map(format_bound, choice.wishes.bounds))
     if selection.chosen is None:
         return _miss_lines(selection, front, known, bounds)
     lines = ["Choice", *_point_lines(selection.chosen, front, known)]
@@ -43,6 +47,13 @@ def choice_lines(
         for cost in selection.costs:
             lines += _cost_lines(cost, front)
     return lines
+
+
+def trial_lines(trial: Trial, run: Run) -> list[str]:
+    """Return the lines that tell a network which was named, whether it is compared or not."""
+    point = Point(id=trial.id, values=trial.metrics)
+    names = [name for name in run.objectives if name in trial.metrics]
+    return ["Network", *_figure_lines(point, names, trial)]
 
 
 def beside_mine(point: Point, front: Front, trials: Iterable[Trial]) -> list[str]:
@@ -72,8 +83,11 @@ def _beside(value: float, mine: float, name: str) -> str:
 
 
 def _point_lines(point: Point, front: Front, trials: Mapping[str, Trial]) -> list[str]:
-    trial = trials[point.id]
-    names = list(front.directions)
+    return _figure_lines(point, list(front.directions), trials[point.id])
+
+
+def _figure_lines(point: Point, names: list[str], trial: Trial) -> list[str]:
+    names = [*names]
     names += [n for n in ("test_accuracy", "macs", "parameters") if n in point.values]
     names = list(dict.fromkeys(names))
     width = max(len(title(name)) for name in names)

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from growsearch.pareto import (
-    Bound,
-    Direction,
-    Front,
-    Point,
-    bounds_from_mapping,
-    format_bound,
-    format_quantity,
-)
+from growsearch.pareto import Direction, Front, Point, Wishes, format_bound, format_quantity
 from growsearch.report.describe import describe_trial, latency_devices
 from growsearch.report.run_data import Run, once_a_run
+from growsearch.report.study_choice import study_choice
 from growsearch.trial.record import Trial
 
 
@@ -54,21 +47,18 @@ def _choice(run: Run, device: str, compared: tuple[Point, ...]) -> DeviceChoice 
     if not points:
         return None
     front = Front.of(points, two)
-    bounds, preference = _wishes(run, latency)
-    wishes = run.study.get("select") or {}
-    given = wishes.get("weights") or {}
-    selection = front.select(
-        bounds,
-        preference,
-        weights={n: w for n, w in given.items() if n in two} if preference == "weights" else None,
-        confidence=wishes.get("confidence"),
-    )
+    if device == _studys_device(run):
+        wishes = run.wishes
+        selection = study_choice(run).selection
+    else:
+        wishes = _wishes(run, latency, two)
+        selection = front.choose(wishes)
     trials = {trial.id: trial for trial in run.trials}
     smallest = min(points, key=lambda p: (p.values.get("parameters", p.values[latency]), p.id))
     return DeviceChoice(
         device=device,
-        rule=_rule(bounds, preference, quality),
-        budget_s=next((b.value for b in bounds if b.objective == latency), None),
+        rule=_rule(wishes, quality),
+        budget_s=next((b.value for b in wishes.bounds if b.objective == latency), None),
         chosen=_trial(trials, selection.chosen),
         nearest=_trial(trials, selection.nearest),
         most_accurate=trials[front.members[0].id],
@@ -76,38 +66,50 @@ def _choice(run: Run, device: str, compared: tuple[Point, ...]) -> DeviceChoice 
     )
 
 
+def _studys_device(run: Run) -> str | None:
+    """Return the device that the study itself chooses for: the first bounded, else the first.
+
+    Its answer is the study's choice, so that nobody reads of one network and exports another.
+    """
+    bounded = {bound.objective for bound in run.wishes.bounds}
+    devices = [name for name in latency_devices(run.trials) if f"latency[{name}]" in run.objectives]
+    return next((name for name in devices if f"latency[{name}]" in bounded), (*devices, None)[0])
+
+
 def _trial(trials: dict[str, Trial], point: Point | None) -> Trial | None:
     return None if point is None else trials[point.id]
 
 
-def _wishes(run: Run, latency: str) -> tuple[tuple[Bound, ...], Any]:
-    """Return the study's bounds that concern this device, and how to choose inside them.
+def _wishes(run: Run, latency: str, two: Mapping[str, Direction]) -> Wishes:
+    """Return the study's bounds that concern another device, and how to choose inside them.
 
-    Another device's latency is no reason against a network here. Without an upper bound the most
-    accurate network would always win whatever it costs, so the knee is taken then.
+    The latency of the study's own device is no reason against a network here. Without an upper
+    bound the most accurate network would always win whatever it costs, so the knee is taken then.
     """
-    data = run.study.get("select") or {}
+    asked = run.wishes
     bounds = tuple(
         bound
-        for bound in bounds_from_mapping(data, "select")
+        for bound in asked.bounds
         if bound.objective == latency or not bound.objective.startswith("latency[")
     )
-    limited = any(bound.sense == "max" for bound in bounds)
-    preference = data.get("prefer") or "accuracy"
-    if preference == "weights" and not {latency, *list(run.objectives)[:1]} & set(data["weights"]):
+    weights = {name: weight for name, weight in asked.weights.items() if name in two}
+    prefer = asked.prefer
+    if prefer == "weights" and not weights:
         # No weight concerns this device.
-        preference = "accuracy"
-    return bounds, preference if limited or preference != "accuracy" else "knee"
+        prefer = "accuracy"
+    if prefer == "accuracy" and not any(bound.sense == "max" for bound in bounds):
+        prefer = "knee"
+    return Wishes(bounds=bounds, prefer=prefer, weights=weights, confidence=asked.confidence)
 
 
-def _rule(bounds: tuple[Bound, ...], preference: str, quality: str) -> str:
+def _rule(wishes: Wishes, quality: str) -> str:
     best = {
         "accuracy": f"best {quality}",
         "knee": f"knee of {quality} and latency",
         "hypervolume": f"most hypervolume of {quality} and latency",
         "weights": f"weighted {quality} and latency",
-    }[preference]
-    return f"{best}, {' and '.join(map(format_bound, bounds)) or 'no bound set'}"
+    }[wishes.prefer]
+    return f"{best}, {' and '.join(map(format_bound, wishes.bounds)) or 'no bound set'}"
 
 
 def headline(choice: DeviceChoice, quality: str) -> str:

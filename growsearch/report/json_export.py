@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from growsearch.report.choice_text import choice_lines
 from growsearch.report.describe import describe_trial
 from growsearch.report.device_choice import DeviceChoice, device_choices, headline
 from growsearch.report.progress import hypervolume_progress
 from growsearch.report.run_data import Run
+from growsearch.report.study_choice import study_choice
 from growsearch.trial.record import Trial
 
 FORMAT = 1
@@ -28,6 +30,7 @@ def render_json(run: Run) -> str:
             "rejected": run.rejected,
         },
         "front": [_member(run.trial(member.id)) for member in front.members],
+        "choice": _study_choice(run),
         "choices": [_choice(choice, next(iter(run.objectives))) for choice in device_choices(run)],
         "hypervolume": {
             "share_of_box": progress.steps[-1][1] if progress.steps else None,
@@ -48,6 +51,19 @@ def render_json(run: Run) -> str:
         "notes": list(run.notes),
     }
     return json.dumps(data, indent=2, allow_nan=False) + "\n"
+
+
+def _study_choice(run: Run) -> dict[str, Any] | None:
+    """Return what `growsearch select` takes without flags; None where nothing can be compared."""
+    if not run.front().points:
+        return None
+    choice = study_choice(run)
+    return {
+        "rule": choice.wishes.say(),
+        "chosen": None if choice.chosen is None else choice.chosen.id,
+        "nearest": None if choice.nearest is None else choice.nearest.id,
+        "lines": choice_lines(choice, run.trials),
+    }
 
 
 def _member(trial: Trial) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from growsearch.pareto import MEASURES, format_quantity
 from growsearch.reading import write_yaml
-from growsearch.report.choice_text import beside_mine
+from growsearch.report.choice_text import beside_mine, choice_lines
 from growsearch.report.describe import (
     describe_check,
     describe_interval,
@@ -20,6 +20,7 @@ from growsearch.report.evaluations import read_evaluation
 from growsearch.report.markdown_table import markdown_table, safe
 from growsearch.report.progress import hypervolume_progress
 from growsearch.report.run_data import Run
+from growsearch.report.study_choice import study_choice
 from growsearch.shown_text import shown_lines
 from growsearch.trial.record import Trial
 
@@ -33,6 +34,7 @@ def render_markdown(run: Run) -> str:
         f"{len(run.finished)} trials finished, {len(run.failed)} failed, "
         f"{len(run.front())} on the front.{_not_trained(run)}",
         *(["## Which network for which device?", "\n".join(answers)] if answers else []),
+        *_choice(run),
         "## The front",
         _front(run),
         *_baselines(run),
@@ -49,6 +51,14 @@ def render_markdown(run: Run) -> str:
         _fenced(shown_lines(write_yaml(run.study))),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _choice(run: Run) -> list[str]:
+    """Tell what the study chooses, as `growsearch select` does without flags."""
+    if not run.front().points:
+        return []
+    lines = choice_lines(study_choice(run), run.trials)
+    return ["## The study's choice", _fenced("\n".join(lines) + "\n", "text")]
 
 
 def _front(run: Run) -> str:
@@ -168,9 +178,9 @@ def _failed(run: Run) -> list[str]:
     return ["## Failed trials", markdown_table(["Trial", "Made by", "Error"], rows)]
 
 
-def _fenced(text: str) -> str:
+def _fenced(text: str, language: str = "yaml") -> str:
     """Fence ``text`` with more backticks than it holds in a row."""
     fence = "```"
     while fence in text:
         fence += "`"
-    return f"{fence}yaml\n{text}{fence}"
+    return f"{fence}{language}\n{text}{fence}"

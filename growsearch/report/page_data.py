@@ -17,6 +17,7 @@ from growsearch.report.kept_layers import read_kept_layers
 from growsearch.report.progress import hypervolume_progress
 from growsearch.report.records import read_records
 from growsearch.report.run_data import Run, once_a_run, read_history
+from growsearch.report.study_choice import study_choice
 from growsearch.shown_text import shown
 from growsearch.trial.record import Latency, Trial
 
@@ -50,6 +51,7 @@ def page_data(run: Run, detail_bytes: int = DETAIL_BYTES) -> dict[str, Any]:
         "rejected": run.rejected,
         "checks": {device: _checks(run, device) for device in latency_devices(run.finished)},
         "details": _details(run, front, detail_bytes),
+        "choice": _study_choice(run, index),
         "choices": [_choice(choice, index) for choice in device_choices(run)],
         "bounds": _select_bounds(run),
         "wishes": _wishes(run),
@@ -228,6 +230,16 @@ def _kept(run: Run, trial: Trial) -> dict[str, Any]:
         return {}
     kept = read_kept_layers(run.folder / "trials" / trial.id)
     return {"kept": [[k.name, k.reason, k.parameters, k.macs] for k in kept]}
+
+
+def _study_choice(run: Run, index: Mapping[str, int]) -> dict[str, Any] | None:
+    """Return what the study chooses, where there is anything to choose from."""
+    if not run.front().points:
+        return None
+    choice = study_choice(run)
+    named = {"chosen": choice.chosen, "nearest": choice.nearest}
+    places = {name: None if trial is None else index[trial.id] for name, trial in named.items()}
+    return {**places, "rule": choice.wishes.say()}
 
 
 def _choice(choice: DeviceChoice, index: Mapping[str, int]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from growsearch.errors import UsageError
-from growsearch.pareto import Bound, Direction, Front, Point, bounds_by_objective
+from growsearch.pareto import Bound, Direction, Front, Point, Wishes, bounds_by_objective
 from growsearch.reading import read_limited, reading
 from growsearch.report.resolved_study import read_resolved_study
 from growsearch.shown_text import shown
@@ -58,6 +58,11 @@ class Run:
         """The study's constraints, in base units."""
         return bounds_by_objective(self.study.get("constraints") or {}, "constraints")
 
+    @property
+    def wishes(self) -> Wishes:
+        """What the study asks of its choice: its ``select``."""
+        return Wishes.of(self.study.get("select") or {})
+
     @cached_property
     def finished(self) -> tuple[Trial, ...]:
         """The trials that have a result."""
@@ -87,7 +92,8 @@ class Run:
 
     @cached_property
     def _front(self) -> Front:
-        return front_of_trials(self.trials, self.objectives, self.constraints)
+        front = front_of_trials(self.trials, self.objectives, self.constraints)
+        return dataclasses.replace(front, wishes=self.wishes)
 
 
 def once_a_run(compute: Callable[[Run], _T]) -> Callable[[Run], _T]:

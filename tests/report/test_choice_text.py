@@ -5,8 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from growsearch.pareto import parse_bound
-from growsearch.report import choice_lines, front_table, read_run, table_legend
+from growsearch.pareto import Wishes, parse_bound
+from growsearch.report import choice_lines, choose, front_table, read_run, table_legend
 
 
 @pytest.fixture(scope="module")
@@ -16,8 +16,7 @@ def run(run_folder):
 
 def tell(run, *bounds: str) -> list[str]:
     parsed = [parse_bound(bound, "max") for bound in bounds]
-    front = run.front()
-    return choice_lines(front.select(parsed), front, run.trials, bounds)
+    return choice_lines(choose(run, Wishes(bounds=tuple(parsed))), run.trials, bounds)
 
 
 def test_a_choice_is_told_with_units_methods_and_the_runner_up(run):
@@ -39,10 +38,9 @@ def test_a_choice_says_how_surely_it_meets_its_bounds(run):
 
 
 def test_where_nothing_is_sure_enough_the_likeliest_is_told(run):
-    front = run.front()
-    bounds = [parse_bound("latency[cpu]=0.1075ms", "max")]
-    lines = choice_lines(front.select(bounds, confidence=0.99), front, run.trials)
-    assert lines[0] == "No network fits with 99 % certainty."
+    bounds = (parse_bound("latency[cpu]=0.1075ms", "max"),)
+    lines = choice_lines(choose(run, Wishes(bounds=bounds, confidence=0.99)), run.trials)
+    assert lines[0] == "No network fits (latency[cpu] <= 108 µs) with 99 % certainty."
     assert lines[2].startswith("Likeliest, with 5")
     assert max(map(len, lines)) <= 80
 

@@ -13,8 +13,7 @@ from growsearch.comparison import comparison_lines
 from growsearch.comparison.comparison import compare
 from growsearch.comparison.text import render_markdown as comparison_markdown
 from growsearch.errors import GrowsearchError, UsageError
-from growsearch.pareto import select
-from growsearch.report import choice_lines, front_table, read_run, write_report
+from growsearch.report import choice_lines, front_table, read_run, study_choice, write_report
 from growsearch.report.evaluations import read_evaluation
 from growsearch.report.formats import FORMATS
 from growsearch.report.run_data import read_history
@@ -172,7 +171,7 @@ def test_no_escape_code_of_a_run_reaches_the_terminal(run_maker, study, capsys):
     terminal = Terminal(width=200)
     terminal.print(front_table(front, run.trials))
     terminal.print(f"the first: {run.failed[0].error}", soft_wrap=True)
-    for line in choice_lines(select(front), front, run.trials):
+    for line in choice_lines(study_choice(run), run.trials):
         say(line)
     shown = capsys.readouterr().out
     assert not HIDDEN.search(shown)

@@ -331,7 +331,11 @@ def test_the_sliders_choose_the_network_of_the_command_line(browser, run_maker):
         command = shlex.split(text(browser, "#bounds-command"))
         assert command[:3] == ["growsearch", "select", "RUN"]
         options = zip(command[3::2], command[4::2], strict=True)
-        bounds = [parse_bound(bound, option.removeprefix("--")) for option, bound in options]
+        bounds = [
+            parse_bound(bound, option.removeprefix("--"))
+            for option, bound in options
+            if option != "--prefer"
+        ]
         chosen = run.front().select(bounds).chosen
         said = text(browser, "#bounds-choice")
         if chosen is None:
@@ -346,12 +350,10 @@ def test_the_sliders_choose_the_network_of_the_command_line(browser, run_maker):
 
 def test_the_sliders_begin_at_the_studys_bounds_and_can_be_cleared(browser, page):
     browser.open(page)
-    assert text(browser, "#bounds-command") == (
-        "growsearch select RUN --max 'latency[cpu]=0.00014s'"
-    )
+    assert text(browser, "#bounds-command") == "growsearch select RUN"
     assert text(browser, "#bounds-choice").startswith("Take 90d3ac94af ")
     browser.evaluate("document.querySelector('#bounds-reset').click()")
-    assert text(browser, "#bounds-command") == "growsearch select RUN"
+    assert text(browser, "#bounds-command") == "growsearch select RUN --prefer accuracy"
     assert text(browser, "#bounds-choice").startswith("Take f181fc069e ")
 
 

@@ -1,11 +1,14 @@
 """What is said about a run: the choice for each device, the progress, a few words a trial."""
 
+import dataclasses
+
 import pytest
 
 from growsearch.report.describe import describe_method, describe_trial, direction_of, title
 from growsearch.report.device_choice import device_choices, headline
 from growsearch.report.progress import hypervolume_progress
 from growsearch.report.run_data import Run, read_run
+from growsearch.report.study_choice import study_choice
 from growsearch.trial.record import Latency, Trial
 
 OBJECTIVES = {"accuracy": "maximize", "latency[cpu]": "minimize"}
@@ -39,12 +42,28 @@ def test_the_choice_is_the_most_accurate_inside_the_studys_bound(tmp_path):
     assert choice.rule == "best accuracy, latency[cpu] <= 1.50 s"
 
 
-def test_without_an_upper_bound_the_knee_is_chosen(tmp_path):
-    # A study always says what it prefers; without a budget that would ignore the device.
-    select = {"prefer": "accuracy", "min": {"accuracy": 0.1}}
-    (choice,) = device_choices(run_of(SLOW, KNEE, FAST, tmp_path=tmp_path, select=select))
+def test_the_studys_device_has_the_studys_choice(tmp_path):
+    for select in ({}, {"prefer": "accuracy", "min": {"accuracy": 0.1}}, {"prefer": "knee"}):
+        run = run_of(SLOW, KNEE, FAST, tmp_path=tmp_path, select=select)
+        (choice,) = device_choices(run)
+        assert choice.chosen == study_choice(run).chosen
     assert choice.chosen == KNEE
     assert choice.rule.startswith("knee of accuracy and latency")
+
+
+def test_on_a_device_that_the_study_does_not_bound_the_knee_is_chosen(tmp_path):
+    # The most accurate would always win there, whatever it costs.
+    two = {"accuracy": "maximize", "latency[cpu]": "minimize", "latency[npu]": "minimize"}
+    both = [
+        dataclasses.replace(
+            each,
+            metrics={**each.metrics, "latency[npu]": each.metrics["latency[cpu]"]},
+            latency={**each.latency, "npu": each.latency["cpu"]},
+        )
+        for each in (SLOW, KNEE, FAST)
+    ]
+    run = run_of(*both, tmp_path=tmp_path, objectives=two)
+    assert [choice.chosen.id for choice in device_choices(run)] == ["slow", "knee"]
 
 
 def test_another_devices_bound_does_not_count(run_folder):
@@ -63,7 +82,8 @@ def test_where_nothing_fits_the_nearest_miss_is_named(tmp_path):
 
 
 def test_the_headline_says_what_is_given_up(tmp_path):
-    (choice,) = device_choices(run_of(SLOW, KNEE, FAST, tmp_path=tmp_path))
+    select = {"prefer": "knee"}
+    (choice,) = device_choices(run_of(SLOW, KNEE, FAST, tmp_path=tmp_path, select=select))
     assert headline(choice, "accuracy") == (
         "On cpu take knee (grown 25 %): 80.00 % accuracy at 2.00 s (measured). Against the best "
         "(slow) it gives up 10.00 points of accuracy and is 2.0 times as fast."

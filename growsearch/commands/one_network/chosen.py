@@ -19,33 +19,26 @@ def chosen_trial(run: Path, trial: str | None) -> Trial:
         UsageError: if there is no such trial, or no network is inside the study's bounds.
     """
     from growsearch.report import read_run
-    from growsearch.search.study.trial_export import find_trial
+    from growsearch.report.study_choice import network_of
 
     found = read_run(run)
-    return find_trial(found, study_choice(found) if trial is None else trial)
+    return _choice_of(found) if trial is None else network_of(found, trial)
 
 
-def study_choice(run: Run) -> str:
-    """Return the id of what the study's own ``select`` chooses.
+def _choice_of(run: Run) -> Trial:
+    """Return what the study's own ``select`` chooses.
 
     Raises:
         UsageError: if nothing is on the front, or inside the bounds.
     """
-    from growsearch.pareto import bounds_from_mapping, select
+    from growsearch.report import study_choice
 
-    front, wishes = run.front(), run.study.get("select") or {}
-    if not front.members:
+    if not run.front().members:
         raise UsageError(f"{run.folder} has no network on its front yet; name one with --trial ID")
-    choice = select(
-        front,
-        bounds_from_mapping(wishes, "select"),
-        wishes.get("prefer", "accuracy"),
-        weights=wishes.get("weights"),
-        confidence=wishes.get("confidence"),
-    )
-    if choice.chosen is None:
+    chosen = study_choice(run).chosen
+    if chosen is None:
         raise UsageError(
             f"{run.folder}: no network is inside the bounds of the study's select; name one with "
             "--trial ID, or see growsearch select"
         )
-    return choice.chosen.id
+    return chosen

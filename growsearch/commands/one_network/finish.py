@@ -16,7 +16,6 @@ from growsearch.commands.one_trial.options import ThreadsOption
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from growsearch.report.run_data import Run
     from growsearch.search.study.finishing import Finished, FinishPlan
     from growsearch.training import EpochRecord
     from growsearch.trial.record import Trial
@@ -58,15 +57,14 @@ def finish(
     for longer, and is judged by the test examples at the very end. The network of the first seed is
     exported, whatever the test says of the others. Stopped, the same command goes on.
     """
+    from growsearch.commands.one_network.chosen import chosen_trial
     from growsearch.commands.terminal import Terminal, say
-    from growsearch.report import read_run
     from growsearch.search.study.finishing import FinishOptions, plan_finish
     from growsearch.search.study.finishing import finish as finished_by
-    from growsearch.search.study.trial_export import export_trial, find_trial
+    from growsearch.search.study.trial_export import export_trial
     from search_spaces.code_origin import CodeOfRun
 
-    found = read_run(run)
-    chosen = _chosen(found) if trial is None else find_trial(found, trial)
+    chosen = chosen_trial(run, trial)
     console = Terminal()
     progress = _FinishProgress(console)
     options = FinishOptions(
@@ -91,27 +89,6 @@ def finish(
     say("")
     for line in export_lines(export):
         say(line)
-
-
-def _chosen(run: Run) -> Trial:
-    """Return what the study's own choice is."""
-    from growsearch.errors import UsageError
-    from growsearch.pareto import bounds_from_mapping, select
-
-    wishes = run.study.get("select") or {}
-    choice = select(
-        run.front(),
-        bounds_from_mapping(wishes, "select"),
-        wishes.get("prefer") or "accuracy",
-        weights=wishes.get("weights") or {},
-        confidence=wishes.get("confidence"),
-    )
-    if choice.chosen is None:
-        raise UsageError(
-            f"{run.folder}: no network is inside the study's bounds; loosen select, or name one "
-            "with --trial"
-        )
-    return run.trial(choice.chosen.id)
 
 
 def plan_lines(plan: FinishPlan) -> list[str]:

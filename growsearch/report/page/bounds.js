@@ -49,6 +49,8 @@ class BoundChoice {
       this.names.includes(name) && sense === senseOf(name))
       .map(([name, , value]) => [name, Number(value.toPrecision(STUDY_DIGITS))]));
     byId("sliders").replaceChildren(...this.names.flatMap((name) => this.slider(name)));
+    // Until a bound is moved, it is the study's own choice.
+    this.moved = false;
     byId("bounds-reset").addEventListener("click", () => {
       this.values.clear();
       this.names.forEach((name) => this.place(name));
@@ -100,8 +102,9 @@ class BoundChoice {
         : `${senseOf(name) === "max" ? "at most" : "at least"} ${formatValue(bound, METRICS.get(name))}`;
       range.setAttribute("aria-valuetext", shown.textContent);
     }
+    this.moved ||= moved;
     const bounds = [...this.values];
-    const chosen = chooseInside(bounds);
+    const chosen = this.moved ? chooseInside(bounds) : DATA.choice.chosen;
     byId("bounds-choice").replaceChildren(...this.sentence(chosen));
     byId("bounds-command").textContent = this.command(bounds);
     if (moved && chosen !== null) this.onSelect(chosen);
@@ -118,6 +121,8 @@ class BoundChoice {
   command(bounds) {
     const unit = (name) => METRICS.get(name).base;
     const options = bounds.map(([name, value]) => ` --${senseOf(name)} '${name}=${value}${unit(name)}'`);
-    return `growsearch select RUN${options.join("")}`;
+    // Without any flag the command takes the study's choice.
+    if (this.moved && !options.length) return "growsearch select RUN --prefer accuracy";
+    return `growsearch select RUN${this.moved ? options.join("") : ""}`;
   }
 }

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from growsearch.kinds import Strict
 from growsearch.kinds.values import Share
-from growsearch.pareto import Bound, Preference
+from growsearch.pareto import Bound, Preference, Wishes
 from growsearch.search.config.bounds import parse_quantities
 from growsearch.search.config.numbers import Number
 
@@ -77,3 +77,12 @@ class SelectSettings(Strict):
         upper = [Bound(objective=n, sense="max", value=v) for n, v in self.max.items()]
         lower = [Bound(objective=n, sense="min", value=v) for n, v in self.min.items()]
         return (*upper, *lower)
+
+    def wishes(self) -> Wishes:
+        """Return what is asked of the choice."""
+        return Wishes(
+            bounds=self.bounds(),
+            prefer=self.prefer,
+            weights=self.weights,
+            confidence=self.confidence,
+        )

@@ -26,8 +26,8 @@ from growsearch.trial.trial_folder import TRIALS, is_trial_id
 # At least so many seconds between two copies, and so many times as long as the last one took.
 _MIN_WAIT_S, _WAIT_TIMES = 10.0, 10.0
 # What a run begins with; a trial's folder and the ledgers come as the search goes on.
-_FIRST = ("study.yaml", PREPROCESSING_FILE, "profiles", "data")
-_FRONT = "front.json"
+_FIRST, _FRONT = ("study.yaml", PREPROCESSING_FILE, "profiles", "data"), "front.json"
+_CHANGING = ("study.yaml", _FRONT)
 # A whole object appears at once there; elsewhere a file is written beside and moved into place.
 _OBJECT_STORES = ("s3", "gcs", "abfs")
 _PARTIAL = ".part"
@@ -109,8 +109,8 @@ class Mirror:
         for place in (*_FIRST, *(f"{TRIALS}/{name}" for name in trials), _FRONT):
             for file in _files_of(path / place):
                 name = file.relative_to(path).as_posix()
-                # Of all files the front alone may change within one size.
-                if self._sizes.get(name) != file.stat().st_size or name == _FRONT:
+                # Of all files these alone may change within one size.
+                if self._sizes.get(name) != file.stat().st_size or name in _CHANGING:
                     self._write(name, file.read_bytes())
         for name, content in ledgers.items():
             if content and self._sizes.get(name) != len(content):

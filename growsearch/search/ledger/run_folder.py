@@ -30,6 +30,7 @@ from growsearch.files import (
 )
 from growsearch.kinds import KINDS, CandidateConfig, candidate_from_json
 from growsearch.reading import parse_json, read_limited, reading, write_yaml
+from growsearch.report.resolved_study import read_resolved_study
 from growsearch.search.config.file import PROVENANCE, load_study
 from growsearch.search.config.study import StudyConfig
 from growsearch.shown_text import shown
@@ -47,6 +48,8 @@ _LOOKERS, _LOOK_S = 4, 0.05
 # What a search makes in its folder; a link in the place of one would lead it elsewhere.
 _FOLDERS = (TRIALS, "profiles", "data", "shared", "tensorboard", "wandb")
 _DATA = "data"
+# Of what may differ, what is read off the run afterwards.
+_RENEWED = ("select",)
 # What may differ between a run and the study that resumes it.
 _MAY_CHANGE = (
     "search.trials",
@@ -128,7 +131,16 @@ class RunFolder:
         if not resumed:
             content = {**study.to_plain(), PROVENANCE: provenance()}
             write_text(self.study, write_yaml(content))
+        else:
+            self._renew(study)
         return resumed
+
+    def _renew(self, study: StudyConfig) -> None:
+        """Write what the study asks of a choice now: whoever reads the run chooses by it."""
+        before, now = read_resolved_study(self.study), study.to_plain()
+        changed = {key: now[key] for key in _RENEWED if before.get(key) != now[key]}
+        if changed:
+            write_text(self.study, write_yaml({**before, **changed}))
 
     def trial(self, name: str) -> Path:
         """Return the folder of a trial's files; see `trial_folder`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -21,7 +22,7 @@ from growsearch.files import write_json
 from growsearch.kinds import Learning
 from growsearch.pareto import Front, Point
 from growsearch.reading import reading
-from growsearch.report import front_of_trials
+from growsearch.report import Choice, front_of_trials, read_run, study_choice
 from growsearch.search.backends.serial import run_serial
 from growsearch.search.backends.time_budget import TimeBudget
 from growsearch.search.config.data_settings import DataSettings
@@ -308,7 +309,18 @@ class Study:
     @property
     def front(self) -> Front:
         """The front of the finished trials that meet every hard constraint."""
-        return front_of_trials(self.trials, self.config.objectives, self.config.bounds())
+        config = self.config
+        front = front_of_trials(self.trials, config.objectives, config.bounds())
+        return dataclasses.replace(front, wishes=config.select.wishes())
+
+    @property
+    def choice(self) -> Choice:
+        """What the study's own ``select`` chooses of its run, as the report and `select` do.
+
+        Raises:
+            UsageError: if there is no run yet, or nothing to choose from.
+        """
+        return study_choice(read_run(self.folder.path))
 
     def _write_front(self) -> Front:
         front = self.front

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from torch import nn
 
-from growsearch.errors import UsageError
 from growsearch.export import (
     ExportResult,
     Predictor,
@@ -18,7 +17,8 @@ from growsearch.export import (
 from growsearch.files import folder_inside
 from growsearch.kinds import Network
 from growsearch.pareto import Point
-from growsearch.report import Run, read_run
+from growsearch.report import read_run
+from growsearch.report.study_choice import network_of
 from growsearch.search.study.run_preprocessing import preprocessing_of_run
 from growsearch.search.study.trial_card import trial_card
 from growsearch.trial.record import Trial
@@ -50,7 +50,7 @@ def export_trial(
         GrowsearchError: if what was written is not equal, or cannot be written.
     """
     found = read_run(run)
-    trial = find_trial(found, which)
+    trial = network_of(found, _id(which))
     assert trial.network is not None
     network = Network.from_json(trial.network, names)
     result = export_network(
@@ -65,26 +65,6 @@ def export_trial(
     return result
 
 
-def find_trial(run: Run, which: str | Point | Trial) -> Trial:
-    """Return the finished trial that is meant.
-
-    Raises:
-        UsageError: if there is none, or several ids begin like this.
-    """
-    name = which if isinstance(which, str) else which.id
-    known = {trial.id: trial for trial in run.trials}
-    found = [known[name]] if name in known else [t for i, t in known.items() if i.startswith(name)]
-    if not name or not found:
-        raise UsageError(f"trial {name!r}: not in this run, which has {len(known)} trials")
-    if len(found) > 1:
-        ids = ", ".join(trial.id for trial in found[:5])
-        raise UsageError(f"trial {name!r}: begins {len(found)} ids ({ids}); write more of it")
-    (trial,) = found
-    if not trial.finished or trial.network is None:
-        raise UsageError(f"trial {trial.id}: {trial.status}, and has no network to take")
-    return trial
-
-
 def trial_predictor(
     run: Path, which: str | Point | Trial, names: CodeNames = FOUND_HERE, device: str = "cpu"
 ) -> Predictor:
@@ -94,7 +74,7 @@ def trial_predictor(
         UsageError: if there is no such trial, its files are missing or of another network, its
             inputs are no image files, or it names code that may not be imported.
     """
-    folder = trial_folder(run, find_trial(read_run(run), which).id)
+    folder = trial_folder(run, network_of(read_run(run), _id(which)).id)
     return load_predictor(folder, names, preprocessing=preprocessing_of_run(run), device=device)
 
 
@@ -104,4 +84,8 @@ def load_trial(run: Path, which: str | Point | Trial) -> nn.Module:
     Raises:
         UsageError: if there is no such trial, or its files are missing or of another network.
     """
-    return load_network(trial_folder(run, find_trial(read_run(run), which).id))
+    return load_network(trial_folder(run, network_of(read_run(run), _id(which)).id))
+
+
+def _id(which: str | Point | Trial) -> str:
+    return which if isinstance(which, str) else which.id

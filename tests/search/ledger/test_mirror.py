@@ -90,7 +90,8 @@ def test_a_second_session_copies_only_what_is_missing(
     written: list[str] = []
     monkeypatch.setattr(Mirror, "_write", lambda _, name, __: written.append(name))
     Study(study, run_folder).run()
-    assert set(written) == {"front.json"}
+    # These may change within one size.
+    assert set(written) == {"front.json", "study.yaml"}
 
 
 def test_a_store_that_fails_loses_nothing_and_is_said(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from growsearch.errors import GrowsearchError, MachineError, UsageError
+from growsearch.report import read_run
 from growsearch.search.ledger.recorder import Recorder
 from growsearch.search.ledger.run_folder import RunFolder
 from growsearch.search.study.study import Study
@@ -243,3 +244,17 @@ def test_the_folder_knows_itself_from_another_of_its_name(tmp_path: Path) -> Non
         folder.identity()
     folder.path.mkdir()
     assert folder.identity() != before
+
+
+def test_what_a_study_asks_of_its_choice_now_is_what_its_run_is_read_by(finished: Study) -> None:
+    before = read_run(finished.folder.path)
+    assert before.wishes.bounds == ()
+    most = finished.trials[0].metrics["macs"] - 1
+    wanted = finished.config.select.model_copy(update={"max": {"macs": most}})
+    again = Study(finished.config.model_copy(update={"select": wanted}), finished.folder.path)
+    again.run()
+    after = read_run(finished.folder.path)
+    assert [(bound.objective, bound.value) for bound in after.wishes.bounds] == [("macs", most)]
+    assert again.choice.chosen is None
+    # All else stays as it was written, where the run began included.
+    assert {**after.study, "select": before.study["select"]} == before.study
