@@ -59,7 +59,7 @@ function showStatus(status, message) {
   const state = status ? status.state : message.state;
   document.documentElement.dataset.state = state;
   byId("state").textContent = status ? `${status.name}: ${STATES[state] || state}` : STATES[state] || state;
-  byId("counts").textContent = status ? counts(status) : message.text;
+  byId("counts").textContent = status ? counts(status) : frame ? message.text : "";
   byId("counts").title = status ? status.search.how : "";
   byId("whole").hidden = !status || !status.trials.wanted;
   byId("running").replaceChildren(...(status ? status.running.map(trialItem) : []));
