@@ -9,8 +9,18 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
-from growsearch.datasets import DataReport, Dataset, Normalisation, Split, TaskChoice, from_tensors
+from growsearch.datasets import (
+    DataKeys,
+    DataReport,
+    Dataset,
+    Normalisation,
+    Split,
+    TaskChoice,
+    from_tensors,
+    image_folder,
+)
 from growsearch.datasets.preprocessing import (
     ImageInput,
     Preprocessing,
@@ -114,6 +124,21 @@ def test_data_sets_of_torch_say_their_classes():
     data = from_torch(_Named(pixels(), LABELS))
     assert preprocessing_of(data).classes == ("cat", "dog")
     assert preprocessing_of(data).images.shape == (3, 4, 6)
+
+
+def test_streamed_images_have_the_same_preprocessing_as_those_in_memory(tmp_path):
+    for place, image in enumerate(pixels()):
+        folder = tmp_path / "train" / ("cat", "dog")[place % 2]
+        for part in (folder, tmp_path / "val" / folder.name):
+            part.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image.permute(1, 2, 0).numpy()).save(part / f"{place}.png")
+    held, streamed = (
+        image_folder.load(tmp_path, DataKeys(memory=memory)) for memory in (0.5, 1e-12)
+    )
+    assert streamed.train.streamed
+    assert preprocessing_of(streamed) == preprocessing_of(held)
+    assert preprocessing_of(held).images.shape == (3, 4, 6)
+    assert preprocessing_of(held).classes == ("cat", "dog")
 
 
 @st.composite

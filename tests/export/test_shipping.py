@@ -135,10 +135,11 @@ def test_where_there_is_no_program_the_loader_builds_the_network(
         onnx=True,
     )
     assert result.left_out["model.onnx"] == "torch.onnx starts from what program.pt2 would hold"
-    assert export_lines(result)[-3:] == [
+    assert export_lines(result)[-4:] == [
         "  no program.pt2: torch.export cannot follow the network (for a test)",
         "  no model.onnx: torch.onnx starts from what program.pt2 would hold",
         "Reloaded; the weights give the same outputs to the bit.",
+        "Its input is raw: who exported it did not say what its inputs were.",
     ]
     script = tmp_path / "out" / "load.py"
     assert len(script.read_text().splitlines()) <= 10

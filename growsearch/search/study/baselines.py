@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,7 +11,10 @@ from growsearch.kinds import GrowthBound, KindSpace
 from growsearch.kinds.baseline.candidate import Baseline, BaselineCandidate
 from growsearch.kinds.domain import Domain, nearest, values_of
 from growsearch.kinds.growth.bound import GrowthBudget
+from growsearch.kinds.prune.space import PruneSpace
 from growsearch.kinds.questions import Questions
+from growsearch.kinds.recipe_choice import RecipeChoice, recipe_values
+from growsearch.pruning import FINE_TUNING
 from growsearch.search.config.study import StudyConfig
 from growsearch.search.ledger.recorder import Recorder
 from growsearch.trial.retries import Run, run_to_its_end
@@ -51,8 +55,17 @@ def baseline_candidates(config: StudyConfig) -> tuple[BaselineCandidate, ...]:
         ]
         if not made:
             raise UsageError(f"baselines: {which} {_LACKING[which]}")
-        found += [candidate for candidate in made if candidate not in found]
+        for candidate in made:
+            if not any(_is_same(candidate, other) for other in found):
+                found.append(candidate)
     return tuple(found)
+
+
+def _is_same(one: BaselineCandidate, other: BaselineCandidate) -> bool:
+    """Tell whether two mean one network; "mine" is it whatever a kind's recipe is."""
+    if one.which == other.which == "mine":
+        return (one.space, one.init) == (other.space, other.init)
+    return one == other
 
 
 _LACKING: Mapping[Baseline, str] = {
@@ -67,6 +80,8 @@ def _of_kind(which: Baseline, name: str, space: KindSpace) -> Iterator[BaselineC
         return
     budgets = list(_budgets(space)) if which == "uniform" else [None]
     training = Questions(_Usual(), name).recipe(space)
+    if which == "uniform" or space.init is None:
+        training = _from_fresh_weights(training, space)
     batch = getattr(space, "device_batch", None)
     for network in map(str, values_of(space.space)):
         for budget in budgets:
@@ -78,6 +93,14 @@ def _of_kind(which: Baseline, name: str, space: KindSpace) -> Iterator[BaselineC
                 budget=budget,
                 device_batch=_batch(batch) if budget is not None else 1,
             )
+
+
+def _from_fresh_weights(training: RecipeChoice, space: KindSpace) -> RecipeChoice:
+    """Return the recipe at its own rate, where pruning has taken a tenth of it by itself."""
+    rate = recipe_values(training.name)[1]
+    if isinstance(space, PruneSpace) and training.learning_rate == FINE_TUNING * rate:
+        return dataclasses.replace(training, learning_rate=rate)
+    return training
 
 
 def _batch(domain: Domain | None) -> int:

@@ -66,16 +66,16 @@ def export_trial(
 
 
 def trial_predictor(
-    run: Path, which: str | Point | Trial, names: CodeNames = FOUND_HERE, device: str = "cpu"
+    run: Path, trial: Trial, names: CodeNames = FOUND_HERE, device: str = "cpu"
 ) -> Predictor:
     """Return the trained network of a finished trial behind its run's preprocessing.
 
     Raises:
-        UsageError: if there is no such trial, its files are missing or of another network, its
-            inputs are no image files, or it names code that may not be imported.
+        UsageError: if its files are missing or of another network, its inputs are no image files,
+            or it names code that may not be imported.
     """
-    folder = trial_folder(run, network_of(read_run(run), _id(which)).id)
-    return load_predictor(folder, names, preprocessing=preprocessing_of_run(run), device=device)
+    about = preprocessing_of_run(run)
+    return load_predictor(trial_folder(run, trial.id), names, preprocessing=about, device=device)
 
 
 def load_trial(run: Path, which: str | Point | Trial) -> nn.Module:

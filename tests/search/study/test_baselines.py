@@ -10,10 +10,13 @@ from growsearch import Study
 from growsearch.datasets import load_dataset, subset
 from growsearch.errors import UsageError
 from growsearch.growth import build_full
+from growsearch.kinds.baseline.candidate import BaselineCandidate
 from growsearch.metrics import accuracy, predict
 from growsearch.pareto import select
 from growsearch.report import choice_lines, read_run, write_report
+from growsearch.search.config.file import parse_study
 from growsearch.search.ledger.recorder import Recorder
+from growsearch.search.study.baselines import baseline_candidates
 from growsearch.search.study.progress import ProgressLine
 from growsearch.training import Recipe, task_of, train
 from search_spaces import search_space
@@ -109,3 +112,28 @@ def test_a_baseline_that_no_kind_has_what_it_takes_for_is_refused(tmp_path: Path
             Study(data, tmp_path / which).run()
     with pytest.raises(UsageError, match="baselines"):
         Study(_study(tmp_path, baselines=["best"]), tmp_path / "none")
+
+
+def test_one_s_own_network_is_one_however_many_kinds_begin_with_it(tmp_path: Path) -> None:
+    data = _study(tmp_path)
+    init = data["trials"]["prune"]["init"]
+    sparse = {"space": "mlp-digits", "init": init, "transform": "none", "sparsity": 0.5}
+    data["trials"]["sparse"] = {**sparse, "distribution": "erk", "updater": "static", "epochs": 3}
+    found = baseline_candidates(parse_study(data))
+    assert [each.which for each in found].count("mine") == 1
+
+
+def test_uniform_widths_have_a_rate_for_fresh_weights_and_not_that_of_pruning(
+    tmp_path: Path,
+) -> None:
+    data = _study(tmp_path)
+    rates = {each.which: each.training.learning_rate for each in _candidates(data)}
+    # The dense one goes on with the weights that are given.
+    assert rates["uniform"] == pytest.approx(0.1)
+    assert rates["dense"] == pytest.approx(0.01)
+    data["trials"]["prune"]["learning_rate"] = 0.03
+    assert {each.training.learning_rate for each in _candidates(data)} == {0.03}
+
+
+def _candidates(data: dict[str, Any]) -> tuple[BaselineCandidate, ...]:
+    return baseline_candidates(parse_study(data))
