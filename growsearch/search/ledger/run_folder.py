@@ -33,6 +33,7 @@ from growsearch.report.resolved_study import read_resolved_study
 from growsearch.search.config.file import PROVENANCE, load_study
 from growsearch.search.config.study import StudyConfig
 from growsearch.shown_text import shown
+from growsearch.trial.repeats import REPEATS
 from growsearch.trial.retries import is_complete
 from growsearch.trial.trial_folder import TRIALS, is_trial_id, trial_folder
 from search_spaces.user_code import is_own
@@ -42,7 +43,7 @@ _VERSIONS_OF = ("torch", "ray", "optuna", "numpy", "fvcore", "moocore")
 _MAX_BYTES = 2**30
 _MIN_FREE_BYTES = 64 * 2**20
 # What a search makes in its folder; a link in the place of one would lead it elsewhere.
-_FOLDERS = (TRIALS, "profiles", "data", "shared", "tensorboard", "wandb")
+_FOLDERS = (TRIALS, REPEATS, "profiles", "data", "shared", "tensorboard", "wandb")
 _DATA = "data"
 # Of what may differ, what is read off the run afterwards.
 _RENEWED = ("select",)
@@ -53,6 +54,7 @@ _MAY_CHANGE = (
     "search.backend",
     "search.time_limit",
     "search.time_budget",
+    "search.repeats",
     "search.gpus_per_trial",
     "search.cpus_per_trial",
     "search.workers_per_trial",
