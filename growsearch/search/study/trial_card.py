@@ -28,8 +28,8 @@ def trial_card(run: Run, trial: Trial, outputs: Sequence[int], *, words: bool) -
     return CardFacts(
         title=f"{run.name} {trial.id}",
         summary=(
-            f"A network of the space {trial.config.get('space')}, {describe_trial(trial)}, found "
-            f"by growsearch among {len(run.finished)} finished trials of the study {run.name}."
+            f"{describe_trial(trial)}: found by growsearch among {len(run.finished)} finished "
+            f"trials of the study {run.name}."
         ),
         data=_data(run, trial, outputs, words=words),
         results=_results(trial),

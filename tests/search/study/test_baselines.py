@@ -77,7 +77,7 @@ def test_baselines_come_first_beside_the_study_s_own_trials_and_are_told(tmp_pat
     text = (folder / "report.md").read_text()
     assert "## Baselines" in text
     assert "baseline: mine, as it is" in text
-    assert "baseline: uniform widths, trained, 30 % macs" in text
+    assert "baseline: uniform widths, trained, 30 % of MACs" in text
     page = (folder / "report.html").read_text()
     assert "baseline: mine, as it is" in page
 
