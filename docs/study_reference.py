@@ -51,6 +51,7 @@ UNITS = {
     "pretrain_epochs": "epochs",
     "pretrain_seed": "seed",
     "radius": "pixel range, 0 to 1",
+    "repeats": "trainings of each network",
     "rounds": "rounds",
     "seed": "seed",
     "sigma": "pixel range, 0 to 1",

@@ -173,7 +173,7 @@ def _show_end(console: Console, run: Study, front: Front) -> None:
         console.print(f"Note: {note}", soft_wrap=True, markup=False)
     _show_devices(console, run, front)
     console.print()
-    for line in choice_lines(run.choice, run.trials):
+    for line in choice_lines(run.choice):
         console.print(line, soft_wrap=True, markup=False)
     written = write_report(run.folder.path)
     console.print(f"\nReport: {written['html']}", soft_wrap=True)
@@ -210,8 +210,12 @@ def _show_devices(console: Console, run: Study, front: Front) -> None:
     reference = ", ".join(
         f"{name} {format_quantity(value, name)}" for name, value in front.nadir().items()
     )
+    share = front.hypervolume_share()
     console.print(
-        f"Hypervolume {front.hypervolume():.4g} up to the worst of each: {reference}",
+        "Hypervolume: none, as an objective is the same everywhere"
+        if share is None
+        else f"Hypervolume {100 * share:.1f} % of the box from the worst of each ({reference}) to "
+        "the best",
         markup=False,
         soft_wrap=True,
     )

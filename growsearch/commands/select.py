@@ -80,6 +80,13 @@ def select(
             "off [default: by the values found]."
         ),
     ] = None,
+    ties: Annotated[
+        str | None,
+        typer.Option(
+            help="Of networks within one standard error of the highest accuracy: cheapest, "
+            "highest, or auto, the cheapest where validation examples are few [default: auto]."
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="The export's folder [default: RUN/export/ID].")
     ] = None,
@@ -93,7 +100,8 @@ def select(
     """Choose a network of a run and export it, proven equal: without flags the study's choice.
 
     The study's choice is what its key select asks for, as on the report's page. Bounds,
-    preferences and --confidence take the place of all of it; --trial takes a network by its id.
+    --prefer, --weight, --confidence and --ties take the place of all of it; --trial takes a
+    network by its id.
     """
     from growsearch.commands.terminal import say
     from growsearch.report import choice_lines, choose, read_run, study_choice
@@ -107,6 +115,7 @@ def select(
         prefer=prefer,
         weight=weight or [],
         confidence=confidence,
+        ties=ties,
     )
     taken: Trial | None
     if trial is not None:
@@ -116,7 +125,7 @@ def select(
     else:
         wishes = asked.wishes()
         choice = study_choice(found) if wishes is None else choose(found, wishes)
-        lines = choice_lines(choice, found.trials, asked.bounds)
+        lines = choice_lines(choice, asked.bounds)
         taken = choice.chosen
     for line in lines:
         say(line)
@@ -142,6 +151,7 @@ class Asked:
     prefer: str | None
     weight: list[str]
     confidence: str | None
+    ties: str | None
 
     @property
     def bounds(self) -> tuple[str, ...]:
@@ -167,6 +177,7 @@ class Asked:
             prefer=self.prefer or "accuracy",  # type: ignore[arg-type]  # select refuses others
             weights=dict(map(parse_weight, self.weight)),
             confidence=None if sure is None else parse_share(sure, "--confidence"),
+            ties=self.ties or "auto",  # type: ignore[arg-type]  # select refuses others
         )
 
     def refuse_beside_trial(self) -> None:
@@ -188,6 +199,7 @@ class Asked:
             "--prefer": self.prefer,
             "--weight": self.weight,
             "--confidence": self.confidence,
+            "--ties": self.ties,
         }
         return [name for name, value in flags.items() if value not in (None, [])]
 

@@ -21,7 +21,7 @@ def comparison_lines(comparison: Comparison) -> list[str]:
     width = max(len(group.name) for group in comparison.groups)
     lines = [f"{'study':<{width}}  runs  hypervolume          IGD+                 on the front"]
     lines += [
-        f"{group.name:<{width}}  {len(group.runs):>4}  {_interval(group.hypervolume):<19}  "
+        f"{group.name:<{width}}  {len(group.runs):>4}  {_shares(group.hypervolume):<19}  "
         f"{_interval(group.igd_plus):<19}  {_kept(group)}"
         for group in comparison.groups
     ]
@@ -41,7 +41,7 @@ def render_markdown(comparison: Comparison) -> str:
                 [
                     g.name,
                     str(len(g.runs)),
-                    _interval(g.hypervolume),
+                    _shares(g.hypervolume),
                     _interval(g.igd_plus),
                     _kept(g),
                 ]
@@ -69,7 +69,7 @@ def _run_row(group: Group, run: RunFigures) -> list[str]:
         run.label,
         group.name,
         str(run.trials),
-        f"{run.hypervolume:.4f}",
+        f"{100 * run.hypervolume:.2f} %",
         f"{run.igd_plus:.4f}",
         str(run.kept),
     ]
@@ -84,6 +84,15 @@ def _front_rows(comparison: Comparison) -> list[list[str]]:
 
 def _kept(group: Group) -> str:
     return str(sum(run.kept for run in group.runs))
+
+
+def _shares(interval: Interval) -> str:
+    """Return an interval of shares in percent."""
+    if interval.low is None:
+        return f"{100 * interval.mean:.1f} %"
+    return (
+        f"{100 * interval.mean:.1f} % ({100 * interval.low:.1f}-{100 * (interval.high or 0):.1f})"
+    )
 
 
 def _interval(interval: Interval) -> str:

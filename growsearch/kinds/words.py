@@ -21,10 +21,31 @@ class KindWords:
 
 
 def budget_words(budget: Any) -> str:
-    """Read a budget: a share, a count, or one of them by what it bounds; unknown forms as text."""
+    """Return such as "28 % of parameters", "20.0 k parameters" or "0.5 ms on cpu".
+
+    A number alone is of parameters; several bounds stand one after another, unknown forms as text.
+    """
     if isinstance(budget, Mapping):
         return ", ".join(_one_budget(value, str(name)) for name, value in budget.items())
     return _one_budget(budget, "parameters")
+
+
+def joined(*parts: str | None) -> str:
+    """Return the parts that there are with commas between.
+
+    Example:
+        >>> from growsearch.kinds.words import joined
+        >>> joined("28 % of parameters", None, "grown")
+        '28 % of parameters, grown'
+    """
+    return ", ".join(filter(None, parts))
+
+
+def sparse_words(share: Any) -> str | None:
+    """Return "83 % sparse", "dense" of none, or None of what is no number."""
+    if isinstance(share, bool) or not isinstance(share, int | float):
+        return None
+    return "dense" if share == 0 else f"{100 * share:.0f} % sparse"
 
 
 def init_words(config: Mapping[str, Any]) -> str:
@@ -36,19 +57,13 @@ def init_words(config: Mapping[str, Any]) -> str:
     return f", from {name} {digest[:6]}".rstrip()
 
 
-def percent(share: Any) -> str | None:
-    """Return "83 %", "dense" of none, or None of what is no number."""
-    if isinstance(share, bool) or not isinstance(share, int | float):
-        return None
-    return "dense" if share == 0 else f"{100 * share:.0f} %"
-
-
 def _one_budget(value: Any, name: str) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return "" if value is None else str(value)
-    seconds = name.startswith("latency_s[")
+    if name.startswith("latency_s["):
+        return f"{format_quantity(value, 'latency')} on {name[10:].rstrip(']')}"
+    of = {"macs": "MACs"}.get(name, name)
     # As in growsearch.growth.Budget: a float is a share of the full network, an integer a count.
-    is_share = isinstance(value, float) and value <= 1 and not seconds
-    name = name.replace("latency_s[", "latency[")
-    shown = f"{100 * value:.0f} %" if is_share else format_quantity(value, name)
-    return shown if name == "parameters" else f"{shown} {name}"
+    if isinstance(value, float) and value <= 1:
+        return f"{100 * value:.0f} % of {of}"
+    return f"{format_quantity(value, name)} {of}"

@@ -1,5 +1,6 @@
 """Pareto fronts: which networks are worth having, and which one to take? Hypervolume, selection."""
 
+from growsearch.pareto.bound_costs import BoundCost
 from growsearch.pareto.bounds import (
     bounds_by_objective,
     bounds_from_mapping,
@@ -13,12 +14,14 @@ from growsearch.pareto.measures import MEASURES, Measure
 from growsearch.pareto.point import Bound, Direction, Point
 from growsearch.pareto.preferences import PREFERENCES, Preference
 from growsearch.pareto.quantities import format_quantity, is_share, parse_quantity, parse_share
-from growsearch.pareto.selection import BoundCost, Selection
+from growsearch.pareto.selection import Selection
+from growsearch.pareto.ties import TIES, TieBreak, Ties
 from growsearch.pareto.wishes import Wishes
 
 __all__ = [
     "MEASURES",
     "PREFERENCES",
+    "TIES",
     "Bound",
     "BoundCost",
     "Direction",
@@ -27,6 +30,8 @@ __all__ = [
     "Point",
     "Preference",
     "Selection",
+    "TieBreak",
+    "Ties",
     "Wishes",
     "bounds_by_objective",
     "bounds_from_mapping",

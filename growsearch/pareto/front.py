@@ -16,6 +16,7 @@ from growsearch.pareto.front_table import to_html, to_pandas
 from growsearch.pareto.point import Bound, Direction, Point
 from growsearch.pareto.preferences import Preference
 from growsearch.pareto.selection import Selection, choose
+from growsearch.pareto.ties import Ties
 from growsearch.pareto.wishes import NO_WISHES, Wishes, bounds_of
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ class Front:
     """Immutable: all ``points`` that were compared, and which of them nothing dominates.
 
     A point dominates another if it is no worse in every objective and better in one. Points that
-    are equal in every objective stay together. Build one with `Front.of`.
+    are equal in every objective stay together. Build one with `Front.of`. ``wishes`` are what its
+    study asks of a choice, ``examples`` the number that each accuracy was counted on, where that is
+    known.
 
     Example:
         >>> from growsearch.pareto import Front
@@ -53,6 +56,7 @@ class Front:
     points: tuple[Point, ...]
     members: tuple[Point, ...]
     wishes: Wishes = NO_WISHES
+    examples: int | None = None
 
     @classmethod
     def of(
@@ -105,6 +109,42 @@ class Front:
         corner = np.array([_sign(self.directions[n]) * reference[n] for n in self.directions])
         return float(moocore.hypervolume(_costs(self.members, self.directions), ref=corner))
 
+    def hypervolume_share(self, reference: Mapping[str, float] | None = None) -> float | None:
+        """Return the hypervolume as a share of the box from ``reference`` to `ideal`, in [0, 1].
+
+        None where an objective is the same everywhere or no better than the reference: the box has
+        no volume then.
+
+        Raises:
+            UsageError: as `hypervolume` does.
+
+        Example:
+            >>> from growsearch.pareto import Front
+            >>> front = Front.of(
+            ...     [{"a": 0.0, "b": 2.0}, {"a": 1.0, "b": 1.0}, {"a": 2.0, "b": 0.0}],
+            ...     {"a": "minimize", "b": "minimize"},
+            ... )
+            >>> front.hypervolume_share()
+            0.25
+        """
+        volume = self.hypervolume(reference)
+        if not self.members:
+            return None
+        corner, ideal = reference if reference is not None else self.nadir(), self.ideal()
+        sides = [
+            max(0.0, _sign(way) * (corner[name] - ideal[name]))
+            for name, way in self.directions.items()
+        ]
+        box = math.prod(sides)
+        return None if box <= 0 else volume / box
+
+    def ideal(self) -> dict[str, float]:
+        """Return the best value of each objective over all compared points."""
+        return {
+            name: (min if direction == "minimize" else max)(p.values[name] for p in self.points)
+            for name, direction in self.directions.items()
+        }
+
     def nadir(self) -> dict[str, float]:
         """Return the worst finite value of each objective over all compared points."""
         return {
@@ -129,13 +169,14 @@ class Front:
         *,
         weights: Mapping[str, float] | None = None,
         confidence: float | None = None,
+        ties: Ties | None = None,
     ) -> Selection:
         """Choose one member inside ``constraints``; see `growsearch.pareto.select`.
 
         Without any argument it is the choice that the study asked for, ``wishes``; with one, what
-        is left out is as usual: no bounds, ``prefer`` "accuracy".
+        is left out is as usual: no bounds, ``prefer`` "accuracy", ``ties`` "auto".
         """
-        given = (constraints, prefer, weights, confidence)
+        given = (constraints, prefer, weights, confidence, ties)
         if all(each is None for each in given):
             return self.choose(self.wishes)
         wishes = Wishes(
@@ -143,6 +184,7 @@ class Front:
             prefer=prefer or "accuracy",
             weights=weights or {},
             confidence=confidence,
+            ties=ties or "auto",
         )
         return self.choose(wishes)
 
@@ -233,6 +275,7 @@ def select(
     *,
     weights: Mapping[str, float] | None = None,
     confidence: float | None = None,
+    ties: Ties = "auto",
 ) -> Selection:
     """Choose among the points of ``front``.
 
@@ -247,10 +290,12 @@ def select(
         weights: for "weights", a factor an objective; 1 where there is none.
         confidence: the least probability of meeting the bounds (`probability`); without it a point
             fits that meets them by the values that were found.
+        ties: of "accuracy", what is taken of networks within one standard error of the highest, a
+            name in `TIES`: "cheapest", "highest", or "auto" by the number of examples.
 
     Raises:
         UsageError: for an unknown objective or preference, useless weights, a confidence that is no
-            probability, or an empty front.
+            probability, ties that cannot be broken, or an empty front.
 
     Example:
         >>> from growsearch.pareto import Front, parse_bound, select
@@ -262,4 +307,4 @@ def select(
         >>> found.chosen.id, round(found.costs[0].gain, 3)
         ('1', 0.1)
     """
-    return front.select(constraints, prefer, weights=weights, confidence=confidence)
+    return front.select(constraints, prefer, weights=weights, confidence=confidence, ties=ties)

@@ -14,7 +14,8 @@ Sense = Literal["max", "min"]
 class Point:
     """One finished network: its id and its value under every objective.
 
-    ``spread`` is the standard deviation of those values that are not known exactly.
+    ``spread`` is the standard deviation of those values that are not known exactly, ``noise`` that
+    of another measurement from this one, of values that were measured.
 
     Example:
         >>> from growsearch.pareto import Point
@@ -25,6 +26,7 @@ class Point:
     id: str
     values: Mapping[str, float]
     spread: Mapping[str, float] = field(default_factory=dict)
+    noise: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from growsearch.errors import UsageError
+from growsearch.pareto.bound_costs import BoundCost, Ranked, bound_costs
 from growsearch.pareto.feasibility import probability
 from growsearch.pareto.point import Bound, Direction, Point
 from growsearch.pareto.preferences import ranking
+from growsearch.pareto.ties import TieBreak, tie_rule
 from growsearch.pareto.wishes import Wishes
 
 
@@ -31,27 +33,10 @@ class Compared(Protocol):
         """Those that nothing dominates."""
         ...
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BoundCost:
-    """What one bound costs: the choice without it, and the least loosening that changes anything.
-
-    ``gain`` is the improvement in the first objective if the bound were dropped; it can be negative
-    where the choice is by knee. ``alternative`` is then chosen. ``step`` is the point that ranks
-    before the choice, meets all other bounds and misses this one by the least, and ``step_gain``
-    its improvement; None and 0 where the bound changes nothing.
-    """
-
-    bound: Bound
-    gain: float
-    alternative: Point
-    step: Point | None
-    step_gain: float
-
     @property
-    def binds(self) -> bool:
-        """Whether the choice would be another one without this bound."""
-        return self.step is not None
+    def examples(self) -> int | None:
+        """What accuracies were counted on, where that is known."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +48,8 @@ class Selection:
     ``runner_up`` is the next front member inside the bounds, or the next point where no other
     member fits. ``likelihood`` tells how likely the chosen or the nearest meets all bounds, given
     how far its values may be off; where ``confidence`` was asked for, nothing less likely fits, and
-    ``nearest`` is the likeliest of those whose values are inside, if there are such.
+    ``nearest`` is the likeliest of those whose values are inside, if there are such. ``ties`` are
+    those of the highest accuracy, where that is what is preferred and the examples are known.
     """
 
     chosen: Point | None
@@ -73,6 +59,7 @@ class Selection:
     misses: Mapping[str, float]
     likelihood: float = 1.0
     confidence: float | None = None
+    ties: TieBreak | None = None
 
 
 def choose(front: Compared, wishes: Wishes) -> Selection:
@@ -104,26 +91,28 @@ def choose(front: Compared, wishes: Wishes) -> Selection:
     _check_bounds(front, bounds)
     # The id comes last so that equal points do not depend on the order in which trials finished.
     rank = ranking(front.members, front.directions, wishes.prefer, wishes.weights)
-    ranked = sorted(front.points, key=lambda point: (rank(point), point.id))
-    fitting = [p for p in ranked if _fits(p, bounds, confidence)]
+    ranked = Ranked(
+        points=sorted(front.points, key=lambda point: (rank(point), point.id)),
+        directions=front.directions,
+        confidence=confidence,
+    )
+    rule = tie_rule(front.directions, front.examples, wishes.prefer, wishes.ties)
+    fitting = ranked.inside(bounds)
     if not fitting:
         return _nearest(front, bounds, confidence)
-    chosen = fitting[0]
+    ties = None if rule is None else rule.of(fitting)
+    chosen = fitting[0] if ties is None else ties.taken
+    applied = rule if ties is not None and ties.applied else None
     return Selection(
         chosen=chosen,
-        runner_up=_runner_up(front, fitting[1:]),
-        costs=tuple(_cost_of(front, bound, bounds, ranked, confidence) for bound in bounds),
+        runner_up=_runner_up(front, [point for point in fitting if point is not chosen]),
+        costs=bound_costs(ranked, bounds, chosen, applied),
         nearest=None,
         misses={},
         likelihood=probability(chosen, bounds),
         confidence=confidence,
+        ties=ties,
     )
-
-
-def _fits(point: Point, bounds: Sequence[Bound], confidence: float | None) -> bool:
-    if any(bound.missed_by(point) > 0 for bound in bounds):
-        return False
-    return confidence is None or probability(point, bounds) >= confidence
 
 
 def _check_bounds(front: Compared, bounds: Sequence[Bound]) -> None:
@@ -139,34 +128,6 @@ def _check_bounds(front: Compared, bounds: Sequence[Bound]) -> None:
 def _runner_up(front: Compared, others: Sequence[Point]) -> Point | None:
     members = {member.id for member in front.members}
     return next((p for p in others if p.id in members), others[0] if others else None)
-
-
-def _cost_of(
-    front: Compared,
-    bound: Bound,
-    bounds: Sequence[Bound],
-    ranked: Sequence[Point],
-    confidence: float | None,
-) -> BoundCost:
-    others = [other for other in bounds if other is not bound]
-    without = [p for p in ranked if _fits(p, others, confidence)]
-    place = next(index for index, p in enumerate(without) if _fits(p, bounds, confidence))
-    chosen, better = without[place], without[:place]
-    # Earlier in the ranking wins a tie: min keeps the first.
-    step = min(better, key=bound.missed_by) if better else None
-    return BoundCost(
-        bound=bound,
-        gain=_gain(front, without[0], chosen),
-        alternative=without[0],
-        step=step,
-        step_gain=_gain(front, step, chosen) if step else 0.0,
-    )
-
-
-def _gain(front: Compared, point: Point, chosen: Point) -> float:
-    name, direction = next(iter(front.directions.items()))
-    difference = point.values[name] - chosen.values[name]
-    return difference if direction == "maximize" else -difference
 
 
 def _nearest(front: Compared, bounds: Sequence[Bound], confidence: float | None) -> Selection:

@@ -9,6 +9,7 @@ from typing import Any
 from growsearch.pareto.bounds import bounds_from_mapping, format_bound
 from growsearch.pareto.point import Bound, Direction
 from growsearch.pareto.preferences import Preference
+from growsearch.pareto.ties import Ties
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,8 @@ class Wishes:
         weights: for "weights", a factor an objective; 1 where there is none.
         confidence: the least probability of meeting the bounds, in (0, 1); None takes values as
             they were found.
+        ties: of "accuracy", what is taken of networks that the examples do not tell apart, a name
+            in `TIES`.
 
     Example:
         >>> from growsearch.pareto import Wishes
@@ -32,6 +35,7 @@ class Wishes:
     prefer: Preference = "accuracy"
     weights: Mapping[str, float] = field(default_factory=dict)
     confidence: float | None = None
+    ties: Ties = "auto"
 
     @classmethod
     def of(cls, select: Mapping[str, Any]) -> Wishes:
@@ -45,6 +49,7 @@ class Wishes:
             prefer=select.get("prefer") or "accuracy",
             weights=dict(select.get("weights") or {}),
             confidence=select.get("confidence"),
+            ties=select.get("ties") or "auto",
         )
 
     def say(self) -> str:
@@ -54,6 +59,8 @@ class Wishes:
             parts.append(" ".join(f"{name} x {weight:g}" for name, weight in self.weights.items()))
         if self.confidence is not None:
             parts.append(f"{100 * self.confidence:g} % sure")
+        if self.ties != "auto":
+            parts.append(f"ties: {self.ties}")
         return ", ".join(parts)
 
 

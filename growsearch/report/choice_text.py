@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import textwrap
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from growsearch.pareto import BoundCost, Front, Point, Selection, format_bound, format_quantity
+from growsearch.pareto import (
+    BoundCost,
+    Front,
+    Point,
+    Selection,
+    Wishes,
+    format_bound,
+    format_quantity,
+)
+from growsearch.pareto.uncertainty import one_error, told_apart
 from growsearch.report.describe import describe_interval, describe_trial, title
 from growsearch.report.run_data import Run
 from growsearch.report.study_choice import Choice
 from growsearch.report.terminal_table import terminal_table
+from growsearch.report.told_apart import accuracy_interval, over_seeds, paired
 from growsearch.trial.record import Trial
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 TERMINAL_COLUMNS = 80
+
+# What is told over other seeds, where the front was repeated.
+_REPEATED = ("accuracy", "test_accuracy")
 
 # From here on a choice meets its bounds as surely as anybody asks.
 _CERTAIN = 0.995
@@ -24,36 +38,110 @@ _CERTAIN = 0.995
 _ESTIMATES = {"analytic": "an analytic estimate", "fitted": "a prediction of a device's profile"}
 
 
-def choice_lines(
-    choice: Choice, trials: Iterable[Trial], bounds: tuple[str, ...] = ()
-) -> list[str]:
+def choice_lines(choice: Choice, bounds: tuple[str, ...] = ()) -> list[str]:
     """Return the lines that tell a choice: it, the runner-up and what each bound costs.
 
-    Where nothing fits they tell the nearest miss and by how much. ``bounds`` are the bounds as the
-    person wrote them, for that case. No line is longer than 80 columns unless a name is.
+    They say what cannot be told apart, and how a tie was broken. Where nothing fits they tell the
+    nearest miss and by how much. ``bounds`` are the bounds as the person wrote them, for that case.
+    No line is longer than 80 columns unless a name is.
     """
-    selection, front = choice.selection, choice.front
-    known = {trial.id: trial for trial in trials}
+    selection, front, run = choice.selection, choice.front, choice.run
     bounds = bounds or tuple(map(format_bound, choice.wishes.bounds))
     if selection.chosen is None:
-        return _miss_lines(selection, front, known, bounds)
-    lines = ["Choice", *_point_lines(selection.chosen, front, known)]
+        return [*_miss_lines(choice, bounds), *_warnings(choice.wishes, front)]
+    lines = ["Choice", *_point_lines(selection.chosen, choice)]
     lines += _likelihood_lines(selection)
-    lines += [f"    {line}" for line in beside_mine(selection.chosen, front, known.values())]
+    lines += tie_lines(choice)
+    lines += [f"    {line}" for line in beside_mine(selection.chosen, front, run.trials)]
     if selection.runner_up is not None:
-        lines += ["", "Runner-up", *_point_lines(selection.runner_up, front, known)]
+        lines += ["", "Runner-up", *_point_lines(selection.runner_up, choice)]
+        lines += _alike_lines(choice, selection.chosen, selection.runner_up)
     if selection.costs:
         lines += ["", "What each bound costs"]
         for cost in selection.costs:
             lines += _cost_lines(cost, front)
-    return lines
+    return [*lines, *_warnings(choice.wishes, front)]
+
+
+def tie_lines(choice: Choice) -> list[str]:
+    """Say which rule broke a tie of accuracies, what the other one takes and how to ask for it."""
+    ties = choice.selection.ties
+    if ties is None or ties.cheapest is ties.best:
+        return []
+    other = ties.best if ties.applied else ties.cheapest
+    error = f"{100 * one_error(ties.best.values['accuracy'], ties.examples):.1f} points"
+    if ties.applied:
+        highest = format_quantity(ties.best.values["accuracy"], "accuracy")
+        told = (
+            f"The one-standard-error rule took the cheapest of {len(ties.tied)} networks within "
+            f"{error} (one standard error of {ties.examples:,} examples) of the highest accuracy, "
+            f"{highest} of {other.id}; --ties highest (in a study, select: {{ties: highest}}) "
+            "takes that one."
+        )
+    else:
+        told = (
+            f"{len(ties.tied) - 1} more are within {error}, one standard error of "
+            f"{ties.examples:,} examples; the cheapest of them is {other.id}, "
+            f"{format_quantity(other.values['accuracy'], 'accuracy')}: --ties cheapest takes it."
+        )
+    first, second = (choice.run.trial(point.id) for point in (ties.taken, other))
+    found = paired(choice.run, first, second)
+    if found is not None:
+        apart = "told apart" if found.apart else "not told apart"
+        told += f" On the same examples the two are {apart} ({found.say()}; McNemar)."
+    return textwrap.wrap(
+        told,
+        TERMINAL_COLUMNS,
+        initial_indent="    ",
+        subsequent_indent="    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _alike_lines(choice: Choice, chosen: Point, other: Point) -> list[str]:
+    """Say in what a network cannot be told from the choice."""
+    alike = []
+    found = paired(choice.run, choice.run.trial(chosen.id), choice.run.trial(other.id))
+    if found is not None and not found.apart and "accuracy" in choice.front.directions:
+        alike.append(f"accuracy ({found.say()}; McNemar)")
+    alike += [
+        title(name).replace("Latency", "latency")
+        for name in choice.front.directions
+        if name in chosen.noise and not told_apart(chosen, other, name)
+    ]
+    if not alike:
+        return []
+    return textwrap.wrap(
+        f"not told from the choice by {' and '.join(alike)}",
+        TERMINAL_COLUMNS,
+        initial_indent="    ",
+        subsequent_indent="    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _warnings(wishes: Wishes, front: Front) -> list[str]:
+    """Warn of a choice by test data, which are for the end: what wins there is lucky there."""
+    asked = [*(bound.objective for bound in wishes.bounds), *front.directions]
+    found = [name for name in dict.fromkeys(asked) if name.startswith("test_")]
+    return [
+        line
+        for name in found
+        for line in (
+            "",
+            f"Warning: this chooses by {name}: what is chosen by test data looks better",
+            "on them than it is. Choose by validation measures, and look at the test last.",
+        )
+    ]
 
 
 def trial_lines(trial: Trial, run: Run) -> list[str]:
     """Return the lines that tell a network which was named, whether it is compared or not."""
     point = Point(id=trial.id, values=trial.metrics)
     names = [name for name in run.objectives if name in trial.metrics]
-    return ["Network", *_figure_lines(point, names, trial)]
+    return ["Network", *_figure_lines(point, names, run)]
 
 
 def beside_mine(point: Point, front: Front, trials: Iterable[Trial]) -> list[str]:
@@ -82,19 +170,22 @@ def _beside(value: float, mine: float, name: str) -> str:
     return f"{title(name)} {100 * value / mine:.0f} %" if mine else title(name)
 
 
-def _point_lines(point: Point, front: Front, trials: Mapping[str, Trial]) -> list[str]:
-    return _figure_lines(point, list(front.directions), trials[point.id])
+def _point_lines(point: Point, choice: Choice) -> list[str]:
+    return _figure_lines(point, list(choice.front.directions), choice.run)
 
 
-def _figure_lines(point: Point, names: list[str], trial: Trial) -> list[str]:
-    names = [*names]
-    names += [n for n in ("test_accuracy", "macs", "parameters") if n in point.values]
-    names = list(dict.fromkeys(names))
+def _figure_lines(point: Point, names: list[str], run: Run) -> list[str]:
+    trial = run.trial(point.id)
+    more = [n for n in ("test_accuracy", "macs", "parameters") if n in point.values]
+    names = list(dict.fromkeys([*names, *more]))
     width = max(len(title(name)) for name in names)
     lines = [f"  {trial.id}  {describe_trial(trial)}"]
     for name in names:
         shown = format_quantity(point.values[name], name)
-        lines.append(f"    {title(name):<{width}}  {shown}{_how(trial, name)}")
+        lines.append(f"    {title(name):<{width}}  {shown}{_how(run, trial, name)}")
+        again = over_seeds(run, trial, name) if name in _REPEATED else None
+        if again is not None:
+            lines.append(f"    {'':<{width}}  {again.say(name)}")
     return lines
 
 
@@ -105,8 +196,14 @@ def _likelihood_lines(selection: Selection) -> list[str]:
     return [f"    meets the bounds with a probability of {100 * selection.likelihood:.0f} %"]
 
 
-def _how(trial: Trial, name: str) -> str:
-    """Return a latency's method, interval and noise: a measurement never looks like an estimate."""
+def _how(run: Run, trial: Trial, name: str) -> str:
+    """Return how sure a value is: no measurement looks like an estimate, nor chance like skill.
+
+    Of a latency it is its method, interval and noise, of an accuracy its interval.
+    """
+    if name == "accuracy":
+        interval = accuracy_interval(trial.metrics[name], run.examples)
+        return f" ({interval})" if interval else ""
     device = name[8:-1] if name.startswith("latency[") else ""
     entry = trial.latency.get(device)
     if entry is None:
@@ -123,8 +220,9 @@ def _cost_lines(cost: BoundCost, front: Front) -> list[str]:
     objective = cost.bound.objective
     needed = format_quantity(cost.step.values[objective], objective)
     lines = [f"{start}", f"    without it: {_gain(cost.gain, name)} ({cost.alternative.id})"]
-    if cost.step.id != cost.alternative.id:
-        lines.append(f"    at {needed}: {_gain(cost.step_gain, name)} ({cost.step.id})")
+    then = cost.step_choice or cost.step
+    if then.id != cost.alternative.id:
+        lines.append(f"    at {needed}: {_gain(cost.step_gain, name)} ({then.id})")
     else:
         lines[-1] += f", needs {needed}"
     return lines
@@ -137,9 +235,8 @@ def _gain(gain: float, name: str) -> str:
     return f"{name} better by {format_quantity(gain, name)}"
 
 
-def _miss_lines(
-    selection: Selection, front: Front, trials: Mapping[str, Trial], bounds: tuple[str, ...]
-) -> list[str]:
+def _miss_lines(choice: Choice, bounds: tuple[str, ...]) -> list[str]:
+    selection = choice.selection
     asked = f" ({', '.join(bounds)})" if bounds else ""
     sure = (
         "" if selection.confidence is None else f" with {_percent(selection.confidence)} certainty"
@@ -149,9 +246,9 @@ def _miss_lines(
         return lines
     if not selection.misses:
         likely = f"Likeliest, with {_percent(selection.likelihood)}"
-        lines += ["", likely, *_point_lines(selection.nearest, front, trials), ""]
+        lines += ["", likely, *_point_lines(selection.nearest, choice), ""]
         return [*lines, "Ask for less certainty, loosen the bound or measure with less noise."]
-    lines += ["", "Nearest miss", *_point_lines(selection.nearest, front, trials), ""]
+    lines += ["", "Nearest miss", *_point_lines(selection.nearest, choice), ""]
     for objective, excess in selection.misses.items():
         value = selection.nearest.values[objective]
         lines.append(

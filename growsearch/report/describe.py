@@ -37,9 +37,15 @@ _TITLES = {
 
 
 def describe_trial(trial: Trial) -> str:
-    """Return what made the network, such as "sparse_wide 83 % erk rigl" or "grown 31 %"."""
-    words = KINDS.words(trial.kind)
-    return shown(trial.kind if words is None else words.describe(trial.config))
+    """Return a network's name for people, such as "resnet-digits, 28 % of parameters, grown".
+
+    It begins with what it is made from; own code without its module and hash.
+    """
+    words, space = KINDS.words(trial.kind), trial.config.get("space")
+    how = trial.kind if words is None else words.describe(trial.config)
+    if not isinstance(space, str) or not space:
+        return shown(how)
+    return shown(f"{space.partition('@')[0].rpartition(':')[2] or space}, {how}")
 
 
 def kind_title(name: str) -> str:

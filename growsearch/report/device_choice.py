@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from growsearch.pareto import Direction, Front, Point, Wishes, format_bound, format_quantity
 from growsearch.report.describe import describe_trial, latency_devices
-from growsearch.report.run_data import Run, once_a_run
+from growsearch.report.run_data import Run, once_a_run, point_of
 from growsearch.report.study_choice import study_choice
+from growsearch.report.told_apart import faster, given_up
 from growsearch.trial.record import Trial
 
 
@@ -17,7 +19,8 @@ class DeviceChoice:
     """One device's answer: the choice, how it was made, and the two extremes to compare with.
 
     ``chosen`` is None where nothing meets the study's bounds; ``nearest`` then misses them least.
-    ``budget_s`` is the latency bound of the study, or None.
+    ``budget_s`` is the latency bound of the study, or None. ``examples`` are those that accuracies
+    were counted on, where that is known.
     """
 
     device: str
@@ -27,6 +30,7 @@ class DeviceChoice:
     nearest: Trial | None
     most_accurate: Trial
     smallest: Trial
+    examples: int | None = None
 
 
 @once_a_run
@@ -46,7 +50,7 @@ def _choice(run: Run, device: str, compared: tuple[Point, ...]) -> DeviceChoice 
     points = [p for p in compared if latency in p.values]
     if not points:
         return None
-    front = Front.of(points, two)
+    front = dataclasses.replace(Front.of(points, two), examples=run.examples)
     if device == _studys_device(run):
         wishes = run.wishes
         selection = study_choice(run).selection
@@ -63,6 +67,7 @@ def _choice(run: Run, device: str, compared: tuple[Point, ...]) -> DeviceChoice 
         nearest=_trial(trials, selection.nearest),
         most_accurate=trials[front.members[0].id],
         smallest=trials[smallest.id],
+        examples=run.examples,
     )
 
 
@@ -99,7 +104,13 @@ def _wishes(run: Run, latency: str, two: Mapping[str, Direction]) -> Wishes:
         prefer = "accuracy"
     if prefer == "accuracy" and not any(bound.sense == "max" for bound in bounds):
         prefer = "knee"
-    return Wishes(bounds=bounds, prefer=prefer, weights=weights, confidence=asked.confidence)
+    return Wishes(
+        bounds=bounds,
+        prefer=prefer,
+        weights=weights,
+        confidence=asked.confidence,
+        ties=asked.ties if prefer == "accuracy" else "auto",
+    )
 
 
 def _rule(wishes: Wishes, quality: str) -> str:
@@ -128,15 +139,18 @@ def headline(choice: DeviceChoice, quality: str) -> str:
     best = choice.most_accurate
     if best.id == taken.id:
         return f"{start}. No compared network has a better {quality}."
-    lost = abs(best.metrics[quality] - taken.metrics[quality])
-    ratio = best.metrics[latency] / taken.metrics[latency] if taken.metrics[latency] else 1.0
+    one, other = (point_of(trial) for trial in (taken, best))
     return (
-        f"{start}. Against the best ({best.id}) it gives up {_points(lost, quality)} "
-        f"and is {ratio:.1f} times as fast."
+        f"{start}. Against the best ({best.id}) it gives up {_lost(choice, quality)} "
+        f"and {faster(one, other, latency)}."
     )
 
 
-def _points(difference: float, quality: str) -> str:
+def _lost(choice: DeviceChoice, quality: str) -> str:
+    assert choice.chosen is not None
+    best, taken = choice.most_accurate.metrics[quality], choice.chosen.metrics[quality]
+    if quality == "accuracy":
+        return given_up(100 * (best - taken), best, taken, choice.examples)
     if "accuracy" in quality:
-        return f"{100 * difference:.2f} points of {quality}"
-    return f"{format_quantity(difference, quality)} of {quality}"
+        return f"{100 * abs(best - taken):.2f} points of {quality}"
+    return f"{format_quantity(abs(best - taken), quality)} of {quality}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -11,6 +12,7 @@ from growsearch.report.device_choice import DeviceChoice, device_choices, headli
 from growsearch.report.progress import hypervolume_progress
 from growsearch.report.run_data import Run
 from growsearch.report.study_choice import study_choice
+from growsearch.report.told_apart import over_seeds
 from growsearch.trial.record import Trial
 
 FORMAT = 1
@@ -48,6 +50,7 @@ def render_json(run: Run) -> str:
             }
             for trial in run.stopped
         ],
+        "repeats": {name: _over_seeds(run, run.trial(name)) for name in run.repeats},
         "notes": list(run.notes),
     }
     return json.dumps(data, indent=2, allow_nan=False) + "\n"
@@ -62,8 +65,14 @@ def _study_choice(run: Run) -> dict[str, Any] | None:
         "rule": choice.wishes.say(),
         "chosen": None if choice.chosen is None else choice.chosen.id,
         "nearest": None if choice.nearest is None else choice.nearest.id,
-        "lines": choice_lines(choice, run.trials),
+        "lines": choice_lines(choice),
     }
+
+
+def _over_seeds(run: Run, trial: Trial) -> dict[str, Any]:
+    """Return the metrics of a trial's repeats with other seeds: mean, deviation and interval."""
+    found = {name: over_seeds(run, trial, name) for name in trial.metrics}
+    return {name: dataclasses.asdict(told) for name, told in found.items() if told is not None}
 
 
 def _member(trial: Trial) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from growsearch.report.markdown_table import markdown_table, safe
 from growsearch.report.progress import hypervolume_progress
 from growsearch.report.run_data import Run
 from growsearch.report.study_choice import study_choice
+from growsearch.report.told_apart import over_seeds
 from growsearch.shown_text import shown_lines
 from growsearch.trial.record import Trial
 
@@ -38,6 +39,7 @@ def render_markdown(run: Run) -> str:
         "## The front",
         _front(run),
         *_baselines(run),
+        *_repeats(run),
         *_methods(run),
         *_checked(run),
         *_evaluations(run),
@@ -57,7 +59,7 @@ def _choice(run: Run) -> list[str]:
     """Tell what the study chooses, as `growsearch select` does without flags."""
     if not run.front().points:
         return []
-    lines = choice_lines(study_choice(run), run.trials)
+    lines = choice_lines(study_choice(run))
     return ["## The study's choice", _fenced("\n".join(lines) + "\n", "text")]
 
 
@@ -84,6 +86,28 @@ def _baselines(run: Run) -> list[str]:
     ]
     table = markdown_table(["Network", "Baseline", *map(title, names)], rows)
     return ["## Baselines", table, *(["\n".join(gains)] if gains else [])]
+
+
+def _repeats(run: Run) -> list[str]:
+    """Return mean and deviation of what was trained again with other seeds."""
+    again = [trial for trial in run.finished if trial.id in run.repeats]
+    if not again:
+        return []
+    names = [name for name in front_columns(run) if name != "parameters"]
+    rows = []
+    for trial in again:
+        found = [over_seeds(run, trial, name) for name in names]
+        told = [f.say(n) if f else "" for f, n in zip(found, names, strict=True)]
+        rows.append([trial.id, describe_trial(trial), *told])
+    text = (
+        "The front's networks, trained again with other seeds: mean ± standard deviation, without "
+        "the search's own values, which were chosen for being good."
+    )
+    return [
+        "## Over other seeds",
+        text,
+        markdown_table(["Network", "Made by", *map(title, names)], rows),
+    ]
 
 
 def front_columns(run: Run) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 from growsearch.pareto import bounds_from_mapping
 from growsearch.pareto.quantities import COUNT, ENERGY, SHARE, TIME, quantity_of
 from growsearch.reading import write_yaml
+from growsearch.report.choice_text import tie_lines
 from growsearch.report.compact_json import compact_json
 from growsearch.report.describe import describe_trial, direction_of, latency_devices, title
 from growsearch.report.device_choice import DeviceChoice, device_choices
@@ -18,6 +19,7 @@ from growsearch.report.progress import hypervolume_progress
 from growsearch.report.records import read_records
 from growsearch.report.run_data import Run, once_a_run, read_history
 from growsearch.report.study_choice import study_choice
+from growsearch.report.told_apart import over_seeds
 from growsearch.shown_text import shown
 from growsearch.trial.record import Latency, Trial
 
@@ -43,6 +45,7 @@ def page_data(run: Run, detail_bytes: int = DETAIL_BYTES) -> dict[str, Any]:
         "name": run.name,
         "dataset": str(run.study.get("dataset", "")),
         "quality": next(iter(run.objectives)),
+        "examples": run.examples,
         "metrics": _metrics(run),
         "trials": _columns(run),
         "front": front,
@@ -56,6 +59,7 @@ def page_data(run: Run, detail_bytes: int = DETAIL_BYTES) -> dict[str, Any]:
         "bounds": _select_bounds(run),
         "wishes": _wishes(run),
         "progress": _progress(run),
+        "repeats": _repeats(run),
         "notes": list(run.notes),
         "settings": _yaml({k: v for k, v in run.study.items() if k != "provenance"}),
         "provenance": _yaml(run.study.get("provenance") or {}),
@@ -239,7 +243,8 @@ def _study_choice(run: Run, index: Mapping[str, int]) -> dict[str, Any] | None:
     choice = study_choice(run)
     named = {"chosen": choice.chosen, "nearest": choice.nearest}
     places = {name: None if trial is None else index[trial.id] for name, trial in named.items()}
-    return {**places, "rule": choice.wishes.say()}
+    told = " ".join(map(str.strip, tie_lines(choice)))
+    return {**places, "rule": choice.wishes.say(), "ties": told}
 
 
 def _choice(choice: DeviceChoice, index: Mapping[str, int]) -> dict[str, Any]:
@@ -262,6 +267,18 @@ def _wishes(run: Run) -> list[list[Any]]:
     """Return all of the study's bounds, where the page's own sliders begin."""
     bounds = bounds_from_mapping(run.study.get("select") or {}, "select")
     return [[b.objective, b.sense, b.value] for b in bounds]
+
+
+def _repeats(run: Run) -> dict[str, dict[str, str]]:
+    """Return what is said of trainings with other seeds, by trial and metric."""
+    return {
+        name: {
+            metric: told.say(metric)
+            for metric in ("accuracy", "test_accuracy", *run.objectives)
+            if (told := over_seeds(run, run.trial(name), metric)) is not None
+        }
+        for name in run.repeats
+    }
 
 
 def _select_bounds(run: Run) -> list[dict[str, Any]]:

@@ -33,10 +33,7 @@ def hypervolume_progress(run: Run) -> HypervolumeCurve:
     if not final.points:
         return HypervolumeCurve(steps=(), reference={}, ideal={})
     reference = final.nadir()
-    ideal = {
-        name: (min if direction == "minimize" else max)(p.values[name] for p in final.points)
-        for name, direction in final.directions.items()
-    }
+    ideal = final.ideal()
     box = math.prod(abs(ideal[name] - reference[name]) for name in final.directions)
     steps = _steps(final, reference, box) if box > 0 else ()
     return HypervolumeCurve(steps=steps, reference=reference, ideal=ideal)

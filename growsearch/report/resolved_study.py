@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from growsearch.errors import UsageError
-from growsearch.pareto import bounds_by_objective, bounds_from_mapping
+from growsearch.pareto import TIES, bounds_by_objective, bounds_from_mapping
 from growsearch.pareto.preferences import PREFERENCES
 from growsearch.reading import (
     PlainValueError,
@@ -87,6 +87,11 @@ def _check_select(select: Mapping[str, Any]) -> None:
     prefer = select.get("prefer", "accuracy")
     if not isinstance(prefer, str) or prefer not in PREFERENCES:
         raise PlainValueError(("select", "prefer"), f"is none of {', '.join(PREFERENCES)}")
+    ties = select.get("ties", "auto")
+    if not isinstance(ties, str) or ties not in TIES:
+        raise PlainValueError(("select", "ties"), f"is none of {', '.join(TIES)}")
+    if ties != "auto" and prefer != "accuracy":
+        raise PlainValueError(("select", "ties"), f"goes with prefer: accuracy, not with {prefer}")
     weights = select.get("weights") or {}
     if not isinstance(weights, Mapping) or not all(map(_is_weight, weights.values())):
         raise PlainValueError(("select", "weights"), "is no mapping of numbers of at least 0")

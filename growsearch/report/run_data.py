@@ -18,8 +18,10 @@ from growsearch.pareto import Bound, Direction, Front, Point, Wishes, bounds_by_
 from growsearch.reading import read_limited, reading
 from growsearch.report.resolved_study import read_resolved_study
 from growsearch.shown_text import shown
+from growsearch.trial.judged_examples import examples_of
 from growsearch.trial.ledger_file import read_ledger
 from growsearch.trial.record import Trial
+from growsearch.trial.repeats import read_repeats
 
 _T = TypeVar("_T")
 STUDY_FILE, LEDGER_FILE, REJECTED_FILE = "study.yaml", "trials.jsonl", "rejected.jsonl"
@@ -64,6 +66,18 @@ class Run:
         return Wishes.of(self.study.get("select") or {})
 
     @cached_property
+    def examples(self) -> int | None:
+        """How many validation examples accuracies are of; None where no trial says."""
+        return examples_of(self.folder, self.finished)
+
+    @cached_property
+    def repeats(self) -> Mapping[str, tuple[Trial, ...]]:
+        """The finished trainings of a trial's candidate with other seeds, by the trial's id."""
+        found = read_repeats(self.folder, self.finished)
+        ended = {i: tuple(t for t in again if t.finished) for i, again in found.items()}
+        return {name: again for name, again in ended.items() if again}
+
+    @cached_property
     def finished(self) -> tuple[Trial, ...]:
         """The trials that have a result."""
         return tuple(trial for trial in self.trials if trial.finished)
@@ -93,7 +107,7 @@ class Run:
     @cached_property
     def _front(self) -> Front:
         front = front_of_trials(self.trials, self.objectives, self.constraints)
-        return dataclasses.replace(front, wishes=self.wishes)
+        return dataclasses.replace(front, wishes=self.wishes, examples=self.examples)
 
 
 def once_a_run(compute: Callable[[Run], _T]) -> Callable[[Run], _T]:
@@ -116,16 +130,26 @@ def front_of_trials(
 
     Every metric of a trial is a value of its point, so that a choice can bound any of them.
     """
-    points = [
-        Point(id=t.id, values=t.metrics, spread=_spread(t))
-        for t in trials
-        if eligible(t, objectives)
-    ]
+    points = [point_of(trial) for trial in trials if eligible(trial, objectives)]
     return Front.of([p for p in points if meets(p.values, constraints)], objectives)
+
+
+def point_of(trial: Trial) -> Point:
+    """Return a finished trial's point: all its metrics, and how far they may be off."""
+    return Point(id=trial.id, values=trial.metrics, spread=_spread(trial), noise=_noise(trial))
 
 
 def _spread(trial: Trial) -> dict[str, float]:
     return {f"latency[{device}]": entry.spread_s for device, entry in trial.latency.items()}
+
+
+def _noise(trial: Trial) -> dict[str, float]:
+    """Return how far another measurement would land; an estimate's errors are much alike."""
+    return {
+        f"latency[{device}]": entry.noise * entry.value_s
+        for device, entry in trial.latency.items()
+        if entry.method == "measured" and entry.noise is not None
+    }
 
 
 def eligible(trial: Trial, objectives: Mapping[str, Direction]) -> bool:

@@ -23,6 +23,7 @@ class Choice:
     ``chosen`` is None where nothing meets the wishes; ``nearest`` then misses them least.
     """
 
+    run: Run
     wishes: Wishes
     front: Front
     selection: Selection
@@ -51,6 +52,7 @@ def choose(run: Run, wishes: Wishes) -> Choice:
     selection = front.choose(wishes)
     chosen, nearest = selection.chosen, selection.nearest
     return Choice(
+        run=run,
         wishes=wishes,
         front=front,
         selection=selection,

@@ -33,6 +33,7 @@ from growsearch.training.checkpoints.checkpoint import read_checkpoint
 from growsearch.training.checkpoints.weights_file import weights_bytes
 from growsearch.training.devices import training_device
 from growsearch.training.parallel.workers import ALONE, Workers
+from growsearch.trial.judged_examples import write_judged
 from growsearch.trial.progress_file import ProgressFile
 from growsearch.trial.record import Trial
 from growsearch.trial.score import score
@@ -242,6 +243,8 @@ def _train_and_score(
         quality = task.quality.take(candidate.model, learning, task.data.folder, learning.judged_by)
     check_metrics({**found.metrics, **quality})
     with of_the_machine():
+        if found.right is not None:
+            write_judged(folder, found.right.cpu().numpy())
         write_files(folder, candidate)
     return dataclasses.replace(
         trial,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cost_models import (
     DEVICES,
@@ -42,11 +42,15 @@ _EAGER = "eager"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """The metrics of one trained network, its latencies by device and its layers."""
+    """The metrics of one trained network, its latencies by device and its layers.
+
+    ``right`` (N,) tells which validation examples it is right about, where they have one label.
+    """
 
     metrics: dict[str, float]
     latency: dict[str, Latency]
     layers: tuple[LayerRecord, ...]
+    right: Tensor | None = None
 
 
 def score(
@@ -93,7 +97,12 @@ def score(
     if test.perplexity is not None:
         metrics["test_perplexity"] = test.perplexity
     metrics |= {latency_metric(device): found.value_s for device, found in latency.items()}
-    return Score(metrics=metrics, latency=latency, layers=_layer_records(work, latency))
+    return Score(
+        metrics=metrics,
+        latency=latency,
+        layers=_layer_records(work, latency),
+        right=validation.right,
+    )
 
 
 def _judged(validation: Scores, test: Scores) -> dict[str, float]:

@@ -51,8 +51,14 @@ def tried(tmp_path, monkeypatch):
 def test_every_kind_is_tried_and_each_figure_says_what_it_is_of(tried):
     done = tried("--steps", "2")
     assert done.exit_code == 0, done.output
-    assert "ok  trials.growth: the largest network: mlp-digits, grown 30 %" in done.output
-    assert "ok  trials.sparse: the largest network: mlp-digits, sparse_wide 75 %" in done.output
+    assert (
+        "ok  trials.growth: the largest network: mlp-digits, 30 % of parameters, grown"
+        in done.output
+    )
+    assert (
+        "ok  trials.sparse: the largest network: mlp-digits, 75 % sparse, sparse_wide"
+        in done.output
+    )
     assert done.output.count("measured on cpu, 1 thread, float32, 64 examples a step") == 2
     assert done.output.count("the median of 2 steps after the first") == 2
     assert "18 steps; a trial:" in done.output

@@ -122,7 +122,7 @@ def test_every_command_on_runs_works_on_a_grown_one(whole, tmp_path):
     chosen = read_weights(tmp_path / "chosen" / "weights.safetensors")
     ours = read_weights(out / "export" / "weights.safetensors")
     assert all(torch.equal(chosen[name], value) for name, value in ours.items())
-    assert "grown 30 %" in (out / "report.md").read_text()
+    assert "30 % of parameters, grown" in (out / "report.md").read_text()
 
 
 def test_every_structure_of_every_epoch_is_on_disk(whole):

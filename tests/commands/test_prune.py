@@ -29,7 +29,7 @@ def test_a_trained_network_comes_out_smaller_exported_and_reported(tmp_path: Pat
     assert "macs at most" in done.output
     found = load_network(tmp_path / "run" / "export")
     assert found.hidden[0].linear.out_features == 128
-    assert "pruned to 40 % macs by taylor" in (tmp_path / "run" / "report.html").read_text()
+    assert "40 % of MACs, pruned by taylor" in (tmp_path / "run" / "report.html").read_text()
     again = _prune(tmp_path / "run", *space, *more)
     assert again.exit_code == 0, again.output
 

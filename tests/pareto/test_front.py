@@ -151,3 +151,24 @@ def test_the_volume_is_the_number_of_unit_cells_that_something_dominates(rows):
 def test_a_wrong_question_is_answered_with_its_reason(call, words):
     with pytest.raises(UsageError, match=words):
         call()
+
+
+def test_the_hypervolume_is_a_share_of_the_box_between_reference_and_ideal():
+    directions: dict[str, Direction] = {"accuracy": "maximize", "latency": "minimize"}
+    points = [
+        {"accuracy": 0.6, "latency": 1.0},
+        {"accuracy": 0.8, "latency": 2.0},
+        {"accuracy": 0.9, "latency": 4.0},
+    ]
+    front = Front.of(points, directions)
+    # The box from (0.6, 4) to (0.9, 1) has 0.3 x 3, of which the middle one covers 0.2 x 2.
+    assert front.ideal() == {"accuracy": 0.9, "latency": 1.0}
+    assert front.hypervolume_share() == pytest.approx(0.4 / 0.9)
+    # From a reference beyond all: 0.6 x 1 + 0.2 x ... of 0.9 x 4, counted in strips of latency.
+    far = {"accuracy": 0.0, "latency": 5.0}
+    covered = 0.6 * (5 - 1) + (0.8 - 0.6) * (5 - 2) + (0.9 - 0.8) * (5 - 4)
+    assert front.hypervolume_share(far) == pytest.approx(covered / (0.9 * 4))
+    alone = Front.of(points[:1], directions)
+    assert alone.hypervolume_share() is None
+    assert alone.hypervolume_share(far) == pytest.approx(1.0)
+    assert Front.of([], directions).hypervolume_share() is None

@@ -16,7 +16,7 @@ def run(run_folder):
 
 def tell(run, *bounds: str) -> list[str]:
     parsed = [parse_bound(bound, "max") for bound in bounds]
-    return choice_lines(choose(run, Wishes(bounds=tuple(parsed))), run.trials, bounds)
+    return choice_lines(choose(run, Wishes(bounds=tuple(parsed))), bounds)
 
 
 def test_a_choice_is_told_with_units_methods_and_the_runner_up(run):
@@ -39,7 +39,7 @@ def test_a_choice_says_how_surely_it_meets_its_bounds(run):
 
 def test_where_nothing_is_sure_enough_the_likeliest_is_told(run):
     bounds = (parse_bound("latency[cpu]=0.1075ms", "max"),)
-    lines = choice_lines(choose(run, Wishes(bounds=bounds, confidence=0.99)), run.trials)
+    lines = choice_lines(choose(run, Wishes(bounds=bounds, confidence=0.99)))
     assert lines[0] == "No network fits (latency[cpu] <= 108 µs) with 99 % certainty."
     assert lines[2].startswith("Likeliest, with 5")
     assert max(map(len, lines)) <= 80

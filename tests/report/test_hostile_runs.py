@@ -45,6 +45,12 @@ def refused(folder) -> str:
         ("objectives: {accuracy: maximize}\nselect: {prefer: [a]}", "select.prefer: is none of"),
         ("objectives: {accuracy: maximize}\nselect: {max: {macs: []}}", "macs = [] is not a value"),
         ("objectives: {accuracy: maximize}\nselect: {confidence: 2}", "between 0 and 1"),
+        ("objectives: {accuracy: maximize}\nselect: {ties: both}", "select.ties: is none of auto"),
+        ("objectives: {accuracy: maximize}\nselect: {ties: [a]}", "select.ties: is none of auto"),
+        (
+            "objectives: {accuracy: maximize}\nselect: {ties: highest, prefer: knee}",
+            "select.ties: goes with prefer: accuracy, not with knee",
+        ),
         ("objectives: {accuracy: maximize}\nselect: {weights: {a: x}}", "no mapping of numbers"),
         ("objectives: {accuracy: maximize}\nselect: {prefer: weights}", "go together"),
         ("objectives: {accuracy: maximize}\nsearch: {seed: .nan}", "search.seed: nan is no finite"),
@@ -130,6 +136,7 @@ def evil_run(run_maker, study):
     trials = [json.loads(line) for line in path.read_text().splitlines()]
     for place, trial in enumerate(trials):
         trial["kind"] = f"=kind{EVIL}"
+        trial["config"] |= {"space": f"=2+2{EVIL}"}
         trial["config"] |= {"transform": f"=cmd|' /C calc'!A0{EVIL}", "record": [EVIL, 5]}
         trial["metrics"] |= {f"=1+1{EVIL}": 1.0, f"@x[{EVIL}]": 2.0, f"latency[{EVIL}]": 1e-3}
         trial["latency"]["cpu"] |= {"device": f"[/bold]{EVIL}", "note": f"$\\frac{{{EVIL}"}
@@ -171,7 +178,7 @@ def test_no_escape_code_of_a_run_reaches_the_terminal(run_maker, study, capsys):
     terminal = Terminal(width=200)
     terminal.print(front_table(front, run.trials))
     terminal.print(f"the first: {run.failed[0].error}", soft_wrap=True)
-    for line in choice_lines(study_choice(run), run.trials):
+    for line in choice_lines(study_choice(run)):
         say(line)
     shown = capsys.readouterr().out
     assert not HIDDEN.search(shown)

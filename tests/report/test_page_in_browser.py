@@ -57,7 +57,10 @@ def test_the_page_draws_everything_and_nothing_goes_wrong(browser, page, run):
 def test_the_answer_is_the_studys_choice_with_its_method(browser, page):
     browser.open(page)
     headline = text(browser, "#headline")
-    assert "On cpu, take 90d3ac94af (grown 25 %): 94.33 % accuracy in 134 µs (measured)" in headline
+    assert (
+        "On cpu, take 90d3ac94af (resnet-digits, 25 % of parameters, grown): 94.33 % accuracy in "
+        "134 µs (measured)"
+    ) in headline
     assert "gives up 2.00 points and is 1.3 times as fast" in headline
     assert "130 µs to 140 µs, noise 3.0 %" in text(browser, "#compare")
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from hypothesis import given, settings
@@ -19,6 +20,7 @@ from growsearch.pareto import parse_bound
 from growsearch.report import read_run, study_choice, trial_of
 from growsearch.report.page_data import page_data
 from growsearch.search.study import trial_export
+from growsearch.trial.judged_examples import write_judged
 
 OBJECTIVES = {"accuracy": "maximize", "latency[cpu]": "minimize", "macs": "minimize"}
 
@@ -44,7 +46,7 @@ def page():
     if node is None:
         pytest.skip("no node on this machine; install it to ask the page's scripts")
     place = files("growsearch.report") / "page"
-    scripts = "\n".join((place / name).read_text() for name in ("data.js", "bounds.js"))
+    scripts = "\n".join((place / name).read_text() for name in ("axes.js", "data.js", "bounds.js"))
     process = subprocess.Popen(
         [node, "-e", ASK, scripts], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -75,8 +77,14 @@ def line(number: int, accuracy: float, cpu: float, macs: int, noise: float = 0.0
     }
 
 
-def write_run(folder: Path, lines: list[dict], select: dict) -> Path:
+def write_run(folder: Path, lines: list[dict], select: dict, examples: int = 0) -> Path:
+    """Write a run; with ``examples`` each trial says which it is right about, the first ones."""
     folder.mkdir(parents=True, exist_ok=True)
+    for each in lines if examples else ():
+        place = folder / "trials" / each["id"]
+        place.mkdir(parents=True)
+        right = np.arange(examples) < round(each["metrics"]["accuracy"] * examples)
+        write_judged(place, right)
     study = {"name": "one", "dataset": "digits", "objectives": OBJECTIVES, "select": select}
     (folder / "study.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
     (folder / "trials.jsonl").write_text("".join(json.dumps(each) + "\n" for each in lines))
@@ -132,10 +140,12 @@ def bounds_of(limit: dict[str, int]) -> dict[str, dict[str, float]]:
 @given(
     trials=st.lists(values, min_size=1, max_size=9),
     limit=limits,
-    prefer=st.sampled_from(["accuracy", "knee", "hypervolume"]),
+    prefer=st.sampled_from(["accuracy", "accuracy", "knee", "hypervolume"]),
+    ties=st.sampled_from(["auto", "cheapest", "highest"]),
+    examples=st.sampled_from([0, 70, 700, 70_000]),
 )
 def test_page_command_line_and_python_take_the_same_network(
-    tmp_path_factory, page, trials, limit, prefer
+    tmp_path_factory, page, trials, limit, prefer, ties, examples
 ):
     lines = [
         line(number, a * SCALES["accuracy"], c * 1e-4, m * 1000, noise)
@@ -144,7 +154,12 @@ def test_page_command_line_and_python_take_the_same_network(
     bounds = bounds_of(limit)
     folder = tmp_path_factory.mktemp("run")
     # The study's own choice: no flags, no argument, no slider moved.
-    run = read_run(write_run(folder, lines, {**bounds, "prefer": prefer}))
+    # Ties go with accuracy; to the cheapest with examples that are known.
+    if prefer != "accuracy" or (ties == "cheapest" and not examples):
+        ties = "auto"
+    select = {**bounds, "prefer": prefer, "ties": ties}
+    run = read_run(write_run(folder, lines, select, examples))
+    assert run.examples == (examples or None)
     chosen = study_choice(run).chosen
     name = None if chosen is None else chosen.id
     found = run.front().select().chosen
@@ -160,6 +175,7 @@ def test_page_command_line_and_python_take_the_same_network(
     parsed = [parse_bound(text, flag.removeprefix("--")) for flag, text in flags]
     found = run.front().select(parsed).chosen
     name = None if found is None else found.id
+    assert found is None or found in run.front().members
     written = [part for flag in flags for part in flag] or ["--prefer", "accuracy"]
     assert by_command(folder, *written) == name
     assert page(run, [[b.objective, b.value] for b in parsed]) == name

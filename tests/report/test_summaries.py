@@ -85,8 +85,8 @@ def test_the_headline_says_what_is_given_up(tmp_path):
     select = {"prefer": "knee"}
     (choice,) = device_choices(run_of(SLOW, KNEE, FAST, tmp_path=tmp_path, select=select))
     assert headline(choice, "accuracy") == (
-        "On cpu take knee (grown 25 %): 80.00 % accuracy at 2.00 s (measured). Against the best "
-        "(slow) it gives up 10.00 points of accuracy and is 2.0 times as fast."
+        "On cpu take knee (25 % of parameters, grown): 80.00 % accuracy at 2.00 s (measured). "
+        "Against the best (slow) it gives up 10.00 points of accuracy and is 2.0 times as fast."
     )
 
 
@@ -131,9 +131,20 @@ def test_one_value_everywhere_gives_no_progress(tmp_path):
 @pytest.mark.parametrize(
     ("kind", "config", "words"),
     [
-        ("growth", {"budget": {"parameters": 0.31}}, "grown 31 %"),
-        ("growth", {"budget": {"parameters": 20_000}}, "grown 20.0 k"),
-        ("growth", {"budget": {"macs": 0.5}}, "grown 50 % macs"),
+        ("growth", {"budget": {"parameters": 0.31}}, "31 % of parameters, grown"),
+        ("growth", {"budget": {"parameters": 20_000}}, "20.0 k parameters, grown"),
+        ("growth", {"budget": {"macs": 0.5}}, "50 % of MACs, grown"),
+        ("growth", {"budget": {"latency_s[cpu]": 5e-4}}, "500 µs on cpu, grown"),
+        (
+            "growth",
+            {"space": "my_module:Net@1a2b", "budget": {"parameters": 0.28}},
+            "Net, 28 % of parameters, grown",
+        ),
+        (
+            "prune",
+            {"space": "resnet20", "budget": {"macs": 0.3}, "importance": "taylor"},
+            "resnet20, 30 % of MACs, pruned by taylor",
+        ),
         ("growth", {}, "grown"),
         (
             "sparse",
@@ -143,9 +154,9 @@ def test_one_value_everywhere_gives_no_progress(tmp_path):
                 "distribution": "erk",
                 "updater": "rigl",
             },
-            "sparse_wide 83 % erk rigl",
+            "83 % sparse, sparse_wide, erk, rigl",
         ),
-        ("sparse", {"transform": "none", "sparsity": 0.5, "updater": "set"}, "50 % set"),
+        ("sparse", {"transform": "none", "sparsity": 0.5, "updater": "set"}, "50 % sparse, set"),
         ("sparse", {"transform": "none", "sparsity": 0}, "dense"),
         ("other", {}, "other"),
     ],

@@ -15,7 +15,7 @@ _MEANINGS = {
 
 
 def _describe(config: Mapping[str, Any]) -> str:
-    """Return such as "baseline: uniform widths, trained, 50 % macs"."""
+    """Return such as "baseline: uniform widths, trained, 50 % of MACs"."""
     which = config.get("which")
     meaning = _MEANINGS.get(which, "") if isinstance(which, str) else ""
     parts = filter(None, [meaning, budget_words(config.get("budget"))])

@@ -168,7 +168,7 @@ class GrowthKind(TrialKind[GrowthSpace, GrowthCandidate]):
         return Untrained(module=module, recipe=recipe)
 
     def describe(self, config: Mapping[str, Any]) -> str:
-        """Return such as "grown 31 %"."""
+        """Return such as "31 % of parameters, grown"."""
         return WORDS.describe(config)
 
 

@@ -126,7 +126,7 @@ class PruneKind(TrialKind[PruneSpace, PruneCandidate]):
         return Untrained(module=module, recipe=candidate.training.recipe())
 
     def describe(self, config: Mapping[str, Any]) -> str:
-        """Return such as "pruned to 31 % macs by taylor"."""
+        """Return such as "31 % of MACs, pruned by taylor"."""
         return WORDS.describe(config)
 
 

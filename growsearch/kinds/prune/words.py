@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from growsearch.kinds.words import KindWords, budget_words, init_words
+from growsearch.kinds.words import KindWords, budget_words, init_words, joined
 
 
 def _describe(config: Mapping[str, Any]) -> str:
-    """Return such as "pruned to 31 % macs by taylor, uniform"; usual values are left out."""
-    budget = budget_words(config.get("budget"))
-    words = f"pruned to {budget}" if budget else "pruned"
+    """Return such as "31 % of MACs, pruned by taylor, uniform"; usual values are left out."""
+    words = joined(budget_words(config.get("budget")), "pruned")
     if isinstance(config.get("importance"), str):
         words += f" by {config['importance']}"
     allocation = config.get("allocation")

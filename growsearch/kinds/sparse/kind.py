@@ -170,7 +170,7 @@ class SparseKind(TrialKind[SparseSpace, SparseCandidate]):
         return {**super().usual(), "pattern": NO_PATTERN}
 
     def describe(self, config: Mapping[str, Any]) -> str:
-        """Return such as "sparse_wide 83 % erk rigl"."""
+        """Return such as "83 % sparse, sparse_wide, erk, rigl"."""
         return WORDS.describe(config)
 
 

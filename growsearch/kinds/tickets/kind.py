@@ -150,7 +150,7 @@ class TicketKind(TrialKind[TicketSpace, TicketCandidate]):
         return Untrained(module=build_full(target, seed), recipe=candidate.training.recipe())
 
     def describe(self, config: Mapping[str, Any]) -> str:
-        """Return such as "omp ticket 90 % row, pgd 0.031, linear"; usual values are left out."""
+        """Return such as "90 % sparse, row, omp ticket, pgd 0.031"; usual values are left out."""
         return WORDS.describe(config)
 
 

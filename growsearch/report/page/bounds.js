@@ -24,18 +24,42 @@ function compareTrials(a, b) {
   return TRIALS.id[a] < TRIALS.id[b] ? -1 : 1;
 }
 
+function firstOf(indices) {
+  return indices.reduce((best, index) =>
+    (best === null || compareTrials(index, best) < 0 ? index : best), null);
+}
+
 // `bounds` are [name, value] pairs; the result is a trial's index, or null where nothing fits.
 function chooseInside(bounds) {
-  let best = null;
+  const fitting = [];
   for (let index = 0; index < TRIALS.id.length; index += 1) {
     if (!TRIALS.feasible[index]) continue;
     const fits = bounds.every(([name, value]) => {
       const actual = valueOf(index, name);
       return actual !== null && (senseOf(name) === "max" ? actual <= value : actual >= value);
     });
-    if (fits && (best === null || compareTrials(index, best) < 0)) best = index;
+    if (fits) fitting.push(index);
   }
-  return best;
+  const best = firstOf(fitting), cost = costOfTies();
+  if (best === null || cost === null || !fewExamples(valueOf(best, "accuracy"))) return best;
+  // The one-standard-error rule, as growsearch.pareto.ties has it.
+  const least = valueOf(best, "accuracy") - oneError(valueOf(best, "accuracy")) - 1e-12;
+  const tied = fitting.filter((index) => valueOf(index, "accuracy") >= least);
+  const cheapest = tied.reduce((low, index) =>
+    (valueOf(index, cost) < valueOf(low, cost) ? index : low));
+  const limit = minmax(tied.filter((index) => !toldApart(index, cheapest, cost))
+    .map((index) => valueOf(index, cost)))[1];
+  return firstOf(tied.filter((index) => valueOf(index, cost) <= limit));
+}
+
+// By which objective ties of accuracy go to the cheapest; null where there are none.
+function costOfTies() {
+  const objectives = DATA.metrics.filter((metric) => metric.objective);
+  const [first] = objectives;
+  if (DATA.examples === null || first.name !== "accuracy" || first.direction !== "maximize") return null;
+  const cost = objectives.find((metric) => metric.direction === "minimize"
+    && ["time", "energy", "count"].includes(metric.kind));
+  return cost ? cost.name : null;
 }
 
 class BoundChoice {
@@ -115,7 +139,8 @@ class BoundChoice {
     const figures = DATA.metrics.filter((metric) => metric.objective)
       .map((metric) => `${metric.title.toLowerCase()} ${formatValue(valueOf(chosen, metric.name), metric)}`);
     return ["Take ", el("button", { type: "button", class: "link mono", onclick: () => this.onSelect(chosen, true) },
-      TRIALS.id[chosen]), ` (${TRIALS.text[chosen]}): ${figures.join(", ")}.`];
+      TRIALS.id[chosen]), ` (${TRIALS.text[chosen]}): ${figures.join(", ")}.`,
+      this.moved || !DATA.choice.ties ? "" : ` ${DATA.choice.ties}`];
   }
 
   command(bounds) {

@@ -33,6 +33,38 @@ function signOf(name) {
   return METRICS.get(name).direction === "maximize" ? -1 : 1;
 }
 
+// How sure is a value? As growsearch.pareto.uncertainty, of the run's validation examples.
+const Z95 = 1.959963984540054;
+
+function oneError(accuracy) {
+  return Math.max(Math.sqrt(accuracy * (1 - accuracy) / DATA.examples), 1 / DATA.examples);
+}
+
+// Wilson's 95 % interval.
+function accuracyInterval(accuracy) {
+  const count = DATA.examples, scale = 1 + Z95 * Z95 / count;
+  const centre = accuracy + Z95 * Z95 / (2 * count);
+  const half = Z95 * Math.sqrt(accuracy * (1 - accuracy) / count + (Z95 / (2 * count)) ** 2);
+  return [Math.max(0, (centre - half) / scale), Math.min(1, (centre + half) / scale)];
+}
+
+function fewExamples(accuracy) {
+  const [low, high] = accuracyInterval(accuracy);
+  return high - low > 0.01;
+}
+
+function noiseOf(index, name) {
+  const columns = TRIALS.latency[deviceOf(name)];
+  return columns && columns.method[index] === "measured" && columns.noise[index] !== null
+    ? columns.noise[index] * valueOf(index, name) : 0;
+}
+
+// What was not measured has no noise, and differs if it is different.
+function toldApart(one, other, name) {
+  const noise = Math.hypot(noiseOf(one, name), noiseOf(other, name));
+  return Math.abs(valueOf(one, name) - valueOf(other, name)) > Z95 * noise;
+}
+
 // The front of two metrics, from the best x to the worst; equal points stay together.
 function frontOf(xName, yName, allowed) {
   const signX = signOf(xName), signY = signOf(yName);

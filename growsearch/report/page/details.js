@@ -31,7 +31,12 @@ function figures(index, detail) {
     if (value === null) continue;
     const device = deviceOf(metric.name);
     const cell = [formatValue(value, metric)];
+    const again = (DATA.repeats[TRIALS.id[index]] || {})[metric.name];
+    if (metric.name === "accuracy" && DATA.examples !== null) cell.push(el("span", { class: "sub" },
+      `${accuracyInterval(value).map((end) => (100 * end).toFixed(1)).join(" % to ")} %, `
+        + `95 % interval of ${withCommas(DATA.examples)} examples`));
     if (device) cell.push(...latencyNotes(index, device, detail));
+    if (again) cell.push(el("span", { class: "sub" }, again));
     rows.push(el("dt", {}, metric.title), el("dd", {}, ...cell));
   }
   return el("dl", {}, ...rows);

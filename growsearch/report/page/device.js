@@ -1,3 +1,16 @@
+// "is 2.0 times as fast", as growsearch.report.told_apart says it.
+function fasterText(taken, best, name) {
+  if (!toldApart(taken, best, name)) {
+    return valueOf(taken, name) === valueOf(best, name) ? "is as fast" : "cannot be told from it in latency";
+  }
+  const ratio = valueOf(best, name) / valueOf(taken, name);
+  const percent = (share) => `${Number((100 * share).toPrecision(2))} %`;
+  if (ratio >= 1.1) return `is ${ratio.toFixed(1)} times as fast`;
+  if (ratio > 1) return `is ${percent(ratio - 1)} faster`;
+  return ratio > 1 / 1.1 ? `takes ${percent(1 / ratio - 1)} longer`
+    : `takes ${(1 / ratio).toFixed(1)} times as long`;
+}
+
 // Which network for this device, and what is given up? The study's choice, then any other budget.
 class DeviceAnswer {
   constructor(onSelect, onDevice) {
@@ -97,9 +110,11 @@ class DeviceAnswer {
       `${formatValue(valueOf(taken, this.latency), SECONDS)}${method ? ` (${method})` : ""}.`];
     if (best === taken) return [...start, ` No compared network has a better ${quality.title.toLowerCase()}.`];
     const lost = formatChange(valueOf(taken, DATA.quality), valueOf(best, DATA.quality), quality);
-    const faster = valueOf(best, this.latency) / valueOf(taken, this.latency);
-    return [...start, ` Against the most accurate network it gives up ${lost.replace(/^[+−]/, "")} `,
-      `and is ${faster.toFixed(1)} times as fast.`];
+    const within = DATA.quality === "accuracy" && DATA.examples !== null
+      && valueOf(taken, "accuracy") >= valueOf(best, "accuracy") - oneError(valueOf(best, "accuracy")) - 1e-12
+      ? `(within one standard error of ${withCommas(DATA.examples)} examples) ` : "";
+    return [...start, ` Against the most accurate network it gives up ${lost.replace(/^[+−]/, "")} ${within}`,
+      `and ${fasterText(taken, best, this.latency)}.`];
   }
 
   renderCompare(taken) {

@@ -114,6 +114,14 @@ class SearchSettings(Strict):
         description="Wall clock of one search, in seconds or as 2 min, 1 h: no trial starts that "
         "could not finish, and those that run at its end are kept to be resumed. Default: none.",
     )
+    repeats: Whole = Field(
+        default=0,
+        ge=0,
+        le=100,
+        description="How many times more the members of the front are trained at the end, with "
+        "other seeds, to tell mean and deviation; one after the other, where the search is "
+        "started. Their figures choose nothing, and search.trials does not count them.",
+    )
     gpus_per_trial: Number = Field(
         default=0.0,
         ge=0.0,

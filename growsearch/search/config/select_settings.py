@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from growsearch.kinds import Strict
 from growsearch.kinds.values import Share
-from growsearch.pareto import Bound, Preference, Wishes
+from growsearch.pareto import Bound, Preference, Ties, Wishes
 from growsearch.search.config.bounds import parse_quantities
 from growsearch.search.config.numbers import Number
 
@@ -61,6 +61,22 @@ class SelectSettings(Strict):
         "their values are taken as they are.",
     )
 
+    ties: Ties = Field(
+        default="auto",
+        description="With prefer: accuracy, what is taken of networks within one standard error "
+        "of the highest accuracy: the cheapest by the first cost among the objectives (cheapest), "
+        "the highest (highest), or the cheapest where the validation examples are few, so that "
+        "the 95 % interval of the highest accuracy is wider than one point (auto).",
+    )
+
+    @model_validator(mode="after")
+    def _ties_are_used(self) -> SelectSettings:
+        if self.ties != "auto" and self.prefer != "accuracy":
+            raise ValueError(
+                f"ties: {self.ties} goes with prefer: accuracy, not with {self.prefer}; remove it"
+            )
+        return self
+
     @model_validator(mode="after")
     def _weights_are_used(self) -> SelectSettings:
         if bool(self.weights) != (self.prefer == "weights"):
@@ -85,4 +101,5 @@ class SelectSettings(Strict):
             prefer=self.prefer,
             weights=self.weights,
             confidence=self.confidence,
+            ties=self.ties,
         )

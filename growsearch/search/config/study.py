@@ -15,6 +15,7 @@ from growsearch.errors import UsageError
 from growsearch.kinds import DataChoice, Strict, TextReading, TrialKinds
 from growsearch.kinds.values import OwnName, TaskName, of_run
 from growsearch.pareto import MEASURES, Bound, Direction
+from growsearch.pareto.ties import ties_problem
 from growsearch.search.config.augmentation_value import AugmentationValue
 from growsearch.search.config.bounds import check_agreement, parse_limits
 from growsearch.search.config.data_settings import DataSettings, TextSettings
@@ -226,6 +227,9 @@ class StudyConfig(Strict):
             raise ValueError(
                 f"select: {missing[0]} is not measured in this study; add it to the objectives"
             )
+        problem = ties_problem(self.objectives) if self.select.ties == "cheapest" else None
+        if problem is not None:
+            raise ValueError(f"select.ties: cheapest: {problem}; take highest or auto")
         return self
 
     @model_validator(mode="after")

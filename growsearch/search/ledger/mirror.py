@@ -21,6 +21,7 @@ from growsearch.files import folder_inside, write_bytes
 from growsearch.report.run_data import REJECTED_FILE
 from growsearch.search.ledger.recorder import Recorder
 from growsearch.search.ledger.run_folder import RunFolder
+from growsearch.trial.repeats import REPEATS
 from growsearch.trial.trial_folder import TRIALS, is_trial_id
 
 # At least so many seconds between two copies, and so many times as long as the last one took.
@@ -106,13 +107,19 @@ class Mirror:
         ledgers = {file: _whole_lines(path / file) for file in _ledgers(self._folder)}
         known = self._sizes.get(self._folder.ledger.name, 0)
         trials = _ids(ledgers[self._folder.ledger.name][known:])
-        for place in (*_FIRST, *(f"{TRIALS}/{name}" for name in trials), _FRONT):
+        again = RunFolder(path / REPEATS)
+        repeated = {
+            f"{REPEATS}/{file}": _whole_lines(again.path / file) for file in _ledgers(again)
+        }
+        repeats = _ids(repeated[f"{REPEATS}/{again.ledger.name}"])
+        places = (*(f"{TRIALS}/{i}" for i in trials), *(f"{REPEATS}/{TRIALS}/{i}" for i in repeats))
+        for place in (*_FIRST, *places, _FRONT):
             for file in _files_of(path / place):
                 name = file.relative_to(path).as_posix()
                 # Of all files these alone may change within one size.
                 if self._sizes.get(name) != file.stat().st_size or name in _CHANGING:
                     self._write(name, file.read_bytes())
-        for name, content in ledgers.items():
+        for name, content in {**repeated, **ledgers}.items():
             if content and self._sizes.get(name) != len(content):
                 self._write(name, content)
 
@@ -153,7 +160,7 @@ class Mirror:
     def _is_ours(self, name: str) -> bool:
         """Tell whether a file of the copy is one that `update` writes; others are left there."""
         first = PurePosixPath(name).parts[0]
-        return first in (*_FIRST, TRIALS, _FRONT, *_ledgers(self._folder))
+        return first in (*_FIRST, TRIALS, REPEATS, _FRONT, *_ledgers(self._folder))
 
     def _here(self, name: str) -> Path:
         """Return where a copied file goes; it never leaves the run's folder, by a link neither."""

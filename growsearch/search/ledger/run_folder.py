@@ -35,6 +35,7 @@ from growsearch.search.config.file import PROVENANCE, load_study
 from growsearch.search.config.study import StudyConfig
 from growsearch.shown_text import shown
 from growsearch.trial.record import as_time
+from growsearch.trial.repeats import REPEATS
 from growsearch.trial.retries import is_complete
 from growsearch.trial.trial_folder import TRIALS, is_trial_id, trial_folder
 from search_spaces.user_code import is_own
@@ -46,7 +47,7 @@ _MIN_FREE_BYTES = 64 * 2**20
 # How often, and how far apart, a lock is asked for that may be held for a look alone.
 _LOOKERS, _LOOK_S = 4, 0.05
 # What a search makes in its folder; a link in the place of one would lead it elsewhere.
-_FOLDERS = (TRIALS, "profiles", "data", "shared", "tensorboard", "wandb")
+_FOLDERS = (TRIALS, REPEATS, "profiles", "data", "shared", "tensorboard", "wandb")
 _DATA = "data"
 # Of what may differ, what is read off the run afterwards.
 _RENEWED = ("select",)
@@ -57,6 +58,7 @@ _MAY_CHANGE = (
     "search.backend",
     "search.time_limit",
     "search.time_budget",
+    "search.repeats",
     "search.gpus_per_trial",
     "search.cpus_per_trial",
     "search.workers_per_trial",

@@ -19,6 +19,7 @@ def check_task(config: StudyConfig, learning: Learning) -> None:
     Raises:
         UsageError: naming the key and the remedy.
     """
+    _check_ties(config, learning)
     if learning.text is not None:
         return
     task = task_of(learning.dataset)
@@ -37,6 +38,17 @@ def check_task(config: StudyConfig, learning: Learning) -> None:
                 raise UsageError(f"objectives.{name}: {wanted}; better is to {direction} it")
     for kind, space in config.trials.items():
         _check_smoothing(f"trials.{kind.name}", space, learning)
+
+
+def _check_ties(config: StudyConfig, learning: Learning) -> None:
+    """Refuse a choice by standard errors where nothing counts examples that are right."""
+    dataset = learning.dataset
+    counted = dataset.validation.label_kind == "one an example" and not dataset.task.is_own
+    if config.select.ties == "cheapest" and not counted:
+        raise UsageError(
+            "select.ties: cheapest takes labels that are one class an example, to count those that "
+            "are right; take highest or auto"
+        )
 
 
 def _read_labels(dataset: Dataset) -> None:

@@ -45,11 +45,13 @@ from growsearch.search.study.latency_profiles import (
     measured_devices,
 )
 from growsearch.search.study.notebook import study_html
+from growsearch.search.study.repeats import Repeating, run_repeats
 from growsearch.search.study.run_preprocessing import keep_preprocessing
 from growsearch.search.study.trial_export import export_trial, load_trial
 from growsearch.search.study.trial_task import trial_task
 from growsearch.search.trackers import followed
 from growsearch.training import own_hooks
+from growsearch.trial.judged_examples import examples_of
 from growsearch.trial.record import Trial
 from growsearch.trial.retries import Run, train_and_score
 from growsearch.trial.run import Report
@@ -177,6 +179,7 @@ class Study:
                 ):
                     self._search(recorder, options, profiles, budget)
                     self._check_front(recorder, profiles)
+                    self._repeat_front(options, profiles, budget)
                     self.trials = _in_order(recorder)
                     recorder.check_there()
                     front = self._write_front()
@@ -262,6 +265,32 @@ class Study:
         members = [member.id for member in self.front.members]
         self.check_notes = measure_front(recorder, members, profiles)
 
+    def _repeat_front(
+        self, options: StudyOptions, profiles: Mapping[str, Path], budget: TimeBudget
+    ) -> None:
+        """Train the front's members again with other seeds, as often as the study asks."""
+        search = self.config.search
+        known = {trial.id: trial for trial in self.trials}
+        members = [known[member.id] for member in self.front.members]
+        how = Repeating(
+            count=search.repeats,
+            seed=search.seed,
+            report=options.report,
+            run=options.run,
+            retry_failed=options.retry_failed,
+        )
+        notes = run_repeats(members, self._task(profiles), how, budget)
+        self.check_notes = (*self.check_notes, *notes)
+
+    def _task(self, profiles: Mapping[str, Path]) -> TrialTask:
+        return trial_task(
+            self.config,
+            self.folder.path,
+            profiles,
+            given=self._streamed,
+            read_labels=self._read_labels,
+        )
+
     def _search(
         self,
         recorder: Recorder,
@@ -269,13 +298,7 @@ class Study:
         profiles: Mapping[str, Path],
         budget: TimeBudget,
     ) -> None:
-        task = trial_task(
-            self.config,
-            self.folder.path,
-            profiles,
-            given=self._streamed,
-            read_labels=self._read_labels,
-        )
+        task = self._task(profiles)
         config = self._with_baselines(task, recorder, options)
         if len(recorder.trials) >= config.search.most_trials:
             return
@@ -311,7 +334,8 @@ class Study:
         """The front of the finished trials that meet every hard constraint."""
         config = self.config
         front = front_of_trials(self.trials, config.objectives, config.bounds())
-        return dataclasses.replace(front, wishes=config.select.wishes())
+        examples = examples_of(self.folder.path, self.trials)
+        return dataclasses.replace(front, wishes=config.select.wishes(), examples=examples)
 
     @property
     def choice(self) -> Choice:

@@ -32,8 +32,8 @@ def trial_card(run: Run, trial: Trial, result: ExportResult, *, words: bool) -> 
     return CardFacts(
         title=f"{run.name} {trial.id}",
         summary=(
-            f"A network of the space {trial.config.get('space')}, {describe_trial(trial)}, found "
-            f"by growsearch among {len(run.finished)} finished trials of the study {run.name}."
+            f"{describe_trial(trial)}: found by growsearch among {len(run.finished)} finished "
+            f"trials of the study {run.name}."
         ),
         data=_data(run, trial, result, words=words),
         results=_results(trial, learned_validation=bool(run.study.get("whole"))),

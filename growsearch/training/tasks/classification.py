@@ -26,5 +26,6 @@ class Classification(AugmentedExamples):
     """
 
     def scores(self, model: nn.Module, split: Split) -> Scores:
-        """Return the accuracy on ``split``."""
-        return Scores(accuracy=accuracy(*predict_split(model, split)))
+        """Return the accuracy on ``split``, and which examples are right."""
+        logits, labels = predict_split(model, split)
+        return Scores(accuracy=accuracy(logits, labels), right=logits.argmax(dim=1) == labels)

@@ -29,6 +29,7 @@ class Scores:
     ``accuracy`` is the share of targets that have the largest logit, of classes only.
     ``perplexity`` is exp(mean negative log-likelihood of a target), of language models only.
     ``metrics`` are what other tasks are judged by; `Task.metrics` names them with directions.
+    ``right`` tells of each example (N,) whether it is, of classes of examples only.
 
     Example:
         >>> from growsearch.training import Scores
@@ -41,6 +42,7 @@ class Scores:
     accuracy: float | None = None
     perplexity: float | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
+    right: Tensor | None = field(default=None, compare=False, repr=False)
 
     def named(self) -> dict[str, float]:
         """Return all that is known, by name."""

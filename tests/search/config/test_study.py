@@ -70,6 +70,12 @@ def _unset(*path: str) -> Callable[[dict[str, Any]], None]:
         (_set("constraints", "parameters", value={"max": "3q"}), ["'3q'", "k, K, M"]),
         (_set("constraints", "parameters", value={"most": 3}), ["constraints.parameters.most"]),
         (_set("select", value={"max": {"latency[cpu]": "1 ms"}}), ["latency[cpu]", "objectives"]),
+        (_set("select", value={"ties": "lowest"}), ["select.ties", "'lowest'", "cheapest"]),
+        (
+            _set("select", value={"ties": "cheapest", "prefer": "knee"}),
+            ["select.ties", "goes with prefer: accuracy, not with knee"],
+        ),
+        (_set("search", "repeats", value=-1), ["search.repeats", "-1"]),
         (_set("search", "trials", value=0), ["search.trials", "0"]),
         (_set("dataset", value="digit"), ["'digit'", "digits"]),
         (_set("augmentation", value="mixip"), ["augmentation", "'mixip'", "mixup"]),

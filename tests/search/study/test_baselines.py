@@ -12,8 +12,8 @@ from growsearch.errors import UsageError
 from growsearch.growth import build_full
 from growsearch.kinds.baseline.candidate import BaselineCandidate
 from growsearch.metrics import accuracy, predict
-from growsearch.pareto import select
-from growsearch.report import choice_lines, read_run, write_report
+from growsearch.pareto import Wishes
+from growsearch.report import choice_lines, choose, read_run, write_report
 from growsearch.search.config.file import parse_study
 from growsearch.search.ledger.recorder import Recorder
 from growsearch.search.study.baselines import baseline_candidates
@@ -74,14 +74,13 @@ def test_baselines_come_first_beside_the_study_s_own_trials_and_are_told(tmp_pat
     assert ProgressLine(again.config, recorder).text().startswith("6/6 trials")
 
     run = read_run(folder)
-    front = run.front()
-    lines = "\n".join(choice_lines(select(front, []), front, run.trials))
+    lines = "\n".join(choice_lines(choose(run, Wishes(ties="highest"))))
     assert mine.id in lines
     write_report(folder)
     text = (folder / "report.md").read_text()
     assert "## Baselines" in text
     assert "baseline: mine, as it is" in text
-    assert "baseline: uniform widths, trained, 30 % macs" in text
+    assert "baseline: uniform widths, trained, 30 % of MACs" in text
     page = (folder / "report.html").read_text()
     assert "baseline: mine, as it is" in page
 
@@ -93,12 +92,12 @@ def test_a_choice_says_what_it_gains_over_mine(tmp_path: Path) -> None:
     front = run.front()
     (mine,) = [trial for trial in run.trials if trial.kind == "baseline"]
     small = min(front.members, key=lambda member: member.values["macs"])
-    chosen = select(front, [], "weights", weights={"macs": 1.0})
+    chosen = choose(run, Wishes(prefer="weights", weights={"macs": 1.0}))
     assert chosen.chosen is not None
-    lines = choice_lines(chosen, front, run.trials)
+    lines = choice_lines(chosen)
     (line,) = [line for line in lines if "beside mine" in line]
-    share = 100 * chosen.chosen.values["macs"] / mine.metrics["macs"]
-    gain = 100 * (chosen.chosen.values["accuracy"] - mine.metrics["accuracy"])
+    share = 100 * chosen.chosen.metrics["macs"] / mine.metrics["macs"]
+    gain = 100 * (chosen.chosen.metrics["accuracy"] - mine.metrics["accuracy"])
     assert f"Accuracy {gain:+.2f} points" in line
     assert f"{share:.0f} %" in line
     assert small.values["macs"] < mine.metrics["macs"]

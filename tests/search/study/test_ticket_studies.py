@@ -178,7 +178,7 @@ def test_a_point_in_the_study_is_a_ticket_to_start_with(tmp_path: Path) -> None:
     search = {**STUDY["search"], "trials": 1, "points_to_evaluate": [point]}
     study = Study({**STUDY, "search": search}, tmp_path / "run")
     study.run()
-    assert describe.describe_trial(study.trials[0]) == "omp ticket 90 %, linear"
+    assert describe.describe_trial(study.trials[0]) == "mlp-digits, 90 % sparse, omp ticket, linear"
 
 
 @pytest.mark.parametrize(
