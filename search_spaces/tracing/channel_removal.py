@@ -25,7 +25,7 @@ from search_spaces.channel_groups import (
 )
 from search_spaces.tracing.declared_groups import declare_groups
 from search_spaces.tracing.live_statistics import Norm, find_norms, use_live_statistics
-from search_spaces.tracing.network_probe import computes_in_single
+from search_spaces.tracing.network_probe import computes_in_single, steady
 from search_spaces.tracing.operator_record import tensors_of
 from search_spaces.tracing.time_limit import check_time
 
@@ -382,7 +382,7 @@ def _close_norms(module: nn.Module, group: ChannelGroup, dead: Tensor, push: flo
 
 
 def _outputs(module: nn.Module, inputs: tuple[Tensor, ...]) -> list[Tensor]:
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), steady(module):
         torch.manual_seed(0)
         out = module(*inputs)
     return list(tensors_of(out))
