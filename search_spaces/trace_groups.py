@@ -19,6 +19,7 @@ from search_spaces.channel_groups import ChannelGroup, Gating, channel_groups, r
 from search_spaces.errors import SearchSpaceError
 from search_spaces.group_sizes import told_sizes
 from search_spaces.own_networks.keyword_inputs import ExampleInputs, by_position
+from search_spaces.own_networks.whole_networks import check_whole
 from search_spaces.tracing.channel_discovery import discover_channels
 from search_spaces.tracing.channel_gates import gated_group
 from search_spaces.tracing.channel_removal import (
@@ -84,6 +85,7 @@ def trace_groups(
     Raises:
         SearchSpaceError: if the network cannot be traced, or takes longer.
     """
+    check_whole(module)
     module, inputs_given = by_position(module, example_inputs)
     generator = torch.Generator().manual_seed(_SEED)
     with _undisturbed(), _within(module, trace_seconds):
@@ -183,6 +185,7 @@ def prove_groups(module: nn.Module, example_inputs: ExampleInputs) -> TracedGrou
         SearchSpaceError: if a declaration does not fit the module's tensors.
     """
     declared = channel_groups(module)
+    check_whole(module)
     module, inputs_given = by_position(module, example_inputs)
     generator = torch.Generator().manual_seed(_SEED)
     with _undisturbed(), _within(module, None):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from search_spaces.channel_groups import ChannelGroup, frozen_tensors
 from search_spaces.errors import SearchSpaceError
+from search_spaces.own_networks.whole_networks import check_whole
 from search_spaces.randomness import random_state_kept
 from search_spaces.tracing.network_probe import (
     module_by_module,
@@ -66,6 +67,7 @@ def trace_units(
         >>> [unit.name for unit in trace_units(Net(), (), (torch.zeros(2, 4),))]
         ['unit:branch']
     """
+    check_whole(module)
     with random_state_kept(), module_by_module():
         torch.manual_seed(_SEED)
         generator = torch.Generator().manual_seed(_SEED)

@@ -5,7 +5,6 @@ Its training twin is the same copy where it trains, if it computes something els
 
 from __future__ import annotations
 
-import copy
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from search_spaces.own_networks.whole_networks import copied
 from search_spaces.tracing.operator_record import tensors_of
 
 _SEED = 0
@@ -54,14 +54,14 @@ def network_probe(
         torch.randn(each.shape, generator=generator).to(each) if each.is_floating_point() else each
         for each in inputs
     )
-    plain = copy.deepcopy(module).eval()
+    plain = copied(module).eval()
     expected = _finite(plain, drawn)
-    probe = copy.deepcopy(plain)
+    probe = copied(plain)
     _stir(probe, drawn, generator)
     candidates = [(probe, drawn), (plain, drawn)]
     if double:
         doubled = tuple(each.double() if each.is_floating_point() else each for each in drawn)
-        candidates.insert(0, (copy.deepcopy(probe).double(), doubled))
+        candidates.insert(0, (copied(probe).double(), doubled))
     for candidate, given in candidates:
         try:
             if _finite(candidate, given) >= expected:
@@ -78,7 +78,7 @@ def training_twin(probe: nn.Module, inputs: tuple[Tensor, ...]) -> nn.Module | N
     Torch's own layers are as in evaluation: their statistics and their dropout bind no channels.
     What the code draws are means (see `steady`). None too where it does not run so.
     """
-    twin = copy.deepcopy(probe).train()
+    twin = copied(probe).train()
     for layer in twin.modules():
         own = type(layer).__module__.startswith("torch.nn.") and not any(layer.children())
         if own or isinstance(layer, nn.modules.batchnorm._NormBase):
