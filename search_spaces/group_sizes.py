@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -19,11 +19,33 @@ def with_present_sizes(
 
     A group that shares all of its axes with others has what these leave (see `told_sizes`).
     """
-    sizes = _sizes(groups, tensors)
+    return groups_of_sizes(groups, _sizes(groups, tensors))
+
+
+def groups_of_sizes(
+    groups: Iterable[ChannelGroup], sizes: Mapping[str, int]
+) -> tuple[ChannelGroup, ...]:
+    """Return ``groups`` at these sizes, by name; of the others they hold what they did.
+
+    What shares an axis moves with it: where a group's channels lie follows from the sizes of those
+    before it, which its members' parts then say too.
+
+    Example:
+        >>> import torch
+        >>> from search_spaces import ChannelGroup, Member
+        >>> from search_spaces.axes.axis_parts import Part
+        >>> from search_spaces.group_sizes import groups_of_sizes
+        >>> parts = Part(group="a", size=3), Part(group="b", size=2)
+        >>> reads = Member(tensor="head.weight", axis=1, parts=parts, place=1)
+        >>> b = ChannelGroup(name="b", size=2, members=(reads,))
+        >>> (now,) = groups_of_sizes([b], {"a": 1})
+        >>> now.members[0].entries(torch.arange(2), now.size).tolist()
+        [1, 2]
+    """
     return tuple(
         replace(
             group,
-            size=sizes[group.name],
+            size=sizes.get(group.name, group.size),
             members=tuple(
                 replace(member, parts=with_sizes(member.parts, sizes)) if member.parts else member
                 for member in group.members

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
 from torch import nn
 
+from search_spaces.own_networks.whole_networks import (
+    check_unscripted,
+    check_whole,
+    copied,
+    without_wrappers,
+)
 from search_spaces.traced_space import OwnSpace
 
 
@@ -21,11 +26,14 @@ class ModuleSpace(OwnSpace):
 
     def made(self) -> nn.Module:
         """Return a copy of the module."""
-        return copy.deepcopy(self.module)
+        return copied(self.module)
 
 
 def module_space(module: nn.Module, input_shape: tuple[int, ...], num_classes: int) -> ModuleSpace:
     """Return the space of ``module``, which stays as it is.
+
+    Raises:
+        SearchSpaceError: for a scripted module, or weights without values.
 
     Example:
         >>> import torch
@@ -36,11 +44,14 @@ def module_space(module: nn.Module, input_shape: tuple[int, ...], num_classes: i
         >>> module_space(net, (4,), 2).full_widths()
         {'0': 8}
     """
+    # A copy: what is traced once for a space stays true of it.
+    check_unscripted(module)
+    network = without_wrappers(copied(module))
+    check_whole(network)
     return ModuleSpace(
         name=type(module).__name__,
         description="a network that exists",
         input_shape=input_shape,
         num_classes=num_classes,
-        # A copy: what is traced once for a space stays true of it.
-        module=copy.deepcopy(module),
+        module=network,
     )

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
-from search_spaces.channel_groups import ChannelGroup, channel_groups, resize
+from search_spaces.channel_groups import ChannelGroup, Gating, channel_groups, resize
 from search_spaces.errors import SearchSpaceError
 from search_spaces.group_sizes import told_sizes
 from search_spaces.own_networks.keyword_inputs import ExampleInputs, by_position
+from search_spaces.own_networks.whole_networks import check_whole
 from search_spaces.tracing.channel_discovery import discover_channels
 from search_spaces.tracing.channel_gates import gated_group
 from search_spaces.tracing.channel_removal import (
@@ -35,7 +36,12 @@ from search_spaces.tracing.heads.attribute_search import AttributeSearch
 from search_spaces.tracing.heads.code_ties import followed_groups, tied_groups
 from search_spaces.tracing.heads.head_groups import beside_heads, head_groups, joined_by_heads
 from search_spaces.tracing.live_statistics import find_norms, norms_of_members
-from search_spaces.tracing.network_probe import module_by_module, network_probe
+from search_spaces.tracing.network_probe import (
+    module_by_module,
+    network_probe,
+    steady,
+    training_twin,
+)
 from search_spaces.tracing.operator_record import record_operators, tensors_of
 from search_spaces.tracing.time_limit import TimeLimitError, check_time, seconds_for, time_limit
 
@@ -65,7 +71,8 @@ def trace_groups(
     each of them, and which other tensors follow it. Then all groups have been resized, each to
     another width: the network still runs and its outputs keep their shapes. At last every other
     channel has been removed: where that changes the rest, the group is ``kept`` (see
-    `ChannelGroup`). What fails the first two is ``fixed``, not guessed.
+    `ChannelGroup`). What fails the first two is ``fixed``, not guessed. Where the network computes
+    something else while it trains, all that is proven there too.
 
     Args:
         module: any layers, and functions with parameters. Weights that are computed from
@@ -78,6 +85,7 @@ def trace_groups(
     Raises:
         SearchSpaceError: if the network cannot be traced, or takes longer.
     """
+    check_whole(module)
     module, inputs_given = by_position(module, example_inputs)
     generator = torch.Generator().manual_seed(_SEED)
     with _undisturbed(), _within(module, trace_seconds):
@@ -93,6 +101,8 @@ def trace_groups(
         found = beside_heads(found_groups(probe, joined), heads.found)
         told_of, resizable = _resizable(probe, joined, found, heads.found, inputs)
         told_of, resizable = heads.tied(probe, told_of, resizable, inputs)
+        known = {each.name for each in resizable}
+        resizable = _running_in_training(probe, resizable, inputs)
         gated = [
             each.group
             if each.group is not None and each.group.role == "heads"
@@ -102,7 +112,7 @@ def trace_groups(
         groups = with_roles(_proven(module, gated, inputs_given, generator))
     names = {group.name for group in groups}
     reasons = {
-        each.name: each.reason or "its code or its other layers rely on its width"
+        each.name: _MODES if each.name in known else each.reason or _RELIED_ON
         for each in told_of
         if each.name not in names
     }
@@ -168,12 +178,14 @@ def prove_groups(module: nn.Module, example_inputs: ExampleInputs) -> TracedGrou
     """Return the groups that ``module`` itself declares, with what holds of them.
 
     Every other channel is removed, as by `trace_groups`: a group where that changes the rest is
-    ``kept``. Gates are behind BatchNorms where these close its channels, else at the readers.
+    ``kept``. Gates are behind BatchNorms where these close its channels, else at the readers. One
+    with which the network runs at other widths only in evaluation is ``fixed``.
 
     Raises:
         SearchSpaceError: if a declaration does not fit the module's tensors.
     """
     declared = channel_groups(module)
+    check_whole(module)
     module, inputs_given = by_position(module, example_inputs)
     generator = torch.Generator().manual_seed(_SEED)
     with _undisturbed(), _within(module, None):
@@ -188,8 +200,13 @@ def prove_groups(module: nn.Module, example_inputs: ExampleInputs) -> TracedGrou
             )
             for group in declared
         ]
-        groups = _proven(module, gated, inputs_given, generator)
-    return TracedGroups(groups=groups, fixed=())
+        twin, names = training_twin(probe, inputs), {group.name for group in declared}
+        if twin is not None:
+            names = _resized(twin, declared, inputs)
+        running = [group for group in gated if group.name in names]
+        groups = _proven(module, running, inputs_given, generator)
+    reasons = {group.name: _MODES for group in declared if group.name not in names}
+    return TracedGroups(groups=groups, fixed=tuple(reasons), reasons=reasons)
 
 
 @contextmanager
@@ -238,16 +255,48 @@ def _proven(
             proven[name] = proven.get(name, frozenset()) | halves
         if all(g.name in refuted or len(proven.get(g.name, ())) == 2 for g in open_groups):
             break
+    going = [group for group in open_groups if group.name not in refuted]
+    training = _Training.of(probe, going, inputs)
 
     def reason(group: ChannelGroup) -> str:
         if group.kept or group.name in refuted:
             return group.kept or MIXING
+        if group.name in training.refuted:
+            return _MODES
         return "" if len(proven.get(group.name, ())) == 2 else _SILENT
 
-    return tuple(replace(group, kept=reason(group)) for group in groups)
+    return tuple(replace(group, kept=reason(group), gate=training.gate(group)) for group in groups)
+
+
+@dataclass(frozen=True, slots=True)
+class _Training:
+    """What does not hold of groups where the network trains.
+
+    ``refuted`` cannot lose channels there, zeros behind the norms of ``open`` close none.
+    """
+
+    refuted: frozenset[str] = frozenset()
+    open: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(
+        cls, probe: nn.Module, groups: Sequence[ChannelGroup], inputs: tuple[Tensor, ...]
+    ) -> _Training:
+        twin = training_twin(probe, inputs) if groups else None
+        if twin is None:
+            return cls()
+        refuted = try_removal(twin, groups, inputs).refuted
+        normed = [g for g in groups if g.gate == "norms" and g.name not in refuted]
+        closed = closed_by_norms(twin, normed, inputs)
+        return cls(refuted, frozenset(g.name for g in normed if g.name not in closed))
+
+    def gate(self, group: ChannelGroup) -> Gating:
+        return "readers" if group.name in self.open else group.gate
 
 
 _PROBES = 8
+_RELIED_ON = "its code or its other layers rely on its width"
+_MODES = "its channels go another way where the network trains than where it is evaluated"
 _SILENT = "the outputs do not depend on its channels, so that nothing can be proven of them"
 
 
@@ -297,11 +346,25 @@ def _resizable(
 
 
 def _running(probe: nn.Module, found: Sequence[Found], inputs: tuple[Tensor, ...]) -> list[Found]:
-    expected = _shapes(probe, inputs)
-    groups = told_sizes([each.group for each in found if each.group is not None])
-    kept = passing(groups, lambda some: _runs(probe, tuple(some), inputs, expected))
-    names = {group.name for group in kept}
+    groups = [each.group for each in found if each.group is not None]
+    names = _resized(probe, told_sizes(groups), inputs)
     return [each for each in found if each.group is not None and each.name in names]
+
+
+def _running_in_training(
+    probe: nn.Module, found: list[Found], inputs: tuple[Tensor, ...]
+) -> list[Found]:
+    twin = training_twin(probe, inputs)
+    return found if twin is None else _running(twin, found, inputs)
+
+
+def _resized(
+    probe: nn.Module, groups: Sequence[ChannelGroup], inputs: tuple[Tensor, ...]
+) -> set[str]:
+    """Return the names of those ``groups`` with which the network runs at other widths."""
+    expected = _shapes(probe, inputs)
+    kept = passing(groups, lambda some: _runs(probe, tuple(some), inputs, expected))
+    return {group.name for group in kept}
 
 
 def _runs(
@@ -332,4 +395,5 @@ _STEPS = 16
 
 @torch.no_grad()
 def _shapes(module: nn.Module, inputs: tuple[Tensor, ...]) -> list[torch.Size]:
-    return [each.shape for each in tensors_of(module(*inputs))]
+    with steady(module):
+        return [each.shape for each in tensors_of(module(*inputs))]

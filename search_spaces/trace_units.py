@@ -12,8 +12,14 @@ from torch import Tensor, nn
 
 from search_spaces.channel_groups import ChannelGroup, frozen_tensors
 from search_spaces.errors import SearchSpaceError
+from search_spaces.own_networks.whole_networks import check_whole
 from search_spaces.randomness import random_state_kept
-from search_spaces.tracing.network_probe import module_by_module, network_probe
+from search_spaces.tracing.network_probe import (
+    module_by_module,
+    network_probe,
+    steady,
+    training_twin,
+)
 from search_spaces.tracing.operator_record import tensors_of
 from search_spaces.tracing.residual_branches import Branch, Silenced, find_branches
 from search_spaces.units import StandIn, Unit, detach
@@ -36,7 +42,8 @@ def trace_units(
     replaced by stand-ins: a block by one that passes x on, else the last module of the branch by
     zeros and the others by what passes on. That is proven on a probe with random weights: the
     outputs are those of the full network whose branch is multiplied by 0, and they are other ones
-    than with the branch. Of a branch inside another one, the inner is the unit.
+    than with the branch. Where the network computes something else while it trains, the same holds
+    there. Of a branch inside another one, the inner is the unit.
 
     Args:
         module: any layers.
@@ -60,6 +67,7 @@ def trace_units(
         >>> [unit.name for unit in trace_units(Net(), (), (torch.zeros(2, 4),))]
         ['unit:branch']
     """
+    check_whole(module)
     with random_state_kept(), module_by_module():
         torch.manual_seed(_SEED)
         generator = torch.Generator().manual_seed(_SEED)
@@ -72,8 +80,15 @@ def trace_units(
             ) from error
         trial = _Trial(probe, inputs)
         proven = [unit for branch in found if (unit := trial.unit(branch)) is not None]
-    innermost = [u for u in proven if not any(_around(u, other) for other in proven)]
-    return tuple(_with_groups(unit, groups) for unit in trial.together(innermost))
+        twin = training_twin(probe, inputs) if proven else None
+        training = None if twin is None else _Trial(twin, inputs)
+        if training is not None:
+            proven = [unit for unit in proven if training.goes_without([unit])]
+        innermost = [u for u in proven if not any(_around(u, other) for other in proven)]
+        together = trial.together(innermost)
+        if training is not None and not training.goes_without(together):
+            together = []
+    return tuple(_with_groups(unit, groups) for unit in together)
 
 
 def _around(unit: Unit, other: Unit) -> bool:
@@ -127,6 +142,18 @@ class _Trial:
         halves = (units, units[::2], units[1::2])
         return list(units) if all(self._agrees(half) for half in halves if half) else []
 
+    def goes_without(self, units: Sequence[Unit]) -> bool:
+        """Tell whether the network without ``units`` does what it should, and hears its inputs.
+
+        It does not where they are in the way to its outputs.
+        """
+        if not units or not self.together(units):
+            return not units
+        turned = tuple(each.flip(tuple(range(each.ndim))) for each in self.inputs)
+        detached = self._with(lambda: _detached(self.probe, units))
+        others = self._with(lambda: _detached(self.probe, units), turned)
+        return not _same(detached, others)
+
     def _forms(self, branch: Branch) -> list[tuple[tuple[str, StandIn], ...]]:
         forms: list[tuple[tuple[str, StandIn], ...]] = []
         lengths = self._lengths
@@ -176,18 +203,26 @@ class _Trial:
         except _REFUSALS:
             return False
 
-    def _with(self, change: Callable[[], Callable[[], None]]) -> list[Tensor]:
+    def _with(
+        self,
+        change: Callable[[], Callable[[], None]],
+        inputs: tuple[Tensor, ...] | None = None,
+    ) -> list[Tensor]:
         put_back = change()
         try:
-            return self._outputs()
+            return self._outputs(inputs=inputs)
         finally:
             put_back()
 
     @torch.no_grad()
-    def _outputs(self, mode: AbstractContextManager[Any] | None = None) -> list[Tensor]:
+    def _outputs(
+        self,
+        mode: AbstractContextManager[Any] | None = None,
+        inputs: tuple[Tensor, ...] | None = None,
+    ) -> list[Tensor]:
         torch.manual_seed(_SEED)
-        with mode or nullcontext():
-            out = self.probe(*self.inputs)
+        with mode or nullcontext(), steady(self.probe):
+            out = self.probe(*(self.inputs if inputs is None else inputs))
         return [each.clone() for each in tensors_of(out)]
 
 

@@ -27,7 +27,12 @@ from search_spaces.channel_groups import (
 )
 from search_spaces.errors import SearchSpaceError
 from search_spaces.own_networks.plain_weights import check_plain_weights
-from search_spaces.own_networks.whole_networks import give_shapes, without_wrappers
+from search_spaces.own_networks.whole_networks import (
+    check_unscripted,
+    check_whole,
+    give_shapes,
+    without_wrappers,
+)
 from search_spaces.randomness import random_state_kept
 from search_spaces.space import Architecture
 from search_spaces.trace_groups import (
@@ -161,7 +166,9 @@ class OwnSpace(WidthSpace):
         Raises:
             SearchSpaceError: if it cannot be made.
         """
-        module = without_wrappers(self.made())
+        module = self.made()
+        check_unscripted(module)
+        module = without_wrappers(module)
         give_shapes(module, self.example_inputs(_TRACED_BATCH))
         return module
 
@@ -260,6 +267,7 @@ def _traced_and_frozen(space: OwnSpace) -> tuple[TracedGroups, frozenset[str]]:
     # A trace must not move the seed of the trial that asks for it.
     with random_state_kept():
         module = space.fresh()
+        check_whole(module)
         check_plain_weights(module)
         inputs = space.example_inputs(_TRACED_BATCH)
         _check_output(space, module, inputs)

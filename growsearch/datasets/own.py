@@ -8,6 +8,7 @@ from typing import Any
 
 from torch.utils.data import Dataset as TorchDataset
 
+from growsearch.datasets.checking.arrays import Images
 from growsearch.datasets.checking.consistency import check_dataset
 from growsearch.datasets.dataset import Dataset
 from growsearch.datasets.from_tensors import from_tensors
@@ -66,7 +67,7 @@ def as_dataset(found: Any, name: str, task: TaskChoice = BY_LABELS) -> Dataset:
         return found
     if isinstance(found, (tuple, list)) and len(found) == _PAIR:
         return from_tensors(found[0], found[1], name=name, task=task.name)
-    if isinstance(found, TorchDataset):
+    if isinstance(found, (TorchDataset, Images)):
         return from_torch(found, name=name, task=task.name)
     if isinstance(found, Mapping):
         return _of_splits(found, name, task)

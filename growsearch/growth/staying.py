@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 import cost_models
 from search_spaces import ChannelGroup, Unit, resize
 from search_spaces.channel_groups import is_consumed, named_tensors
+from search_spaces.own_networks.whole_networks import copied
 from search_spaces.units import detach
 
 # The file of these lines in a trial's folder.
@@ -73,9 +73,7 @@ def staying_layers(
         ((name.rpartition(".")[0], tensor.numel()) for name, tensor in small.named_parameters()),
         sum(parameter.numel() for parameter in module.parameters()),
     )
-    macs = _shares(
-        owners, least.macs(small), sum(count for _, count in least.macs(copy.deepcopy(module)))
-    )
+    macs = _shares(owners, least.macs(small), sum(count for _, count in least.macs(copied(module))))
     found = [
         Staying(name=name, reason=reason, parameters=parameters[name], macs=macs[name])
         for name, reason in kept.items()
@@ -94,7 +92,7 @@ class Least:
     @torch.no_grad()
     def network(self, module: nn.Module) -> nn.Module:
         """Return a small copy of ``module`` with finite values."""
-        small = copy.deepcopy(module)
+        small = copied(module)
         full = {name: tensor.shape for name, tensor in named_tensors(small).items()}
         resize(small, {g.name: g.multiple for g in self.groups if g.multiple < g.size})
         for name, tensor in named_tensors(small).items():

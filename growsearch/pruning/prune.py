@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from collections.abc import Callable
 from fnmatch import fnmatchcase
@@ -34,6 +33,7 @@ from growsearch.pruning.result import PruneResult
 from growsearch.training import EpochRecord, Task, TrainingOptions, steps_per_epoch, train
 from search_spaces import SearchSpace, seeded
 from search_spaces.module_space import module_space
+from search_spaces.own_networks.whole_networks import copied
 
 # Apart from the loop's own stream, so that every importance sees the same batches at a seed.
 _PRUNING_STREAM = 0x7072756E
@@ -204,7 +204,7 @@ def _space(space: SearchSpace | nn.Module, dataset: Data) -> SearchSpace:
 def _distilled(task: Task, model: nn.Module, config: PruneConfig) -> Task:
     if not config.distillation.listens:
         return task
-    return DistilledTask(task, copy.deepcopy(model), config.distillation)
+    return DistilledTask(task, copied(model), config.distillation)
 
 
 def _make_hook(

@@ -12,6 +12,7 @@ from growsearch.errors import UsageError
 from growsearch.sparsity.allocation import allocate
 from growsearch.sparsity.distributions import Batch, SparsityRequest, sparsity_distribution
 from growsearch.sparsity.layers import PrunableLayer, check_rows
+from growsearch.sparsity.maskable import check_changeable
 from growsearch.sparsity.masks import Masks
 from growsearch.sparsity.patterns import highest
 from growsearch.sparsity.sparsify import random_mask
@@ -109,6 +110,7 @@ def sparsify_blocks(
         >>> masks.nonzeros()
         {'0.weight': 16}
     """
+    check_changeable(module)
     request = SparsityRequest.of(module, sparsity, exclude, batch)
     densities = sparsity_distribution(distribution)(request)
     free = [layer for layer in request.layers if layer.name not in request.excluded]

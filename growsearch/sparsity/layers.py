@@ -14,6 +14,7 @@ from growsearch.metrics.placement import beside
 from growsearch.sparsity.maskable import matrix_layer, unmaskable_layers
 from search_spaces.own_networks.keyword_inputs import ExampleInputs, by_position
 from search_spaces.own_networks.plain_layers import own_computation
+from search_spaces.own_networks.whole_networks import scripted
 
 _Conv = nn.modules.conv._ConvNd
 _ConvTranspose = nn.modules.conv._ConvTransposeNd
@@ -67,7 +68,8 @@ def prunable_layers(module: nn.Module) -> tuple[PrunableLayer, ...]:
     order of execution in all of our search spaces.
 
     Raises:
-        UsageError: if there is no such layer, or the weight of one has no shape yet.
+        UsageError: if there is no such layer, the weight of one has no shape yet, or the network
+            is scripted.
 
     Example:
         >>> from torch import nn
@@ -112,6 +114,9 @@ def frozen_weights(module: nn.Module) -> tuple[str, ...]:
 
 def _named_weights(module: nn.Module) -> Iterator[tuple[str, nn.Module, nn.Parameter]]:
     seen: set[int] = set()
+    reason = scripted(module)
+    if reason:
+        raise UsageError(reason)
     left_out = unmaskable_layers(module)
     for path, layer in module.named_modules():
         name = f"{path}.weight" if path else "weight"

@@ -20,10 +20,12 @@ from torch import Tensor, nn
 
 from cost_models import CostModelError, WeightWork, trace_weights
 from cost_models.counting.module_state import untouched
+from growsearch.errors import UsageError
 from growsearch.metrics.placement import beside
 from search_spaces.own_networks.keyword_inputs import ExampleInputs, by_position
 from search_spaces.own_networks.plain_layers import own_computation, torchs_class
 from search_spaces.own_networks.plain_weights import reparametrised
+from search_spaces.own_networks.whole_networks import in_the_way
 
 _LOG = logging.getLogger(__name__)
 _Conv = nn.modules.conv._ConvNd
@@ -56,6 +58,17 @@ def unmaskable_layers(module: nn.Module) -> dict[str, str]:
             if reason:
                 found[name] = reason
     return found
+
+
+def check_changeable(module: nn.Module) -> None:
+    """Refuse a network whose layers can get no masks and no others in their places.
+
+    Raises:
+        UsageError: if it, or a part of it, is scripted or compiled, or holds no values.
+    """
+    reason = in_the_way(module)
+    if reason:
+        raise UsageError(reason)
 
 
 def tell_kept(network: str, kept: Mapping[str, str]) -> None:

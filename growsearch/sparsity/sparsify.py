@@ -14,6 +14,7 @@ from growsearch.sparsity.distributions import (
     saliency,
     sparsity_distribution,
 )
+from growsearch.sparsity.maskable import check_changeable
 from growsearch.sparsity.masks import Masks
 
 
@@ -116,6 +117,7 @@ def sparsify(
         >>> masks.nonzeros(), int(module[0].weight.count_nonzero())
         ({'0.weight': 16, '2.weight': 4}, 16)
     """
+    check_changeable(module)
     request = SparsityRequest.of(module, sparsity, exclude, batch)
     zeros = _zero_counts(request, distribution)
     return Masks.attach(
@@ -160,6 +162,7 @@ def prune_by_saliency(
         >>> sum(masks.nonzeros().values())
         20
     """
+    check_changeable(module)
     request = SparsityRequest.of(module, sparsity, exclude, batch)
     masks = saliency(method)(request)
     return Masks.attach(module, {n: m for n, m in masks.items() if n not in request.excluded})

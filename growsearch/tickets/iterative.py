@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 
 from torch import Tensor
@@ -15,6 +14,7 @@ from growsearch.tickets.drawing import Draw, Drawn, kept_weights, largest_units,
 from growsearch.tickets.granularity import expanded
 from growsearch.training import Classification, Recipe, examples_per_step, train
 from growsearch.transforms import MacProfile
+from search_spaces.own_networks.whole_networks import copied
 
 # Each round has batches and perturbations of its own.
 _SEED_STEP = 7919
@@ -87,7 +87,7 @@ class _Rounds:
         task = Classification(self._data)
         with draw.options.guard():
             # A copy: every round begins at theta_pre, its classifier included.
-            model = copy.deepcopy(draw.pretrained.model)
+            model = copied(draw.pretrained.model)
             profile = MacProfile.of(model, draw.pretrained.space.example_inputs())
             masks = Masks.attach(model, self.masks())
         zeros = {n: masks[n].numel() - kept for n, kept in masks.nonzeros().items()}

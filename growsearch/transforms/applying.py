@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from growsearch.errors import UsageError
 from growsearch.metrics.placement import device_of, is_elsewhere, on_cpu
 from growsearch.sparsity.distributions import Batch
 from growsearch.sparsity.layers import macs_per_weight, prunable_layers
-from growsearch.sparsity.maskable import tell_kept, unmaskable_layers
+from growsearch.sparsity.maskable import check_changeable, tell_kept, unmaskable_layers
 from growsearch.sparsity.masks import Masks
 from growsearch.sparsity.pattern_names import StructuredPattern, fits, pattern_name, width_multiple
 from growsearch.transforms.expansion import Expansion, ExpansionRequest, Sizes
@@ -29,6 +28,7 @@ from growsearch.transforms.targets import inner_layers, is_bare, own_layers, wei
 from search_spaces import seeded
 from search_spaces.channel_groups import DeclaresChannelGroups
 from search_spaces.own_networks.keyword_inputs import ExampleInputs, by_name_again, by_position
+from search_spaces.own_networks.whole_networks import copied
 from search_spaces.trace_groups import declare_traced_groups
 
 _DEFAULT_SIZES = Sizes()
@@ -108,7 +108,7 @@ def expand(
         [512, 512]
     """
     request = ExpansionRequest(
-        module=on_cpu(copy.deepcopy(module)),
+        module=on_cpu(copied(module)),
         sparsity=sparsity,
         activation=activation,
         dense_ends=dense_ends,
@@ -190,9 +190,10 @@ def transform_with(
         called, given = by_position(module, example_inputs)
         done = transform_with(called, settings, given, generator=generator, batch=batch)
         return dataclasses.replace(done, module=by_name_again(done.module))
+    check_changeable(module)
     if is_elsewhere(module):
-        copied, inputs = on_cpu(copy.deepcopy(module)), tuple(each.cpu() for each in example_inputs)
-        done = transform_with(copied, settings, inputs, generator=generator, batch=batch)
+        brought, inputs = on_cpu(copied(module)), tuple(each.cpu() for each in example_inputs)
+        done = transform_with(brought, settings, inputs, generator=generator, batch=batch)
         return dataclasses.replace(done, module=done.module.to(device_of(module)))
     expanded = expanded_with(module, settings, example_inputs, generator=generator, batch=batch)
     job, target = expanded.job, expanded.target_macs
@@ -284,7 +285,7 @@ def _read_by_functions(
 
 def _expansion(source: nn.Module, settings: SparseSettings, sizes: Sizes, seed: int) -> Expansion:
     request = ExpansionRequest(
-        module=copy.deepcopy(source),
+        module=copied(source),
         sparsity=settings.sparsity,
         activation=settings.activation,
         dense_ends=settings.dense_ends,
@@ -357,7 +358,7 @@ def _with_groups(module: nn.Module, name: str, inputs: tuple[Tensor, ...]) -> nn
     """Return ``module``, or a copy that declares traced groups if it needs some and has none."""
     if name not in WIDENING or is_bare(module) or isinstance(module, DeclaresChannelGroups):
         return module
-    traced = copy.deepcopy(module)
+    traced = copied(module)
     declare_traced_groups(traced, inputs)
     return traced
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from growsearch.sparsity.dynamic.schedule import CubicSchedule
 from growsearch.sparsity.dynamic.timetable import Timetable
 from growsearch.sparsity.hook import SparseTraining
 from growsearch.sparsity.layers import frozen_weights, prunable_layers
-from growsearch.sparsity.maskable import tell_kept, unmaskable_layers
+from growsearch.sparsity.maskable import check_changeable, tell_kept, unmaskable_layers
 from growsearch.sparsity.masks import Masks
 from growsearch.sparsity.n_of_m import NOfM, sparsify_n_of_m
 from growsearch.sparsity.sparsify import prune_by_saliency, sparsify
@@ -30,6 +29,7 @@ from growsearch.transforms.iso_macs import MacMatch, check_reach
 from growsearch.transforms.mask_drawing import MaskJob, draw_masks
 from growsearch.transforms.settings import SCHEDULED, SparseSettings
 from search_spaces.own_networks.keyword_inputs import ExampleInputs, by_name_again, by_position
+from search_spaces.own_networks.whole_networks import copied
 
 # Networks with a transform that start denser end with this share of the mean masked MACs at least.
 _MIN_END = 0.25
@@ -135,10 +135,11 @@ def sparse_plan(
             called, settings, given, timetable=timetable, generator=generator, batch=batch
         )
         return dataclasses.replace(plan, module=by_name_again(plan.module))
+    check_changeable(module)
     if is_elsewhere(module):
-        copied, inputs = on_cpu(copy.deepcopy(module)), tuple(each.cpu() for each in example_inputs)
+        brought, inputs = on_cpu(copied(module)), tuple(each.cpu() for each in example_inputs)
         plan = sparse_plan(
-            copied, settings, inputs, timetable=timetable, generator=generator, batch=batch
+            brought, settings, inputs, timetable=timetable, generator=generator, batch=batch
         )
         return dataclasses.replace(plan, module=plan.module.to(device_of(module)))
     if settings.needs_data and batch is None:
@@ -232,7 +233,7 @@ def _untransformed(
     batch: Batch | None,
 ) -> SparsePlan:
     """Make the network itself sparse, so that it saves MACs."""
-    masked = copy.deepcopy(module)
+    masked = copied(module)
     tell_kept(type(module).__name__, unmaskable_layers(masked))
     frozen = frozen_weights(masked)
     if len(frozen) == len(prunable_layers(masked)):

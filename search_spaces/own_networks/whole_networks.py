@@ -6,10 +6,103 @@ around a part of it is in the way, and changes nothing that the network computes
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, TypeVar
+
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from search_spaces.errors import SearchSpaceError
+
+_Copied = TypeVar("_Copied")
+
+
+def copied(value: _Copied, shared: Mapping[int, Any] = MappingProxyType({})) -> _Copied:
+    """Return a deep copy of a network, or of what holds one, also where it keeps results.
+
+    Torch copies no tensor that was computed with gradients: an activation that a module remembers,
+    a weight that a hook writes before every forward pass. The copy holds its values alone.
+    ``shared`` are what the copy has in common with it, by their ids.
+
+    Example:
+        >>> import torch
+        >>> from search_spaces.own_networks.whole_networks import copied
+        >>> layer = torch.nn.Linear(2, 2)
+        >>> layer.last = layer(torch.ones(1, 2))
+        >>> copied(layer).last.requires_grad, bool((copied(layer).last == layer.last).all())
+        (False, True)
+    """
+    with _ValuesOfResults():
+        return copy.deepcopy(value, dict(shared))
+
+
+class _ValuesOfResults(TorchFunctionMode):
+    """Lets `copy.deepcopy` take tensors that were computed, without what they came from."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is Tensor.__deepcopy__ and not args[0].is_leaf:
+            tensor, memo = args
+            if id(tensor) not in memo:
+                memo[id(tensor)] = tensor.detach().clone()
+            return memo[id(tensor)]
+        return func(*args, **(kwargs or {}))
+
+
+def in_the_way(module: nn.Module) -> str:
+    """Return why no part of a network can be resized or masked, and the remedy; "" if all can be.
+
+    Example:
+        >>> import torch
+        >>> from search_spaces.own_networks.whole_networks import in_the_way
+        >>> in_the_way(torch.nn.Linear(2, 2, device="meta")).partition(":")[0]
+        'Linear: weight is on the meta device and has no values'
+    """
+    name, reason = type(module).__name__, scripted(module)
+    if reason:
+        return reason
+    for path, part in module.named_modules():
+        where = f"{path} is" if path else "it is"
+        if part._modules.get("_orig_mod") is not None:
+            return (
+                f"{name}: {where} compiled by torch.compile, whose layers cannot be exchanged; "
+                "give the module that it was made from (._orig_mod), and compile what comes out"
+            )
+    for leaf, tensor in [*module.named_parameters(), *module.named_buffers()]:
+        if tensor.is_meta and not nn.parameter.is_lazy(tensor):
+            return (
+                f"{name}: {leaf} is on the meta device and has no values: give it some, "
+                'module.to_empty(device="cpu") and then reset_parameters() of every layer or '
+                "load_state_dict"
+            )
+    return ""
+
+
+def scripted(module: nn.Module) -> str:
+    """Return why the layers of a scripted network cannot be changed; "" where nothing is."""
+    for path, part in module.named_modules():
+        if isinstance(part, torch.jit.ScriptModule):
+            return (
+                f"{type(module).__name__}: {f'{path} is' if path else 'it is'} scripted by "
+                "torch.jit, whose layers cannot be changed; give the module that it was made from"
+            )
+    return ""
+
+
+def check_unscripted(module: nn.Module) -> None:
+    """Raise SearchSpaceError for a network that is scripted, or has a part that is."""
+    reason = scripted(module)
+    if reason:
+        raise SearchSpaceError(reason)
+
+
+def check_whole(module: nn.Module) -> None:
+    """Raise SearchSpaceError for a network that `in_the_way` says something of."""
+    reason = in_the_way(module)
+    if reason:
+        raise SearchSpaceError(reason)
 
 
 def without_wrappers(module: nn.Module) -> nn.Module:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -23,9 +22,10 @@ from search_spaces.channel_groups import (
     sync_attributes,
     sync_layer_groups,
 )
+from search_spaces.own_networks.whole_networks import copied
 from search_spaces.tracing.declared_groups import declare_groups
 from search_spaces.tracing.live_statistics import Norm, find_norms, use_live_statistics
-from search_spaces.tracing.network_probe import computes_in_single
+from search_spaces.tracing.network_probe import computes_in_single, steady
 from search_spaces.tracing.operator_record import tensors_of
 from search_spaces.tracing.time_limit import check_time
 
@@ -76,7 +76,7 @@ def silence_channels(
 def sharing_copy(module: nn.Module) -> nn.Module:
     """Return a copy that has the very tensors of ``module``: put others in their places only."""
     held = (t for part in module.modules() for t in (*part._parameters.values(), *_buffers(part)))
-    return copy.deepcopy(module, {id(tensor): tensor for tensor in held if tensor is not None})
+    return copied(module, {id(tensor): tensor for tensor in held if tensor is not None})
 
 
 def _buffers(part: nn.Module) -> Iterable[Tensor | None]:
@@ -171,7 +171,7 @@ def _heard(
 
 def _with_gradients(module: nn.Module, inputs: tuple[Tensor, ...]) -> nn.Module:
     """Return a copy whose parameters have gradients of random sums of all outputs."""
-    probe = copy.deepcopy(module).requires_grad_(True)
+    probe = copied(module).requires_grad_(True)
     generator = torch.Generator().manual_seed(0)
     with torch.enable_grad():
         total = torch.zeros(())
@@ -355,11 +355,11 @@ def _closes(
     would be heard of it.
     """
     dead = _half(groups, first)
-    silenced = copy.deepcopy(module)
+    silenced = copied(module)
     silence_channels(silenced, tuple(groups), dead)
     expected = _outputs(silenced, inputs)
     for push in (0.0, 10.0, -10.0):
-        closed = copy.deepcopy(module)
+        closed = copied(module)
         for group in groups:
             _close_norms(closed, group, dead[group.name], push)
         pairs = zip(expected, _outputs(closed, inputs), strict=True)
@@ -382,7 +382,7 @@ def _close_norms(module: nn.Module, group: ChannelGroup, dead: Tensor, push: flo
 
 
 def _outputs(module: nn.Module, inputs: tuple[Tensor, ...]) -> list[Tensor]:
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), steady(module):
         torch.manual_seed(0)
         out = module(*inputs)
     return list(tensors_of(out))

@@ -1,9 +1,12 @@
-"""Probe of a network: a copy in which every channel matters, and inputs on which it shows."""
+"""Probe of a network: a copy in which every channel matters, and inputs on which it shows.
+
+Its training twin is the same copy where it trains, if it computes something else there.
+"""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator
+import random
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,7 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from search_spaces.own_networks.whole_networks import copied
 from search_spaces.tracing.operator_record import tensors_of
+
+_SEED = 0
 
 
 @contextmanager
@@ -48,14 +54,14 @@ def network_probe(
         torch.randn(each.shape, generator=generator).to(each) if each.is_floating_point() else each
         for each in inputs
     )
-    plain = copy.deepcopy(module).eval()
+    plain = copied(module).eval()
     expected = _finite(plain, drawn)
-    probe = copy.deepcopy(plain)
+    probe = copied(plain)
     _stir(probe, drawn, generator)
     candidates = [(probe, drawn), (plain, drawn)]
     if double:
         doubled = tuple(each.double() if each.is_floating_point() else each for each in drawn)
-        candidates.insert(0, (copy.deepcopy(probe).double(), doubled))
+        candidates.insert(0, (copied(probe).double(), doubled))
     for candidate, given in candidates:
         try:
             if _finite(candidate, given) >= expected:
@@ -63,6 +69,103 @@ def network_probe(
         except (RuntimeError, TypeError, ValueError):
             continue  # its code asks for single precision
     return plain, drawn
+
+
+@torch.no_grad()
+def training_twin(probe: nn.Module, inputs: tuple[Tensor, ...]) -> nn.Module | None:
+    """Return a copy of ``probe`` that trains, None if it computes the same as the probe.
+
+    Torch's own layers are as in evaluation: their statistics and their dropout bind no channels.
+    What the code draws are means (see `steady`). None too where it does not run so.
+    """
+    twin = copied(probe).train()
+    for layer in twin.modules():
+        own = type(layer).__module__.startswith("torch.nn.") and not any(layer.children())
+        if own or isinstance(layer, nn.modules.batchnorm._NormBase):
+            layer.training = False
+    try:
+        with steady(twin):
+            found = tensors_of(twin(*inputs))
+    except Exception:  # whatever the module or torch raises; training tells the person
+        return None
+    expected = tensors_of(probe(*inputs))
+    same = len(found) == len(expected) and all(map(_equal, found, expected))
+    return None if same else twin
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    return one.shape == other.shape and torch.allclose(one, other, equal_nan=True)
+
+
+@contextmanager
+def steady(module: nn.Module) -> Iterator[None]:
+    """Have a network that trains put out the same at every call, whatever widths it has.
+
+    Torch's random numbers are their means: a mask of dropout keeps all, noise adds nothing. Those
+    of Python are the same at every call. What the network writes into its buffers meanwhile is
+    taken back. In evaluation nothing is changed.
+    """
+    if not any(layer.training for layer in module.modules()):
+        yield
+        return
+    before = [(each, each._version, each.clone()) for each in module.buffers()]
+    draws = random.getstate()
+    random.seed(_SEED)
+    try:
+        with _Means():
+            yield
+    finally:
+        random.setstate(draws)
+        with torch.no_grad():
+            for buffer, version, value in before:
+                if buffer._version != version:
+                    buffer.copy_(value)
+
+
+class _Means(TorchDispatchMode):
+    """Gives the means of random numbers in the place of those that operators draw."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Return no: to wrap the mode, torch would import its whole compiler."""
+        return False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        name = func._schema.name.partition("::")[2]
+        if name == "native_dropout":
+            return args[0].clone(), torch.ones_like(args[0], dtype=torch.bool)
+        mean = _MEANS.get(name)
+        if mean is None:
+            return func(*args, **kwargs)
+        named = {each.name: each.default_value for each in func._schema.arguments}
+        names = [each.name for each in func._schema.arguments]
+        named |= dict(zip(names, args, strict=False)) | kwargs
+        # Drawn all the same: the generators move on as they would.
+        return _filled(func(*args, **kwargs), mean(named))
+
+
+def _filled(drawn: Tensor, mean: Tensor | float) -> Tensor:
+    with torch.no_grad():
+        return drawn.copy_(mean) if isinstance(mean, Tensor) else drawn.fill_(mean)
+
+
+# By the name of the operator, from its arguments by name.
+_MEANS: Mapping[str, Callable[[Mapping[str, Any]], Tensor | float]] = {
+    "rand": lambda _: 0.5,
+    "rand_like": lambda _: 0.5,
+    "randn": lambda _: 0.0,
+    "randn_like": lambda _: 0.0,
+    "uniform_": lambda given: (given["from"] + given["to"]) / 2,
+    "normal_": lambda given: given["mean"],
+    "normal": lambda given: given["mean"],
+    "exponential_": lambda given: 1 / given["lambd"],
+    "bernoulli": lambda given: given["self"] if given.get("p") is None else given["p"],
+    "bernoulli_": lambda given: given["p"],
+}
 
 
 @torch.no_grad()

@@ -38,10 +38,11 @@ _REFUSED_KINDS = {
 class Images:
     """Images with a stated layout: (N, C, H, W) or (N, H, W, C), float or uint8.
 
-    For `from_tensors`, where the shape alone leaves it open which axis has the channels.
+    For `from_tensors`, where the shape alone leaves it open which axis has the channels. For
+    `from_torch` the values are one of torch's data sets, whose images are (C, H, W) or (H, W, C).
     """
 
-    values: Arrays
+    values: Any
     layout: Layout
 
 
@@ -111,8 +112,7 @@ def channels_first(inputs: Given, labels: Tensor, layout: str | None, key: str) 
     if layout is None:
         _check_open_layout(inputs, labels, key)
         return inputs
-    if layout not in LAYOUTS:
-        raise UsageError(f"dataset: unknown layout {layout!r}; valid: {', '.join(LAYOUTS)}")
+    check_layout(layout)
     if inputs.tensor.ndim != _IMAGE_AXES:
         raise UsageError(f"dataset: {key} are {inputs}; images have four axes")
     if layout == "channels-last":
@@ -121,9 +121,14 @@ def channels_first(inputs: Given, labels: Tensor, layout: str | None, key: str) 
     return inputs
 
 
+def check_layout(layout: str) -> None:
+    """Raise UsageError for a layout that does not exist."""
+    if layout not in LAYOUTS:
+        raise UsageError(f"dataset: unknown layout {layout!r}; valid: {', '.join(LAYOUTS)}")
+
+
 def _check_open_layout(inputs: Given, labels: Tensor, key: str) -> None:
-    shape = tuple(inputs.tensor.shape)
-    if len(shape) != _IMAGE_AXES or not _channels_may_be_last(shape, labels):
+    if not channels_may_be_last(tuple(inputs.tensor.shape), tuple(labels.shape)):
         return
     raise UsageError(
         f"dataset: {key} are {inputs}, whose last axis may be the channels, and those come first, "
@@ -132,13 +137,23 @@ def _check_open_layout(inputs: Given, labels: Tensor, key: str) -> None:
     )
 
 
-def _channels_may_be_last(shape: tuple[int, ...], labels: Tensor) -> bool:
-    """Could images of this shape be (N, H, W, C)? Square ones tell where their channels are."""
+def channels_may_be_last(shape: tuple[int, ...], labels: tuple[int, ...]) -> bool:
+    """Tell whether inputs of a ``shape`` (N, ...) could be images (N, H, W, C).
+
+    Square ones tell where their channels are, and so do ``labels`` (N, H, W), one a pixel.
+
+    Example:
+        >>> from growsearch.datasets.checking.arrays import channels_may_be_last
+        >>> channels_may_be_last((9, 32, 32, 3), (9,)), channels_may_be_last((9, 3, 32, 32), (9,))
+        (True, False)
+    """
+    if len(shape) != _IMAGE_AXES:
+        return False
     _, first, middle, last = shape
-    if labels.ndim == 3:
+    if len(labels) == 3:
         # One label a pixel: they have the images' height and width.
-        if tuple(labels.shape[1:]) != (middle, last):
-            return tuple(labels.shape[1:]) == (first, middle)
+        if labels[1:] != (middle, last):
+            return labels[1:] == (first, middle)
         return first == middle == last
     if first == middle == last:
         return 1 < last <= _FEW

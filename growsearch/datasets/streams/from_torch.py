@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from growsearch.datasets.augmentation import NO_AUGMENTATION, Change
+from growsearch.datasets.checking.arrays import Images
 from growsearch.datasets.checking.labels import MAX_CLASSES
 from growsearch.datasets.checking.targets import check_positives, check_spread
 from growsearch.datasets.dataset import Dataset, Split
@@ -51,7 +52,9 @@ def from_torch(
     Examples are pairs (input, label), read batch by batch by workers and never held all at once.
     Map-style data without ``validation`` or ``test`` have a tenth held out for each: stratified
     where they list their classes (``targets`` or ``labels``), else by chance; always the same.
-    Images (C, H, W) uint8 are normalised with the statistics of up to 2,048 training images.
+    Images (C, H, W) uint8 are normalised with the statistics of up to 2,048 training images; for
+    others, or where their shape leaves it open, ``Images(values=data, layout=...)`` states which
+    axis has the channels.
 
     A regression needs the mean of all training labels: where they are not listed, a study reads all
     examples once for them.
@@ -70,8 +73,8 @@ def from_torch(
             1; an own task's name, "module:attribute": numbers of one shape, taken as they are.
 
     Raises:
-        UsageError: for data that no network can read, of unknown number of classes, or with labels
-            that the task cannot learn.
+        UsageError: for data that no network can read, images whose channels may be last, an unknown
+            number of classes, or labels that the task cannot learn.
 
     Example:
         >>> import torch
@@ -87,7 +90,9 @@ def from_torch(
         classes = _stated(num_classes, train, task)
         examples = examples_of(train, name, classes, task)
         others = [
-            None if each is None else examples_of(each, f"{name} ({part})", classes, task)
+            None
+            if each is None
+            else examples_of(_stated_alike(each, train), f"{name} ({part})", classes, task)
             for part, each in (("validation", validation), ("test", test))
         ]
         _check_alike(examples, others)
@@ -113,6 +118,13 @@ def from_torch(
         report=DataReport(class_names=names, notes=(normalised_note(count), *notes)),
         task=TaskChoice(name=task),
     )
+
+
+def _stated_alike(other: Any, train: Any) -> Any:
+    """Return another split with the layout that is stated of the training data alone."""
+    if isinstance(train, Images) and not isinstance(other, Images):
+        return Images(values=other, layout=train.layout)
+    return other
 
 
 def _stated(num_classes: int | None, train: Any, task: str | None) -> int | None:

@@ -1,7 +1,8 @@
 """Examples of torch's data sets: those with places (map-style), and those in an order of their own.
 
 Each example is a pair (input, label). An input is a tensor or an array of one shape: float32 as a
-network gets it, or an image (C, H, W) uint8. A label is a class, or what a stated task learns.
+network gets it, or an image (C, H, W) uint8; images whose channels come last have that stated
+(`Images`). A label is a class, or what a stated task learns.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import IterableDataset, Subset
 
+from growsearch.datasets.checking.arrays import Images, channels_may_be_last, check_layout
 from growsearch.datasets.reading.boundary import reading
 from growsearch.datasets.streams.example_labels import ExampleLabels
 from growsearch.datasets.streams.loading import InputsAndLabels, seeded
@@ -35,15 +37,18 @@ class MapExamples:
         """Look at the first example.
 
         Raises:
-            UsageError: for data that no network can read, or labels that cannot be learned.
+            UsageError: for data that no network can read, images whose channels may be last, or
+                labels that cannot be learned.
         """
+        dataset, self._layout = with_layout(dataset)
         self.name, self._dataset = name, dataset
         self._count = _length(dataset, name)
         at = self._at(0)
         with seeded(0):
-            inputs, label = _example(self._pair(0), at)
+            inputs, label = _example(self._pair(0), at, self._layout)
         self.shape, self._type = _kind(inputs, at)
         self._labels = ExampleLabels.like(label, task, classes, at)
+        _check_layout(inputs, self._layout, self._labels, at)
         self.label_shape, self.label_type = self._labels.shape, self._labels.type
         first = self._labels.checked(label, at)
         self.labels: Tensor | None = self._labels.listed(dataset, self._count, first, self._at)
@@ -60,7 +65,7 @@ class MapExamples:
         return _stacked([self._checked(place) for place in places])
 
     def _checked(self, place: int) -> InputsAndLabels:
-        inputs, given = _example(self._pair(place), self._at(place))
+        inputs, given = _example(self._pair(place), self._at(place), self._layout)
         _check_alike(inputs, (self.shape, self._type), self._at(place))
         label = self._labels.checked(given, self._at(place))
         if self.labels is not None and not torch.equal(label, self.labels[place]):
@@ -93,8 +98,10 @@ class PassExamples:
         """Look at the first example.
 
         Raises:
-            UsageError: for data that no network can read, or labels that cannot be learned.
+            UsageError: for data that no network can read, images whose channels may be last, or
+                labels that cannot be learned.
         """
+        dataset, self._layout = with_layout(dataset)
         self.name, self._dataset = name, dataset
         self._count = _length(dataset, name)
         self.labels: Tensor | None = None
@@ -102,9 +109,10 @@ class PassExamples:
             first = next(iter(self._pass(0)), None)
         if first is None:
             raise UsageError(f"dataset: {name} has no examples; give some")
-        inputs, label = _example(first, self._at(0))
+        inputs, label = _example(first, self._at(0), self._layout)
         self.shape, self._type = _kind(inputs, self._at(0))
         self._labels = ExampleLabels.like(label, task, classes, self._at(0))
+        _check_layout(inputs, self._layout, self._labels, self._at(0))
         self.label_shape, self.label_type = self._labels.shape, self._labels.type
 
     def __len__(self) -> int:
@@ -118,7 +126,7 @@ class PassExamples:
         """
         waiting: list[InputsAndLabels] = []
         for place, pair in enumerate(self._pass(seed)):
-            inputs, label = _example(pair, self._at(place))
+            inputs, label = _example(pair, self._at(place), self._layout)
             _check_alike(inputs, (self.shape, self._type), self._at(place))
             waiting.append((inputs, self._labels.checked(label, self._at(place))))
             if len(waiting) == size:
@@ -145,17 +153,31 @@ def examples_of(
     Raises:
         UsageError: for anything else, or data that no network can read.
     """
-    if isinstance(dataset, IterableDataset):
+    plain, _ = with_layout(dataset)
+    if isinstance(plain, IterableDataset):
         return PassExamples(dataset, name, classes, task)
-    if isinstance(dataset, TorchDataset) or hasattr(dataset, "__getitem__"):
+    if isinstance(plain, TorchDataset) or hasattr(plain, "__getitem__"):
         return MapExamples(dataset, name, classes, task)
     raise UsageError(
-        f"dataset: {name} is a {type(dataset).__name__}; give a torch.utils.data.Dataset"
+        f"dataset: {name} is a {type(plain).__name__}; give a torch.utils.data.Dataset"
     )
+
+
+def with_layout(dataset: Any) -> tuple[Any, str | None]:
+    """Return a data set, and the layout that `Images` state of it; None: nothing was stated.
+
+    Raises:
+        UsageError: for an unknown layout.
+    """
+    if not isinstance(dataset, Images):
+        return dataset, None
+    check_layout(dataset.layout)
+    return dataset.values, dataset.layout
 
 
 def classes_of(dataset: Any) -> int | None:
     """Return how many classes a data set says that it has, as torchvision's do; or None."""
+    dataset, _ = with_layout(dataset)
     if isinstance(dataset, Subset):
         return classes_of(dataset.dataset)
     named = getattr(dataset, "classes", None)
@@ -185,8 +207,8 @@ def _length(dataset: Any, name: str) -> int:
         ) from error
 
 
-def _example(pair: Any, at: str) -> tuple[Tensor, Any]:
-    """Return the input as a tensor, and the label as it is."""
+def _example(pair: Any, at: str, layout: str | None) -> tuple[Tensor, Any]:
+    """Return the input as a tensor, an image with its channels first, and the label as it is."""
     if not isinstance(pair, (tuple, list)) or len(pair) != _PAIR:
         raise UsageError(f"{at} is a {type(pair).__name__}; give a pair (input, label)")
     inputs, label = pair
@@ -194,22 +216,39 @@ def _example(pair: Any, at: str) -> tuple[Tensor, Any]:
         inputs = torch.from_numpy(np.ascontiguousarray(inputs))
     if not isinstance(inputs, Tensor):
         raise UsageError(f"{at} has an input of type {type(inputs).__name__}; {_GIVE}")
-    return inputs.detach(), label
+    if layout is not None and inputs.ndim != _IMAGE_AXES:
+        raise UsageError(f"{at} has an input {_shown(inputs)}; images have three axes")
+    moved = inputs.permute(2, 0, 1).contiguous() if layout == "channels-last" else inputs
+    return moved.detach(), label
 
 
 def _kind(inputs: Tensor, at: str) -> tuple[tuple[int, ...], torch.dtype]:
     image = inputs.dtype == torch.uint8 and inputs.ndim == _IMAGE_AXES
     if not (image or inputs.dtype == torch.float32) or not inputs.ndim or not inputs.numel():
-        raise UsageError(f"{at} has an input {inputs.dtype} {tuple(inputs.shape)}; {_GIVE}")
+        raise UsageError(f"{at} has an input {_shown(inputs)}; {_GIVE}")
     return tuple(inputs.shape), inputs.dtype
+
+
+def _check_layout(inputs: Tensor, layout: str | None, labels: ExampleLabels, at: str) -> None:
+    """Refuse images of which nothing says, not even their shape, which axis has the channels."""
+    shapes = (1, *inputs.shape), (1, *labels.shape)
+    if layout is None and channels_may_be_last(*shapes):
+        raise UsageError(
+            f"{at} has an input {_shown(inputs)}, whose last axis may be the channels, and those "
+            "come first, (C, H, W); give torch.as_tensor(input).permute(2, 0, 1), or say which it "
+            "is: growsearch.Images(values=the data set, layout='channels-first' or 'channels-last')"
+        )
+
+
+def _shown(inputs: Tensor) -> str:
+    return f"{inputs.dtype} {tuple(inputs.shape)}"
 
 
 def _check_alike(inputs: Tensor, first: tuple[tuple[int, ...], torch.dtype], at: str) -> None:
     if (tuple(inputs.shape), inputs.dtype) != first:
         shape, kind = first
         raise UsageError(
-            f"{at} has an input {inputs.dtype} {tuple(inputs.shape)}, and the first one is {kind} "
-            f"{shape}; {_GIVE}"
+            f"{at} has an input {_shown(inputs)}, and the first one is {kind} {shape}; {_GIVE}"
         )
     if inputs.is_floating_point() and not bool(torch.isfinite(inputs).all()):
         raise UsageError(f"{at} has values that are not finite; remove or fill them")

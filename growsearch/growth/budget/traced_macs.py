@@ -6,7 +6,6 @@ are read off traces of the network, whose widths change one by one.
 
 from __future__ import annotations
 
-import copy
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +27,7 @@ from growsearch.growth.budget.cost_terms import (
 from search_spaces import ChannelGroup, SearchSpaceError, Unit, resize
 from search_spaces.channel_groups import named_tensors
 from search_spaces.own_networks.keyword_inputs import ExampleInputs
+from search_spaces.own_networks.whole_networks import copied
 from search_spaces.units import detach
 
 # A width is a factor of one operator's MACs this often at most (a Gram matrix has it twice).
@@ -171,7 +171,7 @@ class _Sketcher:
         return self._known[sizes]
 
     def _trace(self, sizes: tuple[int, ...]) -> _Traced:
-        sketch = copy.deepcopy(self._module)
+        sketch = copied(self._module)
         try:
             chosen = zip(self._groups, sizes, strict=False)
             resize(sketch, {group.name: n for group, n in chosen if 0 < n < group.size})

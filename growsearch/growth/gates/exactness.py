@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 
 from growsearch.growth.gates.insertion import insert_gates
 from search_spaces import ChannelGroup
+from search_spaces.own_networks.whole_networks import copied
 from search_spaces.randomness import random_state_kept
 from search_spaces.tracing.channel_removal import keep_channels
 from search_spaces.tracing.network_probe import module_by_module, network_probe
@@ -48,7 +48,7 @@ def _agree(probe: nn.Module, groups: Sequence[ChannelGroup], inputs: tuple[Tenso
     for first in (0, 1):
         live = {group.name: _kept(group, first) for group in groups}
         try:
-            closed, smaller = copy.deepcopy(probe), copy.deepcopy(probe)
+            closed, smaller = copied(probe), copied(probe)
             gates = insert_gates(closed, tuple(groups))
             for group in groups:
                 value = torch.zeros(group.size)

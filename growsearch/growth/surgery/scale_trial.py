@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces.channel_groups import named_tensors
+from search_spaces.own_networks.whole_networks import copied
 from search_spaces.tracing.network_probe import computes_in_single
 from search_spaces.tracing.operator_record import tensors_of
 
@@ -102,7 +102,7 @@ class Trial:
 
     def opened(self) -> Trial:
         """Return the same with norms that add more to what they put out."""
-        other = copy.deepcopy(self)
+        other = copied(self)
         for name in other._eps:
             shift = other._tensors.get(f"{name}.bias")
             if shift is not None:

@@ -6,7 +6,6 @@ No other room of the package writes weights, BatchNorm statistics or optimizer s
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
@@ -39,6 +38,7 @@ from search_spaces.channel_groups import (
     named_tensors,
     set_tensors,
 )
+from search_spaces.own_networks.whole_networks import copied
 from search_spaces.units import compact, detach, unit_layers, unit_tensors
 
 
@@ -170,7 +170,7 @@ class Surgeon:
         open gates; norms over channels do not hear of them. Units that do not run stay away. The
         module itself stays as it is.
         """
-        module, opened = copy.deepcopy((self._module, dict(gates)))
+        module, opened = copied((self._module, dict(gates)))
         values = self.full_values()
         live, dead = self.structures.split(self.live), self.structures.indices(~self.live)
         for name, axes in self._axes.items():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 import torch
 from torch import Tensor, nn
 
@@ -14,6 +12,7 @@ from growsearch.sparsity.lasting_zeros import check_network_keeps_zeros
 from growsearch.training.checkpoints.weights_file import stored_once
 from search_spaces import SearchSpaceError
 from search_spaces.own_networks.plain_weights import check_plain_weights
+from search_spaces.own_networks.whole_networks import copied
 
 
 def check_network(
@@ -85,7 +84,7 @@ def _gradients(outputs: Tensor, parameters: list[nn.Parameter]) -> tuple[Tensor 
 
 def _check_copies(module: nn.Module) -> None:
     try:
-        copy.deepcopy(module)
+        copied(module)
     except Exception as error:  # whatever an attribute raises, the cause is kept
         reason = " ".join(str(error).split())[:200]
         raise UsageError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -16,6 +16,7 @@ from growsearch.metrics.placement import beside
 from growsearch.training import Recipe, Task, loss_on
 from search_spaces import ChannelGroup, Unit
 from search_spaces.channel_groups import axes_by_tensor
+from search_spaces.group_sizes import groups_of_sizes
 
 Batch = tuple[Tensor, Tensor]
 
@@ -124,10 +125,13 @@ class Judged:
         """Return the groups at their present sizes, without those of units that are gone."""
         counts = self.structures.widths(self.structures.running(self.live))
         names = dict(self.module.named_parameters())
-        return tuple(
-            replace(group, size=counts[group.name])
-            for group in self.groups
-            if counts[group.name] and any(member.tensor in names for member in group.members)
+        return groups_of_sizes(
+            (
+                group
+                for group in self.groups
+                if counts[group.name] and any(member.tensor in names for member in group.members)
+            ),
+            counts,
         )
 
 

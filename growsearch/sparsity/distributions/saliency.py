@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 
 import torch
@@ -13,6 +12,7 @@ from growsearch.metrics.placement import beside, device_of
 from growsearch.sparsity.distributions.distribution import Batch, Distribution, SparsityRequest
 from growsearch.sparsity.layers import prunable_parameters
 from growsearch.sparsity.patterns import highest
+from search_spaces.own_networks.whole_networks import copied
 
 Saliency = Callable[[SparsityRequest], dict[str, Tensor]]
 """Returns the mask of every prunable layer; excluded layers are dense, the sum is as asked."""
@@ -59,7 +59,7 @@ def probe(module: nn.Module, batch: Batch | None = None) -> nn.Module:
     BatchNorm normalises with the batch, as in the first training step; dropout would make the
     scores random.
     """
-    twin = copy.deepcopy(module).train()
+    twin = copied(module).train()
     if batch is not None and not batch.inputs.is_cpu and device_of(twin).type == "cpu":
         twin.to(batch.inputs.device)
     for layer in twin.modules():

@@ -7,7 +7,6 @@ that have its value, are changed with it, and kept if the smaller network then d
 
 from __future__ import annotations
 
-import copy
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 from search_spaces.axes.size_attributes import SizeAttribute
 from search_spaces.channel_groups import ChannelGroup
 from search_spaces.errors import SearchSpaceError
+from search_spaces.own_networks.whole_networks import copied
 from search_spaces.tracing.channel_removal import RemovalTrial
 from search_spaces.tracing.operator_record import tensors_of
 
@@ -40,7 +40,7 @@ class _Alone(nn.Module):
 
     def forward(self, *_: Tensor) -> Any:
         # What it was given may remember calls (a cache of keys): each trial has its own.
-        args, kwargs = copy.deepcopy(self._call)
+        args, kwargs = copied(self._call)
         return self.module(*args, **kwargs)
 
 
@@ -127,7 +127,7 @@ class AttributeSearch:
         def given(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             name = wanted[id(layer)]
             if self._calls.get(name) is None:
-                self._calls[name] = _Alone(layer, *copy.deepcopy((args, kwargs)))
+                self._calls[name] = _Alone(layer, *copied((args, kwargs)))
 
         handles = [
             layer.register_forward_pre_hook(given, with_kwargs=True)
@@ -269,7 +269,7 @@ def attribute_reads(module: nn.Module, inputs: tuple[Tensor, ...] = ()) -> Mappi
         By the path of the module and the name of the attribute.
     """
     read: dict[tuple[str, str], Any] = {}
-    watched = copy.deepcopy(module)
+    watched = copied(module)
     for path, layer in watched.named_modules():
         if not _is_torchs(layer):
             with suppress(TypeError):
