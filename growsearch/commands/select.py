@@ -227,11 +227,15 @@ def left_out_lines(result: ExportResult) -> list[str]:
 
 def input_lines(result: ExportResult) -> list[str]:
     """Return how the network is run on image files, or why its input is raw."""
+    from growsearch.export.loader import LOADER_FILE
+
     about = result.preprocessing
     if about.images is None:
         return [f"Its input is raw: {about.raw_because}."]
     if not about.images.of_files:
         return [f"It reads images of {len(about.images.mean)} channels, which no picture file has."]
+    if result.reads_files:
+        return [f"Run it on images: python {result.folder / LOADER_FILE} photo.png"]
     return [f"Run it on images: growsearch predict {result.folder} photo.png"]
 
 

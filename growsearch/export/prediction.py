@@ -30,7 +30,7 @@ _BATCH = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """What a network gives for one file: ``outputs`` (...), or why the file was not read."""
+    """What a network gives for one file: ``outputs`` (...), or why there are none."""
 
     file: Path
     outputs: Tensor | None = None
@@ -84,8 +84,13 @@ class Predictor:
         for file, found in zip(files, read, strict=True):
             if isinstance(found, str):
                 yield Prediction(file=file, error=found)
+                continue
+            given = next(outputs)
+            if bool(torch.isfinite(given).all()):
+                yield Prediction(file=file, outputs=given)
             else:
-                yield Prediction(file=file, outputs=next(outputs))
+                told = f"{shown(str(file))}: the network gives outputs that are not finite"
+                yield Prediction(file=file, error=told)
 
     def _read(self, file: Path) -> Tensor | str:
         # A name that is too long for any file is none, too.

@@ -166,7 +166,7 @@ def test_the_export_knows_its_input_as_that_of_a_search_does(whole):
         assert files[name].read_bytes() == (out.parent / "again" / name).read_bytes()
     about = json.loads(files["preprocessing.json"].read_text())
     assert (about["input"]["channel_order"], about["classes"]) == ("grey", list("0123456789"))
-    assert f"growsearch predict {out / 'export'} photo.png" in output
+    assert f"python {out / 'export' / 'load.py'} photo.png" in output
 
 
 def test_the_terminal_shows_a_line_an_epoch_and_a_summary_in_80_columns(whole):

@@ -206,7 +206,7 @@ def test_a_trial_is_exported_and_asked_without_its_data(searched, tmp_path):
         options = ["--trial", trial[:4], "--no-onnx", "--out", str(tmp_path / "out")]
         done = CliRunner().invoke(app, ["export", str(searched.run), *options])
         assert done.exit_code == 0, done.output
-        assert "Run it on images: growsearch predict" in done.output
+        assert f"Run it on images: python {tmp_path / 'out' / 'load.py'} photo.png" in done.output
     finally:
         (tmp_path / "train").rename(searched.data / "train")
     card = (tmp_path / "out" / "MODEL_CARD.md").read_text()
@@ -228,7 +228,7 @@ def test_a_broken_file_is_named_and_the_others_are_told(searched, tmp_path):
     assert any(name in done.stdout for name in CLASSES)
     assert "broken.png: not a readable PNG or JPEG image" in done.stderr
     assert "none.png: no such file" in done.stderr
-    assert "3 of 4 files were not read" in done.stderr
+    assert "3 of 4 files have no prediction" in done.stderr
 
 
 def test_top_tells_so_many_classes_in_falling_order(searched):

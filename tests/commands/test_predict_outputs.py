@@ -128,4 +128,14 @@ def test_many_files_go_through_in_batches(export, tmp_path):
     found = json.loads(done.stdout)["predictions"]
     assert [each["file"] for each in found] == [str(place / f"{n:03}.png") for n in range(130)]
     assert [n for n, each in enumerate(found) if "error" in each] == [65]
-    assert "1 of 130 files were not read" in done.stderr
+    assert "1 of 130 files have no prediction" in done.stderr
+
+
+def test_outputs_that_are_no_numbers_are_no_prediction(export):
+    folder, photo = export(
+        Preprocessing(images=IMAGES, outputs="numbers"), (float("nan"), 1.0, 2.0)
+    )
+    done = run(folder, photo, "--json")
+    assert done.exit_code == 1
+    (found,) = json.loads(done.stdout)["predictions"]
+    assert found["error"].endswith("photo.png: the network gives outputs that are not finite")

@@ -132,6 +132,7 @@ def test_an_image_program_that_computes_something_else_is_not_written(
     assert not (tmp_path / "out" / "image_program.pt2").exists()
     # The loader does not name what is not there.
     assert "image_program" not in (tmp_path / "out" / "load.py").read_text()
+    assert export_lines(result)[-1].startswith("Run it on images: growsearch predict ")
 
 
 def test_a_reader_that_gives_other_pixels_ends_the_export(weights, tmp_path, monkeypatch):

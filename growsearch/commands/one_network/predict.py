@@ -77,7 +77,7 @@ def predict(
     else:
         count = _show(predictions, pictures, about, top)
     if count:
-        _note(f"{count:,} of {len(pictures):,} files were not read")
+        _note(f"{count:,} of {len(pictures):,} files have no prediction")
         raise typer.Exit(1)
 
 
@@ -174,7 +174,7 @@ def _followed(
 def _show(
     predictions: Iterable[Prediction], files: Sequence[Path], about: Preprocessing, top: int | None
 ) -> int:
-    """Print a line a prediction; return how many files were not read."""
+    """Print a line a prediction; return how many files have none."""
     from growsearch.commands.terminal import say
 
     width = min(_WIDEST, max(len(str(file)) for file in files))
