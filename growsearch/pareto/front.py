@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -153,14 +154,15 @@ class Front:
         }
 
     def only(self, objectives: Sequence[str]) -> Front:
-        """Return the front of the same points under fewer objectives."""
+        """Return the front of the same points under fewer objectives; wishes are left behind."""
         unknown = [name for name in objectives if name not in self.directions]
         if unknown:
             raise UsageError(
                 f"objective {unknown[0]!r} is not in this front; "
                 f"it has: {', '.join(self.directions)}"
             )
-        return Front.of(self.points, {name: self.directions[name] for name in objectives})
+        front = Front.of(self.points, {name: self.directions[name] for name in objectives})
+        return dataclasses.replace(front, examples=self.examples)
 
     def select(
         self,

@@ -6,7 +6,15 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from growsearch.pareto import Direction, Front, Point, Wishes, format_bound, format_quantity
+from growsearch.pareto import (
+    Direction,
+    Front,
+    Point,
+    Selection,
+    Wishes,
+    format_bound,
+    format_quantity,
+)
 from growsearch.report.describe import describe_trial, latency_devices
 from growsearch.report.run_data import Run, once_a_run, point_of
 from growsearch.report.study_choice import study_choice
@@ -61,7 +69,7 @@ def _choice(run: Run, device: str, compared: tuple[Point, ...]) -> DeviceChoice 
     smallest = min(points, key=lambda p: (p.values.get("parameters", p.values[latency]), p.id))
     return DeviceChoice(
         device=device,
-        rule=_rule(wishes, quality),
+        rule=_rule(wishes, selection, quality),
         budget_s=next((b.value for b in wishes.bounds if b.objective == latency), None),
         chosen=_trial(trials, selection.chosen),
         nearest=_trial(trials, selection.nearest),
@@ -113,9 +121,13 @@ def _wishes(run: Run, latency: str, two: Mapping[str, Direction]) -> Wishes:
     )
 
 
-def _rule(wishes: Wishes, quality: str) -> str:
+def _rule(wishes: Wishes, selection: Selection, quality: str) -> str:
+    ties = selection.ties
+    tied = ties is not None and ties.applied
     best = {
-        "accuracy": f"best {quality}",
+        "accuracy": f"cheapest within a standard error of the best {quality}"
+        if tied
+        else f"best {quality}",
         "knee": f"knee of {quality} and latency",
         "hypervolume": f"most hypervolume of {quality} and latency",
         "weights": f"weighted {quality} and latency",

@@ -45,6 +45,13 @@ def run(finished):
     (folder / "trials" / trial.id / "evaluation.json").unlink(missing_ok=True)
 
 
+def test_a_trial_is_given_by_the_beginning_of_its_id(run):
+    folder, trial = run
+    done = evaluate(folder, trial.id[:6], "--metrics", "ece", "--json")
+    assert done.exit_code == 0, done.output
+    assert (folder / "trials" / trial.id / "evaluation.json").exists()
+
+
 def evaluate(folder, trial, *arguments):
     return CliRunner().invoke(app, ["evaluate", str(folder), trial, *arguments])
 

@@ -129,6 +129,7 @@ def test_nobody_is_told_that_something_is_one_time_as_fast():
 def test_the_headline_says_what_no_example_tells_apart(make_run):
     run = make_run(best=(slice(0, 5), 4e-3, 0.0), cheap=(slice(1, 8), 1e-3, 0.0))
     (choice,) = device_choices(run)
+    assert choice.rule == "cheapest within a standard error of the best accuracy, no bound set"
     assert headline(choice, "accuracy").endswith(
         "it gives up 1.00 points of accuracy (within one standard error of 200 examples) and is "
         "4.0 times as fast."

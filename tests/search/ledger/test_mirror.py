@@ -203,3 +203,16 @@ def test_what_ledger_lines_and_links_lead_to_is_not_copied(
     copied = [file for file in there.rglob("*") if file.is_file()]
     assert any(file.name == "weights.safetensors" for file in copied)
     assert not [file for file in copied if file.read_bytes() == b"secret"]
+
+
+def test_repeats_are_copied_too_and_fetched_again(
+    study: dict[str, Any], run_folder: Path, there: Path
+) -> None:
+    study["search"]["repeats"] = 1
+    Study(study, run_folder).run()
+    before = _content(run_folder)
+    assert any(name.startswith("repeats/trials/") for name in map(str, before))
+    assert _content(there / run_folder.name) == before
+    shutil.rmtree(run_folder)
+    Study(study, run_folder).run()
+    assert _content(run_folder) == before
