@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -30,6 +30,39 @@ class Forecast:
     metrics: Mapping[str, float] = field(default_factory=dict)
     least: Mapping[str, float] = field(default_factory=dict)
     live: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """Between what the costs of all candidates of a space are certain to lie, by metric.
+
+    What is in neither is not known beforehand.
+    """
+
+    least: Mapping[str, float] = field(default_factory=dict)
+    most: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def around(cls, parts: Sequence[Reach]) -> Reach:
+        """Return what holds of all ``parts`` together.
+
+        Example:
+            >>> from growsearch.kinds.forecasts import Reach
+            >>> wide = Reach(least={"macs": 5.0, "parameters": 2.0})
+            >>> Reach.around([wide, Reach(least={"macs": 3.0})])
+            Reach(least={'macs': 3.0}, most={})
+        """
+
+        def common(maps: Sequence[Mapping[str, float]]) -> list[str]:
+            return [name for name in maps[0] if all(name in each for each in maps)]
+
+        if not parts:
+            return cls()
+        least, most = [part.least for part in parts], [part.most for part in parts]
+        return cls(
+            least={name: min(each[name] for each in least) for name in common(least)},
+            most={name: max(each[name] for each in most) for name in common(most)},
+        )
 
 
 def live_numbers(work: Workload, macs: float) -> tuple[float, ...]:

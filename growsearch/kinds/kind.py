@@ -14,7 +14,7 @@ from growsearch.kinds import codec
 from growsearch.kinds.candidate import CandidateConfig
 from growsearch.kinds.checking.context import CheckContext
 from growsearch.kinds.domain import Range, single
-from growsearch.kinds.forecasts import Forecast
+from growsearch.kinds.forecasts import Forecast, Reach
 from growsearch.kinds.questions import Questions
 from growsearch.kinds.space import KindSpace
 from growsearch.kinds.trained import TrainedCandidate, TrainingContext, Untrained
@@ -134,6 +134,10 @@ class TrialKind(ABC, Generic[S, C]):
             UsageError, CostModelError, SearchSpaceError: if it cannot be built or counted.
         """
         return Forecast()
+
+    def reach(self, space: S, dataset: Dataset) -> Reach:  # noqa: ARG002
+        """Tell between what all candidates' counts are certain to lie; by default nothing is."""
+        return Reach()
 
     def costs_are_known(self, space: S) -> bool:  # noqa: ARG002
         """Tell whether forecasts have all candidates' MACs, parameters and estimated latencies."""

@@ -57,7 +57,7 @@ def in_the_way(module: nn.Module) -> str:
     Example:
         >>> import torch
         >>> from search_spaces.own_networks.whole_networks import in_the_way
-        >>> in_the_way(torch.nn.Linear(2, 2, device="meta")).partition(":")[0]
+        >>> in_the_way(torch.nn.Linear(2, 2, device="meta")).partition(": give")[0]
         'Linear: weight is on the meta device and has no values'
     """
     name, reason = type(module).__name__, scripted(module)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -17,12 +18,17 @@ from growsearch.kinds.candidate import CandidateConfig
 from growsearch.kinds.checking.context import CheckContext, space_for
 from growsearch.kinds.checking.initial import check_init
 from growsearch.kinds.domain import Domain, Range, nearest, single, values_of
-from growsearch.kinds.forecasts import Forecast
+from growsearch.kinds.forecasts import Forecast, Reach
 from growsearch.kinds.growth.bound import GrowthBound, GrowthBudget
 from growsearch.kinds.growth.branches import ask_branch, branches_of, check_fronts, train_branch
 from growsearch.kinds.growth.candidate import GrowthCandidate
 from growsearch.kinds.growth.space import BY_PLAN, LEARNED, ORDERED, PLANNED, GrowthSpace
-from growsearch.kinds.growth.training import check_budget, forecast_growth, train_growth
+from growsearch.kinds.growth.training import (
+    check_budget,
+    forecast_growth,
+    reach_of_budget,
+    train_growth,
+)
 from growsearch.kinds.growth.words import WORDS
 from growsearch.kinds.kind import Axis, ForecastContext, TrialKind
 from growsearch.kinds.questions import Questions
@@ -36,6 +42,8 @@ C = TypeVar("C", bound=CandidateConfig)
 
 # Growth (Yuan et al., arXiv 2007.15353): a network of 36 % of the parameters.
 _PAPERS_SHARE = 0.36
+# A grown network misses its budget by less than the dearest structure; here is room for one more.
+SLACK = 2
 _UNASKED = {
     field.name: field.default
     for field in dataclasses.fields(GrowthCandidate)
@@ -159,6 +167,21 @@ class GrowthKind(TrialKind[GrowthSpace, GrowthCandidate]):
         space = search_space(candidate.space).for_data(dataset.input_shape, dataset.num_classes)
         return forecast_growth(candidate.budget, space)
 
+    def reach(self, space: GrowthSpace, dataset: Dataset) -> Reach:
+        """Tell what the budgets' ends leave; a policy without an order may stay far below."""
+        ordered = all(name in ORDERED for name in values_of(space.policy))
+        multiple = max(map(float, values_of(space.width_multiple)))
+        return Reach.around(
+            [
+                reach_of_budget(
+                    ends_of(space.bounds),
+                    space_for(str(name), dataset),
+                    slack=SLACK * multiple if ordered else math.inf,
+                )
+                for name in values_of(space.space)
+            ]
+        )
+
     def largest(self, candidate: GrowthCandidate, dataset: Dataset, seed: int) -> Untrained:
         """Return the full network, of which growth trains a part; the trunk's epochs are shared."""
         module = build_full(space_for(candidate.space, dataset), seed)
@@ -176,6 +199,11 @@ def ask_budget(questions: Questions, key: str, budget: GrowthBudget) -> GrowthBo
     """Ask for a bound on the metric that the study has chosen."""
     value = questions.ask(f"{key}.{budget.metric}", budget.domain)
     return GrowthBound(budget.metric, value)
+
+
+def ends_of(budget: GrowthBudget) -> list[GrowthBound]:
+    """Return the bounds, or both ends of the range of them."""
+    return [GrowthBound(budget.metric, value) for value in budget.domain_values]
 
 
 def budget_axis(budget: GrowthBudget, candidate: C, bound: GrowthBound) -> Axis[C] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from cost_models import MachineLock, trace
 from growsearch.datasets import Dataset
 from growsearch.growth import (
     STRUCTURES,
+    Budget,
     GrowthOptions,
     GrowthRecord,
     GrowthResult,
@@ -24,7 +26,7 @@ from growsearch.growth.growing_groups import GrowingGroups
 from growsearch.growth.latency.model import Latencies
 from growsearch.growth.staying import KEPT
 from growsearch.kinds.artifact_cache import cached, shared_file
-from growsearch.kinds.forecasts import Forecast, live_numbers
+from growsearch.kinds.forecasts import Forecast, Reach, live_numbers
 from growsearch.kinds.growth.bound import GrowthBound
 from growsearch.kinds.growth.candidate import GrowthCandidate
 from growsearch.kinds.network import Network
@@ -238,19 +240,54 @@ def forecast_growth(
         share = bound.value if bound.metric.startswith("latency[") else 1.0
         return Forecast(live=live_numbers(work, work.dense_macs * share))
     costs = Costs.of(space, module, bound.budget(), growing=groups)
-    terms = costs.parameters if bound.metric == "parameters" else costs.macs
-    sizes, limit = list(costs.structures.sizes), costs.projection.limit
+    full, limit = costs.projection.terms.exact(costs.structures.sizes), costs.projection.limit
+    return Forecast(
+        metrics={bound.metric: float(limit)},
+        least={bound.metric: float(limit - _dearest(costs))},
+        live=live_numbers(work, work.dense_macs * min(1.0, limit / full)),
+    )
+
+
+def _dearest(costs: Costs) -> float:
+    """Return what one structure costs at most: in the full network, where all it meets is there."""
+    terms, sizes = costs.projection.terms, list(costs.structures.sizes)
     full = terms.exact(sizes)
-    # What one structure costs at most: in the full network, where all that it meets is there.
-    dearest = max(
+    return max(
         full - terms.exact([*sizes[:place], size - 1, *sizes[place + 1 :]])
         for place, size in enumerate(sizes)
     )
-    return Forecast(
-        metrics={bound.metric: float(limit)},
-        least={bound.metric: float(limit - dearest)},
-        live=live_numbers(work, work.dense_macs * min(1.0, limit / full)),
-    )
+
+
+def reach_of_budget(
+    ends: Sequence[GrowthBound],
+    space: SearchSpace,
+    groups: GrowingGroups | None = None,
+    slack: float = math.inf,
+) -> Reach:
+    """Return between what the counts of networks under any of a range of budgets lie.
+
+    Args:
+        ends: the range's, or all budgets that there are.
+        space: of the networks.
+        groups: as `forecast_growth` has them.
+        slack: so many structures at a time may stay away for want of budget; math.inf: no network
+            is certain to come near its budget.
+    """
+    module = build_full(space, seed=0)
+    counted = [bound for bound in ends if bound.is_count]
+    budgets = [bound.budget() for bound in counted] or [Budget(macs=1.0)]
+    found = [Costs.of(space, module, budget, growing=groups) for budget in budgets]
+    structures = found[0].structures
+    terms = {"parameters": found[0].parameters, "macs": found[0].macs}
+    least = {name: float(each.exact(structures.floors)) for name, each in terms.items()}
+    most = {name: float(each.exact(structures.sizes)) for name, each in terms.items()}
+    if counted:
+        metric, limits = counted[0].metric, [costs.projection.limit for costs in found]
+        most[metric] = min(most[metric], float(max(limits)))
+        if slack < math.inf:
+            near = float(min(limits)) - slack * _dearest(found[0])
+            least[metric] = max(least[metric], near)
+    return Reach(least=least, most=most)
 
 
 def check_budget(space: SearchSpace, bound: GrowthBound) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -12,10 +13,10 @@ from growsearch.growth.fits import check_fits
 from growsearch.kinds.checking.context import CheckContext, space_for
 from growsearch.kinds.checking.initial import check_init
 from growsearch.kinds.domain import values_of
-from growsearch.kinds.forecasts import Forecast
+from growsearch.kinds.forecasts import Forecast, Reach
 from growsearch.kinds.growth.bound import GrowthBound
-from growsearch.kinds.growth.kind import ask_budget, budget_axis, written_budget
-from growsearch.kinds.growth.training import forecast_growth
+from growsearch.kinds.growth.kind import SLACK, ask_budget, budget_axis, ends_of, written_budget
+from growsearch.kinds.growth.training import forecast_growth, reach_of_budget
 from growsearch.kinds.kind import Axis, ForecastContext, TrialKind
 from growsearch.kinds.prune.candidate import PruneCandidate
 from growsearch.kinds.prune.space import PruneSpace
@@ -119,6 +120,18 @@ class PruneKind(TrialKind[PruneSpace, PruneCandidate]):
         timed = not candidate.budget.is_count
         groups = prunable_groups(space, build_full(space, 0), gated=False, timed=timed)
         return forecast_growth(candidate.budget, space, groups)
+
+    def reach(self, space: PruneSpace, dataset: Dataset) -> Reach:
+        """Tell what the budgets' ends leave; widths that are stated may stay far below."""
+        multiple = max(map(float, values_of(space.width_multiple)))
+        slack = math.inf if space.shares else SLACK * multiple
+        timed = space.budget.device is not None
+        parts = []
+        for name in map(str, values_of(space.space)):
+            networks = space_for(name, dataset)
+            groups = prunable_groups(networks, build_full(networks, 0), gated=False, timed=timed)
+            parts.append(reach_of_budget(ends_of(space.budget), networks, groups, slack))
+        return Reach.around(parts)
 
     def largest(self, candidate: PruneCandidate, dataset: Dataset, seed: int) -> Untrained:
         """Return the full network, with which pruning begins."""

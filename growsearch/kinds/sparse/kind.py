@@ -12,7 +12,7 @@ from growsearch.growth import build_full
 from growsearch.kinds.checking.context import CheckContext, check_networks, space_for
 from growsearch.kinds.checking.initial import check_init
 from growsearch.kinds.domain import Categorical, Range, is_only, nearest, offers, single, values_of
-from growsearch.kinds.forecasts import Forecast
+from growsearch.kinds.forecasts import Forecast, Reach
 from growsearch.kinds.growth.kind import ask_budget, check_growing, written_budget
 from growsearch.kinds.initial_weights import initial_weights
 from growsearch.kinds.kind import Axis, ForecastContext, TrialKind
@@ -21,7 +21,12 @@ from growsearch.kinds.questions import VARIANT, Questions
 from growsearch.kinds.recipe_choice import RecipeChoice
 from growsearch.kinds.sparse.candidate import GrowFirst, SparseCandidate
 from growsearch.kinds.sparse.space import SparseSpace, keeping
-from growsearch.kinds.sparse.training import forecast_sparse, plan_sparse, train_sparse
+from growsearch.kinds.sparse.training import (
+    forecast_sparse,
+    plan_sparse,
+    reach_of_masks,
+    train_sparse,
+)
 from growsearch.kinds.sparse.words import WORDS
 from growsearch.kinds.trained import TrainedCandidate, TrainingContext, Untrained
 from growsearch.kinds.values import NO_PATTERN
@@ -145,6 +150,20 @@ class SparseKind(TrialKind[SparseSpace, SparseCandidate]):
         if candidate.grow is not None:
             return Forecast()
         return forecast_sparse(candidate, space_for(candidate.space, context.dataset), context)
+
+    def reach(self, space: SparseSpace, dataset: Dataset) -> Reach:
+        """Tell what masks leave of fresh networks; of transformed or grown ones nothing."""
+        fresh = space.grow is None and space.init is None
+        if not fresh or not is_only(space.transform, NO_TRANSFORM):
+            return Reach()
+        # Patterns have shares of their own; what updaters end with is no more than the sparsity.
+        found = [0.0, 1.0]
+        if is_only(space.pattern, NO_PATTERN) and space.sparsity is not None:
+            found = [float(value) for value in values_of(space.sparsity)]
+        if set(SCHEDULED) & set(values_of(space.updater)):
+            found.append(0.0)
+        names = map(str, values_of(space.space))
+        return Reach.around([reach_of_masks(space_for(name, dataset), found) for name in names])
 
     def costs_are_known(self, space: SparseSpace) -> bool:
         """Tell whether no updater makes networks sparser, and none is grown before."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from cost_models import DEVICES, estimate, trace
 from growsearch.growth import build_full
-from growsearch.kinds.forecasts import Forecast, live_numbers
+from growsearch.kinds.forecasts import Forecast, Reach, live_numbers
 from growsearch.kinds.initial_weights import initial_weights
 from growsearch.kinds.kind import ForecastContext
 from growsearch.kinds.latency import LATENCY_BATCH, fitted_profile, latency_metric
@@ -18,8 +19,9 @@ from growsearch.kinds.sparse.candidate import SparseCandidate
 from growsearch.kinds.sparse.diagnostics import Recording
 from growsearch.kinds.sparse.grow_first import base_of
 from growsearch.kinds.trained import TrainedCandidate, TrainingContext
-from growsearch.sparsity import Batch, Masks, Timetable
+from growsearch.sparsity import Batch, Masks, Timetable, macs_per_weight, prunable_layers
 from growsearch.sparsity.coverage import tell_coverage
+from growsearch.sparsity.layers import frozen_weights
 from growsearch.training import (
     TRAINING_PASSES,
     Task,
@@ -151,6 +153,28 @@ def forecast_sparse(
             cost = estimate(work, source, LATENCY_BATCH, "inference")
             metrics[latency_metric(device)] = cost.latency_s
     return Forecast(metrics=metrics, least=metrics, live=live_numbers(work, work.effective_macs))
+
+
+def reach_of_masks(space: SearchSpace, sparsities: Sequence[float]) -> Reach:
+    """Return between what the counts of masked networks of these sparsities lie.
+
+    Whatever the ratios of the layers, so many weights are left, each of which works at least as
+    often as one of the layer that works least.
+    """
+    example, module = space.example_inputs(), build_full(space, seed=0)
+    work = trace(module, example)
+    frozen = set(frozen_weights(module))
+    weights = {each.name: each.weights for each in prunable_layers(module)}
+    free = sum(count for name, count in weights.items() if name not in frozen)
+    each_does = macs_per_weight(module, example)
+    # The counts are rounded.
+    left = max(0, free - round(max(sparsities) * free) - 1)
+    least_macs = left * min((n for name, n in each_does.items() if name not in frozen), default=0)
+    gone = max(0, round(min(sparsities) * free) - 1)
+    return Reach(
+        least={"parameters": float(work.parameters - free + left), "macs": float(least_macs)},
+        most={"parameters": float(work.parameters - gone), "macs": float(work.dense_macs)},
+    )
 
 
 def _applied(config: SparseCandidate, plan: SparsePlan) -> AppliedTransform | None:

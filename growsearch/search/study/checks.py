@@ -8,6 +8,8 @@ from growsearch.datasets.tasks import needs_labels
 from growsearch.errors import UsageError
 from growsearch.kinds import CheckContext, KindSpace, Learning
 from growsearch.kinds.domain import is_only, values_of
+from growsearch.kinds.forecasts import Reach
+from growsearch.pareto import Bound
 from growsearch.search.config.study import StudyConfig
 from growsearch.training import RECIPES, task_of
 from growsearch.training.devices import training_device
@@ -95,6 +97,36 @@ def check_kinds(config: StudyConfig, dataset: Dataset) -> tuple[str, ...]:
         )
         kind.check(space, context)
     return tuple(notes)
+
+
+def check_bounds(config: StudyConfig, dataset: Dataset) -> None:
+    """Refuse a constraint that no candidate of any kind can meet, where that is certain.
+
+    Raises:
+        UsageError: naming the constraint, what its networks have, and the remedy.
+    """
+    bounds = [bound for bound in config.bounds() if bound.objective in ("parameters", "macs")]
+    if not bounds:
+        return
+    reaches = {kind.name: kind.reach(space, dataset) for kind, space in config.trials.items()}
+    for bound in bounds:
+        told = {name: _out_of_reach(bound, reach) for name, reach in reaches.items()}
+        if all(told.values()):
+            raise UsageError(
+                f"constraints.{bound.objective}.{bound.sense} = "
+                f"{bound.value:,.10g}: no trial can meet it: "
+                + "; ".join(f"{name} trials {words}" for name, words in told.items())
+                + f"; loosen it, or change {' and '.join(f'trials.{name}' for name in told)}"
+            )
+
+
+def _out_of_reach(bound: Bound, reach: Reach) -> str:
+    """Return by what a bound is out of reach, "" if it may be met."""
+    known, words = (reach.least, "more") if bound.sense == "max" else (reach.most, "less")
+    value = known.get(bound.objective)
+    if value is None or bound.excess(value) <= 0:
+        return ""
+    return f"have {value:,.10g} {bound.objective} or {words}"
 
 
 def check_training_device(name: str) -> None:

@@ -36,7 +36,12 @@ from growsearch.search.ledger.run_folder import RunFolder, check_local
 from growsearch.search.samplers.initial_points import points_to_evaluate
 from growsearch.search.samplers.warm_start import earlier_trials
 from growsearch.search.study.baselines import baseline_candidates, run_baselines
-from growsearch.search.study.checks import check_kinds, check_task, check_training_device
+from growsearch.search.study.checks import (
+    check_bounds,
+    check_kinds,
+    check_task,
+    check_training_device,
+)
 from growsearch.search.study.front_measurement import measure_front
 from growsearch.search.study.latency_profiles import (
     check_devices,
@@ -148,6 +153,7 @@ class Study:
         self._read_labels = learning.read_labels
         own_hooks(self.config.callbacks, folder=self.folder.path, seed=0)
         notes = check_kinds(self.config, dataset)
+        check_bounds(self.config, dataset)
         baseline_candidates(self.config)
         quality = self.config.metrics.quality(self.config.quality_names)
         quality.check(dataset, self.config.data_dir)

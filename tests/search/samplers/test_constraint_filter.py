@@ -88,10 +88,10 @@ def test_a_line_cut_short_by_a_crash_is_passed_over(tmp_path: Path) -> None:
 
 
 def _hopeless(tiny: dict[str, Any]) -> dict[str, Any]:
-    """Two candidates, and a budget that neither meets."""
+    """Two candidates, and a budget that neither meets, which only a look at them tells."""
     del tiny["trials"]["growth"]
     tiny["trials"]["sparse"] |= {
-        "transform": "none",
+        "transform": "sparse_wide",
         "sparsity": [0.5, 0.75],
         "distribution": "uniform",
         "updater": "static",
