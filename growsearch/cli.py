@@ -32,7 +32,9 @@ from growsearch.commands.studies import schema as schema_command
 app = typer.Typer(
     name="growsearch",
     help="Which network should I train for this budget on this hardware?",
-    epilog=examples("growsearch doctor", "growsearch search examples/digits.yaml"),
+    epilog=examples(
+        "growsearch doctor", "growsearch init", "growsearch search examples/digits.yaml"
+    ),
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

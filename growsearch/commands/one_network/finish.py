@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from growsearch.commands import completion
 from growsearch.commands.examples import examples
 from growsearch.commands.one_trial.options import ThreadsOption
 
@@ -29,10 +30,18 @@ EPILOG = examples(
 
 
 def finish(
-    run: Annotated[Path, typer.Argument(help="The run's folder.", show_default=False)],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            help="The run's folder.", show_default=False, autocompletion=completion.run_folders
+        ),
+    ],
     trial: Annotated[
         str | None,
-        typer.Option(help="A trial's id or its unique beginning [default: the study's choice]."),
+        typer.Option(
+            help="A trial's id or its unique beginning [default: the study's choice].",
+            autocompletion=completion.trial_ids,
+        ),
     ] = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Epochs [default: four times its trial's].")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from growsearch.commands import completion
 from growsearch.commands.examples import examples
 from growsearch.errors import UsageError
 
@@ -30,7 +31,8 @@ def init(
         str | None,
         typer.Option(
             help="A folder of images (one folder a class), a data set (growsearch list datasets), "
-            "or your own as MODULE:ATTRIBUTE."
+            "or your own as MODULE:ATTRIBUTE.",
+            autocompletion=completion.datasets,
         ),
     ] = None,
     data_dir: Annotated[
@@ -40,7 +42,8 @@ def init(
         str | None,
         typer.Option(
             help="A space (growsearch list spaces) or your own as MODULE:CLASS [default: one that "
-            "fits the images]."
+            "fits the images].",
+            autocompletion=completion.spaces,
         ),
     ] = None,
     weights: Annotated[
@@ -49,12 +52,17 @@ def init(
     ] = None,
     device: Annotated[
         str | None,
-        typer.Option(help="Whose latency counts; see: growsearch list devices [default: cpu]."),
+        typer.Option(
+            help="Whose latency counts; see: growsearch list devices [default: cpu].",
+            autocompletion=completion.devices,
+        ),
     ] = None,
     most: Annotated[
         list[str] | None,
         typer.Option(
-            "--max", help="An upper bound, NAME=VALUE: parameters, macs, latency[DEVICE]."
+            "--max",
+            help="An upper bound, NAME=VALUE: parameters, macs, latency[DEVICE].",
+            autocompletion=completion.budgets,
         ),
     ] = None,
     time: Annotated[
