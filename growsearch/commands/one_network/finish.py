@@ -12,7 +12,6 @@ import typer
 
 from growsearch.commands import completion
 from growsearch.commands.examples import examples
-from growsearch.commands.one_trial.options import ThreadsOption
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -55,7 +54,9 @@ def finish(
         Path | None,
         typer.Option(help="The folder, which resumes [default: RUN/finished/ID-EPOCHS]."),
     ] = None,
-    threads: ThreadsOption = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads to train with [default: the study's].")
+    ] = None,
     code: Annotated[
         Path | None, typer.Option(help="Where own modules of the run are found; they are imported.")
     ] = None,
