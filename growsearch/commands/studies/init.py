@@ -152,7 +152,8 @@ def _asked_bounds(device: str) -> list[str]:
     asked = {"parameters": "parameters, as 500k", f"latency[{device}]": "latency, as 2 ms"}
     found = []
     for name, words in asked.items():
-        answer = str(typer.prompt(f"At most: {words} (empty: no bound)", default="")).strip()
+        question = f"At most: {words} (empty: no bound)"
+        answer = str(typer.prompt(question, default="", show_default=False)).strip()
         found += [f"{name}={answer}"] if answer else []
     return found
 
