@@ -101,7 +101,8 @@ def score(
         metrics=metrics,
         latency=latency,
         layers=_layer_records(work, latency),
-        right=validation.right,
+        # What is kept beside a trial is of the validation examples.
+        right=None if whole else validation.right,
     )
 
 
