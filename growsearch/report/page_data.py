@@ -276,6 +276,7 @@ def _repeats(run: Run) -> dict[str, dict[str, str]]:
             metric: told.say(metric)
             for metric in ("accuracy", "test_accuracy", *run.objectives)
             if (told := over_seeds(run, run.trial(name), metric)) is not None
+            and told.deviation != 0
         }
         for name in run.repeats
     }

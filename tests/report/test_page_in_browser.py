@@ -1,14 +1,17 @@
 """The page in a real browser: it draws, answers to mouse and keys, and asks nobody anything."""
 
+import dataclasses
 import json
 import random
 import shlex
 
+import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
 from growsearch.pareto import format_quantity, parse_bound
 from growsearch.report import read_run, write_report
+from growsearch.trial.judged_examples import write_judged
 
 pytestmark = pytest.mark.browser
 
@@ -84,6 +87,33 @@ def test_a_larger_budget_takes_a_more_accurate_network_and_leads_back(browser, p
     assert text(browser, "#details h2").startswith("f181fc069e")
     browser.evaluate("document.querySelector('#budget button').click()")
     assert "take 90d3ac94af" in text(browser, "#headline")
+
+
+def test_with_few_examples_the_budget_takes_the_cheapest_within_a_standard_error(
+    browser, run_maker
+):
+    folder = run_maker(count=60)
+    for each in read_run(folder).finished:
+        right = np.arange(300) < round(300 * each.metrics["accuracy"])
+        write_judged(folder / "trials" / each.id, right)
+    run = read_run(folder)
+    browser.open(write_report(folder, ["html"])["html"])
+    for share in (0, 0.3, 0.6, 1):
+        budget = browser.evaluate(
+            "(() => { const r = document.querySelector('#budget-range');"
+            f"r.value = Math.round({share} * r.max);"
+            "r.dispatchEvent(new Event('input', {bubbles: true}));"
+            "return document.querySelector('#budget output').textContent; })()"
+        )
+        taken = run.trial(text(browser, "#details h2 .mono"))
+        latency = f"latency[cpu]={budget.removeprefix('at most ').replace(' ', '')}"
+        # The budget is shown with three digits: the network's own may be a little above.
+        bound = parse_bound(latency, "max")
+        bound = dataclasses.replace(bound, value=bound.value * 1.005)
+        assert taken.id == run.front().select([bound]).chosen.id
+    # At the largest budget it is not the most accurate any longer.
+    assert "within one standard error of 300 examples" in text(browser, "#headline")
+    assert browser.problems() == []
 
 
 def test_axes_can_be_chosen_and_the_front_follows(browser, page):

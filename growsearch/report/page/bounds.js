@@ -31,16 +31,17 @@ function firstOf(indices) {
 
 // `bounds` are [name, value] pairs; the result is a trial's index, or null where nothing fits.
 function chooseInside(bounds) {
-  const fitting = [];
-  for (let index = 0; index < TRIALS.id.length; index += 1) {
-    if (!TRIALS.feasible[index]) continue;
-    const fits = bounds.every(([name, value]) => {
-      const actual = valueOf(index, name);
-      return actual !== null && (senseOf(name) === "max" ? actual <= value : actual >= value);
-    });
-    if (fits) fitting.push(index);
-  }
-  const best = firstOf(fitting), cost = costOfTies();
+  return chooseAmong((index) => bounds.every(([name, value]) => {
+    const actual = valueOf(index, name);
+    return actual !== null && (senseOf(name) === "max" ? actual <= value : actual >= value);
+  }), costOfTies());
+}
+
+// `fits` tells of an index whether it may be chosen; ties of accuracy go to the least `cost`.
+function chooseAmong(fits, cost) {
+  const fitting = TRIALS.id.map((_, index) => index)
+    .filter((index) => TRIALS.feasible[index] && fits(index));
+  const best = firstOf(fitting);
   if (best === null || cost === null || !fewExamples(valueOf(best, "accuracy"))) return best;
   // The one-standard-error rule, as growsearch.pareto.ties has it.
   const least = valueOf(best, "accuracy") - oneError(valueOf(best, "accuracy")) - 1e-12;

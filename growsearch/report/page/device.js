@@ -64,7 +64,7 @@ class DeviceAnswer {
     this.range = el("input", {
       type: "range", id: "budget-range", min: 0, max: Math.max(0, this.ladder.length - 1), step: 1,
       oninput: (event) => {
-        const index = this.ladder[Number(event.target.value)];
+        const index = this.within(valueOf(this.ladder[Number(event.target.value)], this.latency));
         this.render(index, false);
         this.onSelect(index);
       },
@@ -79,10 +79,19 @@ class DeviceAnswer {
       this.range, this.shown, this.back);
   }
 
+  // The choice inside a budget of seconds and the study's other bounds.
+  within(budget) {
+    return chooseAmong((index) => {
+      const actual = valueOf(index, this.latency);
+      return actual !== null && actual <= budget && meetsBounds(index);
+    }, costOfTies() === null ? null : this.latency);
+  }
+
   renderBudget(taken, isStudys) {
     const limit = isStudys && this.choice.budget_s !== null
       ? this.choice.budget_s
-      : taken === null ? null : valueOf(taken, this.latency);
+      : taken === null ? null : isStudys ? valueOf(taken, this.latency)
+        : valueOf(this.ladder[Number(this.range.value)], this.latency);
     this.shown.textContent = limit === null ? "none fits" : `at most ${formatValue(limit, SECONDS)}`;
     if (isStudys) this.range.value = String(Math.max(0, this.ladder.indexOf(taken)));
     this.range.setAttribute("aria-valuetext", this.shown.textContent);
