@@ -209,7 +209,7 @@ def _scheduled(
         module=job.module,
         updater=make_updater(settings.updater, schedule=schedule),
         timetable=timetable,
-        match=match,
+        match=expanded.as_traced(match),
         sizes=expanded.sizes,
     )
 
