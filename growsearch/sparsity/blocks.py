@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from growsearch.errors import UsageError
 from growsearch.sparsity.allocation import allocate
 from growsearch.sparsity.distributions import Batch, SparsityRequest, sparsity_distribution
-from growsearch.sparsity.layers import PrunableLayer, check_rows
-from growsearch.sparsity.maskable import check_changeable
+from growsearch.sparsity.layers import PrunableLayer, check_rows, check_to_be_masked
 from growsearch.sparsity.masks import Masks
 from growsearch.sparsity.patterns import highest
 from growsearch.sparsity.sparsify import random_mask
@@ -110,7 +109,7 @@ def sparsify_blocks(
         >>> masks.nonzeros()
         {'0.weight': 16}
     """
-    check_changeable(module)
+    check_to_be_masked(module)
     request = SparsityRequest.of(module, sparsity, exclude, batch)
     densities = sparsity_distribution(distribution)(request)
     free = [layer for layer in request.layers if layer.name not in request.excluded]

@@ -11,7 +11,12 @@ from torch import Tensor, nn
 import cost_models
 from growsearch.errors import UsageError
 from growsearch.metrics.placement import beside
-from growsearch.sparsity.maskable import matrix_layer, unmaskable_layers
+from growsearch.sparsity.maskable import (
+    check_changeable,
+    matrix_layer,
+    tell_kept,
+    unmaskable_layers,
+)
 from search_spaces.own_networks.keyword_inputs import ExampleInputs, by_position
 from search_spaces.own_networks.plain_layers import own_computation
 from search_spaces.own_networks.whole_networks import scripted
@@ -110,6 +115,27 @@ def prunable_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
 def frozen_weights(module: nn.Module) -> tuple[str, ...]:
     """Return the names of prunable weights that training must not change (requires_grad=False)."""
     return tuple(n for n, weight in prunable_parameters(module).items() if not weight.requires_grad)
+
+
+def check_to_be_masked(module: nn.Module) -> None:
+    """Tell which weights get no mask, and refuse a network of which none could get one.
+
+    Raises:
+        UsageError: if all weights are frozen, or nothing of the network can be changed.
+    """
+    check_changeable(module)
+    frozen = frozen_weights(module)
+    if len(frozen) == len(prunable_layers(module)):
+        raise UsageError(
+            f"{type(module).__name__}: every convolution and linear layer is frozen "
+            f"(requires_grad=False), the first is {frozen[0]}; leave one to be trained, to mask it"
+        )
+    held = {
+        name: f"{name} is frozen (requires_grad=False): it gets no mask, and the sparsity is that "
+        "of the other layers"
+        for name in frozen
+    }
+    tell_kept(type(module).__name__, unmaskable_layers(module) | held)
 
 
 def _named_weights(module: nn.Module) -> Iterator[tuple[str, nn.Module, nn.Parameter]]:

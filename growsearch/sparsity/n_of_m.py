@@ -9,8 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from growsearch.errors import UsageError
-from growsearch.sparsity.layers import check_excluded, check_rows, prunable_layers
-from growsearch.sparsity.maskable import check_changeable, unmaskable_layers
+from growsearch.sparsity.layers import (
+    check_excluded,
+    check_rows,
+    check_to_be_masked,
+    frozen_weights,
+    prunable_layers,
+)
+from growsearch.sparsity.maskable import unmaskable_layers
 from growsearch.sparsity.masks import Masks
 from growsearch.sparsity.transposable import heaviest_regular_tiles
 
@@ -125,9 +131,10 @@ def sparsify_n_of_m(
         >>> masks["0.weight"].view(4, 2, 4).sum(dim=2).unique()
         tensor([2])
     """
-    check_changeable(module)
+    check_to_be_masked(module)
     layers = prunable_layers(module)
     excluded = check_excluded(layers, exclude, unmaskable_layers(module))
+    excluded |= frozenset(frozen_weights(module))
     masks = {}
     for layer in layers:
         if layer.name not in excluded:

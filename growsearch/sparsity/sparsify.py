@@ -14,7 +14,7 @@ from growsearch.sparsity.distributions import (
     saliency,
     sparsity_distribution,
 )
-from growsearch.sparsity.maskable import check_changeable
+from growsearch.sparsity.layers import check_to_be_masked
 from growsearch.sparsity.masks import Masks
 
 
@@ -28,7 +28,8 @@ def layer_sparsities(
     """Return every prunable layer's sparsity, by parameter name in module order.
 
     The sparsities weighted by layer size average to ``sparsity`` over *all* prunable weights:
-    excluded layers stay dense and the others pay for them. These are exact ratios;
+    excluded layers stay dense and the others pay for them. Frozen ones (requires_grad=False) stay
+    dense too, and the others do not pay: the sparsity is theirs. These are exact ratios;
     `layer_zero_counts` rounds them to whole weights.
 
     Args:
@@ -94,18 +95,21 @@ def sparsify(
 
     For "snip", "grasp", "force" and "synflow" the layer-wise ratios are the method's and the
     positions are redrawn (arXiv 2202.02643, section 3.1); `prune_by_saliency` keeps the positions.
-    Excluded layers get no mask, so that no later pruning schedule touches them.
+    Excluded layers get no mask, so that no later pruning schedule touches them. Nor do frozen ones
+    (requires_grad=False), whose sparsity is not asked for, and those that compute with another
+    weight than they store: which they are is logged.
 
     Args:
         module: changed in place.
-        sparsity: share of zeros in [0, 1) over all prunable weights.
+        sparsity: share of zeros in [0, 1) over all prunable weights that are trained.
         distribution: a key of SPARSITY_DISTRIBUTIONS.
         generator: draws the positions, on the CPU.
         exclude: parameter names that stay dense.
         batch: data, for the distributions that look at it.
 
     Raises:
-        UsageError: as `layer_sparsities`, or if the module has masks already.
+        UsageError: as `layer_sparsities`, if the module has masks already, if all its layers are
+            frozen, or if it is scripted, compiled or without values.
 
     Example:
         >>> import torch
@@ -117,7 +121,7 @@ def sparsify(
         >>> masks.nonzeros(), int(module[0].weight.count_nonzero())
         ({'0.weight': 16, '2.weight': 4}, 16)
     """
-    check_changeable(module)
+    check_to_be_masked(module)
     request = SparsityRequest.of(module, sparsity, exclude, batch)
     zeros = _zero_counts(request, distribution)
     return Masks.attach(
@@ -150,7 +154,8 @@ def prune_by_saliency(
         exclude: parameter names that stay dense and get no mask.
 
     Raises:
-        UsageError: as `layer_sparsities`, or if the module has masks already.
+        UsageError: as `layer_sparsities`, if the module has masks already, if all its layers are
+            frozen, or if it is scripted, compiled or without values.
 
     Example:
         >>> import torch
@@ -162,7 +167,7 @@ def prune_by_saliency(
         >>> sum(masks.nonzeros().values())
         20
     """
-    check_changeable(module)
+    check_to_be_masked(module)
     request = SparsityRequest.of(module, sparsity, exclude, batch)
     masks = saliency(method)(request)
     return Masks.attach(module, {n: m for n, m in masks.items() if n not in request.excluded})

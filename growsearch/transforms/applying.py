@@ -19,12 +19,18 @@ from growsearch.sparsity.pattern_names import StructuredPattern, fits, pattern_n
 from growsearch.transforms.expansion import Expansion, ExpansionRequest, Sizes
 from growsearch.transforms.iso_macs import MacMatch
 from growsearch.transforms.low_rank_ranks import matching_ranks
-from growsearch.transforms.mac_profile import MacProfile
+from growsearch.transforms.mac_profile import MacProfile, macs_at_computed_zeros
 from growsearch.transforms.mask_drawing import MaskJob, draw_masks
 from growsearch.transforms.registry import ACTIVATED, DENSE, WIDENING, transform_called
 from growsearch.transforms.settings import SparseSettings
 from growsearch.transforms.single_layer import inputs_after, layer_inputs
-from growsearch.transforms.targets import inner_layers, is_bare, own_layers, weights_read
+from growsearch.transforms.targets import (
+    fed_by_parameters,
+    inner_layers,
+    is_bare,
+    own_layers,
+    weights_read,
+)
 from search_spaces import seeded
 from search_spaces.channel_groups import DeclaresChannelGroups
 from search_spaces.own_networks.keyword_inputs import ExampleInputs, by_name_again, by_position
@@ -65,12 +71,28 @@ class Transformed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expanded:
-    """An expanded network before its masks: which layers get some, and the dense MACs."""
+    """An expanded network before its masks: which layers get some, and the dense MACs.
+
+    ``inputs`` are examples for it.
+    """
 
     job: MaskJob
     sizes: Sizes
     target_macs: int
     kept: Mapping[str, str]
+    inputs: tuple[Tensor, ...]
+
+    def as_traced(self, match: MacMatch) -> MacMatch:
+        """Return a match as a trace counts the network, whose masks are attached.
+
+        Zeros of weights that it computes are in neither the dense network's MACs nor its own.
+        """
+        if not self.job.profile.other:
+            return match
+        zeros = match.steps * macs_at_computed_zeros(self.job.module, self.inputs)
+        return dataclasses.replace(
+            match, macs=match.macs - zeros, target_macs=match.target_macs - zeros
+        )
 
 
 def expand(
@@ -200,11 +222,15 @@ def transform_with(
     if not job.sparse:
         macs = job.profile.dense_macs
         match = MacMatch(zeros={}, weights=0, macs=macs, target_macs=target)
-        return Transformed(module=job.module, match=match, sizes=expanded.sizes, kept=expanded.kept)
-    drawn = draw_masks(job, target, generator)
-    Masks.attach(job.module, drawn.masks)
+    else:
+        drawn = draw_masks(job, target, generator)
+        Masks.attach(job.module, drawn.masks)
+        match = drawn.match
     return Transformed(
-        module=job.module, match=drawn.match, sizes=expanded.sizes, kept=expanded.kept
+        module=job.module,
+        match=expanded.as_traced(match),
+        sizes=expanded.sizes,
+        kept=expanded.kept,
     )
 
 
@@ -231,6 +257,7 @@ def expanded_with(
             module=source, sparsity=settings.sparsity, dense_ends=settings.dense_ends
         )
         whole = _read_by_functions(request, dense, example_inputs)
+        whole |= fed_by_parameters(request, example_inputs)
         sizes = dataclasses.replace(sizes, whole=tuple(whole))
         kept |= own_layers(request) | whole
     tell_kept(type(source).__name__, kept)
@@ -256,7 +283,7 @@ def expanded_with(
     job = MaskJob(
         module=expansion.module, profile=profile, sparse=sparse, settings=settings, batch=batch
     )
-    return Expanded(job=job, sizes=sizes, target_macs=target, kept=kept)
+    return Expanded(job=job, sizes=sizes, target_macs=target, kept=kept, inputs=inputs)
 
 
 def _read_by_functions(

@@ -57,3 +57,30 @@ class MacProfile:
             self.per_weight[name] * (count - zeros.get(name, 0))
             for name, count in self.weights.items()
         )
+
+
+def macs_at_computed_zeros(module: nn.Module, example_inputs: ExampleInputs) -> int:
+    """Return the MACs of one example with zeros of weights that are computed, not stored.
+
+    A trace leaves them out of the effective MACs: they last (`torch.nn.utils.prune`) or come of
+    other weights, and no mask of ours holds them. Zeros of stored weights are not among them.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from torch.nn.utils import prune
+        >>> from growsearch.transforms.mac_profile import macs_at_computed_zeros
+        >>> module = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
+        >>> pruned = prune.random_structured(module[0], "weight", amount=3, dim=0)
+        >>> macs_at_computed_zeros(module, (torch.zeros(1, 8),))
+        24
+    """
+    called, inputs = by_position(module, example_inputs)
+    found = cost_models.trace_weights(called, beside(called, *inputs))
+    work, stored = found.workload, dict(module.named_parameters())
+    at_stored = sum(
+        macs * int((stored[name].detach() == 0).sum())
+        for name, macs in found.macs_per_element.items()
+        if macs and name in stored
+    )
+    return max(0, work.dense_macs - work.effective_macs - at_stored)

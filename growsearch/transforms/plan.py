@@ -18,8 +18,8 @@ from growsearch.sparsity.dynamic.mac_schedule import most_first, plan_macs
 from growsearch.sparsity.dynamic.schedule import CubicSchedule
 from growsearch.sparsity.dynamic.timetable import Timetable
 from growsearch.sparsity.hook import SparseTraining
-from growsearch.sparsity.layers import frozen_weights, prunable_layers
-from growsearch.sparsity.maskable import check_changeable, tell_kept, unmaskable_layers
+from growsearch.sparsity.layers import check_to_be_masked, frozen_weights, prunable_layers
+from growsearch.sparsity.maskable import check_changeable
 from growsearch.sparsity.masks import Masks
 from growsearch.sparsity.n_of_m import NOfM, sparsify_n_of_m
 from growsearch.sparsity.sparsify import prune_by_saliency, sparsify
@@ -209,7 +209,7 @@ def _scheduled(
         module=job.module,
         updater=make_updater(settings.updater, schedule=schedule),
         timetable=timetable,
-        match=match,
+        match=expanded.as_traced(match),
         sizes=expanded.sizes,
     )
 
@@ -234,13 +234,8 @@ def _untransformed(
 ) -> SparsePlan:
     """Make the network itself sparse, so that it saves MACs."""
     masked = copied(module)
-    tell_kept(type(module).__name__, unmaskable_layers(masked))
+    check_to_be_masked(masked)
     frozen = frozen_weights(masked)
-    if len(frozen) == len(prunable_layers(masked)):
-        raise UsageError(
-            f"{type(module).__name__}: every convolution and linear layer is frozen "
-            f"(requires_grad=False), the first is {frozen[0]}; leave one to be trained, to mask it"
-        )
     start, updater = _start(settings)
     weights = {layer.name: layer.weights for layer in prunable_layers(masked)}
     free = sum(count for name, count in weights.items() if name not in frozen)

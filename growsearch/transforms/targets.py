@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TypeGuard
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
+from cost_models.counting.module_state import untouched
 from growsearch.errors import UsageError
 from growsearch.sparsity.layers import prunable_layers, weighted_layers
 from growsearch.transforms.expansion import ExpansionRequest
@@ -100,6 +102,63 @@ def own_layers(request: ExpansionRequest) -> dict[str, str]:
         for path, layer in layers.items()
         if (reason := own_computation(layer))
     }
+
+
+def fed_by_parameters(request: ExpansionRequest, inputs: tuple[Tensor, ...]) -> dict[str, str]:
+    """Return the inner layers that run on one row which no input changes, and why they stay.
+
+    Such a layer makes weights for others (a hypernetwork). The BatchNorm of a transform would take
+    its statistics over that row alone, in batches of any size.
+
+    Raises:
+        UsageError: if there is no other layer: all would be looked for in vain.
+    """
+    layers = dict(inner_layers(request))
+    changed = tuple(map(_changed, inputs))
+    if not layers or all(map(torch.equal, inputs, changed)):
+        return {}
+    first, second = (_inputs_of(request.module, layers, given) for given in (inputs, changed))
+    reasons = {
+        path: f"{path}.weight: its layer runs on one row that does not depend on the inputs, so "
+        "that no BatchNorm can stand behind it; take sparse_wide or no transform for it"
+        for path in layers
+        if first[path]
+        and all(each.shape[:-1].numel() == 1 for each in first[path])
+        and all(map(torch.equal, first[path], second[path]))
+    }
+    if len(reasons) == len(layers):
+        raise UsageError(next(iter(reasons.values())))
+    return reasons
+
+
+def _changed(values: Tensor) -> Tensor:
+    """Return other inputs; whole numbers change places, for not all of them may be there."""
+    if not values.is_floating_point():
+        return values.flip(tuple(range(values.ndim)))
+    generator = torch.Generator().manual_seed(0)
+    return values + torch.randn(values.shape, generator=generator).to(values)
+
+
+def _inputs_of(
+    module: nn.Module, layers: Mapping[str, Layer], given: tuple[Tensor, ...]
+) -> dict[str, list[Tensor]]:
+    """Return what each linear one of ``layers`` is given in a run of the module."""
+    found: dict[str, list[Tensor]] = {path: [] for path in layers}
+    handles = []
+    for path, layer in layers.items():
+        if isinstance(layer, nn.Linear):
+
+            def note(_: nn.Module, args: tuple[Tensor, ...], path: str = path) -> None:
+                found[path] += [each.detach().clone() for each in args[:1]]
+
+            handles.append(layer.register_forward_pre_hook(note))
+    try:
+        with untouched(module), torch.no_grad():
+            module(*given)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
 
 
 def weights_read(module: nn.Module) -> frozenset[str]:

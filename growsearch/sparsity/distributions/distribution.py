@@ -10,7 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from growsearch.errors import UsageError
-from growsearch.sparsity.layers import PrunableLayer, check_excluded, prunable_layers
+from growsearch.sparsity.layers import (
+    PrunableLayer,
+    check_excluded,
+    frozen_weights,
+    prunable_layers,
+)
 from growsearch.sparsity.maskable import unmaskable_layers
 
 
@@ -37,7 +42,10 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SparsityRequest:
-    """What is asked: this sparsity over all ``layers``, with the excluded ones dense."""
+    """What is asked: this sparsity over all ``layers``, with the excluded ones dense.
+
+    Frozen layers (requires_grad=False) are excluded, and the sparsity is that of the others.
+    """
 
     module: nn.Module
     layers: tuple[PrunableLayer, ...]
@@ -58,11 +66,15 @@ class SparsityRequest:
         if not 0.0 <= sparsity < 1.0:
             raise UsageError(f"sparsity: {sparsity} is outside [0, 1)")
         layers = prunable_layers(module)
+        excluded = check_excluded(layers, exclude, unmaskable_layers(module))
+        frozen = frozenset(frozen_weights(module)) - excluded
+        weights = {layer.name: layer.weights for layer in layers}
+        free = sum(count for name, count in weights.items() if name not in frozen)
         return cls(
             module=module,
             layers=layers,
-            sparsity=sparsity,
-            excluded=check_excluded(layers, exclude, unmaskable_layers(module)),
+            sparsity=sparsity * free / sum(weights.values()) if frozen else sparsity,
+            excluded=excluded | frozen,
             batch=batch,
         )
 
