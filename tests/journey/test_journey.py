@@ -11,6 +11,7 @@ import json
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -111,8 +112,9 @@ class Journey:
         return done.stdout
 
     def environment(self, name: str, *packages: object) -> Path:
-        self(sys.executable, "-m", "venv", self.place / name)
         pip = self.place / name / "bin" / "pip"
+        if not pip.exists():
+            self(sys.executable, "-m", "venv", self.place / name)
         if packages:
             self(pip, "install", "--quiet", *packages)
         return self.place / name / "bin"
@@ -131,7 +133,10 @@ def test_from_images_and_a_network_to_a_file_that_runs(journey):
     journey(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", place / "w", ROOT)
     (wheel,) = (place / "w").glob("*.whl")
     home = journey.environment("home", "torch==2.13.0", f"{wheel}[onnx]")
+    # Of an earlier journey in this folder only the packages are kept.
+    journey(home / "pip", "install", "--quiet", "--no-deps", "--force-reinstall", wheel)
     work = place / "work"
+    shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     for split, each, seed in (("train", 300, 1), ("val", 60, 2), ("test", 60, 3)):
         draw(work / "images" / split, each, seed)
@@ -152,7 +157,9 @@ def test_from_images_and_a_network_to_a_file_that_runs(journey):
     predicted = json.loads(lines)
     told = journey(command, "select", run, "--code", ".", cwd=work)
     accuracy = float(re.search(r"Accuracy +([\d.]+) %", told)[1])
-    right = sum(Path(each["file"]).parent.name == each["class"] for each in predicted["files"])
+    right = sum(
+        Path(each["file"]).parent.name == each["class"] for each in predicted["predictions"]
+    )
     assert abs(100 * right / len(validation) - accuracy) < 0.01
     told = journey(command, "finish", run, "--code", ".", "--seeds", 2, "--epochs", 12, cwd=work)
     assert "over 2 seeds" in told
