@@ -11,7 +11,7 @@ from growsearch.files import folder_inside
 from growsearch.kinds import Network
 from growsearch.pareto import Point
 from growsearch.report import read_run
-from growsearch.report.study_choice import network_of
+from growsearch.report.choice.study_choice import network_of
 from growsearch.search.study.trial_card import trial_card
 from growsearch.trial.record import Trial
 from growsearch.trial.trial_folder import trial_folder
