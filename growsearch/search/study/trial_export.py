@@ -10,7 +10,7 @@ from growsearch.export import ExportResult, export_network, load_network, write_
 from growsearch.files import folder_inside
 from growsearch.kinds import Network
 from growsearch.pareto import Point
-from growsearch.report import read_run
+from growsearch.report import Run, read_run
 from growsearch.report.choice.study_choice import network_of
 from growsearch.search.study.trial_card import trial_card
 from growsearch.trial.record import Trial
@@ -42,7 +42,7 @@ def export_trial(
         GrowsearchError: if what was written is not equal, or cannot be written.
     """
     found = read_run(run)
-    trial = network_of(found, _id(which))
+    trial = find_trial(found, which)
     assert trial.network is not None
     network = Network.from_json(trial.network, names)
     result = export_network(
@@ -57,14 +57,19 @@ def export_trial(
     return result
 
 
+def find_trial(run: Run, which: str | Point | Trial) -> Trial:
+    """Return the finished trial that is meant; see `growsearch.report.trial_of`.
+
+    Raises:
+        UsageError: if there is none, or several ids begin like this.
+    """
+    return network_of(run, which if isinstance(which, str) else which.id)
+
+
 def load_trial(run: Path, which: str | Point | Trial) -> nn.Module:
     """Return the trained network of a finished trial, zeros in place, in evaluation mode.
 
     Raises:
         UsageError: if there is no such trial, or its files are missing or of another network.
     """
-    return load_network(trial_folder(run, network_of(read_run(run), _id(which)).id))
-
-
-def _id(which: str | Point | Trial) -> str:
-    return which if isinstance(which, str) else which.id
+    return load_network(trial_folder(run, find_trial(read_run(run), which).id))
