@@ -44,7 +44,7 @@ from cost_models import trace
 from growsearch.datasets import load_dataset
 from growsearch.pareto import Front, Point
 from growsearch.pareto.uncertainty import mean_interval, wilson
-from growsearch.report.told_apart import of_examples
+from growsearch.report.choice.told_apart import of_examples
 from growsearch.trial.judged_examples import JudgedExamples
 
 RESULTS = Path(__file__).parent / "results" / "choice_calibration.json"

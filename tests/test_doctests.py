@@ -42,7 +42,7 @@ RETURNED = {
     "growsearch.export": {"ExportResult", "Prediction"},
     "growsearch.growth": {"FixedResult", "GrowthRecord", "GrowthResult", "LatencyReport"},
     "growsearch.metrics": {"Spectra"},
-    "growsearch.pareto": {"BoundCost", "Selection"},
+    "growsearch.pareto": {"BoundCost", "Selection", "TieBreak"},
     "growsearch.tickets": {"Drawn", "Pretrained", "Transferred"},
     "growsearch.training": {"EpochRecord", "TrainingState"},
 }

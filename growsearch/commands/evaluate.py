@@ -86,7 +86,7 @@ def evaluate(
     """Take measures and each class's figures of a trial's network; keep them in its folder."""
     from growsearch.commands.terminal import say
     from growsearch.report import read_run
-    from growsearch.report.study_choice import network_of
+    from growsearch.report.choice.study_choice import network_of
     from search_spaces.code_origin import CodeOfRun
 
     if split not in _SPLITS:

@@ -105,8 +105,8 @@ def select(
     """
     from growsearch.commands.terminal import say
     from growsearch.report import choice_lines, choose, read_run, study_choice
+    from growsearch.report.choice.study_choice import network_of
     from growsearch.report.choice_text import trial_lines
-    from growsearch.report.study_choice import network_of
 
     found = read_run(run)
     asked = Asked(

@@ -1,9 +1,9 @@
 """Reports of finished searches: run folders in; HTML, Markdown, CSV, JSON and PNG out."""
 
+from growsearch.report.choice.study_choice import Choice, choose, study_choice, trial_of
 from growsearch.report.choice_text import choice_lines, front_table, table_legend
 from growsearch.report.formats import FORMATS, USUAL, write_report
 from growsearch.report.run_data import Run, front_of_trials, read_run
-from growsearch.report.study_choice import Choice, choose, study_choice, trial_of
 
 __all__ = [
     "FORMATS",

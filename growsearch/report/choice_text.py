@@ -16,11 +16,11 @@ from growsearch.pareto import (
     format_quantity,
 )
 from growsearch.pareto.uncertainty import one_error, told_apart
+from growsearch.report.choice.study_choice import Choice
+from growsearch.report.choice.told_apart import accuracy_interval, over_seeds, paired
 from growsearch.report.describe import describe_interval, describe_trial, title
 from growsearch.report.run_data import Run
-from growsearch.report.study_choice import Choice
 from growsearch.report.terminal_table import terminal_table
-from growsearch.report.told_apart import accuracy_interval, over_seeds, paired
 from growsearch.trial.record import Trial
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from growsearch.pareto import (
     format_bound,
     format_quantity,
 )
+from growsearch.report.choice.study_choice import study_choice
+from growsearch.report.choice.told_apart import faster, given_up
 from growsearch.report.describe import describe_trial, latency_devices
 from growsearch.report.run_data import Run, once_a_run, point_of
-from growsearch.report.study_choice import study_choice
-from growsearch.report.told_apart import faster, given_up
 from growsearch.trial.record import Trial
 
 

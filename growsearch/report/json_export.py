@@ -6,13 +6,13 @@ import dataclasses
 import json
 from typing import Any
 
+from growsearch.report.choice.study_choice import study_choice
+from growsearch.report.choice.told_apart import over_seeds
 from growsearch.report.choice_text import choice_lines
 from growsearch.report.describe import describe_trial
 from growsearch.report.device_choice import DeviceChoice, device_choices, headline
 from growsearch.report.progress import hypervolume_progress
 from growsearch.report.run_data import Run
-from growsearch.report.study_choice import study_choice
-from growsearch.report.told_apart import over_seeds
 from growsearch.trial.record import Trial
 
 FORMAT = 1

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from growsearch.pareto import MEASURES, format_quantity
 from growsearch.reading import write_yaml
+from growsearch.report.choice.study_choice import study_choice
+from growsearch.report.choice.told_apart import over_seeds
 from growsearch.report.choice_text import beside_mine, choice_lines
 from growsearch.report.describe import (
     describe_check,
@@ -20,8 +22,6 @@ from growsearch.report.evaluations import read_evaluation
 from growsearch.report.markdown_table import markdown_table, safe
 from growsearch.report.progress import hypervolume_progress
 from growsearch.report.run_data import Run
-from growsearch.report.study_choice import study_choice
-from growsearch.report.told_apart import over_seeds
 from growsearch.shown_text import shown_lines
 from growsearch.trial.record import Trial
 

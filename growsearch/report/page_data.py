@@ -9,6 +9,8 @@ from typing import Any
 from growsearch.pareto import bounds_from_mapping
 from growsearch.pareto.quantities import COUNT, ENERGY, SHARE, TIME, quantity_of
 from growsearch.reading import write_yaml
+from growsearch.report.choice.study_choice import study_choice
+from growsearch.report.choice.told_apart import over_seeds
 from growsearch.report.choice_text import tie_lines
 from growsearch.report.compact_json import compact_json
 from growsearch.report.describe import describe_trial, direction_of, latency_devices, title
@@ -18,8 +20,6 @@ from growsearch.report.kept_layers import read_kept_layers
 from growsearch.report.progress import hypervolume_progress
 from growsearch.report.records import read_records
 from growsearch.report.run_data import Run, once_a_run, read_history
-from growsearch.report.study_choice import study_choice
-from growsearch.report.told_apart import over_seeds
 from growsearch.shown_text import shown
 from growsearch.trial.record import Latency, Trial
 

@@ -4,11 +4,11 @@ import dataclasses
 
 import pytest
 
+from growsearch.report.choice.study_choice import study_choice
 from growsearch.report.describe import describe_method, describe_trial, direction_of, title
 from growsearch.report.device_choice import device_choices, headline
 from growsearch.report.progress import hypervolume_progress
 from growsearch.report.run_data import Run, read_run
-from growsearch.report.study_choice import study_choice
 from growsearch.trial.record import Latency, Trial
 
 OBJECTIVES = {"accuracy": "maximize", "latency[cpu]": "minimize"}

@@ -7,8 +7,8 @@ import pytest
 
 from growsearch.pareto import Bound, Point, Wishes
 from growsearch.report import choice_lines, choose, read_run, study_choice
+from growsearch.report.choice.told_apart import accuracy_interval, faster, given_up, paired
 from growsearch.report.device_choice import device_choices, headline
-from growsearch.report.told_apart import accuracy_interval, faster, given_up, paired
 from growsearch.trial.judged_examples import write_judged
 
 STUDY = "objectives: {accuracy: maximize, 'latency[cpu]': minimize}\nname: told\n"

@@ -19,7 +19,7 @@ def chosen_trial(run: Path, trial: str | None) -> Trial:
         UsageError: if there is no such trial, or no network is inside the study's bounds.
     """
     from growsearch.report import read_run
-    from growsearch.report.study_choice import network_of
+    from growsearch.report.choice.study_choice import network_of
 
     found = read_run(run)
     return _choice_of(found) if trial is None else network_of(found, trial)

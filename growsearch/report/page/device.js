@@ -1,4 +1,4 @@
-// "is 2.0 times as fast", as growsearch.report.told_apart says it.
+// "is 2.0 times as fast", as growsearch.report.choice.told_apart says it.
 function fasterText(taken, best, name) {
   if (!toldApart(taken, best, name)) {
     return valueOf(taken, name) === valueOf(best, name) ? "is as fast" : "cannot be told from it in latency";

@@ -17,8 +17,8 @@ from growsearch.export import (
 from growsearch.files import folder_inside
 from growsearch.kinds import Network
 from growsearch.pareto import Point
-from growsearch.report import read_run
-from growsearch.report.study_choice import network_of
+from growsearch.report import Run, read_run
+from growsearch.report.choice.study_choice import network_of
 from growsearch.search.study.run_preprocessing import preprocessing_of_run
 from growsearch.search.study.trial_card import trial_card
 from growsearch.trial.record import Trial
@@ -50,7 +50,7 @@ def export_trial(
         GrowsearchError: if what was written is not equal, or cannot be written.
     """
     found = read_run(run)
-    trial = network_of(found, _id(which))
+    trial = find_trial(found, which)
     assert trial.network is not None
     network = Network.from_json(trial.network, names)
     result = export_network(
@@ -63,6 +63,15 @@ def export_trial(
     card = trial_card(found, trial, result, words=network.reads_words)
     write_card(card, result)
     return result
+
+
+def find_trial(run: Run, which: str | Point | Trial) -> Trial:
+    """Return the finished trial that is meant; see `growsearch.report.trial_of`.
+
+    Raises:
+        UsageError: if there is none, or several ids begin like this.
+    """
+    return network_of(run, which if isinstance(which, str) else which.id)
 
 
 def trial_predictor(
@@ -84,8 +93,4 @@ def load_trial(run: Path, which: str | Point | Trial) -> nn.Module:
     Raises:
         UsageError: if there is no such trial, or its files are missing or of another network.
     """
-    return load_network(trial_folder(run, network_of(read_run(run), _id(which)).id))
-
-
-def _id(which: str | Point | Trial) -> str:
-    return which if isinstance(which, str) else which.id
+    return load_network(trial_folder(run, find_trial(read_run(run), which).id))

@@ -8,8 +8,8 @@ import pytest
 
 from growsearch import Study
 from growsearch.report import choice_lines, read_run, write_report
+from growsearch.report.choice.told_apart import over_seeds
 from growsearch.report.page_data import page_data
-from growsearch.report.told_apart import over_seeds
 from growsearch.search.study.study import StudyOptions
 from growsearch.trial.ledger_file import read_ledger
 from growsearch.trial.repeats import repeat_seed
