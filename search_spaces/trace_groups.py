@@ -102,7 +102,9 @@ def trace_groups(
         told_of, resizable = _resizable(probe, joined, found, heads.found, inputs)
         told_of, resizable = heads.tied(probe, told_of, resizable, inputs)
         known = {each.name for each in resizable}
-        resizable = _running_in_training(probe, resizable, inputs)
+        twin = training_twin(probe, inputs)
+        if twin is not None:
+            resizable = _running(twin, resizable, inputs)
         gated = [
             each.group
             if each.group is not None and each.group.role == "heads"
@@ -110,9 +112,10 @@ def trace_groups(
             for each in resizable
         ]
         groups = with_roles(_proven(module, gated, inputs_given, generator))
+        ends = {size for shape in _shapes(probe, inputs) for size in shape[1:]}
     names = {group.name for group in groups}
     reasons = {
-        each.name: _MODES if each.name in known else each.reason or _RELIED_ON
+        each.name: _MODES if each.name in known else each.why(probe, ends) or _RELIED_ON
         for each in told_of
         if each.name not in names
     }
@@ -297,7 +300,10 @@ class _Training:
 _PROBES = 8
 _RELIED_ON = "its code or its other layers rely on its width"
 _MODES = "its channels go another way where the network trains than where it is evaluated"
-_SILENT = "the outputs do not depend on its channels, so that nothing can be proven of them"
+_SILENT = (
+    "no effect of its channels on the outputs was seen on random inputs (a gradient of 0, as "
+    "behind a detach, a rounding or a closed ReLU), so that nothing can be proven of them"
+)
 
 
 def declare_traced_groups(module: nn.Module, example_inputs: ExampleInputs) -> TracedGroups:
@@ -349,13 +355,6 @@ def _running(probe: nn.Module, found: Sequence[Found], inputs: tuple[Tensor, ...
     groups = [each.group for each in found if each.group is not None]
     names = _resized(probe, told_sizes(groups), inputs)
     return [each for each in found if each.group is not None and each.name in names]
-
-
-def _running_in_training(
-    probe: nn.Module, found: list[Found], inputs: tuple[Tensor, ...]
-) -> list[Found]:
-    twin = training_twin(probe, inputs)
-    return found if twin is None else _running(twin, found, inputs)
 
 
 def _resized(

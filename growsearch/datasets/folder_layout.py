@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -231,12 +232,30 @@ def _found(folder: Path) -> str:
     return f" (found there: {', '.join(map(shown, names))})" if names else ""
 
 
+def _alike(unknown: Iterable[str], known: Iterable[str]) -> str:
+    """Return which names look like one of the training classes, and are written in another way."""
+    looks = {_look(name): name for name in known}
+    pairs = [(name, looks[_look(name)]) for name in unknown if _look(name) in looks]
+    if not pairs:
+        return ""
+    told = "; ".join(f"{name!a} there, {twin!a} in training" for name, twin in pairs)
+    return f" (they look alike and are not written alike: {told}; rename one of the folders)"
+
+
+def _look(name: str) -> str:
+    """Return a name without what cannot be seen, or hardly: composition, spaces, capitals."""
+    return unicodedata.normalize("NFKC", name).strip().casefold()
+
+
 def _check_classes(train: _Part, others: Mapping[str, _Part]) -> None:
     for other in others.values():
         unknown = set(other.images) - set(train.images)
         if unknown:
             names = ", ".join(map(shown, sorted(unknown)))
-            raise UsageError(f"{shown(other.folder)}: no training images of {names}")
+            raise UsageError(
+                f"{shown(other.folder)}: no training images of {names}"
+                f"{_alike(sorted(unknown), train.images)}"
+            )
     empty = sorted(name for name, paths in train.images.items() if not paths)
     if empty:
         names = ", ".join(map(shown, empty))

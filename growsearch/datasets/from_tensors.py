@@ -221,6 +221,10 @@ def _checked(inputs: Arrays | Images, labels: Arrays, key: str, task: str | None
     stated = inputs.layout if isinstance(inputs, Images) else None
     found = given(inputs.values if isinstance(inputs, Images) else inputs, key)
     y = _targets(labels, found, task)
+    if found.tensor.ndim >= 2 and len(found.tensor) == len(y) and not found.tensor.numel():
+        raise UsageError(
+            f"dataset: {key} are {found}: an axis of an example has no entries; give at least one"
+        )
     if found.tensor.ndim < 2 or len(found.tensor) != len(y) or not found.tensor.numel():
         raise UsageError(f"dataset: {key} are {found} for {len(y)} labels; give one each")
     found = channels_first(found, y, stated, key)

@@ -13,6 +13,10 @@ from growsearch.errors import DivergedError
 
 # To read a number off an accelerator is to wait for all that it still has to do.
 _STEPS_BETWEEN_CHECKS = 32
+_AT_ONCE = (
+    ", before any update, so that no learning rate is to blame: the network puts out what is not "
+    "finite, or the data hold it; look for a logarithm, a root or a division"
+)
 
 
 class Losses:
@@ -45,8 +49,8 @@ class Losses:
             if not math.isfinite(value):
                 step = self._step + len(self._values) + 1
                 raise DivergedError(
-                    f"the loss became {value} in epoch {self._epoch + 1}, step {step}; "
-                    "lower the learning rate"
+                    f"the loss became {value} in epoch {self._epoch + 1}, step {step}"
+                    + (_AT_ONCE if step == 1 else "; lower the learning rate")
                 )
             self._values.append(value)
 

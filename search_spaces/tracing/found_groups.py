@@ -24,6 +24,12 @@ MIXING = (
 )
 # Why a classifier keeps its width.
 OUTPUTS = "its channels are outputs of the network"
+# A layer may read them behind what mixes them, or behind what passes nothing on.
+_THROUGH = "its channels come to the outputs through no layer that takes them in one by one"
+_UNREAD = (
+    "no layer was found that takes in its channels one by one: what they go through is not known "
+    "channel by channel, or lets nothing through"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +50,16 @@ class Found:
     products: tuple[Reading, ...] = ()
     makers: tuple[int, ...] = ()
     channels: tuple[int, ...] = ()
+
+    def why(self, module: nn.Module, ends: Collection[int]) -> str:
+        """Return the reason; that of outputs holds if an axis of theirs, ``ends``, is the layer's.
+
+        Else something without weights stands between.
+        """
+        layer = dict(module.named_modules()).get(self.name)
+        weight = getattr(layer, "weight", None)
+        own = set(weight.shape[:2]) if isinstance(weight, Tensor) else set(ends)
+        return _THROUGH if self.reason == OUTPUTS and not own & set(ends) else self.reason
 
 
 @dataclass(slots=True, kw_only=True)
@@ -153,7 +169,7 @@ class _Groups:
                 axis in self._joined.reads or axis in self._joined.products for axis in draft.axes
             )
             draft.base = self._names.name(first)
-            draft.reason = "" if read else "no layer reads its channels"
+            draft.reason = "" if read else _UNREAD
             drafts.append(draft)
         for label, axis in told.failed.items():
             problems[label] = f"{self._where(axis)} has its channels in another order or number"

@@ -179,7 +179,7 @@ HOLED[3, 1] = np.nan
         (_pixels(3, 8, 8, kind=np.int64), r"inputs are int64 .*; give float32, or uint8 images"),
         (_pixels(8, 8, kind=bool), r"inputs are bool .*; give float32"),
         (_pixels(28, 28), r"\(N, C, H, W\), not uint8 \(60, 28, 28\); grey ones are inputs\[:, N"),
-        (X[:, :0], r"inputs are float32 \(60, 0\) for 60 labels"),
+        (X[:, :0], r"inputs are float32 \(60, 0\): an axis of an example"),
         (X[:, 0], r"inputs are float32 \(60,\)"),
         (X.astype(complex), "inputs are complex numbers"),
         (X.astype(str), "inputs are text"),

@@ -197,8 +197,14 @@ def test_adamw_trains(digits):
 
 def test_a_loss_that_is_not_finite_stops_at_its_epoch_and_step():
     dataset = _two_points(inputs=((float("nan"), 0.0), (0.0, 1.0)))
-    with pytest.raises(DivergedError, match="the loss became nan in epoch 1, step 1; lower the"):
+    with pytest.raises(DivergedError, match="the loss became nan in epoch 1, step 1, before any"):
         train(_linear(), dataset, Recipe(epochs=2), seed=0, forward_macs=1)
+
+
+def test_a_loss_that_an_update_broke_is_told_to_be_of_the_learning_rate():
+    recipe = Recipe(epochs=9, batch_size=2, learning_rate=1e30)
+    with pytest.raises(DivergedError, match=r"in epoch \d+, step ([2-9]|\d\d+); lower the learn"):
+        train(_linear(), _two_points(), recipe, seed=0, forward_macs=1)
 
 
 class _Records(Hook):

@@ -28,6 +28,8 @@ def check_labels(labels: Given, inputs: Given) -> Tensor:
     y = labels.tensor
     if y.is_floating_point() or y.dtype == torch.bool:
         raise UsageError(f"dataset: labels are {labels}; {_RULE}{_of_type(y)}")
+    if not len(inputs.tensor if inputs.tensor.ndim else y.reshape(-1)):
+        raise UsageError("dataset: there are no examples: inputs and labels are empty; give some")
     if y.ndim not in (1, 2, 3) or y.numel() == 0:
         raise UsageError(f"dataset: labels are {labels}; {_RULE}")
     if y.ndim == 2 and y.shape != inputs.tensor.shape:
@@ -42,6 +44,8 @@ def _of_type(y: Tensor) -> str:
         one_hot = " (one-hot rows: labels.argmax(1))" if y.ndim == 2 else ""
         several = "; several labels an example: task='multi-label'" if y.ndim == 2 else ""
         return f": labels.astype('int64'){one_hot}{several}"
+    if not bool(torch.isfinite(y).all()):
+        return "; some are not finite (NaN): remove these examples, or give them a class"
     return (
         "; numbers with a fraction are no classes: to predict them, state task='regression' "
         "(task: regression in a study)"

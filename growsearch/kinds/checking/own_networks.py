@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from cost_models.counting.module_state import untouched
 from growsearch.datasets import Dataset
+from growsearch.errors import UsageError
 from growsearch.kinds.checking.network_checks import check_network
 from growsearch.kinds.checking.program import NoProgramError, program_bytes
 from growsearch.sparsity import prunable_parameters
@@ -36,6 +38,7 @@ def check_own_network(
     Raises:
         UsageError: naming the layer, the rule and the remedy.
     """
+    _check_first_outputs(module, dataset)
     inputs = dataset.zeros(_EXAMPLES)
     unreached = check_network(module, (inputs,), masked=masked)
     notes = []
@@ -55,6 +58,27 @@ def check_own_network(
             f"{reason}: an export will have weights, architecture and load.py, but no program.pt2"
         )
     return tuple(notes)
+
+
+def _check_first_outputs(module: nn.Module, dataset: Dataset) -> None:
+    """Refuse a network whose outputs are NaN on the first examples; one that fails there is not.
+
+    Streamed examples are left to the trials.
+    """
+    if dataset.train.streamed:
+        return
+    first = dataset.train.at(torch.arange(min(_EXAMPLES, len(dataset.train)))).inputs
+    try:
+        with untouched(module), torch.no_grad():
+            outputs = module(first)
+    except Exception:  # whatever the network raises: the checks that follow say it
+        return
+    if isinstance(outputs, torch.Tensor) and bool(outputs.isnan().any()):
+        raise UsageError(
+            "its outputs are NaN on the first training examples, before any update, so that no "
+            "learning rate helps; look for a logarithm or root of what is below 0, or a division "
+            "by 0"
+        )
 
 
 def why_no_program(module: nn.Module, inputs: torch.Tensor) -> str | None:

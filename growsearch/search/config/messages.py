@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from growsearch.kinds.domain import Categorical, Range
 from growsearch.kinds.space import written_key
 from growsearch.kinds.trial_kinds import kinds_model
 from growsearch.reading import Document
@@ -17,6 +18,9 @@ from growsearch.shown_text import shown
 Place = tuple[str | int, ...]
 
 _LONGEST = 600
+# What a key that may be searched is read as; a person writes neither name.
+_FORMS = (Categorical.__name__, Range.__name__)
+_WRITE = "write a value, a list of values or {low: ..., high: ...}, or remove the key"
 # What pydantic says of a type, and how it is put right in YAML.
 _REMEDIES = {
     "string_type": "put it in quotes",
@@ -42,7 +46,7 @@ class Messages:
 
     def first(self, error: ValidationError) -> str:
         """Return the message about the first of a study's mistakes, and how many more there are."""
-        problems = error.errors(include_url=False)
+        problems = list(_without_forms(error.errors(include_url=False)))
         # A key that is misspelt is missing, too: the first is what went wrong.
         problems.sort(key=lambda problem: problem["type"] != "extra_forbidden")
         first, *others = map(_say, problems)
@@ -69,6 +73,19 @@ class Messages:
         depth = len(location)
         keys = {str(p[depth]) for p in lines if len(p) > depth and p[:depth] == location}
         yield from sorted(keys, key=len, reverse=True)
+
+
+def _without_forms(problems: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield mistakes, those that the forms of one key make (a list, a range) as one of the key."""
+    told = set()
+    for problem in problems:
+        form = problem["loc"][-1] if problem["loc"] else ""
+        if form not in _FORMS:
+            yield dict(problem)
+        elif (place := problem["loc"][:-1]) not in told:
+            told.add(place)
+            empty = "it is empty; " if problem["input"] is None else ""
+            yield {**problem, "loc": place, "type": "form", "msg": f"{empty}{_WRITE}"}
 
 
 def _say(problem: Mapping[str, Any]) -> str:

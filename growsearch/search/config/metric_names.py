@@ -11,8 +11,10 @@ PLAIN_OBJECTIVES = ("accuracy", "macs", "dense_macs", "parameters", "training_ma
 LATENCY = re.compile(r"latency\[(.+)\]")
 
 
-def check_metric(name: str, own: Iterable[str]) -> None:
+def check_metric(key: str, name: str, own: Iterable[str]) -> None:
     """Refuse a metric that no trial has; ``own`` are those of the study's task.
+
+    ``key`` is where it stands, such as "objectives".
 
     Raises:
         ValueError: with the valid ones.
@@ -21,11 +23,13 @@ def check_metric(name: str, own: Iterable[str]) -> None:
 
     match = LATENCY.fullmatch(name)
     if match and match[1] not in DEVICES:
-        raise ValueError(f"unknown device {match[1]!r} in {name}; valid: {', '.join(DEVICES)}")
+        raise ValueError(f"{key}.{name}: unknown device {match[1]!r}; valid: {', '.join(DEVICES)}")
     told = (name for name, measure in MEASURES.items() if measure.every_epoch)
     valid = dict.fromkeys((*PLAIN_OBJECTIVES, *own, *quality_metrics(), *told))
     if not match and name not in valid:
-        raise ValueError(f"unknown metric {name!r}; valid: {', '.join(valid)}, latency[DEVICE]")
+        raise ValueError(
+            f"{key}.{name}: unknown metric {name!r}; valid: {', '.join(valid)}, latency[DEVICE]"
+        )
 
 
 def quality_metrics() -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -217,8 +217,15 @@ class StudyConfig(Strict):
 
     @model_validator(mode="after")
     def _known_metrics(self) -> StudyConfig:
-        for name in (*self.objectives, *self.constraints, *self.select.max, *self.select.min):
-            check_metric(name, self.judged_by())
+        named: dict[str, Iterable[str]] = {
+            "objectives": self.objectives,
+            "constraints": self.constraints,
+            "select.max": self.select.max,
+            "select.min": self.select.min,
+        }
+        for key, names in named.items():
+            for name in names:
+                check_metric(key, name, self.judged_by())
         for name in self.select.weights:
             if name not in self.objectives:
                 raise ValueError(f"select.weights: {name} is no objective of this study")
