@@ -12,6 +12,9 @@ from torch import nn
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Put ``model`` into evaluation mode inside; afterwards every module has its own mode again.
 
+    What a network keeps of an evaluation (LeViT's attention biases, with their graph) it drops when
+    it is told to train, before and after.
+
     Example:
         >>> import torch
         >>> from growsearch.metrics import evaluating
@@ -22,9 +25,11 @@ def evaluating(model: nn.Module) -> Iterator[None]:
         (False, True)
     """
     modes = [(part, part.training) for part in model.modules()]
+    model.train()
     model.eval()
     try:
         yield
     finally:
+        model.train()
         for part, training in modes:
             part.training = training

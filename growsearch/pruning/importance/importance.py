@@ -91,11 +91,12 @@ class Judged:
         parameters = self.parameters()
         # cuDNN's recurrent layers have no backward pass in evaluation mode.
         own_kernels = torch.backends.cudnn.flags(enabled=False)
-        with evaluating(self.module), own_kernels, torch.enable_grad():
+        with own_kernels, torch.enable_grad():
             for batch in batches:
                 inputs, targets = beside(self.module, *batch)
                 forward = self.task.forward()
-                loss = loss_on(self.task, inputs)(forward(self.module, inputs), targets)
+                with evaluating(self.module):
+                    loss = loss_on(self.task, inputs)(forward(self.module, inputs), targets)
                 gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
                 products = {
                     name: gradient * weight.detach()
