@@ -289,7 +289,7 @@ _STAY = {
     "scaled by its length": {"first": "a norm or a scale over channels"},
     "unused parameter": {"first": "a norm or a scale over channels"},
     # Its rows are cut off before they are put out.
-    "concat of rows": {"b.0.0": "outputs do not depend"},
+    "concat of rows": {"b.0.0": "no effect of its channels on the outputs was seen"},
 }
 
 
