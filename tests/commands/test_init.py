@@ -92,6 +92,15 @@ def test_a_person_s_images_network_weights_device_and_budget_are_in_it(place):
     assert "32 images of 2 classes" in result.output
 
 
+def test_a_bound_that_the_whole_network_meets_is_no_budget_to_grow_to(place):
+    result = _init("--data", "images", "--network", "init_net:Net", "--max", "parameters=500k")
+    assert result.exit_code == 0, result.output
+    plain = yaml.safe_load((place / "study.yaml").read_text())
+    budget = plain["trials"]["growth"]["budget"]["parameters"]
+    assert budget["high"] == "70%"
+    assert plain["constraints"] == {"parameters": {"max": "500k"}}
+
+
 def test_the_study_runs_from_another_folder(place, monkeypatch):
     """What it names lies beside it, wherever the command is called."""
     assert _init("sub.yaml", "--data", "images", "--network", "init_net:Net").exit_code == 0

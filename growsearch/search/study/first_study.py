@@ -13,19 +13,26 @@ import math
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from cost_models import CostModelError, trace
 from growsearch.datasets import BUNDLED, TOKEN_DATASETS
 from growsearch.datasets.folder_layout import FolderLayout, layout_of
 from growsearch.datasets.keys import NO_KEYS
 from growsearch.datasets.reading.boundary import reading
 from growsearch.datasets.reading.image_file import common_size
 from growsearch.errors import UsageError
+from growsearch.growth import build_full
 from growsearch.kinds import Learning
+from growsearch.kinds.checking.context import space_for
+from growsearch.pareto.quantities import parse_quantity
 from growsearch.search.config.file import load_study
+from growsearch.search.config.study import StudyConfig
 from growsearch.search.study.checks import check_task
 from growsearch.search.study.trial_needs import NotTried, TrialNeeds, trial_needs
+from search_spaces import SearchSpaceError
 from search_spaces.user_code import is_own
 
 IMAGE_FOLDER = "image-folder"
@@ -41,6 +48,7 @@ _USUAL_LARGE, _USUAL_WORDS = "mobilenetv2-imagenet", "lstm-ptb-small"
 _PARTS = (5, 2, 1)
 _BUDGETED = {"growth", "prune"}
 _COLUMN, _WIDTH = 40, 88
+_USUAL_BUDGET, _ALL = "70%", 0.9
 _SPARSITY = "{low: 0.5, high: 0.9}"
 
 
@@ -129,6 +137,8 @@ class _Draft:
     kinds: tuple[str, ...]
     epochs: int = 2
     part: int = _PARTS[0]
+    # The counts of the whole network, by metric.
+    full: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     def text(self) -> str:
         """Return the study as people read it."""
@@ -169,10 +179,15 @@ class _Draft:
     def budget(self) -> str:
         """Return the range of budgets of networks that grow or are pruned."""
         for metric in ("parameters", "macs"):
-            if metric in self.answers.most:
-                most = self.answers.most[metric]
-                return self._range(metric, most)
-        return self._range("macs", "70%")
+            most = self.answers.most.get(metric)
+            if most is not None:
+                return self._range(metric, _USUAL_BUDGET if self._is_loose(metric, most) else most)
+        return self._range("macs", _USUAL_BUDGET)
+
+    def _is_loose(self, metric: str, most: str) -> bool:
+        """Tell whether the whole network is all but inside a bound, which then bounds nothing."""
+        full = self.full.get(metric)
+        return full is not None and "%" not in most and parse_quantity(most, metric) > _ALL * full
 
     def _range(self, metric: str, most: str) -> str:
         if self.part == 1:
@@ -248,28 +263,52 @@ def _kinds(answers: Answers) -> Iterator[str]:
 def _feasible(draft: _Draft) -> tuple[_Draft, list[TrialNeeds | NotTried]]:
     """Try a draft, with a smaller range of budgets where the least is below any network."""
     with tempfile.TemporaryDirectory(prefix="growsearch-init-") as place:
+        file = Path(place) / "study.yaml"
+        learning = _loaded(_read(draft, file), file)
+        draft = dataclasses.replace(draft, full=_full_counts(draft.network, learning))
         for part in _PARTS:
             draft = dataclasses.replace(draft, part=part)
-            needs = _tried(draft, Path(place))
+            needs = list(trial_needs(_read(draft, file), learning, steps=_TRIED_STEPS))
             failed = {need.kind for need in needs if isinstance(need, NotTried)}
             if not failed & _BUDGETED:
                 break
     return draft, needs
 
 
-def _tried(draft: _Draft, place: Path) -> list[TrialNeeds | NotTried]:
-    """Read the draft, load its data and take a few steps of its networks."""
-    file = place / "study.yaml"
-    here = dataclasses.replace(draft, folder=place)
+def _read(draft: _Draft, file: Path) -> StudyConfig:
+    """Write the draft to a temporary file and read it as a search would."""
+    here = dataclasses.replace(draft, folder=file.parent)
     text = here.text().replace("code_dir: .", f"code_dir: {_quoted(str(draft.folder))}")
     file.write_text(text, encoding="utf-8")
-    try:
-        config = load_study(file)
-        learning: Learning = config.data_choice.load()
+    with _as_study(file):
+        return load_study(file)
+
+
+def _loaded(config: StudyConfig, file: Path) -> Learning:
+    with _as_study(file):
+        learning = config.data_choice.load()
         check_task(config, learning)
+    return learning
+
+
+@contextmanager
+def _as_study(file: Path) -> Iterator[None]:
+    """Name the study, and not the temporary file that it is read from."""
+    try:
+        yield
     except UsageError as error:
         raise UsageError(str(error).replace(str(file), "study")) from error
-    return list(trial_needs(config, learning, steps=_TRIED_STEPS))
+
+
+def _full_counts(network: str, learning: Learning) -> dict[str, int]:
+    """Return the parameters and MACs of the whole network; what cannot be counted is left out."""
+    try:
+        space = space_for(network, learning.dataset)
+        work = trace(build_full(space, seed=0), space.example_inputs())
+    except (CostModelError, SearchSpaceError):
+        # Why is told where the kinds are tried.
+        return {}
+    return {"parameters": work.parameters, "macs": work.dense_macs}
 
 
 def _epochs(answers: Answers, needs: list[TrialNeeds]) -> tuple[int, str]:
