@@ -26,6 +26,7 @@ DETAIL_BYTES = 3_000_000
 # Of a history: what the page draws.
 _DRAWN = ("epoch", "accuracy")
 _WIDTHS = "width."
+_BASELINES = ("mine", "dense", "uniform")
 
 _KINDS = {TIME.name: "time", ENERGY.name: "energy", COUNT.name: "count", SHARE.name: "share"}
 
@@ -46,6 +47,7 @@ def page_data(run: Run, detail_bytes: int = DETAIL_BYTES) -> dict[str, Any]:
         "metrics": _metrics(run),
         "trials": _columns(run),
         "front": front,
+        "baselines": _baselines(run),
         "failed": [_failed(trial) for trial in run.failed],
         "stopped": [_stopped(trial) for trial in run.stopped],
         "rejected": run.rejected,
@@ -105,6 +107,15 @@ def _columns(run: Run) -> dict[str, Any]:
             for device in latency_devices(trials)
         },
     }
+
+
+def _baselines(run: Run) -> list[list[Any]]:
+    """Return the baselines by index, and which each is: the person's own, dense or uniform."""
+    return [
+        [place, which]
+        for place, trial in enumerate(run.finished)
+        if trial.kind == "baseline" and (which := trial.config.get("which")) in _BASELINES
+    ]
 
 
 def _latency_columns(entries: Sequence[Latency | None]) -> dict[str, Any]:

@@ -24,18 +24,59 @@ function compareTrials(a, b) {
   return TRIALS.id[a] < TRIALS.id[b] ? -1 : 1;
 }
 
-// `bounds` are [name, value] pairs; the result is a trial's index, or null where nothing fits.
+// The values of compared networks that a bound can stop at, the strictest first.
+function ladderOf(name) {
+  const found = new Set();
+  for (let index = 0; index < TRIALS.id.length; index += 1) {
+    const value = valueOf(index, name);
+    if (TRIALS.feasible[index] && value !== null) found.add(value);
+  }
+  const sign = senseOf(name) === "max" ? 1 : -1;
+  return [...found].sort((a, b) => sign * (a - b));
+}
+
+// Where a bound lies on a ladder: the loosest value that is inside it.
+function rungOf(steps, name, bound) {
+  const inside = (value) => (senseOf(name) === "max" ? value <= bound : value >= bound);
+  return bound === undefined ? steps.length - 1 : Math.max(0, steps.filter(inside).length - 1);
+}
+
+function saidBound(name, value) {
+  return `${senseOf(name) === "max" ? "at most" : "at least"} ${formatValue(value, METRICS.get(name))}`;
+}
+
+// How far a value is beyond a bound, of the bound; at most 0 where it meets it.
+function excessOf(actual, { sense, value }) {
+  const excess = sense === "max" ? actual - value : value - actual;
+  return value === 0 ? excess : excess / Math.abs(value);
+}
+
+// The first of what fits, and where nothing does the network whose worst miss is least, as
+// `growsearch select` has it: trials' indices, null for none.
 function chooseInside(bounds) {
-  let best = null;
+  let chosen = null, nearest = null, least = Infinity;
   for (let index = 0; index < TRIALS.id.length; index += 1) {
     if (!TRIALS.feasible[index]) continue;
-    const fits = bounds.every(([name, value]) => {
-      const actual = valueOf(index, name);
-      return actual !== null && (senseOf(name) === "max" ? actual <= value : actual >= value);
-    });
-    if (fits && (best === null || compareTrials(index, best) < 0)) best = index;
+    let worst = -Infinity;
+    for (const bound of bounds) {
+      const actual = TRIALS.values[bound.objective] ? valueOf(index, bound.objective) : null;
+      worst = Math.max(worst, actual === null ? Infinity : excessOf(actual, bound));
+    }
+    if (worst <= 0 && (chosen === null || compareTrials(index, chosen) < 0)) chosen = index;
+    const nearer = worst < least || (worst === least && nearest !== null && TRIALS.id[index] < TRIALS.id[nearest]);
+    if (nearer) [nearest, least] = [index, worst];
   }
-  return best;
+  return { chosen, nearest: chosen === null ? nearest : null };
+}
+
+// Every value that misses its bound, and by how much of it.
+function missesOf(index, bounds) {
+  return bounds.flatMap((bound) => {
+    const metric = METRICS.get(bound.objective);
+    const excess = metric ? excessOf(valueOf(index, bound.objective), bound) : 0;
+    return excess > 0 ? [`${metric.title.toLowerCase()} ${formatValue(valueOf(index, bound.objective), metric)} `
+      + `misses its bound by ${(100 * excess).toFixed(1)} %`] : [];
+  });
 }
 
 class BoundChoice {
@@ -43,7 +84,7 @@ class BoundChoice {
     this.onSelect = onSelect;
     const wanted = ["macs", "parameters"];
     this.names = DATA.metrics.filter((metric) => metric.objective || wanted.includes(metric.name))
-      .map((metric) => metric.name).filter((name) => this.ladder(name).length > 1);
+      .map((metric) => metric.name).filter((name) => ladderOf(name).length > 1);
     byId("bounds").hidden = this.names.length === 0;
     this.values = new Map(DATA.wishes.filter(([name, sense]) =>
       this.names.includes(name) && sense === senseOf(name))
@@ -59,19 +100,8 @@ class BoundChoice {
     this.render(false);
   }
 
-  // The values that a bound can stop at, the strictest first.
-  ladder(name) {
-    const found = new Set();
-    for (let index = 0; index < TRIALS.id.length; index += 1) {
-      const value = valueOf(index, name);
-      if (TRIALS.feasible[index] && value !== null) found.add(value);
-    }
-    const sign = senseOf(name) === "max" ? 1 : -1;
-    return [...found].sort((a, b) => sign * (a - b));
-  }
-
   slider(name) {
-    const steps = this.ladder(name);
+    const steps = ladderOf(name);
     const range = el("input", {
       type: "range", id: `bound-${name}`, min: 0, max: steps.length - 1, step: 1,
       oninput: (event) => {
@@ -88,34 +118,40 @@ class BoundChoice {
 
   place(name) {
     const { range, steps } = this[name];
-    const bound = this.values.get(name);
-    const inside = (value) => (senseOf(name) === "max" ? value <= bound : value >= bound);
-    range.value = String(bound === undefined ? steps.length - 1
-      : Math.max(0, steps.filter(inside).length - 1));
+    range.value = String(rungOf(steps, name, this.values.get(name)));
   }
 
   render(moved) {
     for (const name of this.names) {
       const bound = this.values.get(name);
       const { range, shown } = this[name];
-      shown.textContent = bound === undefined ? "no bound"
-        : `${senseOf(name) === "max" ? "at most" : "at least"} ${formatValue(bound, METRICS.get(name))}`;
+      shown.textContent = bound === undefined ? "no bound" : saidBound(name, bound);
       range.setAttribute("aria-valuetext", shown.textContent);
     }
     this.moved ||= moved;
     const bounds = [...this.values];
-    const chosen = this.moved ? chooseInside(bounds) : DATA.choice.chosen;
-    byId("bounds-choice").replaceChildren(...this.sentence(chosen));
+    const asked = bounds.map(([objective, value]) => ({ objective, sense: senseOf(objective), value }));
+    const { chosen, nearest } = this.moved ? chooseInside(asked) : DATA.choice;
+    byId("bounds-choice").replaceChildren(...this.sentence(chosen, nearest, asked));
     byId("bounds-command").textContent = this.command(bounds);
-    if (moved && chosen !== null) this.onSelect(chosen);
+    if (moved && (chosen ?? nearest) !== null) this.onSelect(chosen ?? nearest);
   }
 
-  sentence(chosen) {
-    if (chosen === null) return ["No network fits. Loosen a bound."];
+  link(index) {
+    return el("button", { type: "button", class: "link mono", onclick: () => this.onSelect(index, true) },
+      TRIALS.id[index]);
+  }
+
+  sentence(chosen, nearest, asked) {
+    if (chosen === null && nearest === null) return ["No network fits. Loosen a bound."];
+    if (chosen === null) {
+      const misses = missesOf(nearest, asked).join(", ");
+      return ["No network fits. The nearest miss is ", this.link(nearest), ` (${TRIALS.text[nearest]})`,
+        misses ? `: ${misses}.` : ".", " Loosen a bound."];
+    }
     const figures = DATA.metrics.filter((metric) => metric.objective)
       .map((metric) => `${metric.title.toLowerCase()} ${formatValue(valueOf(chosen, metric.name), metric)}`);
-    return ["Take ", el("button", { type: "button", class: "link mono", onclick: () => this.onSelect(chosen, true) },
-      TRIALS.id[chosen]), ` (${TRIALS.text[chosen]}): ${figures.join(", ")}.`];
+    return ["Take ", this.link(chosen), ` (${TRIALS.text[chosen]}): ${figures.join(", ")}.`];
   }
 
   command(bounds) {

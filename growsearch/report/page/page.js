@@ -9,7 +9,8 @@ function readState() {
   const devices = DATA.choices.map((choice) => choice.device);
   const device = devices.includes(asked.get("device")) ? asked.get("device") : devices[0] || null;
   const cost = device !== null ? `latency[${device}]` : names.find((name) => name !== DATA.quality);
-  const first = DATA.choices.length ? DATA.choices[0].chosen ?? DATA.choices[0].nearest : null;
+  const study = DATA.choices[0] || DATA.choice;
+  const first = study ? study.chosen ?? study.nearest : null;
   const trial = PLACE.get(asked.get("trial"));
   return {
     device,
@@ -117,6 +118,7 @@ function legendMark(look, opacity) {
     triangle: svg("path", { d: "M8 1.5L13.5 11.5H2.5Z" }),
     square: svg("rect", { x: 3.5, y: 2.5, width: 9, height: 9 }),
     diamond: svg("path", { d: "M8 1L14 7L8 13L2 7Z" }),
+    star: svg("path", { d: pathOf(starAt(8, 7, 6.5)) + "Z" }),
   };
   const shape = shapes[look.shape];
   shape.setAttribute("fill", `var(${look.colour})`);
@@ -219,8 +221,8 @@ function start() {
   scatter = new Scatter(byId("plot"), (index) => select(index));
   parallel = new Parallel(byId("parallel-plot"), (index) => select(index));
   ranks = new Ranks(byId("ranks-plot"), (index) => select(index));
-  answer = new DeviceAnswer(select, setDevice);
-  if (state.device !== null) answer.show(state.device);
+  answer = new Answer(select, setDevice);
+  answer.show(state.device);
   byId("plot").setAttribute("aria-label", "Scatter of all trials on the two axes chosen above");
   if (state.selected === null) {
     byId("details").replaceChildren(el("h2", { id: "details-title" }, "No finished trial yet"));

@@ -5,11 +5,22 @@ const HIT_PIXELS = 16;
 // How large points are drawn, from the worst value of a third metric to the best.
 const RADII = [2.2, 8.5];
 
+// The ten corners of a star.
+function starAt(x, y, r) {
+  return Array.from({ length: 10 }, (_, corner) => {
+    const reach = corner % 2 ? r * 0.45 : r, angle = Math.PI * (corner / 5 - 0.5);
+    return [x + reach * Math.cos(angle), y + reach * Math.sin(angle)];
+  });
+}
+
 function tracePath(context, shape, x, y, r) {
   context.beginPath();
   if (shape === "circle") context.arc(x, y, r, 0, 2 * Math.PI);
   else if (shape === "square") context.rect(x - r * 0.88, y - r * 0.88, r * 1.76, r * 1.76);
-  else {
+  else if (shape === "star") {
+    starAt(x, y, r * 1.5).forEach(([px, py], place) => (place ? context.lineTo(px, py) : context.moveTo(px, py)));
+    context.closePath();
+  } else {
     const corners = shape === "triangle"
       ? [[0, -1.2], [1.12, 0.8], [-1.12, 0.8]]
       : [[0, -1.25], [1.25, 0], [0, 1.25], [-1.25, 0]];
@@ -93,7 +104,8 @@ class Scatter {
     context.scale(ratio, ratio);
     const style = getComputedStyle(document.documentElement);
     const colours = new Map(KINDS.map((kind) => [kind, style.getPropertyValue(lookOf(kind).colour)]));
-    const onFront = new Set(this.front);
+    const stars = DATA.baselines.map(([index]) => index).filter((index) => this.pixels.has(index));
+    const onFront = new Set([...this.front, ...stars]);
     const crowd = this.points.length > 1500 ? 2.6 : 4.2;
     for (const { index, px, py } of this.points) {
       if (onFront.has(index)) continue;
@@ -108,7 +120,8 @@ class Scatter {
       }
     }
     context.globalAlpha = 1;
-    for (const index of this.front) {
+    // Baselines lie on top, whether they are dominated or not.
+    for (const index of [...this.front, ...stars]) {
       const { px, py } = this.pixels.get(index);
       const radius = this.radiusOf ? this.radiusOf(index) : 6;
       tracePath(context, lookOf(TRIALS.kind[index]).shape, px, py, radius);
@@ -149,7 +162,8 @@ class Scatter {
       parts.push(svg("line", { class: "gridline", x1: MARGIN.left, x2: right, y1: tick.at, y2: tick.at }),
         svg("text", { x: MARGIN.left - 8, y: tick.at + 4, "text-anchor": "end" }, tick.label));
     }
-    parts.push(...this.stepLine(right, bottom), ...this.titles(right, bottom), ...this.whiskers(right));
+    parts.push(...this.stepLine(right, bottom), ...this.titles(right, bottom), ...this.whiskers(right),
+      ...this.starNames(right));
     this.rings = svg("g");
     this.overlay.replaceChildren(...parts, this.rings);
     // The grid lies below the points: the canvas is transparent and comes after it.
@@ -203,6 +217,14 @@ class Scatter {
           ? { class: "whisker", x1: ends[0], x2: ends[1], y1: py, y2: py }
           : { class: "whisker", x1: px, x2: px, y1: ends[0], y2: ends[1] })];
       });
+    });
+  }
+
+  starNames(right) {
+    return DATA.baselines.filter(([index]) => this.pixels.has(index)).map(([index, which]) => {
+      const { px, py } = this.pixels.get(index), end = px > right - 70;
+      return svg("text", { class: "title", x: px + (end ? -14 : 14), y: py + 4, "text-anchor": end ? "end" : "start" },
+        BASELINE_TITLES[which].toLowerCase());
     });
   }
 
