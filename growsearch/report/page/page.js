@@ -184,7 +184,7 @@ function renderFailed() {
 function renderFrontNote() {
   const words = DATA.metrics.filter((metric) => metric.objective)
     .map((metric) => `${metric.title.replace(/^[A-Z](?![A-Z])/, (letter) => letter.toLowerCase())} ${metric.direction === "maximize" ? "up" : "down"}`);
-  byId("front-note").textContent = `No compared network beats these in all objectives at once: ${words.join(", ")}.`;
+  byId("front-note").textContent = `The front: no compared network beats these in all objectives at once: ${words.join(", ")}.`;
 }
 
 function setTheme(theme) {
@@ -217,7 +217,7 @@ function start() {
   if (state.logY === null) state.logY = prefersLog(state.y);
   renderAxes();
   renderLegend();
-  table = new FrontTable(byId("front-table"), (index) => select(index));
+  table = new NetworkTable(byId("front-table"), (index) => select(index));
   scatter = new Scatter(byId("plot"), (index) => select(index));
   parallel = new Parallel(byId("parallel-plot"), (index) => select(index));
   ranks = new Ranks(byId("ranks-plot"), (index) => select(index));
