@@ -24,6 +24,7 @@ _SCRIPTS = (
     "bounds.js",
     "device.js",
     "details.js",
+    "versus.js",
     "table.js",
     "parallel.js",
     "ranks.js",

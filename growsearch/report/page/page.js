@@ -1,6 +1,12 @@
 // What is on the page now? One state, kept in the address after #, so that a view can be shared.
 const state = readState();
-let scatter = null, table = null, answer = null, parallel = null, ranks = null;
+let scatter = null, table = null, answer = null, parallel = null, ranks = null, versus = null;
+
+// The network of the study's own answer, or what misses it least.
+function studyChoice() {
+  const first = DATA.choices[0] || DATA.choice;
+  return first ? first.chosen ?? first.nearest : null;
+}
 
 function readState() {
   const asked = new URLSearchParams(location.hash.slice(1));
@@ -9,8 +15,6 @@ function readState() {
   const devices = DATA.choices.map((choice) => choice.device);
   const device = devices.includes(asked.get("device")) ? asked.get("device") : devices[0] || null;
   const cost = device !== null ? `latency[${device}]` : names.find((name) => name !== DATA.quality);
-  const study = DATA.choices[0] || DATA.choice;
-  const first = study ? study.chosen ?? study.nearest : null;
   const trial = PLACE.get(asked.get("trial"));
   return {
     device,
@@ -19,7 +23,7 @@ function readState() {
     z: known("z", null),
     logX: asked.get("log") === null ? null : asked.get("log").includes("x"),
     logY: asked.get("log") === null ? null : asked.get("log").includes("y"),
-    selected: trial ?? first ?? DATA.front[0] ?? null,
+    selected: trial ?? studyChoice() ?? DATA.front[0] ?? null,
     theme: asked.get("theme"),
   };
 }
@@ -51,6 +55,7 @@ function select(index, follow) {
   scatter.show({ ...state });
   parallel.show(index);
   ranks.show(index);
+  versus.select(index);
   writeState();
   if (follow) byId("details").scrollIntoView({ block: "nearest" });
 }
@@ -217,8 +222,10 @@ function start() {
   if (state.logY === null) state.logY = prefersLog(state.y);
   renderAxes();
   renderLegend();
-  table = new NetworkTable(byId("front-table"), (index) => select(index));
-  scatter = new Scatter(byId("plot"), (index) => select(index));
+  versus = new Versus(select);
+  versus.kept = studyChoice();
+  table = new NetworkTable(byId("front-table"), (index) => select(index), (index) => versus.hover(index));
+  scatter = new Scatter(byId("plot"), (index) => select(index), (index) => versus.hover(index));
   parallel = new Parallel(byId("parallel-plot"), (index) => select(index));
   ranks = new Ranks(byId("ranks-plot"), (index) => select(index));
   answer = new Answer(select, setDevice);

@@ -33,9 +33,10 @@ function tracePath(context, shape, x, y, r) {
 }
 
 class Scatter {
-  constructor(host, onSelect) {
+  constructor(host, onSelect, onPoint) {
     this.host = host;
     this.onSelect = onSelect;
+    this.onPoint = onPoint;
     this.canvas = el("canvas", { "aria-hidden": "true" });
     this.overlay = svg("svg", { "aria-hidden": "true" });
     this.tip = el("div", { class: "tip", hidden: true });
@@ -257,6 +258,7 @@ class Scatter {
     if (!this.points || !this.points.length) return;
     this.over = index;
     this.drawRings();
+    this.onPoint(index);
     this.tip.hidden = index === null;
     if (index === null) return;
     this.tip.replaceChildren(...this.tipLines(index));
@@ -273,7 +275,10 @@ class Scatter {
       const metric = METRICS.get(name);
       const device = deviceOf(name);
       const { method, extra } = device ? latencyParts(device, index) : { method: "", extra: "" };
-      const suffix = [method, extra].filter(Boolean).join(", ");
+      const change = versus.kept === null || versus.kept === index ? ""
+        : formatChange(valueOf(index, name), valueOf(versus.kept, name), metric);
+      const beside = change && `${change}${change.endsWith("same") ? " as" : " beside"} ${TRIALS.id[versus.kept]}`;
+      const suffix = [method, extra, beside].filter(Boolean).join(", ");
       lines.push(el("div", {}, `${metric.title}: ${formatValue(valueOf(index, name), metric)}`,
         suffix ? ` (${suffix})` : ""));
     }

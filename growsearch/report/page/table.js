@@ -3,9 +3,15 @@
 const ROWS = 100;
 
 class NetworkTable {
-  constructor(host, onSelect) {
+  constructor(host, onSelect, onPoint) {
     this.host = host;
     this.onSelect = onSelect;
+    const point = (event) => {
+      const row = event.target.closest("tbody tr");
+      onPoint(row ? Number(row.dataset.index) : null);
+    };
+    for (const kind of ["pointerover", "focusin"]) host.addEventListener(kind, point);
+    for (const kind of ["pointerleave", "focusout"]) host.addEventListener(kind, () => onPoint(null));
     this.scope = "front";
     this.kind = "";
     this.words = [];
