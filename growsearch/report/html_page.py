@@ -29,6 +29,8 @@ _SCRIPTS = (
     "parallel.js",
     "ranks.js",
     "checks.js",
+    "influence.js",
+    "history.js",
     "page.js",
 )
 

@@ -9,6 +9,8 @@ from typing import Any
 from growsearch.pareto import bounds_from_mapping
 from growsearch.pareto.quantities import COUNT, ENERGY, SHARE, TIME, quantity_of
 from growsearch.reading import write_yaml
+from growsearch.report.analysis.influence import MIN_TRIALS, influences
+from growsearch.report.analysis.timeline import timeline
 from growsearch.report.compact_json import compact_json
 from growsearch.report.describe import describe_trial, direction_of, latency_devices, title
 from growsearch.report.device_choice import DeviceChoice, device_choices
@@ -26,6 +28,8 @@ DETAIL_BYTES = 3_000_000
 # Of a history: what the page draws.
 _DRAWN = ("epoch", "accuracy")
 _WIDTHS = "width."
+# Settings whose values are drawn against the objectives.
+_SLICES = 8
 _BASELINES = ("mine", "dense", "uniform")
 
 _KINDS = {TIME.name: "time", ENERGY.name: "energy", COUNT.name: "count", SHARE.name: "share"}
@@ -58,6 +62,8 @@ def page_data(run: Run, detail_bytes: int = DETAIL_BYTES) -> dict[str, Any]:
         "bounds": _select_bounds(run),
         "wishes": _wishes(run),
         "progress": _progress(run),
+        "influence": _influence(run, index),
+        "timeline": _timeline(run, index),
         "notes": list(run.notes),
         "settings": _yaml({k: v for k, v in run.study.items() if k != "provenance"}),
         "provenance": _yaml(run.study.get("provenance") or {}),
@@ -291,4 +297,50 @@ def _progress(run: Run) -> dict[str, Any]:
         "steps": [[count, _short(share)] for count, share in progress.steps],
         "reference": dict(progress.reference),
         "ideal": dict(progress.ideal),
+    }
+
+
+def _influence(run: Run, index: Mapping[str, int]) -> dict[str, Any]:
+    """Return what made a difference to each objective, and values of the settings that did most."""
+    found = influences(run)
+    best = dict.fromkeys((column.name for column in found.columns), 0.0)
+    for metric in found.metrics:
+        for name, mean, _ in metric.settings:
+            best[name] = max(best[name], mean if metric.explained > 0 else 0.0)
+    drawn = sorted(found.columns, key=lambda column: (-best[column.name], column.name))[:_SLICES]
+    return {
+        "needs": MIN_TRIALS,
+        "metrics": [
+            {
+                "name": metric.metric,
+                "trials": metric.trials,
+                "explained": _short(metric.explained),
+                "settings": [[name, _short(m), _short(s)] for name, m, s in metric.settings],
+            }
+            for metric in found.metrics
+        ],
+        "rows": [index[trial.id] for trial in found.trials] if found.metrics else [],
+        "slices": [
+            {
+                "name": column.name,
+                "values": [_short(value) for value in column.values],
+                "categories": column.categories and list(column.categories),
+            }
+            for column in drawn
+            if found.metrics
+        ],
+    }
+
+
+def _timeline(run: Run, index: Mapping[str, int]) -> dict[str, Any]:
+    """Return when trials ran, as columns; "index" is null for those without a result."""
+    found = timeline(run)
+    return {
+        "id": [bar.trial.id for bar in found.bars],
+        "index": [index.get(bar.trial.id) for bar in found.bars],
+        "status": [bar.trial.status for bar in found.bars],
+        "start": [round(bar.start_s, 1) for bar in found.bars],
+        "end": [round(bar.end_s, 1) for bar in found.bars],
+        "lane": [bar.lane for bar in found.bars],
+        "pauses": [[round(at, 1), round(length, 1)] for at, length in found.pauses],
     }

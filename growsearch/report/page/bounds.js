@@ -45,36 +45,43 @@ function saidBound(name, value) {
   return `${senseOf(name) === "max" ? "at most" : "at least"} ${formatValue(value, METRICS.get(name))}`;
 }
 
-// How far a value is beyond a bound, of the bound; at most 0 where it meets it.
-function excessOf(actual, { sense, value }) {
-  const excess = sense === "max" ? actual - value : value - actual;
+// How far a value misses a bound, of the bound; 0 where it meets it. Bounds are [name, value], or
+// [name, value, sense] where the sense is not that of the metric.
+function excessOf(index, [name, value, sense = senseOf(name)]) {
+  const actual = TRIALS.values[name] ? valueOf(index, name) : null;
+  if (actual === null) return Infinity;
+  const excess = Math.max(0, sense === "max" ? actual - value : value - actual);
   return value === 0 ? excess : excess / Math.abs(value);
 }
 
-// The first of what fits, and where nothing does the network whose worst miss is least, as
-// `growsearch select` has it: trials' indices, null for none.
+// The result is a trial's index, or null where nothing fits.
 function chooseInside(bounds) {
-  let chosen = null, nearest = null, least = Infinity;
+  let best = null;
+  for (let index = 0; index < TRIALS.id.length; index += 1) {
+    if (!TRIALS.feasible[index] || bounds.some((bound) => excessOf(index, bound) > 0)) continue;
+    if (best === null || compareTrials(index, best) < 0) best = index;
+  }
+  return best;
+}
+
+// The network whose worst miss is least, by which `growsearch select` tells what nearly fits.
+function nearestTo(bounds) {
+  let nearest = null, least = Infinity;
   for (let index = 0; index < TRIALS.id.length; index += 1) {
     if (!TRIALS.feasible[index]) continue;
-    let worst = -Infinity;
-    for (const bound of bounds) {
-      const actual = TRIALS.values[bound.objective] ? valueOf(index, bound.objective) : null;
-      worst = Math.max(worst, actual === null ? Infinity : excessOf(actual, bound));
-    }
-    if (worst <= 0 && (chosen === null || compareTrials(index, chosen) < 0)) chosen = index;
+    const worst = Math.max(0, ...bounds.map((bound) => excessOf(index, bound)));
     const nearer = worst < least || (worst === least && nearest !== null && TRIALS.id[index] < TRIALS.id[nearest]);
     if (nearer) [nearest, least] = [index, worst];
   }
-  return { chosen, nearest: chosen === null ? nearest : null };
+  return nearest;
 }
 
 // Every value that misses its bound, and by how much of it.
 function missesOf(index, bounds) {
   return bounds.flatMap((bound) => {
-    const metric = METRICS.get(bound.objective);
-    const excess = metric ? excessOf(valueOf(index, bound.objective), bound) : 0;
-    return excess > 0 ? [`${metric.title.toLowerCase()} ${formatValue(valueOf(index, bound.objective), metric)} `
+    const metric = METRICS.get(bound[0]);
+    const excess = metric ? excessOf(index, bound) : 0;
+    return excess > 0 && excess < Infinity ? [`${metric.title.toLowerCase()} ${formatValue(valueOf(index, bound[0]), metric)} `
       + `misses its bound by ${(100 * excess).toFixed(1)} %`] : [];
   });
 }
@@ -130,9 +137,9 @@ class BoundChoice {
     }
     this.moved ||= moved;
     const bounds = [...this.values];
-    const asked = bounds.map(([objective, value]) => ({ objective, sense: senseOf(objective), value }));
-    const { chosen, nearest } = this.moved ? chooseInside(asked) : DATA.choice;
-    byId("bounds-choice").replaceChildren(...this.sentence(chosen, nearest, asked));
+    const chosen = this.moved ? chooseInside(bounds) : DATA.choice.chosen;
+    const nearest = chosen !== null ? null : this.moved ? nearestTo(bounds) : DATA.choice.nearest;
+    byId("bounds-choice").replaceChildren(...this.sentence(chosen, nearest, bounds));
     byId("bounds-command").textContent = this.command(bounds);
     if (moved && (chosen ?? nearest) !== null) this.onSelect(chosen ?? nearest);
   }
@@ -142,10 +149,10 @@ class BoundChoice {
       TRIALS.id[index]);
   }
 
-  sentence(chosen, nearest, asked) {
+  sentence(chosen, nearest, bounds) {
     if (chosen === null && nearest === null) return ["No network fits. Loosen a bound."];
     if (chosen === null) {
-      const misses = missesOf(nearest, asked).join(", ");
+      const misses = missesOf(nearest, bounds).join(", ");
       return ["No network fits. The nearest miss is ", this.link(nearest), ` (${TRIALS.text[nearest]})`,
         misses ? `: ${misses}.` : ".", " Loosen a bound."];
     }

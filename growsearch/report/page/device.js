@@ -62,7 +62,8 @@ class Answer {
       button.tabIndex = checked ? 0 : -1;
     });
     this.cost = this.choice.cost;
-    this.others = DATA.bounds.filter((bound) => bound.objective !== this.cost);
+    this.others = DATA.bounds.filter((bound) => bound.objective !== this.cost)
+      .map(({ objective, sense, value }) => [objective, value, sense]);
     this.ladder = this.cost ? ladderOf(this.cost) : [];
     this.buildBudget();
     this.render({ chosen: this.choice.chosen, nearest: this.choice.nearest }, null);
@@ -97,9 +98,10 @@ class Answer {
   }
 
   take(limit) {
-    const found = chooseInside([...this.others, { objective: this.cost, sense: senseOf(this.cost), value: limit }]);
-    this.render(found, limit);
-    const index = found.chosen ?? found.nearest;
+    const bounds = [...this.others, [this.cost, limit]];
+    const chosen = chooseInside(bounds), nearest = chosen === null ? nearestTo(bounds) : null;
+    this.render({ chosen, nearest }, limit);
+    const index = chosen ?? nearest;
     if (index !== null) this.onSelect(index);
   }
 
@@ -121,8 +123,8 @@ class Answer {
   miss(nearest, limit) {
     const where = this.choice.device === null ? "" : ` on ${this.choice.device}`;
     if (nearest === null) return [`No network fits${where}.`];
-    const asked = limit === null ? DATA.wishes.map(([objective, sense, value]) => ({ objective, sense, value }))
-      : [...this.others, { objective: this.cost, sense: senseOf(this.cost), value: limit }];
+    const asked = limit === null ? DATA.wishes.map(([name, sense, value]) => [name, value, sense])
+      : [...this.others, [this.cost, limit]];
     const misses = missesOf(nearest, asked);
     return [`No network fits${where}. The nearest miss is `, this.link(nearest), ` (${TRIALS.text[nearest]})`,
       misses.length ? `: ${misses.join(", ")}.`

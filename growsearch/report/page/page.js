@@ -1,6 +1,6 @@
 // What is on the page now? One state, kept in the address after #, so that a view can be shared.
 const state = readState();
-let scatter = null, table = null, answer = null, parallel = null, ranks = null, versus = null;
+let scatter = null, table = null, answer = null, parallel = null, ranks = null, versus = null, times = null;
 
 // The network of the study's own answer, or what misses it least.
 function studyChoice() {
@@ -56,6 +56,7 @@ function select(index, follow) {
   parallel.show(index);
   ranks.show(index);
   versus.select(index);
+  times.show(index);
   writeState();
   if (follow) byId("details").scrollIntoView({ block: "nearest" });
 }
@@ -167,8 +168,8 @@ function renderProgress() {
     byId("progress-note").textContent = "Needs trials that differ in every objective.";
     return;
   }
-  byId("progress-plot").replaceChildren(lineChart("Hypervolume by number of compared trials", steps, {
-    width: 760, height: 170, step: true, rangeY: [0, Math.max(...steps.map(([, share]) => share))],
+  drawWide(byId("progress-plot"), (width) => lineChart("Hypervolume by number of compared trials", steps, {
+    ...WIDE, width, step: true, rangeY: [0, Math.max(...steps.map(([, share]) => share))],
     formatY: (share) => `${Number((100 * share).toPrecision(3))} %`,
   }));
   byId("progress-note").textContent = "Share of the box between the best and the worst value of every " +
@@ -198,6 +199,7 @@ function setTheme(theme) {
   byId("theme").textContent = dark ? "Light colours" : "Dark colours";
   if (scatter && state.selected !== null) scatter.draw();
   if (parallel && state.selected !== null) parallel.show(state.selected);
+  if (times) times.show(state.selected);
 }
 
 function start() {
@@ -227,6 +229,9 @@ function start() {
   table = new NetworkTable(byId("front-table"), (index) => select(index), (index) => versus.hover(index));
   scatter = new Scatter(byId("plot"), (index) => select(index), (index) => versus.hover(index));
   parallel = new Parallel(byId("parallel-plot"), (index) => select(index));
+  times = new Timeline(byId("timeline-plot"), (index) => select(index));
+  new Influence();
+  renderHistory();
   ranks = new Ranks(byId("ranks-plot"), (index) => select(index));
   answer = new Answer(select, setDevice);
   answer.show(state.device);
