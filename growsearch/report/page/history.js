@@ -87,11 +87,12 @@ class Timeline {
     context.scale(ratio, ratio);
     const style = getComputedStyle(document.documentElement);
     const { start, end, lane, index, status } = DATA.timeline;
+    const colours = new Map(KINDS.map((kind) => [kind, style.getPropertyValue(lookOf(kind).colour)]));
+    const off = style.getPropertyValue("--off"), scale = (width - 16) / (this.end || 1);
     for (const { place } of this.bars) {
-      const colour = index[place] === null ? "--off" : lookOf(TRIALS.kind[index[place]]).colour;
-      context.fillStyle = style.getPropertyValue(colour);
+      context.fillStyle = index[place] === null ? off : colours.get(TRIALS.kind[index[place]]);
       context.globalAlpha = index[place] !== null && index[place] === this.selected ? 1 : 0.6;
-      const left = this.x(start[place]), span = Math.max(1, this.x(end[place]) - left - 1);
+      const left = 8 + scale * start[place], span = Math.max(1, scale * (end[place] - start[place]) - 1);
       // What failed or was stopped is thin as well as grey.
       const inset = status[place] === "finished" ? 1 : 5;
       context.fillRect(left, lane[place] * LANE + inset, span, LANE - 2 * inset);
