@@ -21,13 +21,16 @@ _SCRIPTS = (
     "axes.js",
     "charts.js",
     "scatter.js",
+    "bounds.js",
     "device.js",
     "details.js",
+    "versus.js",
     "table.js",
-    "bounds.js",
     "parallel.js",
     "ranks.js",
     "checks.js",
+    "influence.js",
+    "history.js",
     "page.js",
 )
 

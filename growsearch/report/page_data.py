@@ -9,6 +9,8 @@ from typing import Any
 from growsearch.pareto import bounds_from_mapping
 from growsearch.pareto.quantities import COUNT, ENERGY, SHARE, TIME, quantity_of
 from growsearch.reading import write_yaml
+from growsearch.report.analysis.influence import MIN_TRIALS, influences
+from growsearch.report.analysis.timeline import timeline
 from growsearch.report.choice.study_choice import study_choice
 from growsearch.report.choice.told_apart import over_seeds
 from growsearch.report.choice_text import tie_lines
@@ -28,6 +30,9 @@ DETAIL_BYTES = 3_000_000
 # Of a history: what the page draws.
 _DRAWN = ("epoch", "accuracy")
 _WIDTHS = "width."
+# Settings whose values are drawn against the objectives.
+_SLICES = 8
+_BASELINES = ("mine", "dense", "uniform")
 
 _KINDS = {TIME.name: "time", ENERGY.name: "energy", COUNT.name: "count", SHARE.name: "share"}
 
@@ -49,6 +54,7 @@ def page_data(run: Run, detail_bytes: int = DETAIL_BYTES) -> dict[str, Any]:
         "metrics": _metrics(run),
         "trials": _columns(run),
         "front": front,
+        "baselines": _baselines(run),
         "failed": [_failed(trial) for trial in run.failed],
         "stopped": [_stopped(trial) for trial in run.stopped],
         "rejected": run.rejected,
@@ -60,6 +66,8 @@ def page_data(run: Run, detail_bytes: int = DETAIL_BYTES) -> dict[str, Any]:
         "wishes": _wishes(run),
         "progress": _progress(run),
         "repeats": _repeats(run),
+        "influence": _influence(run, index),
+        "timeline": _timeline(run, index),
         "notes": list(run.notes),
         "settings": _yaml({k: v for k, v in run.study.items() if k != "provenance"}),
         "provenance": _yaml(run.study.get("provenance") or {}),
@@ -109,6 +117,15 @@ def _columns(run: Run) -> dict[str, Any]:
             for device in latency_devices(trials)
         },
     }
+
+
+def _baselines(run: Run) -> list[list[Any]]:
+    """Return the baselines by index, and which each is: the person's own, dense or uniform."""
+    return [
+        [place, which]
+        for place, trial in enumerate(run.finished)
+        if trial.kind == "baseline" and (which := trial.config.get("which")) in _BASELINES
+    ]
 
 
 def _latency_columns(entries: Sequence[Latency | None]) -> dict[str, Any]:
@@ -298,4 +315,50 @@ def _progress(run: Run) -> dict[str, Any]:
         "steps": [[count, _short(share)] for count, share in progress.steps],
         "reference": dict(progress.reference),
         "ideal": dict(progress.ideal),
+    }
+
+
+def _influence(run: Run, index: Mapping[str, int]) -> dict[str, Any]:
+    """Return what made a difference to each objective, and values of the settings that did most."""
+    found = influences(run)
+    best = dict.fromkeys((column.name for column in found.columns), 0.0)
+    for metric in found.metrics:
+        for name, mean, _ in metric.settings:
+            best[name] = max(best[name], mean if metric.explained > 0 else 0.0)
+    drawn = sorted(found.columns, key=lambda column: (-best[column.name], column.name))[:_SLICES]
+    return {
+        "needs": MIN_TRIALS,
+        "metrics": [
+            {
+                "name": metric.metric,
+                "trials": metric.trials,
+                "explained": _short(metric.explained),
+                "settings": [[name, _short(m), _short(s)] for name, m, s in metric.settings],
+            }
+            for metric in found.metrics
+        ],
+        "rows": [index[trial.id] for trial in found.trials] if found.metrics else [],
+        "slices": [
+            {
+                "name": column.name,
+                "values": [_short(value) for value in column.values],
+                "categories": column.categories and list(column.categories),
+            }
+            for column in drawn
+            if found.metrics
+        ],
+    }
+
+
+def _timeline(run: Run, index: Mapping[str, int]) -> dict[str, Any]:
+    """Return when trials ran, as columns; "index" is null for those without a result."""
+    found = timeline(run)
+    return {
+        "id": [bar.trial.id for bar in found.bars],
+        "index": [index.get(bar.trial.id) for bar in found.bars],
+        "status": [bar.trial.status for bar in found.bars],
+        "start": [round(bar.start_s, 1) for bar in found.bars],
+        "end": [round(bar.end_s, 1) for bar in found.bars],
+        "lane": [bar.lane for bar in found.bars],
+        "pauses": [[round(at, 1), round(length, 1)] for at, length in found.pauses],
     }

@@ -352,7 +352,7 @@ def test_the_sliders_choose_the_network_of_the_command_line(browser, run_maker):
     draw = random.Random(3)
     sliders = count(browser, "#sliders input")
     assert sliders == 5
-    seen = set()
+    seen, missed = set(), 0
     for _ in range(25):
         for place in range(sliders):
             share = draw.choice([1.0, 1.0, draw.random()])
@@ -369,15 +369,22 @@ def test_the_sliders_choose_the_network_of_the_command_line(browser, run_maker):
             for option, bound in options
             if option != "--prefer"
         ]
-        chosen = run.front().select(bounds).chosen
+        selection = run.front().select(bounds)
+        chosen = selection.chosen
         said = text(browser, "#bounds-choice")
         if chosen is None:
-            assert said == "No network fits. Loosen a bound."
+            assert said.startswith(f"No network fits. The nearest miss is {selection.nearest.id} ")
+            assert text(browser, "#details h2 .mono") == selection.nearest.id
+            for name, miss in selection.misses.items():
+                value = format_quantity(selection.nearest.values[name], name)
+                assert f"{value} misses its bound by {100 * miss:.1f} %" in said
+            missed += 1
         else:
             assert said.startswith(f"Take {chosen.id} ")
             assert text(browser, "#details h2 .mono") == chosen.id
             seen.add(chosen.id)
     assert len(seen) > 4
+    assert missed > 2
     assert browser.problems() == []
 
 

@@ -29,14 +29,6 @@ function firstOf(indices) {
     (best === null || compareTrials(index, best) < 0 ? index : best), null);
 }
 
-// `bounds` are [name, value] pairs; the result is a trial's index, or null where nothing fits.
-function chooseInside(bounds) {
-  return chooseAmong((index) => bounds.every(([name, value]) => {
-    const actual = valueOf(index, name);
-    return actual !== null && (senseOf(name) === "max" ? actual <= value : actual >= value);
-  }), costOfTies());
-}
-
 // `fits` tells of an index whether it may be chosen; ties of accuracy go to the least `cost`.
 function chooseAmong(fits, cost) {
   const fitting = TRIALS.id.map((_, index) => index)
@@ -63,12 +55,69 @@ function costOfTies() {
   return cost ? cost.name : null;
 }
 
+// The values of compared networks that a bound can stop at, the strictest first.
+function ladderOf(name) {
+  const found = new Set();
+  for (let index = 0; index < TRIALS.id.length; index += 1) {
+    const value = valueOf(index, name);
+    if (TRIALS.feasible[index] && value !== null) found.add(value);
+  }
+  const sign = senseOf(name) === "max" ? 1 : -1;
+  return [...found].sort((a, b) => sign * (a - b));
+}
+
+// Where a bound lies on a ladder: the loosest value that is inside it.
+function rungOf(steps, name, bound) {
+  const inside = (value) => (senseOf(name) === "max" ? value <= bound : value >= bound);
+  return bound === undefined ? steps.length - 1 : Math.max(0, steps.filter(inside).length - 1);
+}
+
+function saidBound(name, value) {
+  return `${senseOf(name) === "max" ? "at most" : "at least"} ${formatValue(value, METRICS.get(name))}`;
+}
+
+// How far a value misses a bound, of the bound; 0 where it meets it. Bounds are [name, value], or
+// [name, value, sense] where the sense is not that of the metric.
+function excessOf(index, [name, value, sense = senseOf(name)]) {
+  const actual = TRIALS.values[name] ? valueOf(index, name) : null;
+  if (actual === null) return Infinity;
+  const excess = Math.max(0, sense === "max" ? actual - value : value - actual);
+  return value === 0 ? excess : excess / Math.abs(value);
+}
+
+// The result is a trial's index, or null where nothing fits.
+function chooseInside(bounds) {
+  return chooseAmong((index) => !bounds.some((bound) => excessOf(index, bound) > 0), costOfTies());
+}
+
+// The network whose worst miss is least, by which `growsearch select` tells what nearly fits.
+function nearestTo(bounds) {
+  let nearest = null, least = Infinity;
+  for (let index = 0; index < TRIALS.id.length; index += 1) {
+    if (!TRIALS.feasible[index]) continue;
+    const worst = Math.max(0, ...bounds.map((bound) => excessOf(index, bound)));
+    const nearer = worst < least || (worst === least && nearest !== null && TRIALS.id[index] < TRIALS.id[nearest]);
+    if (nearer) [nearest, least] = [index, worst];
+  }
+  return nearest;
+}
+
+// Every value that misses its bound, and by how much of it.
+function missesOf(index, bounds) {
+  return bounds.flatMap((bound) => {
+    const metric = METRICS.get(bound[0]);
+    const excess = metric ? excessOf(index, bound) : 0;
+    return excess > 0 && excess < Infinity ? [`${metric.title.toLowerCase()} ${formatValue(valueOf(index, bound[0]), metric)} `
+      + `misses its bound by ${(100 * excess).toFixed(1)} %`] : [];
+  });
+}
+
 class BoundChoice {
   constructor(onSelect) {
     this.onSelect = onSelect;
     const wanted = ["macs", "parameters"];
     this.names = DATA.metrics.filter((metric) => metric.objective || wanted.includes(metric.name))
-      .map((metric) => metric.name).filter((name) => this.ladder(name).length > 1);
+      .map((metric) => metric.name).filter((name) => ladderOf(name).length > 1);
     byId("bounds").hidden = this.names.length === 0;
     this.values = new Map(DATA.wishes.filter(([name, sense]) =>
       this.names.includes(name) && sense === senseOf(name))
@@ -84,19 +133,8 @@ class BoundChoice {
     this.render(false);
   }
 
-  // The values that a bound can stop at, the strictest first.
-  ladder(name) {
-    const found = new Set();
-    for (let index = 0; index < TRIALS.id.length; index += 1) {
-      const value = valueOf(index, name);
-      if (TRIALS.feasible[index] && value !== null) found.add(value);
-    }
-    const sign = senseOf(name) === "max" ? 1 : -1;
-    return [...found].sort((a, b) => sign * (a - b));
-  }
-
   slider(name) {
-    const steps = this.ladder(name);
+    const steps = ladderOf(name);
     const range = el("input", {
       type: "range", id: `bound-${name}`, min: 0, max: steps.length - 1, step: 1,
       oninput: (event) => {
@@ -113,34 +151,40 @@ class BoundChoice {
 
   place(name) {
     const { range, steps } = this[name];
-    const bound = this.values.get(name);
-    const inside = (value) => (senseOf(name) === "max" ? value <= bound : value >= bound);
-    range.value = String(bound === undefined ? steps.length - 1
-      : Math.max(0, steps.filter(inside).length - 1));
+    range.value = String(rungOf(steps, name, this.values.get(name)));
   }
 
   render(moved) {
     for (const name of this.names) {
       const bound = this.values.get(name);
       const { range, shown } = this[name];
-      shown.textContent = bound === undefined ? "no bound"
-        : `${senseOf(name) === "max" ? "at most" : "at least"} ${formatValue(bound, METRICS.get(name))}`;
+      shown.textContent = bound === undefined ? "no bound" : saidBound(name, bound);
       range.setAttribute("aria-valuetext", shown.textContent);
     }
     this.moved ||= moved;
     const bounds = [...this.values];
     const chosen = this.moved ? chooseInside(bounds) : DATA.choice.chosen;
-    byId("bounds-choice").replaceChildren(...this.sentence(chosen));
+    const nearest = chosen !== null ? null : this.moved ? nearestTo(bounds) : DATA.choice.nearest;
+    byId("bounds-choice").replaceChildren(...this.sentence(chosen, nearest, bounds));
     byId("bounds-command").textContent = this.command(bounds);
-    if (moved && chosen !== null) this.onSelect(chosen);
+    if (moved && (chosen ?? nearest) !== null) this.onSelect(chosen ?? nearest);
   }
 
-  sentence(chosen) {
-    if (chosen === null) return ["No network fits. Loosen a bound."];
+  link(index) {
+    return el("button", { type: "button", class: "link mono", onclick: () => this.onSelect(index, true) },
+      TRIALS.id[index]);
+  }
+
+  sentence(chosen, nearest, bounds) {
+    if (chosen === null && nearest === null) return ["No network fits. Loosen a bound."];
+    if (chosen === null) {
+      const misses = missesOf(nearest, bounds).join(", ");
+      return ["No network fits. The nearest miss is ", this.link(nearest), ` (${TRIALS.text[nearest]})`,
+        misses ? `: ${misses}.` : ".", " Loosen a bound."];
+    }
     const figures = DATA.metrics.filter((metric) => metric.objective)
       .map((metric) => `${metric.title.toLowerCase()} ${formatValue(valueOf(chosen, metric.name), metric)}`);
-    return ["Take ", el("button", { type: "button", class: "link mono", onclick: () => this.onSelect(chosen, true) },
-      TRIALS.id[chosen]), ` (${TRIALS.text[chosen]}): ${figures.join(", ")}.`,
+    return ["Take ", this.link(chosen), ` (${TRIALS.text[chosen]}): ${figures.join(", ")}.`,
       this.moved || !DATA.choice.ties ? "" : ` ${DATA.choice.ties}`];
   }
 

@@ -79,3 +79,21 @@ function groupColour(order) {
 function groupOpacity(order) {
   return order < GROUP_COLOURS.length ? 0.85 : 0.5;
 }
+
+// Dots of several colours under one label, and a line; `groups` are { colour, points } in pixels.
+function dotChart(label, x, y, groups, options = {}) {
+  const frame = chartFrame(label, x, y, options);
+  for (const { colour, points, faint } of groups) {
+    // One path for all: a dot is a line without a length and with round ends.
+    frame.append(svg("path", { class: "dots", stroke: `var(${colour})`, "stroke-opacity": faint ? 0.35 : 0.8,
+      d: points.map(([px, py]) => `M${px.toFixed(1)} ${py.toFixed(1)}h0`).join("") }));
+  }
+  return frame;
+}
+
+// Draw now and whenever the width of `host` changes.
+function drawWide(host, draw) {
+  new ResizeObserver(() => {
+    if (host.clientWidth > 50) host.replaceChildren(draw(host.clientWidth));
+  }).observe(host);
+}

@@ -8,6 +8,7 @@ const KINDS = [...new Set(TRIALS.kind)];
 const LOOKS = {
   growth: { shape: "circle", colour: "--growth", title: "grown" },
   sparse: { shape: "triangle", colour: "--sparse", title: "sparse" },
+  baseline: { shape: "star", colour: "--baseline", title: "baseline" },
 };
 const SPARE_LOOKS = [
   { shape: "square", colour: "--other" },
@@ -105,12 +106,4 @@ function frontOfThree(names) {
     if (!beaten) front.push(point);
   }
   return front.map((point) => point.index);
-}
-
-function meetsBounds(index) {
-  return DATA.bounds.every((bound) => {
-    const value = TRIALS.values[bound.objective] ? valueOf(index, bound.objective) : null;
-    if (value === null) return false;
-    return bound.sense === "max" ? value <= bound.value : value >= bound.value;
-  });
 }

@@ -182,10 +182,10 @@ function layerParts(layers) {
   return [el("h3", {}, "Layers"),
     el("p", { class: "muted small" }, "Density: weights that are not zero. Work: share of all MACs; the pale bar is the dense work."
       + (devices.length ? ` Time: share of the latency; what lies between these layers (normalisation, activations, overhead) is ${rest.join(", ")}.` : "")),
-    el("table", { class: devices.length ? "layers many" : "layers" },
+    el("div", { class: "wide", tabindex: 0, role: "region", "aria-label": "Layers" }, el("table", { class: devices.length ? "layers many" : "layers" },
       el("thead", {}, el("tr", {}, el("th", { class: "where" }, "Layer, output"), el("th", {}, "Density"), el("th", {}, "Work"),
         ...devices.map((device) => el("th", {}, `Time, ${device}`)))),
-      el("tbody", {}, ...rows))];
+      el("tbody", {}, ...rows)))];
 }
 
 function percentOf(share) {

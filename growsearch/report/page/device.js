@@ -11,13 +11,45 @@ function fasterText(taken, best, name) {
     : `takes ${(1 / ratio).toFixed(1)} times as long`;
 }
 
-// Which network for this device, and what is given up? The study's choice, then any other budget.
-class DeviceAnswer {
+// Which network for this device, and what is given up? The study's choice, then any other budget,
+// beside the person's own network and the smallest.
+
+// A run without a latency has one answer: by the study's choice and its second objective.
+function answersOf() {
+  if (DATA.choices.length || !DATA.choice) return DATA.choices.map((choice) => ({ ...choice, cost: `latency[${choice.device}]` }));
+  const cost = DATA.metrics.find((metric) => metric.objective && metric.name !== DATA.quality);
+  const compared = TRIALS.id.map((_, index) => index).filter((index) => TRIALS.feasible[index]);
+  const sizes = TRIALS.values.parameters ? "parameters" : cost && cost.name;
+  const sized = sizes ? compared.filter((index) => valueOf(index, sizes) !== null) : [];
+  const wish = DATA.wishes.find(([name]) => cost && name === cost.name);
+  return [{
+    ...DATA.choice, device: null, cost: cost ? cost.name : null, budget_s: wish ? wish[2] : null,
+    most_accurate: [...compared].sort(compareTrials)[0],
+    smallest: sized.sort((a, b) => valueOf(a, sizes) - valueOf(b, sizes) || compareTrials(a, b))[0] ?? null,
+  }];
+}
+
+// Of the networks that are compared with, the person's own comes first.
+const BASELINE_TITLES = { mine: "Yours", dense: "Dense", uniform: "Uniform" };
+
+function baselineTitle(index) {
+  const which = DATA.baselines.find(([place]) => place === index);
+  return which ? BASELINE_TITLES[which[1]] : null;
+}
+
+function firstBaseline() {
+  const ordered = Object.keys(BASELINE_TITLES)
+    .flatMap((which) => DATA.baselines.filter(([, name]) => name === which));
+  return ordered.length ? ordered[0][0] : null;
+}
+
+class Answer {
   constructor(onSelect, onDevice) {
     this.onSelect = onSelect;
     this.onDevice = onDevice;
-    byId("answer").hidden = DATA.choices.length === 0;
-    if (!DATA.choices.length) return;
+    this.answers = answersOf();
+    byId("answer").hidden = this.answers.length === 0;
+    byId("devices").hidden = DATA.choices.length === 0;
     byId("devices").replaceChildren(...DATA.choices.map((choice, place) => el("button", {
       type: "button", role: "radio", "aria-checked": "false", tabindex: place ? -1 : 0,
       onclick: () => onDevice(choice.device),
@@ -35,67 +67,68 @@ class DeviceAnswer {
   }
 
   show(device) {
-    this.choice = DATA.choices.find((choice) => choice.device === device);
+    this.choice = this.answers.find((answer) => answer.device === device);
     if (!this.choice) return;
     [...byId("devices").children].forEach((button) => {
       const checked = button.textContent === device;
       button.setAttribute("aria-checked", String(checked));
       button.tabIndex = checked ? 0 : -1;
     });
-    this.latency = `latency[${device}]`;
-    // The slowest last, so that the budget grows to the right.
-    this.ladder = frontOf(this.latency, DATA.quality, meetsBounds);
+    this.cost = this.choice.cost;
+    this.others = DATA.bounds.filter((bound) => bound.objective !== this.cost)
+      .map(({ objective, sense, value }) => [objective, value, sense]);
+    this.ladder = this.cost ? ladderOf(this.cost) : [];
     this.buildBudget();
-    this.render(this.choice.chosen, true);
+    this.render({ chosen: this.choice.chosen, nearest: this.choice.nearest }, null);
   }
 
-  render(taken, isStudys) {
-    this.renderBudget(taken, isStudys);
-    byId("headline").replaceChildren(...this.sentence(taken));
-    byId("rule").textContent = isStudys
+  // `limit` is what the budget was moved to, null where the study chooses.
+  render({ chosen, nearest }, limit) {
+    this.renderBudget(chosen, limit);
+    byId("headline").replaceChildren(...(chosen === null ? this.miss(nearest, limit) : this.sentence(chosen)));
+    byId("beside").replaceChildren(...(chosen === null ? [] : this.besideOwn(chosen)));
+    byId("rule").textContent = limit === null
       ? `Chosen by the study: ${this.choice.rule}.`
       : `Chosen by the budget above. The study's own rule: ${this.choice.rule}.`;
-    this.renderCompare(taken);
+    this.renderCompare(chosen, nearest);
   }
 
   // Built once a device: a slider that is replaced while it is dragged lets go.
   buildBudget() {
     byId("budget").hidden = this.ladder.length < 2;
+    if (byId("budget").hidden) return;
     this.range = el("input", {
-      type: "range", id: "budget-range", min: 0, max: Math.max(0, this.ladder.length - 1), step: 1,
-      oninput: (event) => {
-        const index = this.within(valueOf(this.ladder[Number(event.target.value)], this.latency));
-        this.render(index, false);
-        this.onSelect(index);
-      },
+      type: "range", id: "budget-range", min: 0, max: this.ladder.length - 1, step: 1,
+      oninput: (event) => this.take(looseBound(this.ladder[Number(event.target.value)], senseOf(this.cost))),
     });
     this.shown = el("output", { for: "budget-range" });
     this.back = el("button", { type: "button", class: "quiet", onclick: () => {
-      this.render(this.choice.chosen, true);
+      this.render({ chosen: this.choice.chosen, nearest: this.choice.nearest }, null);
       if (this.choice.chosen !== null) this.onSelect(this.choice.chosen);
     } }, "Back to the study's choice");
-    byId("budget").replaceChildren(
-      el("label", { for: "budget-range" }, `Latency budget on ${this.choice.device}`),
-      this.range, this.shown, this.back);
+    const words = this.choice.device === null ? METRICS.get(this.cost).title : `Latency budget on ${this.choice.device}`;
+    byId("budget").replaceChildren(el("label", { for: "budget-range" }, words), this.range, this.shown, this.back);
   }
 
-  // The choice inside a budget of seconds and the study's other bounds.
-  within(budget) {
-    return chooseAmong((index) => {
-      const actual = valueOf(index, this.latency);
-      return actual !== null && actual <= budget && meetsBounds(index);
-    }, costOfTies() === null ? null : this.latency);
+  take(limit) {
+    const bounds = [...this.others, [this.cost, limit]];
+    // Ties of accuracy go to what is cheapest here.
+    const chosen = chooseAmong((index) => !bounds.some((bound) => excessOf(index, bound) > 0),
+      costOfTies() === null ? null : this.cost);
+    const nearest = chosen === null ? nearestTo(bounds) : null;
+    this.render({ chosen, nearest }, limit);
+    const index = chosen ?? nearest;
+    if (index !== null) this.onSelect(index);
   }
 
-  renderBudget(taken, isStudys) {
-    const limit = isStudys && this.choice.budget_s !== null
-      ? this.choice.budget_s
-      : taken === null ? null : isStudys ? valueOf(taken, this.latency)
-        : valueOf(this.ladder[Number(this.range.value)], this.latency);
-    this.shown.textContent = limit === null ? "none fits" : `at most ${formatValue(limit, SECONDS)}`;
-    if (isStudys) this.range.value = String(Math.max(0, this.ladder.indexOf(taken)));
+  renderBudget(chosen, limit) {
+    if (byId("budget").hidden) return;
+    const studys = this.choice.budget_s ?? (chosen === null ? null : valueOf(chosen, this.cost));
+    const bound = limit ?? studys;
+    this.shown.textContent = bound === null ? "none fits" : saidBound(this.cost, bound);
+    if (limit === null) this.range.value = String(rungOf(this.ladder, this.cost, studys ?? undefined));
     this.range.setAttribute("aria-valuetext", this.shown.textContent);
-    this.back.hidden = isStudys;
+    this.back.hidden = limit === null;
   }
 
   link(index) {
@@ -103,46 +136,89 @@ class DeviceAnswer {
       TRIALS.id[index]);
   }
 
+  miss(nearest, limit) {
+    const where = this.choice.device === null ? "" : ` on ${this.choice.device}`;
+    if (nearest === null) return [`No network fits${where}.`];
+    const asked = limit === null ? DATA.wishes.map(([name, sense, value]) => [name, value, sense])
+      : [...this.others, [this.cost, limit]];
+    const misses = missesOf(nearest, asked);
+    return [`No network fits${where}. The nearest miss is `, this.link(nearest), ` (${TRIALS.text[nearest]})`,
+      misses.length ? `: ${misses.join(", ")}.`
+        : this.cost ? ` at ${formatValue(valueOf(nearest, this.cost), METRICS.get(this.cost))}.` : "."];
+  }
+
   sentence(taken) {
-    const device = this.choice.device;
-    if (taken === null) {
-      const near = this.choice.nearest;
-      return near === null ? [`No network fits on ${device}.`]
-        : [`No network fits on ${device}. The nearest miss is `, this.link(near),
-          ` (${TRIALS.text[near]}) at ${formatValue(valueOf(near, this.latency), SECONDS)}.`];
-    }
+    const { device } = this.choice;
     const quality = METRICS.get(DATA.quality);
-    const { method } = latencyParts(device, taken);
+    const { method } = device === null ? { method: null } : latencyParts(device, taken);
+    const cost = this.cost && METRICS.get(this.cost);
+    const figure = cost && formatValue(valueOf(taken, this.cost), cost);
     const best = this.choice.most_accurate;
-    const start = [`On ${device}, take `, this.link(taken), ` (${TRIALS.text[taken]}): `,
-      `${formatValue(valueOf(taken, DATA.quality), quality)} ${quality.title.toLowerCase()} in `,
-      `${formatValue(valueOf(taken, this.latency), SECONDS)}${method ? ` (${method})` : ""}.`];
+    const start = [device === null ? "Take " : `On ${device}, take `, this.link(taken), ` (${TRIALS.text[taken]}): `,
+      `${formatValue(valueOf(taken, DATA.quality), quality)} ${quality.title.toLowerCase()}`,
+      !cost ? "." : device === null ? `, ${cost.title} ${figure}.` : ` in ${figure}${method ? ` (${method})` : ""}.`];
     if (best === taken) return [...start, ` No compared network has a better ${quality.title.toLowerCase()}.`];
     const lost = formatChange(valueOf(taken, DATA.quality), valueOf(best, DATA.quality), quality);
+    if (!cost || !lost) return start;
     const within = DATA.quality === "accuracy" && DATA.examples !== null
       && valueOf(taken, "accuracy") >= valueOf(best, "accuracy") - oneError(valueOf(best, "accuracy")) - 1e-12
       ? `(within one standard error of ${withCommas(DATA.examples)} examples) ` : "";
-    return [...start, ` Against the most accurate network it gives up ${lost.replace(/^[+−]/, "")} ${within}`,
-      `and ${fasterText(taken, best, this.latency)}.`];
+    return [...start, lost === "the same" ? " It is as good as the best network " : ` Against the most accurate network it gives up ${lost.replace(/^[+−]/, "")} ${within}`,
+      `and ${this.gain(taken, best)}.`];
   }
 
-  renderCompare(taken) {
-    const columns = [
-      ["The choice", taken], ["Most accurate", this.choice.most_accurate],
-      ["Smallest", this.choice.smallest],
-    ].filter(([, index]) => index !== null);
-    const names = [DATA.quality, "test_accuracy", this.latency, "macs", "parameters", "training_macs"]
+  gain(taken, other) {
+    if (this.choice.device !== null) return fasterText(taken, other, this.cost);
+    const factor = valueOf(other, this.cost) / valueOf(taken, this.cost);
+    const { title } = METRICS.get(this.cost);
+    return !Number.isFinite(factor) || factor.toFixed(1) === "1.0" ? `needs about as many ${title}`
+      : `has ${(1 / factor).toPrecision(2)}× the ${title}`;
+  }
+
+  besideOwn(taken) {
+    const own = firstBaseline();
+    if (own === null || own === taken) return [];
+    const names = [DATA.quality, this.cost, "parameters"].filter((name) => name && METRICS.has(name));
+    const parts = [...new Set(names)].map((name) => {
+      const change = formatChange(valueOf(taken, name), valueOf(own, name), METRICS.get(name));
+      return change && `${METRICS.get(name).title.toLowerCase()} ${change}`;
+    }).filter(Boolean);
+    return parts.length ? [`Against ${baselineTitle(own).toLowerCase()} ★: ${parts.join(", ")}.`] : [];
+  }
+
+  // The choice, the person's own network and the smallest, where it is any smaller.
+  columns(taken, nearest) {
+    const first = taken ?? nearest, own = firstBaseline();
+    const columns = [[taken === null ? "Nearest miss" : "The choice", first]];
+    if (own === first && own !== null) columns[0][0] += ` ★ ${baselineTitle(own).toLowerCase()}`;
+    if (own !== null && own !== first) columns.push([`★ ${baselineTitle(own)}`, own]);
+    else columns.push(["Most accurate", this.choice.most_accurate]);
+    const name = METRICS.has("parameters") ? "parameters" : this.cost;
+    const { smallest } = this.choice;
+    if (name && smallest !== null && first !== null
+      && formatValue(valueOf(smallest, name), METRICS.get(name)) !== formatValue(valueOf(first, name), METRICS.get(name))
+      && valueOf(smallest, name) < valueOf(first, name)) columns.push(["Smallest", smallest]);
+    return columns.filter(([, index], place) => index !== null && columns.findIndex(([, other]) => other === index) === place);
+  }
+
+  renderCompare(taken, nearest) {
+    const columns = this.columns(taken, nearest);
+    const names = [DATA.quality, "test_accuracy", this.cost, "macs", "parameters", "training_macs"]
       .filter((name, place, all) => METRICS.has(name) && all.indexOf(name) === place);
-    const cls = (index) => (index === taken ? "taken" : "");
+    const cls = (place) => (place ? "" : "taken");
+    // The roles stay where a narrow window folds the rows.
+    const row = (head, cells) => el("tr", { role: "row" }, head, cells);
+    const headed = (title, cell) => row(el("th", { scope: "row", role: "rowheader" }, title),
+      columns.map(([, index], place) => el("td", { role: "cell", class: cls(place) }, ...cell(index, place))));
+    byId("compare").setAttribute("role", "table");
+    byId("compare").className = `compare of-${columns.length}`;
     byId("compare").replaceChildren(
-      el("thead", {}, el("tr", {}, el("th", {}, ""), columns.map(([heading, index], place) =>
-        el("th", { scope: "col", class: place ? "" : cls(index) }, heading)))),
-      el("tbody", {},
-        el("tr", {}, el("th", { scope: "row" }, "Network"), columns.map(([, index], place) =>
-          el("td", { class: place ? "" : cls(index) }, this.link(index), el("span", { class: "sub" }, TRIALS.text[index])))),
-        names.map((name) => el("tr", {}, el("th", { scope: "row" }, METRICS.get(name).title),
-          columns.map(([, index], place) => el("td", { class: place ? "" : cls(index) },
-            ...this.cell(name, index, place ? taken : null)))))),
+      el("thead", { role: "rowgroup" }, row(el("td", { class: "corner", role: "cell" }), columns.map(([heading], place) =>
+        el("th", { scope: "col", role: "columnheader", class: cls(place) }, heading)))),
+      el("tbody", { role: "rowgroup" },
+        headed("Network", (index) => [this.link(index), el("span", { class: "sub" }, TRIALS.text[index])]),
+        names.map((name) => headed(METRICS.get(name).title,
+          (index, place) => this.cell(name, index, place ? columns[0][1] : null)))),
     );
   }
 
@@ -150,16 +226,19 @@ class DeviceAnswer {
     const metric = METRICS.get(name);
     const value = valueOf(index, name);
     const change = base === null || base === index ? "" : formatChange(value, valueOf(base, name), metric);
-    const parts = [formatValue(value, metric)];
-    if (name === this.latency) {
-      const { method, extra } = latencyParts(this.choice.device, index);
-      parts.push(" ", methodChip(method), extra ? el("span", { class: "sub" }, extra) : "");
+    const parts = [el("span", { class: "nowrap" }, formatValue(value, metric)), " "];
+    if (deviceOf(name)) {
+      const { method, extra } = latencyParts(deviceOf(name), index);
+      parts.push(methodChip(method), " ");
+      if (change) parts.push(el("span", { class: "change" }, change));
+      if (extra) parts.push(el("span", { class: "sub" }, extra));
+      return parts;
     }
+    if (change) parts.push(el("span", { class: "change" }, change));
     const dense = { macs: "dense_macs", parameters: "dense_parameters" }[name];
-    if (dense && METRICS.has(dense) && valueOf(index, dense) !== null) {
+    if (dense && METRICS.has(dense) && ![null, value].includes(valueOf(index, dense))) {
       parts.push(el("span", { class: "sub" }, `of ${formatValue(valueOf(index, dense), COUNT)} dense`));
     }
-    if (change) parts.splice(name === this.latency ? 3 : 1, 0, el("span", { class: "change" }, change));
     return parts;
   }
 }

@@ -51,5 +51,6 @@ function formatChange(value, base, metric) {
   if (base === 0 || value === 0) return "";
   const ratio = value / base;
   if (Math.abs(ratio - 1) < 0.005) return "the same";
+  if (ratio.toPrecision(2) === "1.0") return "about the same";
   return `${ratio >= 10 ? ratio.toFixed(0) : ratio.toPrecision(2)}× as much`;
 }

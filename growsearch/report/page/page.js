@@ -1,6 +1,12 @@
 // What is on the page now? One state, kept in the address after #, so that a view can be shared.
 const state = readState();
-let scatter = null, table = null, answer = null, parallel = null, ranks = null;
+let scatter = null, table = null, answer = null, parallel = null, ranks = null, versus = null, times = null;
+
+// The network of the study's own answer, or what misses it least.
+function studyChoice() {
+  const first = DATA.choices[0] || DATA.choice;
+  return first ? first.chosen ?? first.nearest : null;
+}
 
 function readState() {
   const asked = new URLSearchParams(location.hash.slice(1));
@@ -9,7 +15,6 @@ function readState() {
   const devices = DATA.choices.map((choice) => choice.device);
   const device = devices.includes(asked.get("device")) ? asked.get("device") : devices[0] || null;
   const cost = device !== null ? `latency[${device}]` : names.find((name) => name !== DATA.quality);
-  const first = DATA.choices.length ? DATA.choices[0].chosen ?? DATA.choices[0].nearest : null;
   const trial = PLACE.get(asked.get("trial"));
   return {
     device,
@@ -18,7 +23,7 @@ function readState() {
     z: known("z", null),
     logX: asked.get("log") === null ? null : asked.get("log").includes("x"),
     logY: asked.get("log") === null ? null : asked.get("log").includes("y"),
-    selected: trial ?? first ?? DATA.front[0] ?? null,
+    selected: trial ?? studyChoice() ?? DATA.front[0] ?? null,
     theme: asked.get("theme"),
   };
 }
@@ -50,6 +55,8 @@ function select(index, follow) {
   scatter.show({ ...state });
   parallel.show(index);
   ranks.show(index);
+  versus.select(index);
+  times.show(index);
   writeState();
   if (follow) byId("details").scrollIntoView({ block: "nearest" });
 }
@@ -117,6 +124,7 @@ function legendMark(look, opacity) {
     triangle: svg("path", { d: "M8 1.5L13.5 11.5H2.5Z" }),
     square: svg("rect", { x: 3.5, y: 2.5, width: 9, height: 9 }),
     diamond: svg("path", { d: "M8 1L14 7L8 13L2 7Z" }),
+    star: svg("path", { d: pathOf(starAt(8, 7, 6.5)) + "Z" }),
   };
   const shape = shapes[look.shape];
   shape.setAttribute("fill", `var(${look.colour})`);
@@ -160,8 +168,8 @@ function renderProgress() {
     byId("progress-note").textContent = "Needs trials that differ in every objective.";
     return;
   }
-  byId("progress-plot").replaceChildren(lineChart("Hypervolume by number of compared trials", steps, {
-    width: 760, height: 170, step: true, rangeY: [0, Math.max(...steps.map(([, share]) => share))],
+  drawWide(byId("progress-plot"), (width) => lineChart("Hypervolume by number of compared trials", steps, {
+    ...WIDE, width, step: true, rangeY: [0, Math.max(...steps.map(([, share]) => share))],
     formatY: (share) => `${Number((100 * share).toPrecision(3))} %`,
   }));
   byId("progress-note").textContent = "Share of the box between the best and the worst value of every " +
@@ -182,7 +190,7 @@ function renderFailed() {
 function renderFrontNote() {
   const words = DATA.metrics.filter((metric) => metric.objective)
     .map((metric) => `${metric.title.replace(/^[A-Z](?![A-Z])/, (letter) => letter.toLowerCase())} ${metric.direction === "maximize" ? "up" : "down"}`);
-  byId("front-note").textContent = `No compared network beats these in all objectives at once: ${words.join(", ")}.`;
+  byId("front-note").textContent = `The front: no compared network beats these in all objectives at once: ${words.join(", ")}.`;
 }
 
 function setTheme(theme) {
@@ -191,6 +199,7 @@ function setTheme(theme) {
   byId("theme").textContent = dark ? "Light colours" : "Dark colours";
   if (scatter && state.selected !== null) scatter.draw();
   if (parallel && state.selected !== null) parallel.show(state.selected);
+  if (times) times.show(state.selected);
 }
 
 function start() {
@@ -215,12 +224,17 @@ function start() {
   if (state.logY === null) state.logY = prefersLog(state.y);
   renderAxes();
   renderLegend();
-  table = new FrontTable(byId("front-table"), (index) => select(index));
-  scatter = new Scatter(byId("plot"), (index) => select(index));
+  versus = new Versus(select);
+  versus.kept = studyChoice();
+  table = new NetworkTable(byId("front-table"), (index) => select(index), (index) => versus.hover(index));
+  scatter = new Scatter(byId("plot"), (index) => select(index), (index) => versus.hover(index));
   parallel = new Parallel(byId("parallel-plot"), (index) => select(index));
+  times = new Timeline(byId("timeline-plot"), (index) => select(index));
+  new Influence();
+  renderHistory();
   ranks = new Ranks(byId("ranks-plot"), (index) => select(index));
-  answer = new DeviceAnswer(select, setDevice);
-  if (state.device !== null) answer.show(state.device);
+  answer = new Answer(select, setDevice);
+  answer.show(state.device);
   byId("plot").setAttribute("aria-label", "Scatter of all trials on the two axes chosen above");
   if (state.selected === null) {
     byId("details").replaceChildren(el("h2", { id: "details-title" }, "No finished trial yet"));

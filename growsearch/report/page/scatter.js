@@ -5,11 +5,22 @@ const HIT_PIXELS = 16;
 // How large points are drawn, from the worst value of a third metric to the best.
 const RADII = [2.2, 8.5];
 
+// The ten corners of a star.
+function starAt(x, y, r) {
+  return Array.from({ length: 10 }, (_, corner) => {
+    const reach = corner % 2 ? r * 0.45 : r, angle = Math.PI * (corner / 5 - 0.5);
+    return [x + reach * Math.cos(angle), y + reach * Math.sin(angle)];
+  });
+}
+
 function tracePath(context, shape, x, y, r) {
   context.beginPath();
   if (shape === "circle") context.arc(x, y, r, 0, 2 * Math.PI);
   else if (shape === "square") context.rect(x - r * 0.88, y - r * 0.88, r * 1.76, r * 1.76);
-  else {
+  else if (shape === "star") {
+    starAt(x, y, r * 1.5).forEach(([px, py], place) => (place ? context.lineTo(px, py) : context.moveTo(px, py)));
+    context.closePath();
+  } else {
     const corners = shape === "triangle"
       ? [[0, -1.2], [1.12, 0.8], [-1.12, 0.8]]
       : [[0, -1.25], [1.25, 0], [0, 1.25], [-1.25, 0]];
@@ -22,9 +33,10 @@ function tracePath(context, shape, x, y, r) {
 }
 
 class Scatter {
-  constructor(host, onSelect) {
+  constructor(host, onSelect, onPoint) {
     this.host = host;
     this.onSelect = onSelect;
+    this.onPoint = onPoint;
     this.canvas = el("canvas", { "aria-hidden": "true" });
     this.overlay = svg("svg", { "aria-hidden": "true" });
     this.tip = el("div", { class: "tip", hidden: true });
@@ -93,7 +105,8 @@ class Scatter {
     context.scale(ratio, ratio);
     const style = getComputedStyle(document.documentElement);
     const colours = new Map(KINDS.map((kind) => [kind, style.getPropertyValue(lookOf(kind).colour)]));
-    const onFront = new Set(this.front);
+    const stars = DATA.baselines.map(([index]) => index).filter((index) => this.pixels.has(index));
+    const onFront = new Set([...this.front, ...stars]);
     const crowd = this.points.length > 1500 ? 2.6 : 4.2;
     for (const { index, px, py } of this.points) {
       if (onFront.has(index)) continue;
@@ -108,7 +121,8 @@ class Scatter {
       }
     }
     context.globalAlpha = 1;
-    for (const index of this.front) {
+    // Baselines lie on top, whether they are dominated or not.
+    for (const index of [...this.front, ...stars]) {
       const { px, py } = this.pixels.get(index);
       const radius = this.radiusOf ? this.radiusOf(index) : 6;
       tracePath(context, lookOf(TRIALS.kind[index]).shape, px, py, radius);
@@ -149,7 +163,8 @@ class Scatter {
       parts.push(svg("line", { class: "gridline", x1: MARGIN.left, x2: right, y1: tick.at, y2: tick.at }),
         svg("text", { x: MARGIN.left - 8, y: tick.at + 4, "text-anchor": "end" }, tick.label));
     }
-    parts.push(...this.stepLine(right, bottom), ...this.titles(right, bottom), ...this.whiskers(right));
+    parts.push(...this.stepLine(right, bottom), ...this.titles(right, bottom), ...this.whiskers(right),
+      ...this.starNames(right));
     this.rings = svg("g");
     this.overlay.replaceChildren(...parts, this.rings);
     // The grid lies below the points: the canvas is transparent and comes after it.
@@ -206,6 +221,14 @@ class Scatter {
     });
   }
 
+  starNames(right) {
+    return DATA.baselines.filter(([index]) => this.pixels.has(index)).map(([index, which]) => {
+      const { px, py } = this.pixels.get(index), end = px > right - 70;
+      return svg("text", { class: "title", x: px + (end ? -14 : 14), y: py + 4, "text-anchor": end ? "end" : "start" },
+        BASELINE_TITLES[which].toLowerCase());
+    });
+  }
+
   drawRings() {
     const rings = [];
     const chosen = this.pixels.get(this.view.selected);
@@ -235,6 +258,7 @@ class Scatter {
     if (!this.points || !this.points.length) return;
     this.over = index;
     this.drawRings();
+    this.onPoint(index);
     this.tip.hidden = index === null;
     if (index === null) return;
     this.tip.replaceChildren(...this.tipLines(index));
@@ -251,7 +275,10 @@ class Scatter {
       const metric = METRICS.get(name);
       const device = deviceOf(name);
       const { method, extra } = device ? latencyParts(device, index) : { method: "", extra: "" };
-      const suffix = [method, extra].filter(Boolean).join(", ");
+      const change = versus.kept === null || versus.kept === index ? ""
+        : formatChange(valueOf(index, name), valueOf(versus.kept, name), metric);
+      const beside = change && `${change}${change.endsWith("same") ? " as" : " beside"} ${TRIALS.id[versus.kept]}`;
+      const suffix = [method, extra, beside].filter(Boolean).join(", ");
       lines.push(el("div", {}, `${metric.title}: ${formatValue(valueOf(index, name), metric)}`,
         suffix ? ` (${suffix})` : ""));
     }

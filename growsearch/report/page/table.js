@@ -1,8 +1,23 @@
-// Which networks are on the front of all objectives? A table that sorts.
-class FrontTable {
-  constructor(host, onSelect) {
+// Which networks are there? The front of all objectives at first, then any others: a table that
+// sorts, filters by kind and by text, and is walked through with the arrow keys.
+const ROWS = 100;
+
+class NetworkTable {
+  constructor(host, onSelect, onPoint) {
     this.host = host;
     this.onSelect = onSelect;
+    const point = (event) => {
+      const row = event.target.closest("tbody tr");
+      onPoint(row ? Number(row.dataset.index) : null);
+    };
+    for (const kind of ["pointerover", "focusin"]) host.addEventListener(kind, point);
+    for (const kind of ["pointerleave", "focusout"]) host.addEventListener(kind, () => onPoint(null));
+    this.scope = "front";
+    this.kind = "";
+    this.words = [];
+    this.most = ROWS;
+    this.front = new Set(DATA.front);
+    host.addEventListener("keydown", (event) => this.walk(event));
     this.columns = [
       { title: "Network", value: (index) => TRIALS.id[index], ascending: true },
       { title: "Made by", value: (index) => TRIALS.text[index], ascending: true },
@@ -10,7 +25,44 @@ class FrontTable {
     ];
     this.sorted = this.columns.findIndex((column) => column.name === DATA.quality);
     this.ascending = this.columns[this.sorted].ascending;
+    this.buildTools();
     this.render();
+  }
+
+  buildTools() {
+    const scopes = [["front", "the front"], ["compared", "all compared"], ["all", "all finished"]];
+    const change = (set) => (event) => {
+      set(event.target.value);
+      this.most = ROWS;
+      this.render();
+    };
+    const kinds = [["", "all kinds"], ...KINDS.map((kind) => [kind, lookOf(kind).title])];
+    const picker = (id, label, options, set) => el("label", {}, label, el("select", { id, onchange: change(set) },
+      options.map(([value, title]) => el("option", { value }, title))));
+    this.count = el("span", { class: "muted small", role: "status" });
+    byId("table-tools").replaceChildren(
+      picker("table-scope", "Show", scopes, (value) => { this.scope = value; }),
+      picker("table-kind", "Kind", kinds, (value) => { this.kind = value; }),
+      el("label", {}, "Filter", el("input", { id: "table-words", type: "search", placeholder: "id or words",
+        oninput: change((value) => { this.words = value.toLowerCase().split(/\s+/).filter(Boolean); }) })),
+      this.count);
+  }
+
+  shown(index) {
+    if (this.scope === "front" && !this.front.has(index)) return false;
+    if (this.scope === "compared" && !TRIALS.feasible[index]) return false;
+    if (this.kind && TRIALS.kind[index] !== this.kind) return false;
+    const text = `${TRIALS.id[index]} ${lookOf(TRIALS.kind[index]).title} ${TRIALS.text[index]}`.toLowerCase();
+    return this.words.every((word) => text.includes(word));
+  }
+
+  walk(event) {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    const links = [...this.host.querySelectorAll("tbody .link")];
+    const here = links.indexOf(document.activeElement);
+    if (!step || here < 0) return;
+    event.preventDefault();
+    links[Math.min(links.length - 1, Math.max(0, here + step))].focus();
   }
 
   metricColumns() {
@@ -39,7 +91,8 @@ class FrontTable {
   ordered() {
     const { value } = this.columns[this.sorted];
     const sign = this.ascending ? 1 : -1;
-    return [...DATA.front].sort((a, b) => {
+    const places = this.scope === "front" ? DATA.front : TRIALS.id.map((_, index) => index);
+    return places.filter((index) => this.shown(index)).sort((a, b) => {
       const one = value(a), other = value(b);
       if (one === other) return a - b;
       if (one === null) return 1;
@@ -58,9 +111,16 @@ class FrontTable {
       }, el("button", { type: "button", class: "sort", onclick: () => this.sort(place) },
         column.title, el("span", { class: "mark", "aria-hidden": "true" }, mark)));
     });
-    const rows = this.ordered().map((index) => {
+    const found = this.ordered(), left = found.length - this.most;
+    const all = this.scope === "front" ? DATA.front.length : TRIALS.id.length;
+    this.count.textContent = found.length === all ? `${all} networks` : `${found.length} of ${all} networks`;
+    byId("table-more").hidden = left <= 0;
+    byId("table-more").textContent = `Show ${Math.min(ROWS, left)} more`;
+    byId("table-more").onclick = () => { this.most += ROWS; this.render(); };
+    const rows = found.slice(0, this.most).map((index) => {
       const row = el("tr", { "aria-selected": "false", onclick: () => this.onSelect(index) },
         this.columns.map((column, place) => this.cell(column, place, index)));
+      if (baselineTitle(index)) row.cells[0].append(" ★");
       row.dataset.index = String(index);
       return row;
     });
