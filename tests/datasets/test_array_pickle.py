@@ -32,7 +32,9 @@ def _saved(tmp_path: Path, content: bytes) -> Path:
 
 
 @given(array=st.sampled_from(KINDS).flatmap(lambda kind: arrays.arrays(kind, (2, 3))))
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @pytest.mark.parametrize("layout", ["C", "F"])
 def test_arrays_of_numbers_come_back_as_they_were(array, layout, tmp_path, python2_pickle):
     array = np.asarray(array, order=layout)

@@ -102,6 +102,11 @@ def _running_line(trial: RunningTrial) -> str:
     if len(made_by) > _MADE_BY:
         made_by = f"{made_by[: _MADE_BY - 3]}..."
     line = f"{trial.started.id}  {made_by:<{_MADE_BY}}  {progress_words(trial.progress)}"
+    return _cut(line)
+
+
+def _cut(line: str) -> str:
+    """Return what stands behind a label, within a terminal's columns."""
     most = _COLUMNS - len(_line("", ""))
     return line if len(line) <= most else f"{line[: most - 3]}..."
 
@@ -122,7 +127,7 @@ def _best(status: RunStatus) -> str:
     if trial is None:
         return "no finished trial yet"
     value = format_quantity(trial.metrics[objective], objective)
-    return f"{shown(objective)} {value} by {trial.id}, {describe_trial(trial)}"
+    return _cut(f"{shown(objective)} {value} by {trial.id}, {describe_trial(trial)}")
 
 
 def _objectives(objectives: Mapping[str, str]) -> str:

@@ -65,7 +65,7 @@ class ProgressLine:
     def text(self) -> str:
         """Return the line."""
         self._look()
-        return " · ".join([*self._parts(), self._clock()])
+        return " · ".join([*self._parts(), self._clock().replace("about ", "~")])
 
     def _parts(self) -> list[str]:
         wanted = self._wanted

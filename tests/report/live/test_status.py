@@ -183,7 +183,7 @@ def test_lines_for_a_terminal_have_80_columns_and_nothing_hidden(running: Path) 
         lines = status_lines(read_status(running, NOW))
     assert all(line.isprintable() for line in lines)
     assert any("epoch 20 of 20" in line for line in lines)
-    assert max(len(line) for line in lines if "search" not in line[:10]) <= 80
+    assert max(len(line) for line in lines if "search" not in line[:10]) <= 80, lines
 
 
 @pytest.mark.parametrize("name", ["nothing", "empty", "file"])
