@@ -40,8 +40,8 @@ def baseline_candidates(config: StudyConfig) -> tuple[BaselineCandidate, ...]:
     """Return the candidates that a study's ``baselines`` mean, without repeats.
 
     They have the spaces of its kinds of trial: "mine" and "dense" with the weights that the kind
-    begins with, "uniform" at each of its budgets (both ends of a range). The recipe is the kind's,
-    of several values the first, of epochs the most.
+    begins with, "uniform" at each of its budgets (both ends of a range). The recipe is that of the
+    first kind with such a network; of several values the first, of epochs the most.
 
     Raises:
         UsageError: for a baseline that no kind of the study has what it takes for.
@@ -62,10 +62,9 @@ def baseline_candidates(config: StudyConfig) -> tuple[BaselineCandidate, ...]:
 
 
 def _is_same(one: BaselineCandidate, other: BaselineCandidate) -> bool:
-    """Tell whether two mean one network; "mine" is it whatever a kind's recipe is."""
-    if one.which == other.which == "mine":
-        return (one.space, one.init) == (other.space, other.init)
-    return one == other
+    """Tell whether two mean one network; of kinds with other recipes the first one counts."""
+    mean = ("which", "space", "init", "budget", "device_batch")
+    return all(getattr(one, key) == getattr(other, key) for key in mean)
 
 
 _LACKING: Mapping[Baseline, str] = {

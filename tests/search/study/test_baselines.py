@@ -118,8 +118,13 @@ def test_one_s_own_network_is_one_however_many_kinds_begin_with_it(tmp_path: Pat
     init = data["trials"]["prune"]["init"]
     sparse = {"space": "mlp-digits", "init": init, "transform": "none", "sparsity": 0.5}
     data["trials"]["sparse"] = {**sparse, "distribution": "erk", "updater": "static", "epochs": 3}
-    found = baseline_candidates(parse_study(data))
-    assert [each.which for each in found].count("mine") == 1
+    data["trials"]["growth"] = {"space": "mlp-digits", "budget": {"macs": "30%"}, "epochs": 2}
+    found = [(each.which, each.init, each.budget) for each in _candidates(data)]
+    assert len(found) == len(set(found))
+    assert [which for which, _, _ in found].count("mine") == 1
+    # Growth's dense network is drawn, the others' goes on with the weights.
+    assert [which for which, _, _ in found].count("dense") == 2
+    assert [which for which, _, _ in found].count("uniform") == 2
 
 
 def test_uniform_widths_have_a_rate_for_fresh_weights_and_not_that_of_pruning(
