@@ -16,7 +16,7 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	$(BIN)/python examples/demo/prepare.py runs/demo-data
 	$(BIN)/growsearch search examples/demo/study.yaml
-	$(BIN)/growsearch predict runs/demo "$$(ls runs/demo-data/images/test/7/*.png | head -1)"
+	$(BIN)/growsearch predict runs/demo --code examples/demo "$$(ls runs/demo-data/images/test/7/*.png | head -1)"
 
 test: $(READY)
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup
