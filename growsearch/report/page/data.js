@@ -15,10 +15,12 @@ const SPARE_LOOKS = [
   { shape: "diamond", colour: "--fourth" },
 ];
 
+const SPARE_TITLES = new Map([["prune", "pruned"], ["tickets", "from tickets"]]);
+
 function lookOf(kind) {
   if (Object.hasOwn(LOOKS, kind)) return LOOKS[kind];
   const others = KINDS.filter((name) => !Object.hasOwn(LOOKS, name));
-  return { title: kind, ...SPARE_LOOKS[others.indexOf(kind) % SPARE_LOOKS.length] };
+  return { title: SPARE_TITLES.get(kind) ?? kind, ...SPARE_LOOKS[others.indexOf(kind) % SPARE_LOOKS.length] };
 }
 
 function valueOf(index, name) {
