@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from growsearch.commands.one_trial.lines import clock
+from growsearch.commands.terminal import counted
+from growsearch.report.live.time_left import clock
 
 if TYPE_CHECKING:
     from growsearch.search.config.study import StudyConfig
@@ -67,15 +68,15 @@ def _lines(each: TrialNeeds | NotTried) -> list[str]:
     )
     return [
         f"ok  trials.{each.kind}: {each.network}",
-        f"    measured on {cost.device}, {_counted(cost.threads, 'thread')}, {cost.precision}, "
-        f"{_counted(cost.examples, 'example')} a step",
+        f"    measured on {cost.device}, {counted(cost.threads, 'thread')}, {cost.precision}, "
+        f"{counted(cost.examples, 'example')} a step",
         f"    network: {cost.parameters:,} parameters, {_size(cost.network_bytes)} with buffers; "
         f"gradients {_size(cost.gradient_bytes)}; optimizer state {_size(cost.optimizer_bytes)}",
         f"    activations: {activations}",
         f"    memory: {_size(cost.counted_bytes)} counted; {_peak(each)}",
         f"    a step: {_time(cost.step_s)}, {measured}",
-        f"    an epoch: about {_time(cost.epoch_s)}, {_counted(cost.steps_per_epoch, 'step')}; "
-        f"a trial: about {_time(each.trial_s)}, {_counted(cost.epochs, 'epoch')}",
+        f"    an epoch: about {_time(cost.epoch_s)}, {counted(cost.steps_per_epoch, 'step')}; "
+        f"a trial: about {_time(each.trial_s)}, {counted(cost.epochs, 'epoch')}",
     ]
 
 
@@ -95,11 +96,9 @@ def _study_lines(config: StudyConfig, seconds: float | None, missing: int) -> li
     if seconds is None:
         told = "as many trials as fit the time budget" if search.trials is None else "not known"
         return [f"study: {told}", _beside(config)]
-    of = f"{_counted(search.trials or 0, 'trial')}, {search.parallel} at a time"
+    of = f"{counted(search.trials or 0, 'trial')}, {search.parallel} at a time"
     without = (
-        f" (without {_counted(missing, 'kind')} of trial that could not be tried)"
-        if missing
-        else ""
+        f" (without {counted(missing, 'kind')} of trial that could not be tried)" if missing else ""
     )
     budget = "" if search.time_budget is None else f"; it ends at {clock(search.time_budget)}"
     return [
@@ -133,10 +132,6 @@ def _plain(each: TrialNeeds | NotTried) -> dict[str, Any]:
         "trial_s": each.trial_s,
         "counted_bytes": cost.counted_bytes,
     }
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def _size(count: float) -> str:

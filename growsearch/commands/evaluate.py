@@ -12,6 +12,7 @@ import typer
 
 from growsearch.commands import completion
 from growsearch.commands.examples import examples
+from growsearch.commands.one_network.options import CodeOption, RunArgument
 from growsearch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,12 +35,7 @@ _SPLITS: dict[str, SplitName] = {"test": "test", "validation": "validation"}
 
 
 def evaluate(
-    run: Annotated[
-        Path,
-        typer.Argument(
-            help="The run's folder.", show_default=False, autocompletion=completion.run_folders
-        ),
-    ],
+    run: RunArgument,
     trial: Annotated[
         str,
         typer.Argument(
@@ -78,9 +74,7 @@ def evaluate(
             autocompletion=completion.training_devices,
         ),
     ] = "auto",
-    code: Annotated[
-        Path | None, typer.Option(help="Where own modules of the run are found; they are imported.")
-    ] = None,
+    code: CodeOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Take measures and each class's figures of a trial's network; keep them in its folder."""

@@ -11,19 +11,7 @@ from growsearch.commands.examples import examples
 from growsearch.errors import UsageError
 
 EPILOG = examples("growsearch list spaces")
-_LISTS = ", ".join(
-    (
-        "spaces",
-        "devices",
-        "transforms",
-        "distributions",
-        "updaters",
-        "tickets",
-        "datasets",
-        "augmentations",
-        "samplers",
-    )
-)
+_LISTS = ", ".join(completion.LISTS)
 
 
 def list_names(

@@ -10,6 +10,7 @@ import typer
 
 from growsearch.commands import completion
 from growsearch.commands.examples import examples
+from growsearch.commands.one_network.options import CodeOption, RunArgument, TrialOption
 from growsearch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,19 +29,8 @@ EPILOG = examples(
 
 
 def select(
-    run: Annotated[
-        Path,
-        typer.Argument(
-            help="The run's folder.", show_default=False, autocompletion=completion.run_folders
-        ),
-    ],
-    trial: Annotated[
-        str | None,
-        typer.Option(
-            help="Take this network: a trial's id, or its unique beginning.",
-            autocompletion=completion.trial_ids,
-        ),
-    ] = None,
+    run: RunArgument,
+    trial: TrialOption = None,
     most: Annotated[
         list[str] | None,
         typer.Option(
@@ -90,9 +80,7 @@ def select(
     out: Annotated[
         Path | None, typer.Option(help="The export's folder [default: RUN/export/ID].")
     ] = None,
-    code: Annotated[
-        Path | None, typer.Option(help="Where own modules of the run are found; they are imported.")
-    ] = None,
+    code: CodeOption = None,
     onnx: Annotated[
         bool, typer.Option("--onnx", help="Write model.onnx, too, checked in ONNX Runtime.")
     ] = False,

@@ -28,3 +28,8 @@ class Terminal(Console):
 def say(line: object) -> None:
     """Print one line to stdout, with what cannot be seen made visible."""
     typer.echo(shown(str(line)))
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: "1 seed", "1,200 steps"."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

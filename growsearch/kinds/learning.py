@@ -28,7 +28,7 @@ from growsearch.datasets import (
     text_windows,
     with_augmentation,
 )
-from growsearch.datasets.joined import text_and_validation, train_and_validation
+from growsearch.datasets.streams.joined import text_and_validation, train_and_validation
 from growsearch.datasets.streams.known_labels import KnownLabels
 from growsearch.datasets.streams.streamed_split import StreamedSplit
 from growsearch.datasets.texts.text_windows import WINDOW_WORDS

@@ -9,7 +9,6 @@ from typer.testing import CliRunner
 
 from growsearch import Study
 from growsearch.cli import app
-from growsearch.commands.one_network.finish import duration
 from growsearch.errors import UsageError
 from growsearch.kinds import Learning
 from growsearch.report import read_run
@@ -172,11 +171,3 @@ def test_what_cannot_be_is_refused_before_anything_trains(run, options, words):
     message = result.output + str(result.exception)
     assert all(word in message for word in words), message
     assert sorted(run.rglob("*")) == before
-
-
-@pytest.mark.parametrize(
-    ("seconds", "told"),
-    [(0.2, "1 s"), (89, "89 s"), (90, "2 min"), (5399, "90 min"), (7200, "2.0 h")],
-)
-def test_times_are_told_in_units_of_their_size(seconds, told):
-    assert duration(seconds) == told

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from growsearch.datasets import from_tensors
-from growsearch.datasets.joined import text_and_validation, train_and_validation
 from growsearch.datasets.streams.chained import ChainedExamples, chained
+from growsearch.datasets.streams.joined import text_and_validation, train_and_validation
 from growsearch.datasets.streams.streamed_split import StreamedSplit
 from growsearch.datasets.texts.tokens import TokenDataset
 from growsearch.errors import UsageError

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from growsearch.commands.examples import examples
+from growsearch.commands.one_network.options import CodeOption, RunArgument, TrialOption
 
 EPILOG = examples(
     "growsearch export runs/digits",
@@ -16,11 +17,8 @@ EPILOG = examples(
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="The run's folder.", show_default=False)],
-    trial: Annotated[
-        str | None,
-        typer.Option(help="A trial's id or its beginning [default: the study's choice]."),
-    ] = None,
+    run: RunArgument,
+    trial: TrialOption = None,
     out: Annotated[
         Path | None, typer.Option(help="The export's folder [default: RUN/export/ID].")
     ] = None,
@@ -32,9 +30,7 @@ def export(
             show_default=False,
         ),
     ] = None,
-    code: Annotated[
-        Path | None, typer.Option(help="Where own modules of the run are found; they are imported.")
-    ] = None,
+    code: CodeOption = None,
 ) -> None:
     """Export a network: programs, weights, preprocessing, classes and card, proven equal."""
     from growsearch.commands.one_network.chosen import chosen_trial

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from growsearch.commands import completion
 from growsearch.commands.examples import examples
+from growsearch.commands.one_network.options import CodeOption, RunArgument, TrialOption
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -29,19 +29,8 @@ EPILOG = examples(
 
 
 def finish(
-    run: Annotated[
-        Path,
-        typer.Argument(
-            help="The run's folder.", show_default=False, autocompletion=completion.run_folders
-        ),
-    ],
-    trial: Annotated[
-        str | None,
-        typer.Option(
-            help="A trial's id or its unique beginning [default: the study's choice].",
-            autocompletion=completion.trial_ids,
-        ),
-    ] = None,
+    run: RunArgument,
+    trial: TrialOption = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Epochs [default: four times its trial's].")
     ] = None,
@@ -57,9 +46,7 @@ def finish(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads to train with [default: the study's].")
     ] = None,
-    code: Annotated[
-        Path | None, typer.Option(help="Where own modules of the run are found; they are imported.")
-    ] = None,
+    code: CodeOption = None,
 ) -> None:
     """Train the chosen network at full length under several seeds, then test and export it.
 
@@ -103,16 +90,20 @@ def finish(
 
 def plan_lines(plan: FinishPlan) -> list[str]:
     """Return what will be done, and how long that takes."""
+    from growsearch.commands.terminal import counted
     from growsearch.report.describe import describe_trial
+    from growsearch.report.live.time_left import clock
+    from growsearch.search.study.finishing import epochs_of
 
     learned = "training and validation" if plan.study.whole else "training"
+    before = epochs_of(plan.before)
     lines = [
         f"Trial {plan.before.id}: {describe_trial(plan.before)}",
         f"Training it for {plan.epochs} epochs on the {learned} examples, "
-        f"{_counted(len(plan.seeds), 'seed')}; in its trial it had {_epochs(plan.before)}.",
+        f"{counted(len(plan.seeds), 'seed')}; in its trial it had {counted(before, 'epoch')}.",
     ]
     if plan.forecast_s:
-        lines.append(f"About {duration(plan.forecast_s)} in all, by the time of its trial.")
+        lines.append(f"About {clock(plan.forecast_s)} in all, by the time of its trial.")
     return lines
 
 
@@ -154,21 +145,6 @@ def _cost(result: Finished, metric: str) -> str:
     values = result.values(metric)
     low, high = (format_quantity(value, metric) for value in (min(values), max(values)))
     return f"{title(metric)}: {low}" + ("" if low == high else f" to {high}")
-
-
-def _epochs(trial: Trial) -> str:
-    return _counted(int(trial.config["epochs"]), "epoch")
-
-
-def _counted(number: int, word: str) -> str:
-    return f"{number} {word}" + ("" if number == 1 else "s")
-
-
-def duration(seconds: float) -> str:
-    """Return a time for people: "40 s", "12 min", "3.5 h"."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{round(seconds / 60)} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
 
 
 class _FinishProgress:
@@ -213,10 +189,12 @@ class _FinishProgress:
         return Listener(epoch, resumed)
 
     def _epoch(self, seed: int, record: EpochRecord) -> None:
+        from growsearch.report.live.time_left import clock
+
         told = f"seed {seed + 1} of {self._seeds}, epoch {record.epoch} of {self._epochs}"
         if self._bar is not None and self._task is not None:
             done = seed * self._epochs + record.epoch
             self._bar.update(self._task, description=told, completed=done)
             return
         if record.epoch * 10 // self._epochs > (record.epoch - 1) * 10 // self._epochs:
-            self._console.print(f"{told}, {duration(time.monotonic() - self._started)}")
+            self._console.print(f"{told}, {clock(time.monotonic() - self._started)}")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from growsearch.commands.examples import examples
+from growsearch.commands.one_network.options import CodeOption, TrialOption
 from growsearch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -45,19 +46,14 @@ def predict(
             metavar="FILE", help="Images, folders of them, or patterns.", show_default=False
         ),
     ],
-    trial: Annotated[
-        str | None,
-        typer.Option(help="A trial's id or its beginning [default: the study's choice]."),
-    ] = None,
+    trial: TrialOption = None,
     top: Annotated[
         int | None, typer.Option(min=1, help="Tell so many classes [default: the likeliest].")
     ] = None,
     device: Annotated[
         str, typer.Option(help="Where the network runs: auto, cpu, cuda, cuda:1, mps, xpu.")
     ] = "auto",
-    code: Annotated[
-        Path | None, typer.Option(help="Where own modules of the run are found; they are imported.")
-    ] = None,
+    code: CodeOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False,
 ) -> None:
     """Name the class of image files, with its probability; exits with 1 if one is not read."""

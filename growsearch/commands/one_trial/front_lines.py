@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from growsearch.commands.one_trial.lines import GrowProgress, clock, quality_words
+from growsearch.commands.one_trial.lines import GrowProgress, quality_words
 from growsearch.kinds import GrowthCandidate, candidate_from_json
 from growsearch.pareto import format_quantity
 from growsearch.report.describe import kind_title
+from growsearch.report.live.time_left import clock
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

@@ -19,6 +19,7 @@ from growsearch.kinds.domain import is_only, values_of
 from growsearch.pareto import format_quantity
 from growsearch.report.describe import kind_title
 from growsearch.report.kept_layers import read_kept_layers
+from growsearch.report.live.time_left import clock
 from growsearch.trial.run import Listener
 
 if TYPE_CHECKING:
@@ -263,13 +264,3 @@ def _of(metrics: Mapping[str, float], name: str, full_name: str, unit: str) -> s
         f"{format_quantity(value, unit)} of {format_quantity(full, unit)} "
         f"({100 * value / full:.1f} %)"
     )
-
-
-def clock(seconds: float) -> str:
-    """Return a duration as 12 s, 3:04 or 2:03:04."""
-    whole = round(seconds)
-    minutes, rest = divmod(whole, 60)
-    if not minutes:
-        return f"{rest} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

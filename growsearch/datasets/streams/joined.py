@@ -24,7 +24,7 @@ def train_and_validation(dataset: Dataset) -> Dataset:
     Example:
         >>> import torch
         >>> from growsearch.datasets import from_tensors
-        >>> from growsearch.datasets.joined import train_and_validation
+        >>> from growsearch.datasets.streams.joined import train_and_validation
         >>> data = from_tensors(torch.randn(40, 3), torch.arange(40) % 2)
         >>> len(data.train), len(data.validation), len(train_and_validation(data).train)
         (33, 3, 36)
