@@ -111,6 +111,14 @@ def test_the_study_runs_from_another_folder(place, monkeypatch):
     assert study.code_dir == place
 
 
+def test_own_modules_are_found_where_the_command_was_called(place):
+    """Beside the study there may be none: it lies elsewhere, and says where they are."""
+    assert _init("studies/sub.yaml", "--data", "images", "--network", "init_net:Net").exit_code == 0
+    study = load_study(place / "studies" / "sub.yaml")
+    assert study.code_dir == place
+    assert study.data_dir == place / "images"
+
+
 def test_a_kind_that_the_network_cannot_have_is_left_out_and_told(place):
     # One channel and the classifier have more parameters.
     result = _init("--data", "images", "--network", "init_net:Net", "--max", "parameters=20")

@@ -87,9 +87,6 @@ def init(
     ask = sys.stdin.isatty() and not yes
     given = _Given(data=data, network=network, weights=weights, device=device, time=time)
     answers = _answers(given, data_dir, list(most or []), ask=ask)
-    # Own modules lie beside the study, or here.
-    for folder in (study.absolute().parent, Path.cwd()):
-        _let_find(folder)
     found = first_study(answers, study)
     write_text(study, found.text)
     for note in found.notes:
@@ -187,9 +184,3 @@ def _check_device(device: str, bounded: list[str]) -> None:
             f"--max: latency[{others[0]}] beside --device {device}; one device counts here, others "
             "are further objectives in the file"
         )
-
-
-def _let_find(folder: Path) -> None:
-    from search_spaces.user_code import add_code_folder
-
-    add_code_folder(folder)

@@ -27,6 +27,7 @@ from growsearch.errors import UsageError
 from growsearch.growth import build_full
 from growsearch.kinds import Learning
 from growsearch.kinds.checking.context import space_for
+from growsearch.kinds.values import parse_duration
 from growsearch.pareto.quantities import parse_quantity
 from growsearch.search.config.file import load_study
 from growsearch.search.config.study import StudyConfig
@@ -111,7 +112,15 @@ def first_study(answers: Answers, file: Path) -> FirstStudy:
     network = answers.network or _usual_network(data, answers.data)
     folder = file.absolute().parent
     kinds = tuple(_kinds(answers))
-    draft = _Draft(answers=answers, data=data, network=network, folder=folder, kinds=kinds)
+    own = [name for name in (network, data.dataset, answers.weights or "") if is_own(name)]
+    draft = _Draft(
+        answers=answers,
+        data=data,
+        network=network,
+        folder=folder,
+        kinds=kinds,
+        code=_code_folder(own, (folder, Path.cwd())),
+    )
     draft, needs = _feasible(draft)
     failed = [need for need in needs if isinstance(need, NotTried)]
     left = tuple(kind for kind in kinds if kind not in {need.kind for need in failed})
@@ -135,6 +144,8 @@ class _Draft:
     network: str
     folder: Path
     kinds: tuple[str, ...]
+    # Where own modules lie; None where all are installed, or there are none.
+    code: Path | None
     epochs: int = 2
     part: int = _PARTS[0]
     # The counts of the whole network, by metric.
@@ -153,8 +164,9 @@ class _Draft:
             yield f"data_dir: {_quoted(self._relative(self.data.data_dir))}"
         if self.data.image_size is not None:
             yield _beside(f"data: {{image_size: {self.data.image_size}}}", self.data.why_size)
-        if is_own(self.network) or is_own(self.data.dataset):
-            yield _beside("code_dir: .", "where your own modules lie, beside this file")
+        if self.code is not None:
+            where = _quoted(self._relative(self.code))
+            yield _beside(f"code_dir: {where}", "where your own modules lie")
         yield ""
 
     def _trials(self) -> Iterator[str]:
@@ -260,6 +272,19 @@ def _kinds(answers: Answers) -> Iterator[str]:
     yield from ("growth", "sparse")
 
 
+def _code_folder(names: list[str], places: tuple[Path, ...]) -> Path | None:
+    """Return the first place that has a module of ``names``; others are installed.
+
+    A study has one such folder: its own, or that in which the command was called.
+    """
+    modules = [name.partition(":")[0].partition(".")[0] for name in names]
+    for place in places:
+        for module in modules:
+            if (place / f"{module}.py").is_file() or (place / module).is_dir():
+                return place
+    return None
+
+
 def _feasible(draft: _Draft) -> tuple[_Draft, list[TrialNeeds | NotTried]]:
     """Try a draft, with a smaller range of budgets where the least is below any network."""
     with tempfile.TemporaryDirectory(prefix="growsearch-init-") as place:
@@ -278,8 +303,7 @@ def _feasible(draft: _Draft) -> tuple[_Draft, list[TrialNeeds | NotTried]]:
 def _read(draft: _Draft, file: Path) -> StudyConfig:
     """Write the draft to a temporary file and read it as a search would."""
     here = dataclasses.replace(draft, folder=file.parent)
-    text = here.text().replace("code_dir: .", f"code_dir: {_quoted(str(draft.folder))}")
-    file.write_text(text, encoding="utf-8")
+    file.write_text(here.text(), encoding="utf-8")
     with _as_study(file):
         return load_study(file)
 
@@ -313,8 +337,6 @@ def _full_counts(network: str, learning: Learning) -> dict[str, int]:
 
 def _epochs(answers: Answers, needs: list[TrialNeeds]) -> tuple[int, str]:
     """Return the epochs of a trial with which a dozen fit in the time, and how they were found."""
-    from growsearch.kinds.values import parse_duration
-
     slowest = max(need.cost.epoch_s for need in needs)
     seconds = parse_duration(answers.time) * _cores() / _WANTED_TRIALS
     epochs = min(max(math.floor(seconds / slowest), _LEAST_EPOCHS), _MOST_EPOCHS)
