@@ -40,7 +40,10 @@ def watch(
     """
     from growsearch.commands.terminal import say
     from growsearch.report.live.server import served
+    from growsearch.report.live.status import check_is_run
 
+    if run.exists():
+        check_is_run(run)
     # Also where a shell started it in the background, and for what stops a job.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)

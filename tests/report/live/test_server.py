@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from growsearch.cli import app
 from growsearch.errors import UsageError
 from growsearch.report.live import follower as follower_module
 from growsearch.report.live.follower import Follower
@@ -325,3 +327,10 @@ def test_watching_writes_nothing_and_ends_when_it_is_told(run_maker: RunMaker) -
     with pytest.raises(OSError, match=r"refused|reset"):
         _ask(address, f"/{token}/")
     assert time.monotonic() - started < 20
+
+
+def test_a_file_is_no_run_to_wait_for(tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text("name: one")
+    result = CliRunner().invoke(app, ["watch", str(tmp_path / "study.yaml")])
+    assert result.exit_code != 0
+    assert "give the folder of a run" in str(result.exception)
