@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -136,6 +138,11 @@ OPTIMIZERS = ["sgd", "adamw", "adam", "lion"]
 _STUDY, _LEDGER = "study.yaml", "trials.jsonl"
 # A folder of many runs, and the end of a ledger: enough for a shell, and read at once.
 _MAX_ENTRIES, _MAX_BYTES = 2000, 2**18
+# A ledger may be anybody's, and a shell runs what is put into its line: nothing else is offered.
+_ID, _MEASURE = (
+    re.compile(r"[0-9a-f]{4,64}"),
+    re.compile(r"[A-Za-z0-9_.:-]+(\[[A-Za-z0-9_.:-]+\])?"),
+)
 Complete = Callable[[typer.Context, str], list[str]]
 
 
@@ -191,7 +198,13 @@ def trial_ids(ctx: typer.Context, incomplete: str) -> list[str]:
     """Complete the id of a trial of the run that stands before it."""
     lines = _last_lines(ctx)
     return sorted(
-        {n for line in lines if isinstance(n := line.get("id"), str) and n.startswith(incomplete)}
+        {
+            name
+            for line in lines
+            if isinstance(name := line.get("id"), str)
+            and _ID.fullmatch(name)
+            and name.startswith(incomplete)
+        }
     )
 
 
@@ -202,6 +215,7 @@ def bounded_measures(ctx: typer.Context, incomplete: str) -> list[str]:
         for line in _last_lines(ctx)
         if isinstance(line.get("metrics"), dict)
         for name in line["metrics"]
+        if _MEASURE.fullmatch(name)
     )
     return [f"{name}=" for name in names if f"{name}=".startswith(incomplete)]
 
@@ -260,7 +274,11 @@ def _last_lines(ctx: typer.Context) -> list[dict[str, Any]]:
     if run is None:
         return []
     try:
-        with (Path(str(run)) / _LEDGER).open("rb") as file:
+        # A pipe would keep the shell waiting.
+        place = os.open(Path(str(run)) / _LEDGER, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(place, "rb") as file:  # noqa: PTH123
+            if not stat.S_ISREG(os.fstat(place).st_mode):
+                return []
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - _MAX_BYTES))
             content = file.read(_MAX_BYTES)

@@ -25,11 +25,15 @@ def evaluating(model: nn.Module) -> Iterator[None]:
         (False, True)
     """
     modes = [(part, part.training) for part in model.modules()]
-    model.train()
-    model.eval()
     try:
+        model.train()
+        model.eval()
         yield
     finally:
         model.train()
+        # What a module does when it is told its mode (merge weights, keep a bias) it does again.
+        for part, training in modes:
+            if part.training != training:
+                part.train(training)
         for part, training in modes:
             part.training = training

@@ -43,9 +43,13 @@ class DeviceChoice:
 
 @once_a_run
 def device_choices(run: Run) -> tuple[DeviceChoice, ...]:
-    """Return one choice for each device with a latency; empty where nothing can be compared."""
-    compared = run.front().points
-    choices = (_choice(run, device, compared) for device in latency_devices(run.trials))
+    """Return one choice for each device with a latency; empty where nothing can be compared.
+
+    That of the study's own device, which is its choice, comes first.
+    """
+    compared, own = run.front().points, _studys_device(run)
+    devices = sorted(latency_devices(run.trials), key=lambda device: device != own)
+    choices = (_choice(run, device, compared) for device in devices)
     return tuple(choice for choice in choices if choice is not None)
 
 
@@ -80,13 +84,18 @@ def _choice(run: Run, device: str, compared: tuple[Point, ...]) -> DeviceChoice 
 
 
 def _studys_device(run: Run) -> str | None:
-    """Return the device that the study itself chooses for: the first bounded, else the first.
+    """Return the device that the study itself chooses for: the first that it bounds, else the first
+    objective, else the first.
 
     Its answer is the study's choice, so that nobody reads of one network and exports another.
     """
     bounded = {bound.objective for bound in run.wishes.bounds}
-    devices = [name for name in latency_devices(run.trials) if f"latency[{name}]" in run.objectives]
-    return next((name for name in devices if f"latency[{name}]" in bounded), (*devices, None)[0])
+    devices = latency_devices(run.trials)
+    for names in (bounded, run.objectives):
+        for device in devices:
+            if f"latency[{device}]" in names:
+                return device
+    return next(iter(devices), None)
 
 
 def _trial(trials: dict[str, Trial], point: Point | None) -> Trial | None:

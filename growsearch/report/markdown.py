@@ -80,7 +80,7 @@ def _baselines(run: Run) -> list[str]:
     names, front = front_columns(run), run.front()
     rows = [[t.id, describe_trial(t), *(_cell(t, name) for name in names)] for t in found]
     gains = [
-        f"- {member.id}: {line}"
+        f"- {member.id}: {safe(line)}"
         for member in front.members
         for line in beside_mine(member, front, run.finished)
     ]

@@ -107,36 +107,32 @@ def own_layers(request: ExpansionRequest) -> dict[str, str]:
 def fed_by_parameters(request: ExpansionRequest, inputs: tuple[Tensor, ...]) -> dict[str, str]:
     """Return the inner layers that run on one row which no input changes, and why they stay.
 
-    Such a layer makes weights for others (a hypernetwork). The BatchNorm of a transform would take
-    its statistics over that row alone, in batches of any size.
+    Such a layer makes weights for others (a hypernetwork): it has that one row whatever the number
+    of examples. The BatchNorm of a transform would take its statistics over that row alone.
 
     Raises:
         UsageError: if there is no other layer: all would be looked for in vain.
     """
     layers = dict(inner_layers(request))
-    changed = tuple(map(_changed, inputs))
-    if not layers or all(map(torch.equal, inputs, changed)):
+    rows = _inputs_of(request.module, layers, inputs) if layers else {}
+    alone = {
+        path: layer
+        for path, layer in layers.items()
+        if rows[path] and all(each.shape[:-1].numel() == 1 for each in rows[path])
+    }
+    if not alone:
         return {}
-    first, second = (_inputs_of(request.module, layers, given) for given in (inputs, changed))
+    twice = tuple(torch.cat((each, each)) for each in inputs)
+    again = _inputs_of(request.module, alone, twice)
     reasons = {
         path: f"{path}.weight: its layer runs on one row that does not depend on the inputs, so "
         "that no BatchNorm can stand behind it; take sparse_wide or no transform for it"
-        for path in layers
-        if first[path]
-        and all(each.shape[:-1].numel() == 1 for each in first[path])
-        and all(map(torch.equal, first[path], second[path]))
+        for path in alone
+        if all(each.shape[:-1].numel() == 1 for each in again[path])
     }
     if len(reasons) == len(layers):
         raise UsageError(next(iter(reasons.values())))
     return reasons
-
-
-def _changed(values: Tensor) -> Tensor:
-    """Return other inputs; whole numbers change places, for not all of them may be there."""
-    if not values.is_floating_point():
-        return values.flip(tuple(range(values.ndim)))
-    generator = torch.Generator().manual_seed(0)
-    return values + torch.randn(values.shape, generator=generator).to(values)
 
 
 def _inputs_of(

@@ -55,3 +55,37 @@ def test_every_module_has_its_own_mode_again():
     with evaluating(net):
         assert not any(part.training for part in net.modules())
     assert [part.training for part in net.modules()] == [True, False, True, False]
+
+
+class Merging(nn.Module):
+    """Merges an adapter into its weight for evaluation, and takes it out again for training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.adapter = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(2))
+        self.merged = False
+
+    def train(self, mode: bool = True) -> "Merging":
+        super().train(mode)
+        if self.merged == mode:
+            with torch.no_grad():
+                self.weight += -self.adapter if mode else self.adapter
+            self.merged = not mode
+        return self
+
+    def forward(self, x):
+        return x * (self.weight if self.merged else self.weight + self.adapter)
+
+
+def test_a_module_in_evaluation_mode_is_as_it_was_afterwards():
+    for net in (Merging().eval(), nn.Sequential(nn.BatchNorm1d(2), Merging().eval())):
+        before = net(torch.ones(4, 2)).detach() if not net.training else None
+        inner = net if isinstance(net, Merging) else net[1]
+        for _ in range(2):
+            with evaluating(net), evaluating(net):
+                pass
+            assert inner.merged
+            assert not inner.training
+            assert torch.equal(inner.weight, torch.full((2,), 2.0))
+        if before is not None:
+            assert torch.equal(net(torch.ones(4, 2)), before)

@@ -95,9 +95,13 @@ class Judged:
             for batch in batches:
                 inputs, targets = beside(self.module, *batch)
                 forward = self.task.forward()
+                # Anew for each: what a network keeps of one evaluation has the graph of that one.
+                # Inside, too, are blocks that are computed again for their gradients.
                 with evaluating(self.module):
                     loss = loss_on(self.task, inputs)(forward(self.module, inputs), targets)
-                gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
+                    gradients = torch.autograd.grad(
+                        loss, list(parameters.values()), allow_unused=True
+                    )
                 products = {
                     name: gradient * weight.detach()
                     for (name, weight), gradient in zip(parameters.items(), gradients, strict=True)

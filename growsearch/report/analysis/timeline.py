@@ -36,12 +36,12 @@ def timeline(run: Run) -> Timeline:
 
     A trial's start is its end less the time that its last attempt took.
     """
-    spans = sorted(
-        (trial.ended_at - trial.duration_s, trial.ended_at, trial.number, trial)
+    spans = [
+        (trial.ended_at - trial.duration_s, trial.ended_at, trial)
         for trial in run.trials
         if trial.ended_at is not None and trial.duration_s is not None and trial.duration_s >= 0
-    )
-    return _in_lanes([(start, end, trial) for start, end, _, trial in spans])
+    ]
+    return _in_lanes(sorted(spans, key=lambda span: (*span[:2], span[2].number, span[2].id)))
 
 
 def _in_lanes(spans: Sequence[tuple[float, float, Trial]]) -> Timeline:

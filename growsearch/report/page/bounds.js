@@ -115,6 +115,8 @@ function missesOf(index, bounds) {
 class BoundChoice {
   constructor(onSelect) {
     this.onSelect = onSelect;
+    // By objective, whose names may be those of anything.
+    this.parts = new Map();
     const wanted = ["macs", "parameters"];
     this.names = DATA.metrics.filter((metric) => metric.objective || wanted.includes(metric.name))
       .map((metric) => metric.name).filter((name) => ladderOf(name).length > 1);
@@ -144,20 +146,21 @@ class BoundChoice {
         this.render(true);
       },
     });
-    this[name] = { range, steps, shown: el("output", { for: `bound-${name}` }) };
+    const shown = el("output", { for: `bound-${name}` });
+    this.parts.set(name, { range, steps, shown });
     this.place(name);
-    return [el("label", { for: `bound-${name}` }, METRICS.get(name).title), range, this[name].shown];
+    return [el("label", { for: `bound-${name}` }, METRICS.get(name).title), range, shown];
   }
 
   place(name) {
-    const { range, steps } = this[name];
+    const { range, steps } = this.parts.get(name);
     range.value = String(rungOf(steps, name, this.values.get(name)));
   }
 
   render(moved) {
     for (const name of this.names) {
       const bound = this.values.get(name);
-      const { range, shown } = this[name];
+      const { range, shown } = this.parts.get(name);
       shown.textContent = bound === undefined ? "no bound" : saidBound(name, bound);
       range.setAttribute("aria-valuetext", shown.textContent);
     }

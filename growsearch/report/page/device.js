@@ -75,8 +75,11 @@ class Answer {
       button.tabIndex = checked ? 0 : -1;
     });
     this.cost = this.choice.cost;
-    this.others = DATA.bounds.filter((bound) => bound.objective !== this.cost)
-      .map(({ objective, sense, value }) => [objective, value, sense]);
+    // The first is the study's own device, whose choice meets the bounds on other devices as well.
+    const bounds = this.choice.device === this.answers[0].device ? DATA.wishes
+      : DATA.bounds.map(({ objective, sense, value }) => [objective, sense, value]);
+    this.others = bounds.filter(([name]) => name !== this.cost)
+      .map(([name, sense, value]) => [name, value, sense]);
     this.ladder = this.cost ? ladderOf(this.cost) : [];
     this.buildBudget();
     this.render({ chosen: this.choice.chosen, nearest: this.choice.nearest }, null);
@@ -158,7 +161,9 @@ class Answer {
       `${formatValue(valueOf(taken, DATA.quality), quality)} ${quality.title.toLowerCase()}`,
       !cost ? "." : device === null ? `, ${cost.title} ${figure}.` : ` in ${figure}${method ? ` (${method})` : ""}.`];
     if (best === taken) return [...start, ` No compared network has a better ${quality.title.toLowerCase()}.`];
-    const lost = formatChange(valueOf(taken, DATA.quality), valueOf(best, DATA.quality), quality);
+    const change = formatChange(valueOf(taken, DATA.quality), valueOf(best, DATA.quality), quality);
+    const lost = quality.kind === "share" || change === "the same" ? change
+      : formatValue(Math.abs(valueOf(taken, DATA.quality) - valueOf(best, DATA.quality)), quality);
     if (!cost || !lost) return start;
     const within = DATA.quality === "accuracy" && DATA.examples !== null
       && valueOf(taken, "accuracy") >= valueOf(best, "accuracy") - oneError(valueOf(best, "accuracy")) - 1e-12

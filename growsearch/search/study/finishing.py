@@ -122,25 +122,28 @@ def plan_finish(
     """
     study = load_study(run / "study.yaml", run=True)
     _check_names(study, trial, options.names)
-    before = epochs_of(trial)
-    epochs = _TIMES * before if options.epochs is None else options.epochs
+    # The candidate first: it checks what a ledger says.
+    chosen = candidate_from_json(trial.config)
+    epochs = _TIMES * epochs_of(trial) if options.epochs is None else options.epochs
     if epochs < 1:
         raise UsageError(f"--epochs: {epochs} is no whole number above 0")
     if options.seeds < 1:
         raise UsageError(f"--seeds: {options.seeds} is no whole number above 0")
-    candidate = trained_for(candidate_from_json(trial.config), epochs)
+    candidate = trained_for(chosen, epochs)
     part = "" if options.with_validation else "-train"
     place = out or folder_inside(run, _FOLDER) / f"{trial.id}-{epochs}{part}"
     training = study.training
     if options.threads is not None:
         training = training.model_copy(update={"threads": options.threads})
+    # Its limit is one of short trials.
+    search = study.search.model_copy(update={"time_limit": None, "trials": options.seeds})
     changed = study.model_copy(
         update={
             "name": f"{study.name[:70]}-finished",
             "whole": True if options.with_validation else None,
             "subset": None,
             "baselines": (),
-            "callbacks": study.callbacks,
+            "search": search,
             "training": training,
         }
     )

@@ -11,6 +11,7 @@ import dataclasses
 import json
 import math
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -50,6 +51,8 @@ _PARTS = (5, 2, 1)
 _BUDGETED = {"growth", "prune"}
 _COLUMN, _WIDTH = 40, 88
 _USUAL_BUDGET, _ALL = "70%", 0.9
+# What YAML takes for no text, in one version of it or another.
+_YAML_WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
 _SPARSITY = "{low: 0.5, high: 0.9}"
 
 
@@ -158,7 +161,7 @@ class _Draft:
     def _head(self) -> Iterator[str]:
         yield f"# Which network should I train on {self.data.words}?"
         yield "# Try it: growsearch doctor; search it: growsearch search; both with this file."
-        yield f"name: {_name(self.answers)}"
+        yield f"name: {_quoted(_name(self.answers))}"
         yield _beside(f"dataset: {_quoted(self.data.dataset)}", self.data.words)
         if self.data.data_dir is not None:
             yield f"data_dir: {_quoted(self._relative(self.data.data_dir))}"
@@ -434,8 +437,9 @@ def _cores() -> int:
 
 
 def _quoted(text: str) -> str:
-    plain = text and all(c.isalnum() or c in "-_./" for c in text) and text.isascii()
-    return text if plain and not text[0].isdigit() else json.dumps(text, ensure_ascii=False)
+    plain = text.isascii() and re.fullmatch(r"[A-Za-z_][\w./-]*", text) is not None
+    is_word = text.lower() in _YAML_WORDS
+    return text if (plain and not is_word) or text == "." else json.dumps(text, ensure_ascii=False)
 
 
 def _beside(line: str, comment: str) -> str:
