@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import logging
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from growsearch.reading import read_json
 from growsearch.shown_text import shown
 from growsearch.trial.record import Trial
 from growsearch.trial.trial_folder import trial_folder
+
+_LOG = logging.getLogger(__name__)
 
 JUDGED_FILE = "validation.json"
 FORMAT = 1
@@ -83,6 +86,18 @@ def read_judged(run: Path, trial: Trial) -> JudgedExamples | None:
     return found
 
 
+def judged_if_readable(run: Path, trial: Trial) -> JudgedExamples | None:
+    """Return what a trial was right about; a file that is damaged counts as none, and is told.
+
+    It serves ties and comparisons alone: a search, its front and its report go without.
+    """
+    try:
+        return read_judged(run, trial)
+    except UsageError as error:
+        _LOG.warning("%s", error)
+        return None
+
+
 def _unpacked(data: Any) -> tuple[str, NDArray[np.bool_] | None]:
     """Return the bits of a file's content, or why there are none."""
     if not isinstance(data, dict) or data.get("format") != FORMAT:
@@ -109,13 +124,10 @@ def examples_of(run: Path, trials: Iterable[Trial]) -> int | None:
 
     All trials of a run are judged on the same, so that one that says it is enough. Of a run that
     began before trials said so the last ones may: some of them are asked.
-
-    Raises:
-        UsageError: as `read_judged` does.
     """
     judged = [trial for trial in trials if trial.finished and "accuracy" in trial.metrics]
     for trial in judged[: -_ASKED - 1 : -1]:
-        found = read_judged(run, trial)
+        found = judged_if_readable(run, trial)
         if found is not None:
             return found.examples
     return None

@@ -16,7 +16,7 @@ from growsearch.pareto.uncertainty import (
     within_one_error,
 )
 from growsearch.report.run_data import Run
-from growsearch.trial.judged_examples import JudgedExamples, read_judged
+from growsearch.trial.judged_examples import JudgedExamples, judged_if_readable
 from growsearch.trial.record import Trial
 
 # A difference that chance alone makes more often than this is none.
@@ -43,12 +43,8 @@ class Paired:
 
 
 def paired(run: Run, first: Trial, second: Trial) -> Paired | None:
-    """Compare two networks on the same validation examples; None where they are not known.
-
-    Raises:
-        UsageError: for a file that cannot be read; see `read_judged`.
-    """
-    found = [read_judged(run.folder, trial) for trial in (first, second)]
+    """Compare two networks on the same validation examples; None where they are not known."""
+    found = [judged_if_readable(run.folder, trial) for trial in (first, second)]
     if None in found:
         return None
     return of_examples(*found)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from growsearch.errors import GrowsearchError
-from growsearch.reading import reason
+from growsearch.reading import reading, reason
 from growsearch.report.html_page import render_html
 from growsearch.report.live.heartbeat import read_heartbeat
 from growsearch.report.live.starts import STARTS_FILE, Started, read_starts
@@ -50,6 +50,8 @@ class Follower:
         self._starts: tuple[Stamp, dict[str, Started]] | None = None
         self._page: _Page | None = None
         self._page_of: Run | None = None
+        # Why there is no page of the present trials.
+        self._problem: str | None = None
         self._next_page = self._next_read = 0.0
         self._seen: tuple[float, dict[str, Any]] | None = None
 
@@ -80,6 +82,8 @@ class Follower:
             else:
                 beat = read_heartbeat(self._folder)
                 status = status_of(found, self._started(), beat, time.time()).to_json()
+                if self._problem is not None:
+                    message = {"state": "unreadable", "text": self._problem}
         except (GrowsearchError, MemoryError) as error:
             message = {"state": "unreadable", "text": shown(reason(error))}
         page = None if self._page is None else self._page.name
@@ -96,8 +100,10 @@ class Follower:
         stamp = _stamp_of(self._folder, _FILES)
         if self._run is None or (stamp != self._stamp and self._clock() >= self._next_read):
             started = self._clock()
-            self._run, self._stamp = read_run(self._folder), stamp
-            self._next_read = self._clock() + _SHARE * (self._clock() - started)
+            try:
+                self._run, self._stamp = read_run(self._folder), stamp
+            finally:
+                self._next_read = self._clock() + _SHARE * (self._clock() - started)
         if self._page_of is not self._run and self._clock() >= self._next_page:
             self._make_page(self._run)
         return self._run
@@ -107,7 +113,12 @@ class Follower:
         name = f"{len(run.trials)}-{abs(hash(self._stamp)):x}"
         self._page_of = run
         try:
-            self._page = _Page(name, render_html(run).encode())
+            with reading(self._folder, "the page is made anew with the run's next trial"):
+                self._page = _Page(name, render_html(run).encode())
+            self._problem = None
+        except (GrowsearchError, MemoryError) as error:
+            # Told until a page can be made: the old one is not of the trials that there are.
+            self._problem = shown(reason(error))
         finally:
             took = self._clock() - started
             self._next_page = self._clock() + max(_BETWEEN_S, _SHARE * took)

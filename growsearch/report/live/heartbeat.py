@@ -23,6 +23,8 @@ HEARTBEAT_FILE = "heartbeat.json"
 BEAT_S, SILENT_S = 10.0, 90.0
 End = Literal["complete", "time", "interrupted", "error"]
 _MAX_BYTES = 2**20
+# No search has as many trials.
+_MOST = 2**53
 
 
 def _end(value: str | None) -> str | None:
@@ -69,7 +71,10 @@ def read_heartbeat(run: Path) -> Heartbeat | None:
     except (GrowsearchError, OSError, ValueError, TypeError):
         return None
     times = (as_time(found.started_at), as_time(found.written_at))
-    return found if None not in times and all(map(is_trial_id, found.running)) else None
+    counts = (found.wanted or 0, found.parallel, found.resumed)
+    sound = None not in times and all(map(is_trial_id, found.running))
+    sound = sound and all(0 <= count < _MOST for count in counts)
+    return found if sound and (found.time_budget_s or 0) >= 0 else None
 
 
 def boot_id() -> str:

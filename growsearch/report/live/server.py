@@ -114,7 +114,11 @@ class _Handler(BaseHTTPRequestHandler):
         if not self._is_asked_here():
             self._refuse(HTTPStatus.MISDIRECTED_REQUEST)
             return
-        given, _, name = urlsplit(self.path).path.removeprefix("/").partition("/")
+        try:
+            given, _, name = urlsplit(self.path).path.removeprefix("/").partition("/")
+        except ValueError:
+            self._refuse(HTTPStatus.BAD_REQUEST)
+            return
         token = self._server.token
         if not hmac.compare_digest(given.encode(), token.encode()):
             self._refuse(HTTPStatus.NOT_FOUND)
@@ -149,7 +153,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Tell whether the browser was sent to this machine; through a tunnel the port differs."""
         hosts = self.headers.get_all("Host") or []
         try:
-            return len(hosts) == 1 and urlsplit(f"//{hosts[0]}").hostname in _HOSTS
+            asked = urlsplit(f"//{hosts[0]}") if len(hosts) == 1 else None
+            return asked is not None and asked.hostname in _HOSTS and asked.username is None
         except ValueError:
             return False
 

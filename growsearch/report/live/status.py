@@ -62,7 +62,7 @@ class RunStatus:
         return best_trial(self.run)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the status as `growsearch status --json` prints it; see docs/reference/status.md.
+        """Return the status as `growsearch status --json` prints it; see docs/guides/following.md.
 
         A key, once there, keeps its name and its meaning; new ones raise no ``schema``.
         """

@@ -14,7 +14,6 @@ from growsearch.kinds.growth.bound import GrowthBudget
 from growsearch.kinds.prune.space import PruneSpace
 from growsearch.kinds.questions import Questions
 from growsearch.kinds.recipe_choice import RecipeChoice, recipe_values
-from growsearch.pruning import FINE_TUNING
 from growsearch.search.config.study import StudyConfig
 from growsearch.search.ledger.recorder import Recorder
 from growsearch.trial.retries import Run, run_to_its_end
@@ -41,7 +40,8 @@ def baseline_candidates(config: StudyConfig) -> tuple[BaselineCandidate, ...]:
 
     They have the spaces of its kinds of trial: "mine" and "dense" with the weights that the kind
     begins with, "uniform" at each of its budgets (both ends of a range). The recipe is that of the
-    first kind with such a network; of several values the first, of epochs the most.
+    first kind with such a network; of several values the first, of epochs the most. What pruning's
+    budgets mean is trained from fresh weights, at the recipe's own rate.
 
     Raises:
         UsageError: for a baseline that no kind of the study has what it takes for.
@@ -95,11 +95,10 @@ def _of_kind(which: Baseline, name: str, space: KindSpace) -> Iterator[BaselineC
 
 
 def _from_fresh_weights(training: RecipeChoice, space: KindSpace) -> RecipeChoice:
-    """Return the recipe at its own rate, where pruning has taken a tenth of it by itself."""
-    rate = recipe_values(training.name)[1]
-    if isinstance(space, PruneSpace) and training.learning_rate == FINE_TUNING * rate:
-        return dataclasses.replace(training, learning_rate=rate)
-    return training
+    """Return the recipe at its own rate where the kind's is one for trained weights: pruning's."""
+    if not isinstance(space, PruneSpace):
+        return training
+    return dataclasses.replace(training, learning_rate=recipe_values(training.name)[1])
 
 
 def _batch(domain: Domain | None) -> int:

@@ -136,7 +136,8 @@ def test_uniform_widths_have_a_rate_for_fresh_weights_and_not_that_of_pruning(
     assert rates["uniform"] == pytest.approx(0.1)
     assert rates["dense"] == pytest.approx(0.01)
     data["trials"]["prune"]["learning_rate"] = 0.03
-    assert {each.training.learning_rate for each in _candidates(data)} == {0.03}
+    rates = {each.which: each.training.learning_rate for each in _candidates(data)}
+    assert (rates["uniform"], rates["dense"]) == (0.1, 0.03)
 
 
 def _candidates(data: dict[str, Any]) -> tuple[BaselineCandidate, ...]:
