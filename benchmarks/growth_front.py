@@ -15,7 +15,9 @@ from __future__ import annotations
 import argparse
 import hashlib
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -151,13 +153,20 @@ def judged(model: nn.Module, data: Dataset) -> float:
     return accuracy(predict(model, data.test.inputs), data.test.labels)
 
 
-def rows(runs: list[Record]) -> list[Record]:
-    """Return a row a budget, and one of what the whole front takes."""
+def rows(runs: list[Record], budgets: Sequence[float]) -> list[Record]:
+    """Return a row a budget, and one of what the whole front takes; what has not run is left out.
+
+    Args:
+        runs: fronts, and networks that were trained alone, so far.
+        budgets: of each front, rising, as its branches are.
+    """
     fronts = {run["seed"]: run for run in runs if run["method"] == FRONT}
     single = {(r["seed"], r["budget"]): r for r in runs if r["method"] == ALONE}
-    budgets = sorted({budget for _, budget in single})
-    found = [_row(place, budget, fronts, single) for place, budget in enumerate(budgets)]
-    complete = [s for s in fronts if budgets and all((s, b) in single for b in budgets)]
+    ran = {budget for _, budget in single}
+    found = [
+        _row(place, budget, fronts, single) for place, budget in enumerate(budgets) if budget in ran
+    ]
+    complete = [s for s in fronts if all((s, b) in single for b in budgets)]
     if not complete:
         return found
     whole: Record = {"budget": "whole front", "seeds": len(complete)}
@@ -245,7 +254,7 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     given = parse()
     settings = settings_from(Settings, given)
-    table = run_table(given.out, settings, rows)
+    table = run_table(given.out, settings, partial(rows, budgets=settings.budgets))
     # The front and its largest network first.
     budgets = (None, *reversed(settings.budgets))
     jobs = [

@@ -347,8 +347,9 @@ def main() -> None:
     # Networks may be added: each has rows of its own.
     kept = {k: v for k, v in asdict(settings).items() if k != "networks"}
     runs = RunTable(given.out, {**kept, "torch": torch.__version__}, summary)
-    for name in settings.networks:
-        for seed in range(settings.seeds):
+    # Seeds outside: an earlier end leaves every network compared.
+    for seed in range(settings.seeds):
+        for name in settings.networks:
             scene = trained(settings, name, seed, data, folder)
             for budget in BUDGETS:
                 for method in methods(settings, given.peers_python is not None):

@@ -150,6 +150,9 @@ class _Trial:
         if not units or not self.together(units):
             return not units
         turned = tuple(each.flip(tuple(range(each.ndim))) for each in self.inputs)
+        if _same(self._full, self._outputs(inputs=turned)):
+            # Words that read the same backwards: not even the whole network tells them apart.
+            return True
         detached = self._with(lambda: _detached(self.probe, units))
         others = self._with(lambda: _detached(self.probe, units), turned)
         return not _same(detached, others)

@@ -139,10 +139,8 @@ _STUDY, _LEDGER = "study.yaml", "trials.jsonl"
 # A folder of many runs, and the end of a ledger: enough for a shell, and read at once.
 _MAX_ENTRIES, _MAX_BYTES = 2000, 2**18
 # A ledger may be anybody's, and a shell runs what is put into its line: nothing else is offered.
-_ID, _MEASURE = (
-    re.compile(r"[0-9a-f]{4,64}"),
-    re.compile(r"[A-Za-z0-9_.:-]+(\[[A-Za-z0-9_.:-]+\])?"),
-)
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
+_MEASURE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]*(\[[A-Za-z0-9_.:-]+\])?")
 Complete = Callable[[typer.Context, str], list[str]]
 
 

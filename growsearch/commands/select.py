@@ -10,7 +10,7 @@ import typer
 
 from growsearch.commands import completion
 from growsearch.commands.examples import examples
-from growsearch.commands.one_network.options import CodeOption, RunArgument, TrialOption
+from growsearch.commands.network_options import CodeOption, RunArgument, TrialOption
 from growsearch.errors import UsageError
 
 if TYPE_CHECKING:

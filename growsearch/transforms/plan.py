@@ -237,10 +237,7 @@ def _untransformed(
     check_to_be_masked(masked)
     frozen = frozen_weights(masked)
     start, updater = _start(settings)
-    weights = {layer.name: layer.weights for layer in prunable_layers(masked)}
-    free = sum(count for name, count in weights.items() if name not in frozen)
-    overall = start * free / sum(weights.values())
-    _mask(masked, settings, overall, _Draw(generator=generator, batch=batch, exclude=frozen))
+    _mask(masked, settings, start, _Draw(generator=generator, batch=batch, exclude=frozen))
     return SparsePlan(module=masked, updater=updater, timetable=timetable, match=None)
 
 

@@ -6,6 +6,7 @@ Its training twin is the same copy where it trains, if it computes something els
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from search_spaces.own_networks.whole_networks import copied
+from search_spaces.randomness import random_state_kept
 from search_spaces.tracing.operator_record import tensors_of
 
 _SEED = 0
@@ -101,21 +103,31 @@ def _equal(one: Tensor, other: Tensor) -> bool:
 def steady(module: nn.Module) -> Iterator[None]:
     """Have a network that trains put out the same at every call, whatever widths it has.
 
-    Torch's random numbers are their means: a mask of dropout keeps all, noise adds nothing. Those
-    of Python are the same at every call. What the network writes into its buffers meanwhile is
-    taken back. In evaluation nothing is changed.
+    Torch's random numbers are their means, and draw nothing: a mask of dropout keeps all, noise
+    adds nothing. Others (whole numbers, orders), those of Python and of NumPy are the same at every
+    call. What the network writes into its buffers in place is taken back. In evaluation nothing is
+    changed.
     """
     if not any(layer.training for layer in module.modules()):
         yield
         return
     before = [(each, each._version, each.clone()) for each in module.buffers()]
     draws = random.getstate()
+    # Only where the network has loaded it.
+    numpy: Any = sys.modules.get("numpy")
+    drawn = None if numpy is None else numpy.random.get_state()
     random.seed(_SEED)
+    if numpy is not None:
+        numpy.random.seed(_SEED)
     try:
-        with _Means():
-            yield
+        with random_state_kept():
+            torch.manual_seed(_SEED)
+            with _Means():
+                yield
     finally:
         random.setstate(draws)
+        if numpy is not None:
+            numpy.random.set_state(drawn)
         with torch.no_grad():
             for buffer, version, value in before:
                 if buffer._version != version:
@@ -144,8 +156,14 @@ class _Means(TorchDispatchMode):
         named = {each.name: each.default_value for each in func._schema.arguments}
         names = [each.name for each in func._schema.arguments]
         named |= dict(zip(names, args, strict=False)) | kwargs
-        # Drawn all the same: the generators move on as they would.
-        return _filled(func(*args, **kwargs), mean(named))
+        # Nothing is drawn for good: what else is drawn must not depend on how wide this was.
+        generator = named.get("generator")
+        before = None if generator is None else generator.get_state()
+        with random_state_kept():
+            found = func(*args, **kwargs)
+        if generator is not None:
+            generator.set_state(before)
+        return _filled(found, mean(named))
 
 
 def _filled(drawn: Tensor, mean: Tensor | float) -> Tensor:
@@ -175,7 +193,7 @@ def computes_in_single(module: nn.Module, inputs: tuple[Tensor, ...]) -> bool:
     Norms and scores often are computed so: in double precision such a network says no more.
     """
     seen = _Types()
-    with seen:
+    with steady(module), seen:
         module(*inputs)
     return bool(seen.found & {torch.float32, torch.bfloat16, torch.float16})
 

@@ -4,6 +4,8 @@ import pytest
 import torch
 from growth_cifar import epochs_paid
 from growth_cifar_runs import Settings, prune_plan
+from growth_front import ALONE, FRONT
+from growth_front import rows as front_rows
 from growth_setup import distance, paired, shuffled, structure_of
 from growth_steering import beyond, row
 
@@ -134,3 +136,23 @@ def test_a_steering_fails_that_the_seed_decides():
     found = row("learned, task", [*CHANCE, *true, *null])
     assert found["labels_move_widths"] is False
     assert found["passes"] is False
+
+
+def test_branches_stand_beside_their_own_budgets_while_others_have_not_run():
+    front = {
+        "method": FRONT,
+        "seed": 0,
+        "budget": None,
+        "test_accuracy": [0.5, 0.6, 0.7],
+        "epochs": [10, 12, 14],
+    }
+    alone = {
+        "method": ALONE,
+        "seed": 0,
+        "budget": 0.4,
+        "test_accuracy": 0.65,
+        "macs": 40,
+        "full_macs": 100,
+    }
+    (found,) = front_rows([front, alone], [0.1, 0.2, 0.4])
+    assert (found["budget"], found["branch"], found["branch_epochs"]) == (0.4, [0.7], [14])

@@ -116,3 +116,18 @@ def test_a_folder_of_anything_completes_nothing_and_breaks_nothing(tmp_path: Pat
         (folder / "trials.jsonl").write_bytes(content)
         assert completion.trial_ids(context, "") == []
         assert completion.bounded_measures(context, "") == []
+
+
+def test_no_text_of_a_ledger_is_offered_that_a_shell_would_run(tmp_path: Path) -> None:
+    context = type("Context", (), {"params": {"run": tmp_path}})()
+    hostile = ["3f;touch x;:", "$(touch x)", "a b", "\x1b[31m", "`x`", "-rf"]
+    lines = [{"id": name, "metrics": {name: 1, "latency[cpu]": 1}} for name in [*hostile, "3fa9"]]
+    (tmp_path / "trials.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    assert completion.trial_ids(context, "") == ["3fa9"]
+    assert set(completion.bounded_measures(context, "")) == {"latency[cpu]=", "3fa9="}
+
+
+def test_a_pipe_in_the_place_of_a_ledger_keeps_no_shell_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "trials.jsonl")
+    context = type("Context", (), {"params": {"run": tmp_path}})()
+    assert completion.trial_ids(context, "") == []

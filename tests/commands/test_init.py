@@ -205,3 +205,11 @@ def test_nothing_is_written_while_it_is_made(tmp_path, monkeypatch):
     found = first_study(Answers(), Path("study.yaml"))
     assert "dataset: digits" in found.text
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["2024", "null", "True", "no", "a b", "ü"])
+def test_folders_of_any_name_make_a_study_that_can_be_read(place, name):
+    (place / "images").rename(place / name)
+    result = _init("--data", name, "--network", "init_net:Net")
+    assert result.exit_code == 0, result.output
+    assert load_study(place / "study.yaml").data_dir == place / name

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from growsearch.commands.examples import examples
-from growsearch.commands.one_network.options import CodeOption, RunArgument, TrialOption
+from growsearch.commands.network_options import CodeOption, RunArgument, TrialOption
 
 EPILOG = examples(
     "growsearch export runs/digits",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from growsearch.commands.examples import examples
-from growsearch.commands.one_network.options import CodeOption, RunArgument, TrialOption
+from growsearch.commands.network_options import CodeOption, RunArgument, TrialOption
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

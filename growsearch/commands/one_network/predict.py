@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from growsearch.commands.examples import examples
-from growsearch.commands.one_network.options import CodeOption, TrialOption
+from growsearch.commands.network_options import CodeOption, TrialOption
 from growsearch.errors import UsageError
 
 if TYPE_CHECKING:

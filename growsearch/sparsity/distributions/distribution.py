@@ -67,7 +67,8 @@ class SparsityRequest:
             raise UsageError(f"sparsity: {sparsity} is outside [0, 1)")
         layers = prunable_layers(module)
         excluded = check_excluded(layers, exclude, unmaskable_layers(module))
-        frozen = frozenset(frozen_weights(module)) - excluded
+        # Excluded by hand or not: others do not pay for what is frozen.
+        frozen = frozenset(frozen_weights(module))
         weights = {layer.name: layer.weights for layer in layers}
         free = sum(count for name, count in weights.items() if name not in frozen)
         return cls(

@@ -334,3 +334,39 @@ def test_a_file_is_no_run_to_wait_for(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["watch", str(tmp_path / "study.yaml")])
     assert result.exit_code != 0
     assert "give the folder of a run" in str(result.exception)
+
+
+@pytest.mark.parametrize("line", ["GET http://[ HTTP/1.0", "GET //[x HTTP/1.1"])
+def test_a_target_that_is_none_gets_an_answer(line: str, address: str) -> None:
+    port, _ = _parts(address)
+    with socket.create_connection((LOOPBACK, port), timeout=20) as client:
+        client.sendall(f"{line}\r\nHost: localhost\r\n\r\n".encode())
+        assert client.recv(4096).split()[1] in (b"400", b"404")
+
+
+def test_a_host_with_a_user_in_front_is_none_of_ours(address: str) -> None:
+    port, token = _parts(address)
+    with socket.create_connection((LOOPBACK, port), timeout=20) as client:
+        request = f"GET /{token}/ HTTP/1.1\r\nHost: evil.example@localhost\r\n\r\n"
+        client.sendall(request.encode())
+        assert client.recv(4096).split()[1] == b"421"
+
+
+@pytest.mark.parametrize("error", [UsageError("no page"), RuntimeError("no page")])
+def test_a_page_that_cannot_be_made_is_told_until_it_can(
+    run_maker: RunMaker, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    folder, now = run_maker(count=4), [0.0]
+
+    def fails(run: Any) -> str:
+        raise error
+
+    monkeypatch.setattr(follower_module, "render_html", fails)
+    follower = Follower(folder, clock=lambda: now[0])
+    for _ in range(3):
+        now[0] += 60
+        found = follower.state()
+        assert found["message"]["state"] == "unreadable"
+        assert "no page" in found["message"]["text"]
+        assert found["status"] is not None
+        assert found["page"] is None
