@@ -7,6 +7,7 @@ network that a run has come to.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,8 +27,12 @@ from growsearch.growth.latency.networks import architecture_at
 from growsearch.growth.latency.width_latency_fit import WidthLatencyFit
 from search_spaces import Architecture, ChannelGroup, SearchSpace, Unit
 
-# How often the device is asked about the network of one restructuring until both agree.
-_ROUNDS = 4
+# How often the device is asked about the network of one restructuring until both agree: on the
+# way, and where the structure is final.
+_ROUNDS = {False: 4, True: 8}
+# How much slower the device is taken to be where its own answer is not enough, and how much
+# faster where wider networks may fit that lie behind a step.
+_FURTHER, _BEYOND = 1.05, 0.9
 # Seconds for which a network is run on the way, and where the structure is final.
 _READING_S, _LONG_READING_S = 0.4, 1.5
 # A network that spends so much of the budget is not worth another try.
@@ -117,26 +122,47 @@ class LatencyModel:
 
         ``propose`` makes a network of the present factor. The device is asked about it and the
         factor set right, and so again, until the network is within the limit and, with ``fill``,
-        spends nearly all of it.
+        spends nearly all of it. Where none does, it is the largest that was found within the limit,
+        and where none is, the fastest.
         """
-        factors: list[float] = []
-        before: Tensor | None = None
-        for _ in range(_ROUNDS):
+        tried: list[_Tried] = []
+        # Factors of which networks were too slow, and fitted: a step of the device (a width that
+        # its kernels like, or do not) may lie between, so that the middle is asked about.
+        slow, fitting, fastest = 0.0, math.inf, math.inf
+        for _ in range(_ROUNDS[fill]):
+            asked = self.factor
+            fastest = min(fastest, asked)
             live = propose()
-            sizes = self._structures.counts(live)
-            reading_s = _LONG_READING_S if fill else _READING_S
-            seconds, _, _ = self._ask(self._architecture(sizes), reading_s)
-            factors.append(seconds / self.fitted.terms.seconds(sizes))
-            # The proposals are almost the same: what their factors differ by is noise, if any.
-            self.factor = factors[-1] if self._clock.analytic else statistics.median(factors)
-            share = self.exact(sizes) / self.limit
-            settled = before is not None and bool((live == before).all())
-            if share <= 1 and (not fill or share >= _ENOUGH or settled):
+            found, again = self._try(live, tried, _LONG_READING_S if fill else _READING_S)
+            self.factor, share = found.factor, found.seconds / self.limit
+            if share <= 1 and (not fill or share >= _ENOUGH or bool(live.all())):
                 return live
-            before = live
-        if self._clock.analytic:
-            self.factor = max(factors)
-        return propose()
+            if share <= 1:
+                fitting = min(fitting, asked)
+            else:
+                slow = max(slow, asked)
+            if again and fill:
+                slow, self.factor = 0.0, fastest * _BEYOND
+            elif not slow < self.factor < fitting:
+                self.factor = math.sqrt(slow * fitting) if fitting < math.inf else slow * _FURTHER
+        best = _best(tried, self.limit)
+        self.factor = best.factor
+        return best.live
+
+    def _try(self, live: Tensor, tried: list[_Tried], reading_s: float) -> tuple[_Tried, bool]:
+        """Return the device's answer about a network, and whether it was asked before.
+
+        Of several answers about one network the middle one counts.
+        """
+        sizes = self._structures.counts(live)
+        seconds, _, _ = self._ask(self._architecture(sizes), reading_s)
+        known = next((one for one in tried if bool((one.live == live).all())), None)
+        if known is None:
+            found = _Tried(live=live, readings=[seconds], fitted=self.fitted.terms.seconds(sizes))
+            tried.append(found)
+            return found, False
+        known.readings.append(seconds)
+        return known, True
 
     def report(self, architecture: Architecture, live: Tensor) -> LatencyReport:
         """Ask the device about the finished network."""
@@ -167,6 +193,31 @@ class LatencyModel:
     def _architecture(self, sizes: Sequence[int]) -> Architecture:
         named = dict(zip(self._structures.names, sizes, strict=True))
         return architecture_at(self._clock.space, self._units, named)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tried:
+    """A network that the device was asked about; ``fitted`` are the uncorrected fit's seconds."""
+
+    live: Tensor
+    readings: list[float]
+    fitted: float
+
+    @property
+    def seconds(self) -> float:
+        return statistics.median(self.readings)
+
+    @property
+    def factor(self) -> float:
+        return self.seconds / self.fitted
+
+
+def _best(tried: Sequence[_Tried], limit: float) -> _Tried:
+    """Return the largest network within the limit, and where none is, the fastest."""
+    within = [one for one in tried if one.seconds <= limit]
+    if within:
+        return max(within, key=lambda one: one.fitted)
+    return min(tried, key=lambda one: one.seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
