@@ -110,11 +110,15 @@ class Front:
         corner = np.array([_sign(self.directions[n]) * reference[n] for n in self.directions])
         return float(moocore.hypervolume(_costs(self.members, self.directions), ref=corner))
 
-    def hypervolume_share(self, reference: Mapping[str, float] | None = None) -> float | None:
-        """Return the hypervolume as a share of the box from ``reference`` to `ideal`, in [0, 1].
+    def hypervolume_share(
+        self,
+        reference: Mapping[str, float] | None = None,
+        ideal: Mapping[str, float] | None = None,
+    ) -> float | None:
+        """Return the hypervolume as a share of the box from ``reference`` to ``ideal``, in [0, 1].
 
-        None where an objective is the same everywhere or no better than the reference: the box has
-        no volume then.
+        By default the corners are `nadir` and `ideal`. None where an objective is the same
+        everywhere or no better than the reference: the box has no volume then.
 
         Raises:
             UsageError: as `hypervolume` does.
@@ -131,7 +135,8 @@ class Front:
         volume = self.hypervolume(reference)
         if not self.members:
             return None
-        corner, ideal = reference if reference is not None else self.nadir(), self.ideal()
+        corner = reference if reference is not None else self.nadir()
+        ideal = ideal if ideal is not None else self.ideal()
         sides = [
             max(0.0, _sign(way) * (corner[name] - ideal[name]))
             for name, way in self.directions.items()

@@ -102,11 +102,12 @@ def choose(front: Compared, wishes: Wishes) -> Selection:
         return _nearest(front, bounds, confidence)
     ties = None if rule is None else rule.of(fitting)
     chosen = fitting[0] if ties is None else ties.taken
-    applied = rule if ties is not None and ties.applied else None
+    # The rule may apply at other bounds even if it does not at these: "auto" goes by accuracy.
+    asked = rule if rule is not None and rule.asked != "highest" else None
     return Selection(
         chosen=chosen,
         runner_up=_runner_up(front, [point for point in fitting if point is not chosen]),
-        costs=bound_costs(ranked, bounds, chosen, applied),
+        costs=bound_costs(ranked, bounds, chosen, asked),
         nearest=None,
         misses={},
         likelihood=probability(chosen, bounds),

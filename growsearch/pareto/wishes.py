@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -51,6 +52,21 @@ class Wishes:
             confidence=select.get("confidence"),
             ties=select.get("ties") or "auto",
         )
+
+    def of_examples(self, examples: int | None) -> Wishes:
+        """Return what of the wishes can be had where accuracies are of so many examples.
+
+        Where their number is not known (a run of an earlier version, damaged files) no tie can be
+        told, and the highest accuracy is taken.
+
+        Example:
+            >>> from growsearch.pareto import Wishes
+            >>> Wishes(ties="cheapest").of_examples(None).ties
+            'highest'
+        """
+        if self.ties == "cheapest" and examples is None:
+            return dataclasses.replace(self, ties="highest")
+        return self
 
     def say(self) -> str:
         """Return the wishes in one line."""

@@ -11,7 +11,6 @@ from growsearch.pareto import (
     Front,
     Point,
     Selection,
-    Wishes,
     format_bound,
     format_quantity,
 )
@@ -48,7 +47,7 @@ def choice_lines(choice: Choice, bounds: tuple[str, ...] = ()) -> list[str]:
     selection, front, run = choice.selection, choice.front, choice.run
     bounds = bounds or tuple(map(format_bound, choice.wishes.bounds))
     if selection.chosen is None:
-        return [*_miss_lines(choice, bounds), *_warnings(choice.wishes, front)]
+        return [*_miss_lines(choice, bounds), *_warnings(choice, front)]
     lines = ["Choice", *_point_lines(selection.chosen, choice)]
     lines += _likelihood_lines(selection)
     lines += tie_lines(choice)
@@ -60,7 +59,7 @@ def choice_lines(choice: Choice, bounds: tuple[str, ...] = ()) -> list[str]:
         lines += ["", "What each bound costs"]
         for cost in selection.costs:
             lines += _cost_lines(cost, front)
-    return [*lines, *_warnings(choice.wishes, front)]
+    return [*lines, *_warnings(choice, front)]
 
 
 def tie_lines(choice: Choice) -> list[str]:
@@ -122,19 +121,27 @@ def _alike_lines(choice: Choice, chosen: Point, other: Point) -> list[str]:
     )
 
 
-def _warnings(wishes: Wishes, front: Front) -> list[str]:
-    """Warn of a choice by test data, which are for the end: what wins there is lucky there."""
-    asked = [*(bound.objective for bound in wishes.bounds), *front.directions]
+def _warnings(choice: Choice, front: Front) -> list[str]:
+    """Warn of a choice by test data, which are for the end, and of a wish that cannot be had."""
+    asked = [*(bound.objective for bound in choice.wishes.bounds), *front.directions]
     found = [name for name in dict.fromkeys(asked) if name.startswith("test_")]
-    return [
-        line
-        for name in found
-        for line in (
+    select = choice.run.study.get("select") or {}
+    unknown = select.get("ties") == "cheapest" and choice.run.examples is None
+    lines = []
+    if unknown:
+        lines += [
+            "",
+            "The study asks for ties: cheapest. How many examples its networks were judged",
+            "on is not known (no trial has a readable validation.json): the highest accuracy",
+            "was taken.",
+        ]
+    for name in found:
+        lines += [
             "",
             f"Warning: this chooses by {name}: what is chosen by test data looks better",
             "on them than it is. Choose by validation measures, and look at the test last.",
-        )
-    ]
+        ]
+    return lines
 
 
 def trial_lines(trial: Trial, run: Run) -> list[str]:

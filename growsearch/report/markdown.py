@@ -100,8 +100,10 @@ def _repeats(run: Run) -> list[str]:
         told = [f.say(n) if f else "" for f, n in zip(found, names, strict=True)]
         rows.append([trial.id, describe_trial(trial), *told])
     text = (
-        "The front's networks, trained again with other seeds: mean ± standard deviation, without "
-        "the search's own values, which were chosen for being good."
+        "Networks that were on the front when the search ended, trained again with other seeds: "
+        "mean ± standard deviation, without the search's own values, which were chosen for being "
+        "good. The validation examples that chose are the same, so that a mean over them is still "
+        "somewhat high; the test accuracy is not."
     )
     return [
         "## Over other seeds",

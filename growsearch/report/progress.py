@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from growsearch.pareto import Front, Point
@@ -34,22 +34,22 @@ def hypervolume_progress(run: Run) -> HypervolumeCurve:
         return HypervolumeCurve(steps=(), reference={}, ideal={})
     reference = final.nadir()
     ideal = final.ideal()
-    box = math.prod(abs(ideal[name] - reference[name]) for name in final.directions)
-    steps = _steps(final, reference, box) if box > 0 else ()
+    steps = tuple(_steps(final, reference, ideal))
     return HypervolumeCurve(steps=steps, reference=reference, ideal=ideal)
 
 
 def _steps(
-    final: Front, reference: Mapping[str, float], box: float
-) -> tuple[tuple[int, float], ...]:
+    final: Front, reference: Mapping[str, float], ideal: Mapping[str, float]
+) -> Iterator[tuple[int, float]]:
     count = len(final.points)
     stride = math.ceil(count / _MAX_STEPS)
     members: tuple[Point, ...] = ()
-    steps = []
     for start in range(0, count, stride):
         batch = final.points[start : start + stride]
         # The front so far and the newcomers suffice: what was dominated once stays so.
         front = Front.of([*members, *batch], final.directions)
         members = front.members
-        steps.append((start + len(batch), front.hypervolume(reference) / box))
-    return tuple(steps)
+        share = front.hypervolume_share(reference, ideal)
+        if share is None:
+            return
+        yield start + len(batch), share

@@ -62,8 +62,8 @@ class Run:
 
     @property
     def wishes(self) -> Wishes:
-        """What the study asks of its choice: its ``select``."""
-        return Wishes.of(self.study.get("select") or {})
+        """What the study asks of its choice, its ``select``, as far as its trials can give it."""
+        return Wishes.of(self.study.get("select") or {}).of_examples(self.examples)
 
     @cached_property
     def examples(self) -> int | None:

@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from growsearch.errors import UsageError
 from growsearch.pareto import Bound, Point, Wishes
-from growsearch.report import choice_lines, choose, read_run, study_choice
+from growsearch.report import choice_lines, choose, read_run, study_choice, write_report
 from growsearch.report.choice.told_apart import accuracy_interval, faster, given_up, paired
 from growsearch.report.device_choice import device_choices, headline
 from growsearch.trial.judged_examples import write_judged
@@ -89,6 +90,28 @@ def test_where_the_highest_is_asked_for_the_cheapest_within_its_error_is_told(ma
     ) in text
 
 
+@pytest.mark.parametrize("damaged", [False, True])
+def test_ties_that_cannot_be_told_any_more_take_the_highest_and_say_so(make_run, damaged):
+    run = make_run(
+        "select: {ties: cheapest}", best=(slice(0, 5), 4e-3, 0.0), cheap=(slice(1, 8), 1e-3, 0.0)
+    )
+    assert study_choice(run).chosen.id == "cheap"
+    for file in run.folder.glob("trials/*/validation.json"):
+        file.write_text("{") if damaged else file.unlink()
+    run = read_run(run.folder)
+    choice = study_choice(run)
+    assert choice.chosen.id == "best"
+    text = " ".join(" ".join(choice_lines(choice)).split())
+    assert "The study asks for ties: cheapest." in text
+    assert "not known (no trial has a readable validation.json)" in text
+    assert run.front().select().chosen.id == "best"
+    assert max(map(len, choice_lines(choice))) <= 80
+    write_report(run.folder)
+    # A person who asks for it is told why not.
+    with pytest.raises(UsageError, match="--ties cheapest: how many validation examples"):
+        choose(run, Wishes(ties="cheapest"))
+
+
 def test_a_choice_without_a_tie_says_nothing_of_one(make_run):
     run = make_run(best=(slice(0, 5), 1e-3, 0.0), poor=(slice(0, 50), 4e-3, 0.0))
     text = "\n".join(choice_lines(study_choice(run)))
@@ -119,6 +142,8 @@ def test_nobody_is_told_that_something_is_one_time_as_fast():
     }
     assert faster(point(1.0), point(0.5), "latency") == "takes 2.0 times as long"
     assert faster(point(1.0), point(1.0), "latency") == "is as fast"
+    assert faster(point(1.0), point(1.00005), "latency") == "is as fast to 0.1 %"
+    assert faster(point(1.0), point(0.99995), "latency") == "is as fast to 0.1 %"
     assert faster(point(1.0, 0.03), point(1.05, 0.03), "latency") == (
         "cannot be told from it in latency"
     )
@@ -135,6 +160,8 @@ def test_the_headline_says_what_no_example_tells_apart(make_run):
         "4.0 times as fast."
     )
     assert given_up(1.0, 0.97, 0.96, None) == "1.00 points of accuracy"
+    assert given_up(0.0, 0.97, 0.97, None) == "no accuracy"
+    assert given_up(0.004, 0.97, 0.96996, None) == "under 0.01 points of accuracy"
     assert accuracy_interval(0.9, None) == ""
 
 

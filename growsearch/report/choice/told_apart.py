@@ -22,6 +22,10 @@ from growsearch.trial.record import Trial
 # A difference that chance alone makes more often than this is none.
 LEVEL = 0.05
 
+# Differences below these are not worth their digits: points of accuracy, shares of a latency.
+_LEAST_POINTS = 0.01
+_LEAST_SHARE = 1e-3
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paired:
@@ -80,7 +84,10 @@ def given_up(points: float, best: float, taken: float, examples: int | None) -> 
         taken: the lower.
         examples: what they were counted on, where that is known.
     """
-    said = f"{points:.2f} points of accuracy"
+    if points <= 0:
+        return "no accuracy"
+    said = f"{points:.2f}" if points >= _LEAST_POINTS else f"under {_LEAST_POINTS:.2f}"
+    said = f"{said} points of accuracy"
     if examples is not None and within_one_error(best, taken, examples):
         return f"{said} (within one standard error of {examples:,} examples)"
     return said
@@ -96,6 +103,8 @@ def faster(taken: Point, best: Point, name: str) -> str:
             return "is as fast"
         return "cannot be told from it in latency"
     ratio = best.values[name] / taken.values[name] if taken.values[name] else 1.0
+    if abs(ratio - 1) < _LEAST_SHARE:
+        return f"is as fast to {100 * _LEAST_SHARE:g} %"
     if ratio >= 1.1:
         return f"is {ratio:.1f} times as fast"
     if ratio > 1:
@@ -109,7 +118,7 @@ def faster(taken: Point, best: Point, name: str) -> str:
 class OverSeeds:
     """A metric over trainings with other seeds: mean, deviation, and the mean's 95 % interval.
 
-    Deviation and interval are None of a single one.
+    The interval of a share is cut to [0, 1]. Deviation and interval are None of a single one.
     """
 
     seeds: int
@@ -123,6 +132,8 @@ class OverSeeds:
         mean = format_quantity(self.mean, name)
         if self.deviation is None:
             return f"{mean} with 1 other seed"
+        if self.deviation == 0:
+            return f"{mean}, the same over {self.seeds} other seeds"
         if quantity_of(name) is SHARE:
             deviation = f"{100 * self.deviation:.2f} points"
         else:
@@ -133,7 +144,8 @@ class OverSeeds:
 def over_seeds(run: Run, trial: Trial, name: str) -> OverSeeds | None:
     """Return a metric of a trial's repeats; None where none has it.
 
-    The trial's own value is not among them: it was chosen for being high.
+    The trial's own value is not among them: it was chosen for being high. A validation accuracy of
+    repeats keeps one part of that luck, the examples': the same ones judge all of them.
     """
     values = [t.metrics[name] for t in run.repeats.get(trial.id, ()) if name in t.metrics]
     if not values:
@@ -141,6 +153,7 @@ def over_seeds(run: Run, trial: Trial, name: str) -> OverSeeds | None:
     if len(values) == 1:
         return OverSeeds(seeds=1, mean=values[0])
     mean, deviation, half = mean_interval(values)
-    return OverSeeds(
-        seeds=len(values), mean=mean, deviation=deviation, low=mean - half, high=mean + half
-    )
+    low, high = mean - half, mean + half
+    if quantity_of(name) is SHARE:
+        low, high = max(0.0, low), min(1.0, high)
+    return OverSeeds(seeds=len(values), mean=mean, deviation=deviation, low=low, high=high)

@@ -341,7 +341,8 @@ class Study:
         config = self.config
         front = front_of_trials(self.trials, config.objectives, config.bounds())
         examples = examples_of(self.folder.path, self.trials)
-        return dataclasses.replace(front, wishes=config.select.wishes(), examples=examples)
+        wishes = config.select.wishes().of_examples(examples)
+        return dataclasses.replace(front, wishes=wishes, examples=examples)
 
     @property
     def choice(self) -> Choice:
