@@ -59,8 +59,8 @@ def _choice(run: Run) -> list[str]:
     """Tell what the study chooses, as `growsearch select` does without flags."""
     if not run.front().points:
         return []
-    lines = choice_lines(study_choice(run))
-    return ["## The study's choice", _fenced("\n".join(lines) + "\n", "text")]
+    lines = shown_lines("\n".join(choice_lines(study_choice(run))) + "\n")
+    return ["## The study's choice", _fenced(lines, "text")]
 
 
 def _front(run: Run) -> str:

@@ -158,6 +158,35 @@ def test_no_escape_code_of_a_run_reaches_a_page_a_text_or_a_table(run_maker, stu
     assert not HIDDEN.search(json.dumps(json.loads(data[1]), ensure_ascii=False))
 
 
+def test_no_escape_code_or_markup_of_an_objective_or_a_bound_reaches_a_page_or_a_text(
+    run_maker, study
+):
+    first, second = f"@x[{EVIL}]", f"<img src=x onerror=alert(1)>|[a](b){EVIL}"
+    objectives = {"accuracy": "maximize", first: "minimize", second: "minimize"}
+    named = {**study, "objectives": objectives, "select": {"max": {second: 4.5}}}
+    folder = run_maker(count=6, study=named)
+    path = folder / "trials.jsonl"
+    trials = [json.loads(line) for line in path.read_text().splitlines()]
+    for place, trial in enumerate(trials):
+        trial["metrics"] |= {first: 1.0 + place, second: 6.0 - place}
+    trials[2] |= {"kind": "baseline", "config": {"kind": "baseline", "which": "mine"}}
+    path.write_text("".join(json.dumps(trial) + "\n" for trial in trials))
+    written = write_report(folder, ["html", "md"])
+    assert "## Baselines" in written["md"].read_text()
+    for name in ("html", "md"):
+        text = written[name].read_text()
+        assert not HIDDEN.search(text), name
+        assert "owned" in text, name
+    assert "<img" not in written["html"].read_text()
+    # What stands in a fence is text to Markdown.
+    text = re.sub(r"^(`{3,})\w*\n.*?^\1$", "", written["md"].read_text(), flags=re.M | re.S)
+    assert "<img" not in text
+    assert "[a](b)" not in text
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    separators = [len(re.findall(r"(?<!\\)\|", row)) for row in rows]
+    assert len(set(separators[:3])) == 1
+
+
 def test_no_cell_of_a_table_is_a_formula(run_maker, study):
     folder = evil_run(run_maker, study)
     rows = list(csv.reader(io.StringIO(write_report(folder, ["csv"])["csv"].read_text())))

@@ -219,3 +219,17 @@ def test_where_nothing_fits_the_study_the_command_tells_the_nearest_and_exports_
     assert done.exit_code == 1
     assert "No network fits (macs <= 1,000)." in done.output
     assert not (folder / "export").exists()
+
+
+def test_the_page_opens_with_the_device_that_the_study_chooses_for(run_maker, study):
+    def first(**changed):
+        run = read_run(run_maker(count=8, study={**study, **changed}))
+        answers = page_data(run, 0)["choices"]
+        assert sorted(each["device"] for each in answers) == ["cpu", "wafer-cs2"]
+        return answers[0]["device"]
+
+    assert first() == "cpu"
+    assert first(select={"max": {"latency[wafer-cs2]": "1 s"}}) == "wafer-cs2"
+    wafer = ("accuracy", "latency[wafer-cs2]")
+    others = {name: way for name, way in study["objectives"].items() if name in wafer}
+    assert first(select={}, objectives=others) == "wafer-cs2"
