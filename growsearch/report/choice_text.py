@@ -15,6 +15,7 @@ from growsearch.pareto import (
     format_quantity,
 )
 from growsearch.pareto.uncertainty import one_error, told_apart
+from growsearch.report.choice.sparse_gain import sparse_lines
 from growsearch.report.choice.study_choice import Choice
 from growsearch.report.choice.told_apart import accuracy_interval, over_seeds, paired
 from growsearch.report.describe import describe_interval, describe_trial, title
@@ -193,6 +194,15 @@ def _figure_lines(point: Point, names: list[str], run: Run) -> list[str]:
         again = over_seeds(run, trial, name) if name in _REPEATED else None
         if again is not None:
             lines.append(f"    {'':<{width}}  {again.say(name)}")
+    for told in sparse_lines(run, trial).values():
+        lines += textwrap.wrap(
+            told,
+            TERMINAL_COLUMNS,
+            initial_indent="    ",
+            subsequent_indent="    ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
     return lines
 
 

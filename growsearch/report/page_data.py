@@ -11,6 +11,7 @@ from growsearch.pareto.quantities import COUNT, ENERGY, SHARE, TIME, quantity_of
 from growsearch.reading import write_yaml
 from growsearch.report.analysis.influence import MIN_TRIALS, influences
 from growsearch.report.analysis.timeline import timeline
+from growsearch.report.choice.sparse_gain import sparse_lines
 from growsearch.report.choice.study_choice import study_choice
 from growsearch.report.choice.told_apart import over_seeds
 from growsearch.report.choice_text import tie_lines
@@ -212,6 +213,7 @@ def _detail(run: Run, trial: Trial) -> dict[str, Any]:
         "evaluation": _evaluation(run, trial),
         "records": _records(run, trial),
         **_kept(run, trial),
+        **({"zeros": zeros} if (zeros := sparse_lines(run, trial)) else {}),
         "layers": [layer.to_json() for layer in trial.layers],
         "history": {name: [_short(v) for v in column] for name, column in history.items()},
     }

@@ -49,8 +49,15 @@ function latencyNotes(index, device, detail) {
     entry.device, entry.batch_size && `batch ${entry.batch_size}`,
     entry.threads && `${entry.threads} thread${entry.threads === 1 ? "" : "s"}`,
   ].filter(Boolean).join(", ") : "";
-  return [" ", methodChip(method), ...[extra, how, entry && entry.note, checkOf(entry)].filter(Boolean)
+  return [" ", methodChip(method), ...[extra, how, entry && entry.note, checkOf(entry), zerosOn(index, device)].filter(Boolean)
     .map((line) => el("span", { class: "sub" }, line))];
+}
+
+// What the zeros of a sparse network are worth on a device; nothing of one without.
+function zerosOn(index, device) {
+  const id = TRIALS.id[index];
+  const { zeros } = Object.hasOwn(DATA.details, id) ? DATA.details[id] : {};
+  return zeros && Object.hasOwn(zeros, device) ? zeros[device] : "";
 }
 
 // What a predicted latency turned out to be, once the device was asked.

@@ -89,7 +89,7 @@ class Answer {
   render({ chosen, nearest }, limit) {
     this.renderBudget(chosen, limit);
     byId("headline").replaceChildren(...(chosen === null ? this.miss(nearest, limit) : this.sentence(chosen)));
-    byId("beside").replaceChildren(...(chosen === null ? [] : this.besideOwn(chosen)));
+    byId("beside").replaceChildren(...(chosen === null ? [] : [...this.besideOwn(chosen), this.zeros(chosen)]));
     byId("rule").textContent = limit === null
       ? `Chosen by the study: ${this.choice.rule}.`
       : `Chosen by the budget above. The study's own rule: ${this.choice.rule}.`;
@@ -178,6 +178,11 @@ class Answer {
     const { title } = METRICS.get(this.cost);
     return !Number.isFinite(factor) || factor.toFixed(1) === "1.0" ? `needs about as many ${title}`
       : `has ${(1 / factor).toPrecision(2)}× the ${title}`;
+  }
+
+  zeros(taken) {
+    const told = this.choice.device === null ? "" : zerosOn(taken, this.choice.device);
+    return told && ` ${told}`;
   }
 
   besideOwn(taken) {
