@@ -81,9 +81,7 @@ def score(
         whole = learning.judged_by == "test"
         validation = test if whole else learning.scores(model, learning.judged_by)
     latency = {
-        device: _latency(model, example, work, device, lock, measure_latency or measured_latency)
-        if profile is None
-        else _estimated(estimate(work, fitted_profile(profile), LATENCY_BATCH, "inference"), work)
+        device: latency_on(model, example, work, device, profile, lock, measure_latency)
         for device, profile in devices.items()
     }
     metrics: dict[str, float] = {
@@ -115,16 +113,35 @@ def _judged(validation: Scores, test: Scores) -> dict[str, float]:
     return {**found, **validation.metrics, **tested}
 
 
-def _latency(
+def latency_on(
     model: nn.Module,
     example: tuple[torch.Tensor, ...],
     work: Workload,
     device: str,
+    profile: Path | None,
     lock: MachineLock,
-    measure_latency: Measure,
+    measure_latency: Measure | None = None,
 ) -> Latency:
+    """Return a network's latency on a device, as a study compares it.
+
+    Args:
+        model: zeros in place.
+        example: its inputs, of `LATENCY_BATCH` examples.
+        work: its trace with them.
+        device: a name in `DEVICES`.
+        profile: what to predict it from; None measures it, or asks its analytic model.
+        lock: of this machine, taken alone while something is timed.
+        measure_latency: what times it, by default here and now.
+
+    Raises:
+        CostModelError: if it cannot be measured or estimated.
+        MachineError: if the device is not there.
+    """
+    if profile is not None:
+        cost = estimate(work, fitted_profile(profile), LATENCY_BATCH, "inference")
+        return _estimated(cost, work)
     if DEVICES[device].kind == "measured":
-        return measure_latency(model, example, device, lock)
+        return (measure_latency or measured_latency)(model, example, device, lock)
     return _estimated(estimate(work, device, LATENCY_BATCH, "inference"), work)
 
 

@@ -20,14 +20,15 @@ from growsearch.errors import UsageError
 from growsearch.files import folder_inside, write_bytes
 from growsearch.report.run_data import REJECTED_FILE
 from growsearch.search.ledger.recorder import Recorder
-from growsearch.search.ledger.run_folder import RunFolder
+from growsearch.search.ledger.run_folder import EDITS_FILE, RunFolder
 from growsearch.trial.repeats import REPEATS
 from growsearch.trial.trial_folder import TRIALS, is_trial_id
 
 # At least so many seconds between two copies, and so many times as long as the last one took.
 _MIN_WAIT_S, _WAIT_TIMES = 10.0, 10.0
 # What a run begins with; a trial's folder and the ledgers come as the search goes on.
-_FIRST, _FRONT = ("study.yaml", PREPROCESSING_FILE, "profiles", "data"), "front.json"
+_FIRST = ("study.yaml", EDITS_FILE, PREPROCESSING_FILE, "profiles", "data")
+_FRONT = "front.json"
 _CHANGING = ("study.yaml", _FRONT)
 # A whole object appears at once there; elsewhere a file is written beside and moved into place.
 _OBJECT_STORES = ("s3", "gcs", "abfs")

@@ -9,7 +9,7 @@ import platform
 import re
 import subprocess
 import time
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -49,6 +49,7 @@ _LOOKERS, _LOOK_S = 4, 0.05
 # What a search makes in its folder; a link in the place of one would lead it elsewhere.
 _FOLDERS = (TRIALS, REPEATS, "profiles", "data", "shared", "tensorboard", "wandb")
 _DATA = "data"
+EDITS_FILE = "edits.jsonl"
 # Of what may differ, what is read off the run afterwards.
 _RENEWED = ("select",)
 # What may differ between a run and the study that resumes it.
@@ -111,12 +112,21 @@ class RunFolder:
         return self.path / "started.jsonl"
 
     @property
+    def edits(self) -> Path:
+        """One line an edit of the study, append-only; missing where it was never edited."""
+        return self.path / EDITS_FILE
+
+    @property
     def front(self) -> Path:
         """The front of the finished trials."""
         return self.path / "front.json"
 
-    def open(self, study: StudyConfig) -> bool:
+    def open(self, study: StudyConfig, edited: Collection[str] = ()) -> bool:
         """Create the folder, or check that it holds the same study; tell whether it is a resume.
+
+        Args:
+            study: what runs in it.
+            edited: the settings that may differ from those that it holds, by dotted key.
 
         Raises:
             UsageError: if another study lives here.
@@ -124,7 +134,7 @@ class RunFolder:
         """
         resumed = self.study.exists()
         if resumed:
-            _check_same(self.path, load_study(self.study, run=True), study)
+            _check_same(self.path, load_study(self.study, run=True), study, edited)
         elif self.path.exists() and {file.name for file in self.path.iterdir()} - {"run.lock"}:
             raise UsageError(
                 f"{self.path} holds other files and no study.yaml; choose another --out"
@@ -134,13 +144,19 @@ class RunFolder:
             content = {**study.to_plain(), PROVENANCE: provenance()}
             write_text(self.study, write_yaml(content))
         else:
-            self._renew(study)
+            self._renew(study, edited)
         return resumed
 
-    def _renew(self, study: StudyConfig) -> None:
-        """Write what the study asks of a choice now: whoever reads the run chooses by it."""
+    def _renew(self, study: StudyConfig, edited: Collection[str]) -> None:
+        """Write what the study asks now, of a choice too: whoever reads the run goes by it."""
         before, now = read_resolved_study(self.study), study.to_plain()
-        changed = {key: now[key] for key in _RENEWED if before.get(key) != now[key]}
+        sections = {*_RENEWED, *(key.partition(".")[0] for key in edited)}
+        # Of objectives the order counts, which mappings do not compare.
+        changed = {
+            key: now[key]
+            for key in now
+            if key in sections and (before.get(key) != now[key] or key in edited)
+        }
         if changed:
             write_text(self.study, write_yaml({**before, **changed}))
 
@@ -365,11 +381,13 @@ def _processor() -> str:
     return next(names, platform.processor())
 
 
-def _check_same(folder: Path, before: StudyConfig, now: StudyConfig) -> None:
-    for key, old, new in _differences(before.to_plain(), now.to_plain()):
-        if key == "dataset" and same_dataset(old, new):
+def _check_same(
+    folder: Path, before: StudyConfig, now: StudyConfig, edited: Collection[str]
+) -> None:
+    for key, old, new in differences(before.to_plain(), now.to_plain()):
+        if key in edited or (key == "dataset" and same_dataset(old, new)):
             continue
-        _check_code(key, old, new)
+        check_code(key, old, new)
         raise UsageError(
             f"{folder} holds a run of another study: {key} was {old!r} and is {new!r} now. "
             "Use --fresh for a new folder, or --out for one of your own"
@@ -385,7 +403,7 @@ def _learning_from(folder: Path, key: str) -> str:
     return f"; with search: {{warm_start: [{folder}]}} the new run learns from its trials"
 
 
-def _check_code(key: str, before: Any, now: Any) -> None:
+def check_code(key: str, before: Any, now: Any) -> None:
     """Say of names that differ in the hash alone that the code has changed.
 
     Raises:
@@ -402,7 +420,7 @@ def _check_code(key: str, before: Any, now: Any) -> None:
             )
 
 
-def _differences(before: Any, now: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
+def differences(before: Any, now: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
     """Yield (dotted key, old, new) for the innermost settings that differ and may not."""
     if key in _MAY_CHANGE or before == now:
         return
@@ -413,6 +431,6 @@ def _differences(before: Any, now: Any, key: str = "") -> Iterator[tuple[str, An
         yield key, before, now
         return
     for part in dict.fromkeys([*before, *now]):
-        yield from _differences(
+        yield from differences(
             before.get(part), now.get(part), f"{key}.{part}" if key else str(part)
         )

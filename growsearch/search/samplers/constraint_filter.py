@@ -22,6 +22,7 @@ from growsearch.pareto import Bound
 from growsearch.reading import parse_json, read_limited, reading
 from growsearch.report.run_data import REJECTED_FILE
 from growsearch.search.config.study import StudyConfig
+from growsearch.search.ledger.run_folder import EDITS_FILE
 from growsearch.search.samplers.known_costs import StudyCosts
 from growsearch.search.samplers.replay import params_of
 from growsearch.trial.trial_folder import is_trial_id
@@ -74,7 +75,9 @@ class ConstraintFilter:
     def __init__(self, config: StudyConfig, foresight: StudyCosts, folder: Path) -> None:
         self._config, self._foresight = config, foresight
         self._file = folder / REJECTED_FILE
-        self.rejected = read_rejected(folder)
+        self._written = read_rejected(folder)
+        # Of an edited study all are judged anew: by other constraints, in other spaces.
+        self.rejected = {} if (folder / EDITS_FILE).exists() else dict(self._written)
         self._in_a_row = 0
 
     def refuses(
@@ -105,9 +108,10 @@ class ConstraintFilter:
 
     def reject(self, found: Rejected) -> None:
         """Write down a candidate that something else than a constraint kept from training."""
-        if found.id not in self.rejected:
+        if self._written.get(found.id) != found:
             append_line(self._file, found.to_line())
-            self.rejected[found.id] = found
+            self._written[found.id] = found
+        self.rejected[found.id] = found
 
     def restore(self, study: optuna.study.Study) -> None:
         """Let a fresh Optuna study know what earlier sessions rejected."""

@@ -19,7 +19,7 @@ from growsearch.search.samplers.constraint_filter import (
     constraint_name,
 )
 from growsearch.search.samplers.initial_points import points_to_evaluate
-from growsearch.search.samplers.replay import candidate_of, kept_candidate, params_of
+from growsearch.search.samplers.replay import candidate_of, is_asked, kept_candidate, params_of
 from growsearch.search.samplers.together import QUEUED, only_groups, queue_together
 from growsearch.search.samplers.warm_start import earlier_trials
 from growsearch.trial.record import Trial
@@ -74,21 +74,30 @@ def prepare(
     for trial in earlier_trials(config):
         _add(study, trial, params_of(trial.config, config.trials), config)
     with reading(recorder.folder.path, _REMEDY):
-        warm_start(study, recorder.trials.values(), recorder.starts, config)
+        starts = {i: s for i, s in recorder.starts.items() if _is_of(s, config, recorder)}
+        warm_start(study, recorder.trials.values(), starts, config)
         constraint_filter.restore(study)
         unfinished = [s for s in recorder.unfinished() if s.candidate.kind in config.trials.names]
+        # What the study of before an edit had begun and this one would not draw is left.
+        unfinished = [start for start in unfinished if _is_of(start, config, recorder)]
         for start in unfinished:
             # An answer that is none would be asked again, and the trial be another one.
             kept_candidate(start.params, config.trials)
         enqueue_unfinished(study, unfinished)
         for start in tuple(recorder.starts.values()):
-            if start.candidate.kind in config.trials.names:
+            if start.candidate.kind in config.trials.names and _is_of(start, config, recorder):
                 queue_together(study, start.candidate, config, recorder)
     for params in points_to_evaluate(config.trials, config.search.points_to_evaluate):
         if recorder.known(candidate_of(params, config.trials)) is None:
             study.enqueue_trial(params, user_attrs=QUEUED, skip_if_exists=True)
     for candidate in only_groups(config.trials):
         queue_together(study, candidate, config, recorder)
+
+
+def _is_of(start: Start, config: StudyConfig, recorder: Recorder) -> bool:
+    """Tell whether a start is one of this study: not all are where it was edited."""
+    edited = recorder.folder.edits.exists()
+    return not edited or is_asked(start, config.trials, config.search.seed)
 
 
 def warm_start(

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from growsearch.errors import UsageError
-from growsearch.kinds import KINDS, CandidateConfig, TrialKinds, suggest_candidate
+from growsearch.kinds import KINDS, CandidateConfig, TrialKinds, suggest_candidate, trial_id
 from growsearch.kinds.questions import VARIANT
+from growsearch.search.ledger.run_folder import Start
 
 Params = dict[str, Any]
 
@@ -73,6 +74,14 @@ def kept_candidate(params: Mapping[str, Any], kinds: TrialKinds) -> CandidateCon
         UsageError: if the study's space has no such answer.
     """
     return suggest_candidate(_Kept(params), kinds)
+
+
+def is_asked(start: Start, kinds: TrialKinds, seed: int) -> bool:
+    """Tell whether a study of these kinds would draw what was started, exactly."""
+    try:
+        return trial_id(kept_candidate(start.params, kinds), seed) == start.id
+    except (KeyError, TypeError, ValueError, UsageError):
+        return False
 
 
 class _Written:

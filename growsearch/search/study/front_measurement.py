@@ -75,7 +75,7 @@ def _measure(recorder: Recorder, names: Iterable[str], device: str) -> list[str]
     networks = {}
     for name in names:
         try:
-            networks[name] = _network(recorder, name)
+            networks[name] = network_of(recorder, name)
         except UsageError as error:
             refused[str(error)].append(name)
     outcomes = measure_latencies(networks, device, machine_lock())
@@ -95,7 +95,7 @@ def _beside(trial: Trial, device: str, measured: Latency) -> Trial:
     return dataclasses.replace(trial, latency={**trial.latency, device: entry})
 
 
-def _network(recorder: Recorder, name: str) -> Network:
+def network_of(recorder: Recorder, name: str) -> Network:
     """Return a trial's network as it was trained.
 
     Raises:

@@ -42,6 +42,7 @@ from growsearch.search.study.checks import (
     check_task,
     check_training_device,
 )
+from growsearch.search.study.edits import edit_of, write_edit
 from growsearch.search.study.front_measurement import measure_front
 from growsearch.search.study.latency_profiles import (
     check_devices,
@@ -49,6 +50,7 @@ from growsearch.search.study.latency_profiles import (
     keep_profiles,
     measured_devices,
 )
+from growsearch.search.study.measuring_again import measure_again
 from growsearch.search.study.notebook import study_html
 from growsearch.search.study.repeats import Repeating, run_repeats
 from growsearch.search.study.run_preprocessing import keep_preprocessing
@@ -167,7 +169,11 @@ class Study:
         with self.folder.locked():
             if mirror is not None:
                 mirror.fetch()
-            self.folder.open(self.config)
+            edit = edit_of(self.folder, self.config)
+            if edit is not None:
+                write_edit(self.folder, edit)
+            keys = [key for key, _, _ in edit.changes] if edit is not None else []
+            self.folder.open(self.config, keys)
             if self._in_memory is not None:
                 write_dataset(self._in_memory, self.folder.path / _DATA)
             keep_preprocessing(self.folder.path, preprocessing_of(dataset, self.config.judged_by()))
@@ -175,7 +181,9 @@ class Study:
             recorder = Recorder(
                 self.folder, self.config.search.seed, retry_failed=options.retry_failed
             )
-            self.notes, self.resumed_trials = (*notes, *recorder.notes), recorder.resumed
+            edited = edit.notes() if edit is not None else []
+            self.notes = (*edited, *notes, *recorder.notes)
+            self.resumed_trials = recorder.resumed
             try:
                 with (
                     self._pulse(recorder),
@@ -183,6 +191,8 @@ class Study:
                     options.around(recorder),
                     followed(recorder, self.config.trackers, self.config.name),
                 ):
+                    devices = {device: profiles.get(device) for device in self.config.devices}
+                    measure_again(recorder, devices, measured_devices(self.config))
                     self._search(recorder, options, profiles, budget)
                     self._check_front(recorder, profiles)
                     self._repeat_front(options, profiles, budget)

@@ -86,9 +86,9 @@ def test_a_changed_study_is_not_mixed_into_an_old_run(
 ) -> None:
     tiny["search"]["trials"] = 1
     Study(tiny, run_folder).run()
-    tiny["trials"]["sparse"]["sparsity"] = 0.5
+    tiny["search"]["sampler"] = "random"
     with pytest.raises(
-        UsageError, match=r"another study: trials\.sparse\.sparsity was .* is 0\.5 now.*--fresh"
+        UsageError, match=r"another study: search\.sampler was .* is 'random' now.*--fresh"
     ) as refusal:
         Study(tiny, run_folder).run()
     # What it offers is what a study may say, and the new run learns.
@@ -96,8 +96,7 @@ def test_a_changed_study_is_not_mixed_into_an_old_run(
     assert line is not None
     tiny["search"] |= yaml.safe_load(line[1])["search"]
     assert Study(tiny, run_folder.with_name("next")).run() is not None
-    tiny["trials"]["sparse"]["sparsity"] = {"low": 0.5, "high": 0.8}
-    del tiny["search"]["warm_start"]
+    del tiny["search"]["warm_start"], tiny["search"]["sampler"]
     tiny["subset"] = 50
     with pytest.raises(UsageError, match="another study: subset") as refusal:
         Study(tiny, run_folder).run()
