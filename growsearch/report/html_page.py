@@ -26,6 +26,7 @@ _SCRIPTS = (
     "details.js",
     "versus.js",
     "table.js",
+    "brush.js",
     "parallel.js",
     "ranks.js",
     "checks.js",

@@ -397,6 +397,62 @@ def test_the_sliders_begin_at_the_studys_bounds_and_can_be_cleared(browser, page
     assert text(browser, "#bounds-choice").startswith("Take f181fc069e ")
 
 
+def lane_points(browser, lane: int, *shares: float) -> list[tuple[float, float]]:
+    """Return pixels on an axis of all objectives, by their share of it from below."""
+    axis = f"document.querySelectorAll('#parallel-plot line.axis')[{lane}].getBoundingClientRect()"
+    browser.evaluate("document.querySelector('#parallel-plot').scrollIntoView()")
+    box = browser.evaluate(f"(() => {{ const r = {axis}; return [r.x, r.top, r.bottom]; }})()")
+    x, top, bottom = box
+    return [(x, bottom - share * (bottom - top)) for share in shares]
+
+
+def mouse(browser, kind: str, place: tuple[float, float]) -> None:
+    held = {"button": "left", "buttons": 0 if kind == "mouseReleased" else 1, "clickCount": 1}
+    browser.call("Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], **held)
+
+
+def test_limits_drawn_along_an_axis_leave_what_lies_inside_in_the_table(browser, page, run):
+    browser.open(page)
+    browser.evaluate("document.querySelector('#table-scope').value = 'compared'")
+    browser.evaluate("document.querySelector('#table-scope').dispatchEvent(new Event('change'))")
+    compared = [point.values["accuracy"] for point in run.front().points]
+    assert count(browser, "#front-table tbody tr") == len(compared)
+    everything = [trial.metrics["accuracy"] for trial in run.finished]
+    middle = (max(everything) + min(everything)) / 2
+    start, end = lane_points(browser, 0, 0.5, 1.0)
+    for kind, place in (("mousePressed", start), ("mouseMoved", end), ("mouseReleased", end)):
+        mouse(browser, kind, place)
+    browser.settle()
+    inside = sum(value > middle for value in compared)
+    assert 0 < inside < len(compared)
+    assert count(browser, "#front-table tbody tr") == inside
+    assert "networks lie inside Accuracy" in text(browser, "#parallel-note")
+    assert text(browser, "#table-tools [role=status]") == f"{inside} of {len(everything)} networks"
+    # A click on the axis takes them off.
+    for kind in ("mousePressed", "mouseReleased"):
+        mouse(browser, kind, end)
+    browser.settle()
+    assert count(browser, "#front-table tbody tr") == len(compared)
+    assert text(browser, "#parallel-note") == ""
+
+
+def test_limits_are_set_and_taken_off_by_keys(browser, page, run):
+    browser.open(page)
+    lane = "document.querySelectorAll('#parallel-plot .lane')[0]"
+    before = count(browser, "#front-table tbody tr")
+    browser.evaluate(f"{lane}.focus()")
+    told = browser.evaluate(f"{lane}.getAttribute('aria-valuetext')")
+    for _ in range(10):
+        browser.key("ArrowUp")
+    assert browser.evaluate(f"document.activeElement === {lane}")
+    assert browser.evaluate(f"{lane}.getAttribute('aria-valuenow')") == "50"
+    assert browser.evaluate(f"{lane}.getAttribute('aria-valuetext')") != told
+    assert 0 < count(browser, "#front-table tbody tr") < before
+    browser.key("Escape")
+    assert count(browser, "#front-table tbody tr") == before
+    assert browser.problems() == []
+
+
 def test_all_objectives_are_lanes_and_a_click_on_a_line_selects_its_network(browser, page, run):
     browser.open(page)
     assert count(browser, "#parallel-plot svg line.axis") == 6

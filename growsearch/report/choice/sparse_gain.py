@@ -13,8 +13,9 @@ from growsearch.report.choice.told_apart import faster
 from growsearch.report.run_data import Run, once_a_run, point_of
 from growsearch.trial.record import Latency, Trial
 
-# A network with fewer zeros than this share of its weights is no sparse one.
-_SPARSE = 0.01
+# Biases begin at zero, and some stay there: below the first share of its weights a network is no
+# sparse one, above the second it is no dense one.
+_SPARSE, _DENSE = 0.1, 0.01
 
 _Shape = tuple[tuple[str, int, int], ...]
 
@@ -68,7 +69,7 @@ def _dense(run: Run) -> dict[_Shape, tuple[Trial, ...]]:
     """Return the networks without zeros by their layers, the baselines first."""
     found: dict[_Shape, tuple[Trial, ...]] = {}
     for trial in sorted(run.finished, key=lambda each: each.kind != "baseline"):
-        if trial.layers and zeros_share(trial) < _SPARSE:
+        if trial.layers and zeros_share(trial) < _DENSE:
             found[_shape(trial)] = (*found.get(_shape(trial), ()), trial)
     return found
 

@@ -228,7 +228,7 @@ function start() {
   versus.kept = studyChoice();
   table = new NetworkTable(byId("front-table"), (index) => select(index), (index) => versus.hover(index));
   scatter = new Scatter(byId("plot"), (index) => select(index), (index) => versus.hover(index));
-  parallel = new Parallel(byId("parallel-plot"), (index) => select(index));
+  parallel = new Parallel(byId("parallel-plot"), (index) => select(index), (only) => table.limit(only));
   times = new Timeline(byId("timeline-plot"), (index) => select(index));
   new Influence();
   renderHistory();

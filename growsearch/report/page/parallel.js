@@ -2,7 +2,7 @@
 const LANES = { height: 262, top: 50, bottom: 26, side: 52 };
 
 class Parallel {
-  constructor(host, onSelect) {
+  constructor(host, onSelect, onBrush) {
     this.host = host;
     this.onSelect = onSelect;
     const more = ["macs", "parameters", "training_macs"];
@@ -11,9 +11,13 @@ class Parallel {
     byId("parallel").hidden = this.names.length < 3;
     if (this.names.length < 3) return;
     this.canvas = el("canvas", { "aria-hidden": "true" });
-    this.overlay = svg("svg", { role: "img", "aria-label": "Every network over all objectives" });
+    this.overlay = svg("svg", { role: "group", "aria-label": "Every network over all objectives" });
     host.replaceChildren(this.canvas, this.overlay);
-    host.addEventListener("click", (event) => this.pick(event));
+    this.brushes = new Brushes(this, () => {
+      this.draw();
+      byId("parallel-note").replaceChildren(...this.brushes.note(this.lines));
+      onBrush(this.brushes.limits.size ? (index) => this.brushes.inside(index) : null);
+    });
     new ResizeObserver(() => this.draw()).observe(host);
   }
 
@@ -67,9 +71,10 @@ class Parallel {
     const front = new Set(DATA.front);
     const crowd = Math.min(0.22, 25 / this.lines.length + 0.03);
     const stroke = (index, alpha, thickness) => {
-      context.globalAlpha = alpha;
+      const inside = this.brushes.inside(index);
+      context.globalAlpha = inside ? alpha : Math.min(alpha, 0.06);
       context.lineWidth = thickness;
-      context.strokeStyle = TRIALS.feasible[index]
+      context.strokeStyle = TRIALS.feasible[index] && inside
         ? colours.get(TRIALS.kind[index]) : style.getPropertyValue("--off");
       context.beginPath();
       this.pixels(index).forEach(([x, y], place) => (place ? context.lineTo(x, y) : context.moveTo(x, y)));
@@ -89,7 +94,7 @@ class Parallel {
       const anchor = lane === 0 ? "start" : lane === this.names.length - 1 ? "end" : "middle";
       const edge = lane === 0 ? x - LANES.side + 4 : lane === this.names.length - 1 ? x + LANES.side - 4 : x;
       parts.push(
-        svg("line", { class: "axis", x1: x, x2: x, y1: LANES.top, y2: LANES.height - LANES.bottom }),
+        this.axis(name, x),
         svg("text", { class: "title", x: edge, y: 12, "text-anchor": anchor }, device ? "Latency" : words[0]),
         svg("text", { class: "title", x: edge, y: 27, "text-anchor": anchor }, device || words.slice(1).join(" ")),
         svg("text", { x: edge, y: 43, "text-anchor": anchor }, formatValue(best, metric)),
@@ -100,7 +105,24 @@ class Parallel {
       parts.push(svg("path", { class: "chosen", d: pathOf(this.pixels(this.selected)) }));
     }
     this.overlay.setAttribute("viewBox", `0 0 ${width} ${LANES.height}`);
+    // Limits that are moved by key keep the focus on their axis.
+    const at = [...this.overlay.querySelectorAll(".lane")].indexOf(document.activeElement);
     this.overlay.replaceChildren(...parts);
+    if (at >= 0) this.overlay.querySelectorAll(".lane")[at].focus({ preventScroll: true });
+  }
+
+  axis(name, x) {
+    const bottom = LANES.height - LANES.bottom, span = bottom - LANES.top;
+    const limits = this.brushes.limits.get(name);
+    const [low, high] = limits || [0, 1];
+    return svg("g", {
+      class: "lane", tabindex: 0, role: "slider", "aria-orientation": "vertical",
+      "aria-label": `Limits of ${METRICS.get(name).title}`, "aria-valuemin": 0, "aria-valuemax": 100,
+      "aria-valuenow": Math.round(100 * low), "aria-valuetext": this.brushes.said(name),
+      onkeydown: (event) => this.brushes.key(event, name),
+    }, svg("line", { class: "axis", x1: x, x2: x, y1: LANES.top, y2: bottom }),
+    svg("rect", { class: limits ? "limits" : "limits none", x: x - 6, width: 12,
+      y: bottom - high * span, height: Math.max(2, (high - low) * span) }));
   }
 
   // The network whose line passes nearest; members of the front win over their neighbours.

@@ -15,6 +15,7 @@ class NetworkTable {
     this.scope = "front";
     this.kind = "";
     this.words = [];
+    this.only = null;
     this.most = ROWS;
     this.front = new Set(DATA.front);
     host.addEventListener("keydown", (event) => this.walk(event));
@@ -51,9 +52,17 @@ class NetworkTable {
   shown(index) {
     if (this.scope === "front" && !this.front.has(index)) return false;
     if (this.scope === "compared" && !TRIALS.feasible[index]) return false;
+    if (this.only !== null && !this.only(index)) return false;
     if (this.kind && TRIALS.kind[index] !== this.kind) return false;
     const text = `${TRIALS.id[index]} ${lookOf(TRIALS.kind[index]).title} ${TRIALS.text[index]}`.toLowerCase();
     return this.words.every((word) => text.includes(word));
+  }
+
+  // Leave out what `only` does not tell to be inside; null has no limits.
+  limit(only) {
+    this.only = only;
+    this.most = ROWS;
+    this.render();
   }
 
   walk(event) {
