@@ -3,6 +3,8 @@
 import dataclasses
 import fcntl
 import json
+import os
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +14,10 @@ import jsonschema
 import pytest
 
 from growsearch.errors import UsageError
+from growsearch.report.live import starts as starts_module
 from growsearch.report.live.heartbeat import HEARTBEAT_FILE
 from growsearch.report.live.signs_of_life import LOCK_FILE
-from growsearch.report.live.starts import STARTS_FILE, read_starts
+from growsearch.report.live.starts import STARTS_FILE, StartsReader, read_starts
 from growsearch.report.live.status import read_status
 from growsearch.report.live.status_text import status_lines
 from growsearch.trial.progress_file import PROGRESS
@@ -238,3 +241,91 @@ def test_looking_writes_nothing(running: Path) -> None:
     status_lines(status)
     assert content() == before
     assert dataclasses.is_dataclass(status)
+
+
+def test_of_starts_that_grow_only_what_is_new_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[bytes] = []
+    parse = starts_module._started
+
+    def noted(line: bytes) -> Any:
+        parsed.append(line)
+        return parse(line)
+
+    monkeypatch.setattr(starts_module, "_started", noted)
+    reader = StartsReader(tmp_path)
+    assert reader.read() == {}
+    for number, name in enumerate(["aaaa", "bbbb", "cccc"]):
+        _start(tmp_path, name, number)
+        parsed.clear()
+        assert len(reader.read()) == number + 1
+        assert [line for line in parsed if line] == [
+            (tmp_path / STARTS_FILE).read_bytes().splitlines()[-1]
+        ]
+    # A line that is being written is read when it is whole.
+    whole = (tmp_path / STARTS_FILE).read_bytes()
+    line = whole.splitlines(keepends=True)[0].replace(b"aaaa", b"dddd")
+    (tmp_path / STARTS_FILE).open("ab").write(line[:20])
+    assert set(reader.read()) == {"aaaa", "bbbb", "cccc"}
+    (tmp_path / STARTS_FILE).open("ab").write(line[20:])
+    assert set(reader.read()) == {"aaaa", "bbbb", "cccc", "dddd"}
+
+
+def test_starts_that_were_replaced_or_have_lost_lines_are_read_anew(tmp_path: Path) -> None:
+    reader = StartsReader(tmp_path)
+    for number, name in enumerate(["aaaa", "bbbb"]):
+        _start(tmp_path, name, number)
+    assert set(reader.read()) == {"aaaa", "bbbb"}
+    lines = (tmp_path / STARTS_FILE).read_bytes().splitlines(keepends=True)
+    (tmp_path / STARTS_FILE).write_bytes(lines[1])
+    assert set(reader.read()) == {"bbbb"}
+    (tmp_path / "other").write_bytes(lines[0] * 2)
+    (tmp_path / "other").replace(tmp_path / STARTS_FILE)
+    assert set(reader.read()) == {"aaaa"}
+    (tmp_path / STARTS_FILE).unlink()
+    assert reader.read() == {}
+
+
+def test_huge_starts_are_read_to_a_bound_and_their_last_ones_are_there(tmp_path: Path) -> None:
+    with (tmp_path / STARTS_FILE).open("wb") as file:
+        # Five gigabytes that take no disk: NUL bytes, as a damaged file has them.
+        file.truncate(5 * 2**30)
+        file.seek(0, 2)
+        file.write(b"\n")
+    _start(tmp_path, "aaaa", 3)
+    tracemalloc.start()
+    try:
+        reader = StartsReader(tmp_path)
+        assert set(reader.read()) == {"aaaa"}
+        _start(tmp_path, "bbbb", 4)
+        assert set(reader.read()) == {"aaaa", "bbbb"}
+        assert tracemalloc.get_traced_memory()[1] < 100 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_is_kept_of_starts_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(starts_module, "_MOST_BYTES", 1000)
+    reader, seen = StartsReader(tmp_path), set()
+    for number in range(40):
+        _start(tmp_path, f"id{number:04}", number)
+        found = reader.read()
+        assert f"id{number:04}" in found
+        assert len(found) < 10
+        seen |= set(found)
+    assert len(seen) == 40
+    # One line without an end hides none of those behind it.
+    with (tmp_path / STARTS_FILE).open("a") as file:
+        file.write("x" * 5000)
+    reader.read()
+    with (tmp_path / STARTS_FILE).open("a") as file:
+        file.write("\n")
+    _start(tmp_path, "last", 41)
+    assert "last" in reader.read()
+
+
+def test_starts_that_are_a_pipe_are_a_message_and_nobody_waits(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / STARTS_FILE)
+    with pytest.raises(UsageError, match=r"started\.jsonl"):
+        read_starts(tmp_path)

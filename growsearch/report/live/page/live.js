@@ -1,6 +1,6 @@
 // What does the run do now? The status is asked for every second; the report, the same page as
 // report.html, is loaded again behind the one that is seen when the ledger has changed.
-const POLL_MS = 1000, IDLE_MS = 5000;
+const POLL_MS = 1000, IDLE_MS = 5000, LOAD_MS = 120000;
 const byId = (id) => document.getElementById(id);
 const clock = (seconds) => {
   const whole = Math.floor(seconds), two = (n) => String(n).padStart(2, "0");
@@ -11,7 +11,7 @@ const STATES = { running: "running", finished: "finished", time_up: "ended by it
   interrupted: "stopped by Ctrl-C or a signal", failed: "stopped by an error",
   gone: "stopped without a word", unknown: "unknown", unreadable: "cannot be read",
   waiting: "waiting" };
-let shown = null, loading = false, frame = null, firstHash = null;
+let shown = null, loading = null, frame = null, firstHash = null;
 
 function meter(share) {
   const bar = document.createElement("span"), fill = document.createElement("span");
@@ -80,25 +80,42 @@ function showMessage(text) {
 // What was looked at stays in view: the address behind # once somebody has chosen something there,
 // and how far the page was scrolled.
 function loadReport(stamp) {
-  loading = true;
   const next = document.createElement("iframe");
+  loading = next;
   next.title = "Report of the run";
   next.className = "next";
   const hash = frame && frame.contentWindow.location.hash;
   next.src = `report?at=${encodeURIComponent(stamp)}${hash && hash !== firstHash ? hash : ""}`;
-  next.addEventListener("load", () => {
-    if (frame) next.contentWindow.scrollTo(frame.contentWindow.scrollX, frame.contentWindow.scrollY);
-    else showMessage("");
-    if (!hash || hash === firstHash) firstHash = next.contentWindow.location.hash;
-    next.className = "";
-    if (frame) frame.remove();
-    frame = next;
-    shown = stamp;
-    loading = false;
-    followTheme();
-    byId("message").hidden = true;
-  });
+  // Whatever comes of it, the next look may try again: what did not come is no page to show.
+  const end = (take) => {
+    if (next !== loading) return;
+    try {
+      if (!take || !isReport(next)) throw new Error("no report came");
+      if (frame) next.contentWindow.scrollTo(frame.contentWindow.scrollX, frame.contentWindow.scrollY);
+      else showMessage("");
+      if (!hash || hash === firstHash) firstHash = next.contentWindow.location.hash;
+      next.className = "";
+      if (frame) frame.remove();
+      frame = next;
+      shown = stamp;
+      followTheme();
+      byId("message").hidden = true;
+    } catch {
+      if (frame !== next) next.remove();
+    } finally {
+      loading = null;
+    }
+  };
+  next.addEventListener("load", () => end(true));
+  next.addEventListener("error", () => end(false));
+  setTimeout(() => end(false), LOAD_MS);
   byId("view").append(next);
+}
+
+// The browser's own page about an error is no document that may be read; a refusal is plain text.
+function isReport(each) {
+  const page = each.contentDocument;
+  return page !== null && page.contentType === "text/html" && page.getElementById("summary") !== null;
 }
 
 function followTheme() {
