@@ -31,6 +31,7 @@ def status_lines(status: RunStatus) -> list[str]:
         _line("search", _life(status)),
         _line("trials", ", ".join(_counts(status))),
         *_running(status),
+        *_repeats(status),
         _line("time", _time(status)),
         _line("best", _best(status)),
         _line("front", f"{len(run.front().members)} networks over {_objectives(run.objectives)}"),
@@ -85,11 +86,27 @@ def _counts(status: RunStatus) -> Iterator[str]:
         (len(run.failed), "failed"),
         (len(run.stopped), "stopped early"),
         (run.rejected, "rejected before training"),
-        (len(status.running), "running"),
+        (len(status.running), _running_word(status)),
         (status.unfinished, "begun and waiting"),
     ):
         if count:
             yield f"{count} {word}"
+
+
+def _running_word(status: RunStatus) -> str:
+    most = 1 if status.heartbeat is None else status.heartbeat.parallel
+    return "running" if most == 1 else f"running (of {most} at once)"
+
+
+def _repeats(status: RunStatus) -> Iterator[str]:
+    found = status.repeats
+    if found is None or not found.wanted:
+        return
+    told = f"{found.done} of {found.wanted} done, the front's networks with other seeds"
+    if found.running and status.life.alive:
+        told = f"{found.done} of {found.wanted} done; {found.running}  "
+        told += progress_words(status.repeating)
+    yield _line("repeats", _cut(told))
 
 
 def _running(status: RunStatus) -> Iterator[str]:

@@ -40,10 +40,12 @@ function trialItem(trial) {
 }
 
 function counts(status) {
-  const { trials, time, search } = status, done = trials.finished + trials.failed + trials.stopped_early;
+  const { trials, repeats, time, search } = status, done = trials.finished + trials.failed + trials.stopped_early;
   const parts = [`${done}${trials.wanted === null ? "" : ` of ${trials.wanted}`} trials`];
   if (trials.failed) parts.push(`${trials.failed} failed`);
   if (trials.stopped_early) parts.push(`${trials.stopped_early} stopped early`);
+  if (trials.running) parts.push(`${trials.running} running${trials.at_once > 1 ? ` (of ${trials.at_once} at once)` : ""}`);
+  if (repeats && repeats.wanted) parts.push(`repeats of the front: ${repeats.done} of ${repeats.wanted} done`);
   parts.push(`${clock(time.spent_s)} spent`);
   if (search.alive) {
     if (time.left_s === null) parts.push(`time left not known: ${time.left_from}`);
@@ -62,7 +64,9 @@ function showStatus(status, message) {
   byId("counts").textContent = status ? counts(status) : frame ? message.text : "";
   byId("counts").title = status ? status.search.how : "";
   byId("whole").hidden = !status || !status.trials.wanted;
-  byId("running").replaceChildren(...(status ? status.running.map(trialItem) : []));
+  const again = status && status.repeats && status.repeats.running;
+  const items = status ? [...status.running, ...(again ? [{ ...again, made_by: "with another seed" }] : [])] : [];
+  byId("running").replaceChildren(...items.map(trialItem));
   if (!status) return;
   const { trials } = status, done = trials.finished + trials.failed + trials.stopped_early;
   const under = status.running.reduce((sum, trial) => sum + (trial.share || 0), 0);
