@@ -15,10 +15,14 @@ from growsearch.kinds import Learning
 from growsearch.report import read_run
 from growsearch.report.live.heartbeat import read_heartbeat
 from growsearch.report.live.status import read_status
+from growsearch.report.live.status_text import progress_words
+from growsearch.report.page_data import page_data
+from growsearch.report.run_data import read_history
 from growsearch.search.config.file import parse_study
 from growsearch.search.ledger import pulse as pulse_module
 from growsearch.search.study.finishing import FinishOptions, finish, plan_finish
-from growsearch.trial import retries
+from growsearch.trial import progress_file, retries
+from growsearch.trial.progress_file import read_progress
 
 STUDY = {
     "name": "choice",
@@ -130,6 +134,35 @@ def test_a_seed_that_was_cut_off_goes_on_to_the_same_weights(run, tmp_path):
     after = finish(plan, options)
     assert resumed == [2]
     assert _same(_weights(after.folder, after.first), _weights(whole.folder, whole.first))
+
+
+def test_accuracies_of_learned_examples_are_labelled_so_wherever_epochs_are_told(
+    run, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(progress_file, "_BETWEEN_S", 0.0)
+    words = []
+
+    def look(seed):
+        def hear(record):
+            path = tmp_path / "whole" / "trials"
+            (folder,) = path.iterdir()
+            words.append(progress_words(read_progress(tmp_path / "whole", folder.name)))
+
+        return hear
+
+    plan, options = _plan(run, tmp_path / "whole", epochs=2, seeds=1, report=look)
+    whole = finish(plan, options)
+    history = read_history(read_run(whole.folder), whole.first)
+    assert "learned_accuracy" in history
+    assert "accuracy" not in history
+    assert words[-1].endswith(" % of learned examples")
+    details = page_data(read_run(whole.folder))["details"][whole.first.id]
+    assert len(details["history"]["learned_accuracy"]) == 2
+    plan, options = _plan(run, tmp_path / "part", epochs=1, seeds=1, with_validation=False)
+    part = finish(plan, options)
+    history = read_history(read_run(part.folder), part.first)
+    assert history["accuracy"][-1] == part.first.metrics["accuracy"]
+    assert not any(name.startswith("learned_") for name in history)
 
 
 def test_training_examples_alone_leave_the_validation_examples_to_judge_by(run, tmp_path):

@@ -10,6 +10,7 @@ from growsearch.report.live.status import RunningTrial, RunStatus, iso_time
 from growsearch.report.live.time_left import clock
 from growsearch.shown_text import shown
 from growsearch.trial.progress_file import TrialProgress
+from growsearch.trial.record import LEARNED
 
 _WORDS = {
     "running": "running",
@@ -55,8 +56,10 @@ def progress_words(progress: TrialProgress | None) -> str:
 
 def _first_value(values: Mapping[str, float]) -> Iterator[str]:
     for name, value in list(values.items())[:1]:
-        told = format_quantity(value, name)
-        yield told if name == "accuracy" else f"{shown(name)} {told}"
+        measure = name.removeprefix(LEARNED)
+        told = format_quantity(value, measure)
+        told = told if measure == "accuracy" else f"{shown(measure)} {told}"
+        yield told if measure == name else f"{told} of learned examples"
 
 
 def _line(label: str, text: str) -> str:

@@ -21,11 +21,15 @@ function meter(share) {
   return bar;
 }
 
+function valueWords(name, value) {
+  return name === "accuracy" ? `${(100 * value).toFixed(2)} %` : `${name} ${Number(value.toPrecision(4))}`;
+}
+
 function trialItem(trial) {
   const item = document.createElement("li"), id = document.createElement("code");
   id.textContent = trial.id;
   const values = Object.entries(trial.values).slice(0, 1).map(([name, value]) =>
-    (name === "accuracy" ? `${(100 * value).toFixed(2)} %` : `${name} ${Number(value.toPrecision(4))}`));
+    valueWords(name.replace(/^learned_/, ""), value) + (name.startsWith("learned_") ? " of learned examples" : ""));
   let at = "no word yet";
   if (trial.phase === "measuring") at = "trained, now measured";
   else if (trial.phase === "preparing") at = "being prepared";
