@@ -15,7 +15,7 @@ from growsearch.kinds import Learning
 from growsearch.report import read_run
 from growsearch.report.live.heartbeat import read_heartbeat
 from growsearch.report.live.status import read_status
-from growsearch.report.live.status_text import progress_words
+from growsearch.report.live.status_text import progress_words, status_lines
 from growsearch.report.page_data import page_data
 from growsearch.report.run_data import read_history
 from growsearch.search.config.file import parse_study
@@ -256,9 +256,10 @@ def test_trouble_of_the_machine_names_the_seed_and_keeps_the_others(run, tmp_pat
     assert read_status(tmp_path / "out").unfinished == 1
 
 
-def test_a_finish_at_work_is_seen_by_who_looks_at_its_folder(run, tmp_path, monkeypatch):
+def test_a_finish_at_work_is_seen_by_who_looks_at_its_folder_or_its_run(run, monkeypatch):
     monkeypatch.setattr(pulse_module, "_LEAST_S", 0.01)
-    out, seen = tmp_path / "out", []
+    seen, above = [], []
+    out = _plan(run, None, epochs=3, seeds=2)[0].folder.path
 
     def look(seed):
         def hear(record):
@@ -269,13 +270,17 @@ def test_a_finish_at_work_is_seen_by_who_looks_at_its_folder(run, tmp_path, monk
                 time.sleep(0.01)
             status = read_status(out)
             running = status.running
+            above.append(read_status(run))
             seen.append((status.state, status.wanted, [t.started.number for t in running]))
 
         return hear
 
-    plan, options = _plan(run, out, epochs=1, seeds=2, report=look)
+    plan, options = _plan(run, None, epochs=3, seeds=2, report=look)
     finish(plan, options)
-    assert seen == [("running", 2, [0]), ("running", 2, [1])]
+    assert seen == [*[("running", 2, [0])] * 3, *[("running", 2, [1])] * 3]
+    assert {each.finishing for each in above} == {(f"finished/{out.name}",)}
+    assert any(f"finished/{out.name}" in line for line in status_lines(above[0]))
+    assert read_status(run).finishing == ()
     assert read_status(out).state == "finished"
 
 

@@ -92,8 +92,8 @@ def read_heartbeat(run: Path) -> Heartbeat | None:
         return None
     times = (as_time(found.started_at), as_time(found.written_at))
     repeats = found.repeats or RepeatsState()
-    counts = (found.wanted or 0, found.parallel, found.resumed)
-    counts = (*counts, repeats.done, repeats.wanted or 0)
+    wanted = (found.wanted or 0, repeats.wanted or 0)
+    counts = (*wanted, found.parallel, found.resumed, repeats.done)
     named = (*found.running, *([repeats.running] if repeats.running else []))
     sound = None not in times and all(map(is_trial_id, named))
     sound = sound and all(0 <= count < _MOST for count in counts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,10 +22,13 @@ from growsearch.shown_text import shown, shown_data
 from growsearch.trial.progress_file import TrialProgress, read_progress
 from growsearch.trial.record import Trial
 from growsearch.trial.repeats import REPEATS
+from growsearch.trial.trial_folder import FINISHED
 
 SCHEMA = 1
 # Of so many trials under way the progress is read.
 _MOST_RUNNING = 1000
+# So many choices that are finished, or were, are looked at.
+_MOST_FINISHES = 100
 State = Literal["running", "finished", "time_up", "interrupted", "failed", "gone", "unknown"]
 _STATES: Mapping[str | None, State] = {
     "complete": "finished",
@@ -50,7 +53,8 @@ class RunStatus:
     """What a run does at ``now``, Unix time in seconds; see `to_json` for what is made of it.
 
     ``repeats`` of the front follow the trials where the study asks for them; ``repeating`` is how
-    far the one under way is.
+    far the one under way is. ``finishing`` are the folders inside the run in which a choice is
+    trained at full length now.
     """
 
     run: Run
@@ -65,6 +69,7 @@ class RunStatus:
     now: float
     repeats: RepeatsState | None = None
     repeating: TrialProgress | None = None
+    finishing: tuple[str, ...] = ()
 
     @property
     def best(self) -> Trial | None:
@@ -111,6 +116,7 @@ class RunStatus:
                 "made_by": describe_trial(best),
             },
             "front": {"size": len(run.front().members), "objectives": run.objectives},
+            "finishing": [*map(shown, self.finishing)],
             "notes": [*map(shown, run.notes)],
         }
 
@@ -194,6 +200,7 @@ def status_of(
         now=now,
         repeats=repeats,
         repeating=_repeating(run, repeats) if life.alive else None,
+        finishing=tuple(_finishing(run.folder, now)),
     )
 
 
@@ -261,6 +268,20 @@ def _repeating(run: Run, repeats: RepeatsState | None) -> TrialProgress | None:
     except GrowsearchError:
         return None
     return read_progress(folder, repeats.running)
+
+
+def _finishing(run: Path, now: float) -> Iterator[str]:
+    """Yield the folders inside the run in which a choice is being finished."""
+    try:
+        folder = folder_inside(run, FINISHED)
+        places = sorted(folder.iterdir())[:_MOST_FINISHES]
+    except (GrowsearchError, OSError):
+        return
+    for place in places:
+        if place.is_symlink() or not is_run(place):
+            continue
+        if signs_of_life(place, read_heartbeat(place), now).alive:
+            yield f"{FINISHED}/{place.name}"
 
 
 def _spent(run: Run, heartbeat: Heartbeat | None, life: SignsOfLife, now: float) -> float:

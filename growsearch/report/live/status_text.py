@@ -36,6 +36,10 @@ def status_lines(status: RunStatus) -> list[str]:
         _line("time", _time(status)),
         _line("best", _best(status)),
         _line("front", f"{len(run.front().members)} networks over {_objectives(run.objectives)}"),
+        *(
+            _line("finish", f"at work in {shown(name)}: see its own status")
+            for name in status.finishing
+        ),
         *(f"Note: {shown(note)}" for note in run.notes),
     ]
 

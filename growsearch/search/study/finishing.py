@@ -32,13 +32,13 @@ from growsearch.trial.record import Trial
 from growsearch.trial.retries import run_to_its_end
 from growsearch.trial.run import Report
 from growsearch.trial.task import TrialTask
+from growsearch.trial.trial_folder import FINISHED
 from search_spaces import SearchSpaceError
 from search_spaces.code_origin import FOUND_HERE, CodeNames
 from search_spaces.user_code import is_own
 
 # A search's trials are short: what it chose trains so many times as long, where nobody says more.
 _TIMES = 4
-_FOLDER = "finished"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +136,7 @@ def plan_finish(
         raise UsageError(f"--seeds: {options.seeds} is no whole number above 0")
     candidate = trained_for(chosen, epochs)
     part = "" if options.with_validation else "-train"
-    place = out or folder_inside(run, _FOLDER) / f"{trial.id}-{epochs}{part}"
+    place = out or folder_inside(run, FINISHED) / f"{trial.id}-{epochs}{part}"
     training = study.training
     if options.threads is not None:
         training = training.model_copy(update={"threads": options.threads})

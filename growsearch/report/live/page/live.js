@@ -50,6 +50,7 @@ function counts(status) {
   if (trials.stopped_early) parts.push(`${trials.stopped_early} stopped early`);
   if (trials.running) parts.push(`${trials.running} running${trials.at_once > 1 ? ` (of ${trials.at_once} at once)` : ""}`);
   if (repeats && repeats.wanted) parts.push(`repeats of the front: ${repeats.done} of ${repeats.wanted} done`);
+  for (const folder of status.finishing) parts.push(`finish at work in ${folder}`);
   parts.push(`${clock(time.spent_s)} spent`);
   if (search.alive) {
     if (time.left_s === null) parts.push(`time left not known: ${time.left_from}`);
