@@ -184,3 +184,25 @@ def test_the_file_that_a_browser_is_given_leads_to_the_page(
         assert opened[0].startswith("file:///")
         _go(browser, opened[0])
         _until(browser, f"location.href === {address!r} && {FRAME}.location.hash !== ''")
+
+
+def test_repeats_of_the_front_are_shown_and_nothing_is_at_its_end(
+    browser: Any, growing: tuple[Path, list[str]]
+) -> None:
+    folder, _ = growing
+    now, name = time.time(), "cccc"
+    beat = {"process": 1, "host": "h", "started_at": now - 60, "written_at": now, "wanted": 5}
+    repeats = {"done": 3, "wanted": 8, "running": name}
+    (folder / "heartbeat.json").write_text(json.dumps(beat | {"repeats": repeats}))
+    place = folder / "repeats" / "trials" / name
+    place.mkdir(parents=True)
+    done = {"id": name, "phase": "training", "epoch": 3, "epochs": 20}
+    (place / "progress.json").write_text(json.dumps(done | {"values": {"learned_accuracy": 0.5}}))
+    with served(folder) as address:
+        _go(browser, address)
+        _until(browser, "document.querySelectorAll('#running li').length === 1")
+        text = browser.evaluate("document.getElementById('bar').innerText")
+        assert "repeats of the front: 3 of 8 done" in text
+        assert "cccc with another seed: epoch 4 of 20, 50.00 % of learned examples" in text
+        assert "at its end" not in text
+        assert browser.problems() == []
