@@ -21,6 +21,7 @@ EPILOG = examples(
     "growsearch doctor --ray --seconds 10",
     "growsearch doctor examples/digits.yaml",
     "growsearch doctor study.yaml --steps 20 --json",
+    "growsearch doctor runs/digits",
 )
 
 State = Literal["ok", "note", "problem"]
@@ -59,7 +60,7 @@ def doctor(
     study: Annotated[
         Path | None,
         typer.Argument(
-            help="A study: say what its trials will need.",
+            help="A study: say what its trials will need. The folder of a run: check its files.",
             show_default=False,
             autocompletion=completion.study_files,
         ),
@@ -79,12 +80,21 @@ def doctor(
 
     A line that starts with -- is about something optional. With a STUDY it is a dry run: the
     largest networks of each kind of trial are trained for a few steps, and memory and time are
-    told: of a step, an epoch, a trial and the study. Nothing is written.
+    told: of a step, an epoch, a trial and the study. Of a run's folder it counts what is in its
+    ledgers (search, repeats, finished choices) and tells files that are damaged, missing or of no
+    trial. Nothing is written.
     """
+    if study is not None and study.is_dir():
+        _report(_run_files(study), as_json=as_json)
+        return
     if study is not None:
         _dry_run(study, steps, as_json=as_json)
         return
-    findings = list(examine(seconds, start_ray=start_ray))
+    _report(list(examine(seconds, start_ray=start_ray)), as_json=as_json)
+
+
+def _report(findings: list[Finding], *, as_json: bool) -> None:
+    """Print findings, and end with 1 where one is a problem."""
     if as_json:
         rows = [
             {"name": f.name, "state": f.state, "found": f.found, "remedy": f.remedy}
@@ -96,6 +106,20 @@ def doctor(
             typer.echo(finding.line())
     if any(finding.state == "problem" for finding in findings):
         raise typer.Exit(1)
+
+
+def _run_files(run: Path) -> list[Finding]:
+    from growsearch.report.run_files import check_files
+
+    return [
+        Finding(
+            name=each.name,
+            state="problem" if each.problem else "ok" if each.sound else "note",
+            found=each.found,
+            remedy=each.remedy,
+        )
+        for each in check_files(run)
+    ]
 
 
 def _dry_run(study: Path, steps: int, *, as_json: bool) -> None:

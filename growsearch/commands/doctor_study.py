@@ -40,10 +40,11 @@ def dry_run(study: Path, steps: int) -> tuple[list[str], dict[str, Any], bool]:
     lines = list(learning.summary)
     for each in found:
         lines += ["", *_lines(each)]
-    lines += ["", *_study_lines(config, seconds, len(found) - len(needs))]
+    lines += ["", *_study_lines(config, seconds, len(found) - len(needs)), *_repeats(config)]
     data = {
         "trials": [_plain(each) for each in found],
         "study_seconds": seconds,
+        "repeats": config.search.repeats,
         "not_in_these_figures": _beside(config),
     }
     return lines, data, len(needs) == len(found)
@@ -105,6 +106,16 @@ def _study_lines(config: StudyConfig, seconds: float | None, missing: int) -> li
         f"study: {of}: at most about {_time(seconds)}, as if every trial were "
         f"the slowest of these{without}{budget}",
         _beside(config),
+    ]
+
+
+def _repeats(config: StudyConfig) -> list[str]:
+    if not config.search.repeats:
+        return []
+    times = counted(config.search.repeats, "time")
+    return [
+        f"repeats: each network of the front is trained {times} more, one after the other, for a "
+        "trial's time each: not in the study's"
     ]
 
 

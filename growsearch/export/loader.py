@@ -116,7 +116,9 @@ def loader_script(
     inputs = f"torch.zeros({shape}, dtype=torch.long)" if tokens else f"torch.randn({shape})"
     if images and preprocessing.images is not None:
         return _image_script(preprocessing.images, preprocessing.outputs, inputs)
-    shown = "model(inputs).argmax(1)" if preprocessing.outputs == "classes" else "model(inputs)"
+    shown = "model(inputs)"
+    if preprocessing.outputs in ("classes", "pixels"):
+        shown = '"largest class:", model(inputs).argmax(1)'
     return (_RAW_PROGRAM if program else _RAW_NETWORK).format(inputs=inputs, shown=shown)
 
 

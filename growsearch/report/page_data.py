@@ -24,12 +24,12 @@ from growsearch.report.progress import hypervolume_progress
 from growsearch.report.records import read_records
 from growsearch.report.run_data import Run, once_a_run, read_history
 from growsearch.shown_text import shown
-from growsearch.trial.record import Latency, Trial
+from growsearch.trial.record import LEARNED, Latency, Trial
 
 # What layers and histories may take of the page; the front's come first.
 DETAIL_BYTES = 3_000_000
 # Of a history: what the page draws.
-_DRAWN = ("epoch", "accuracy")
+_DRAWN = ("epoch", "accuracy", f"{LEARNED}accuracy")
 _WIDTHS = "width."
 # Settings whose values are drawn against the objectives.
 _SLICES = 8
@@ -198,10 +198,11 @@ def _front_first(trials: Sequence[Trial], front: Sequence[int]) -> Iterable[Tria
 
 
 def _detail(run: Run, trial: Trial) -> dict[str, Any]:
+    first = next(iter(run.objectives))
     history = {
         name: column
         for name, column in read_history(run, trial).items()
-        if name in (*_DRAWN, next(iter(run.objectives))) or name.startswith(_WIDTHS)
+        if name in (*_DRAWN, first, f"{LEARNED}{first}") or name.startswith(_WIDTHS)
     }
     return {
         "config": dict(trial.config),

@@ -21,7 +21,7 @@ from cost_models.plain_data import Count, Number, from_plain, to_plain
 from growsearch.errors import GrowsearchError
 from growsearch.files import show_json
 from growsearch.reading import check_text, read_json
-from growsearch.trial.record import as_time
+from growsearch.trial.record import LEARNED, as_time
 from growsearch.trial.trial_folder import is_trial_id, trial_folder
 
 if TYPE_CHECKING:
@@ -93,9 +93,11 @@ class ProgressFile:
     Args:
         folder: the trial's, which is there.
         epochs: how many it will tell of; None where that is not known before.
+        learned: whether epochs are judged by examples that are learned; their values say so.
     """
 
-    def __init__(self, folder: Path, epochs: int | None) -> None:
+    def __init__(self, folder: Path, epochs: int | None, *, learned: bool = False) -> None:
+        self._before = LEARNED if learned else ""
         self._path = folder / PROGRESS
         self._next = 0.0
         now = time.time()
@@ -117,12 +119,15 @@ class ProgressFile:
             phase="training",
             epoch=records[-1].epoch,
             resumed_epoch=records[-1].epoch,
-            values=_values(records[-1]),
+            values=self._values(records[-1]),
         )
 
     def epoch(self, record: EpochRecord) -> None:
         """Note an epoch that has just ended."""
-        self._change(phase="training", epoch=record.epoch, step=0, values=_values(record))
+        self._change(phase="training", epoch=record.epoch, step=0, values=self._values(record))
+
+    def _values(self, record: EpochRecord) -> dict[str, float]:
+        return {f"{self._before}{name}": value for name, value in _values(record).items()}
 
     def step(self, done: int, steps: int) -> None:
         """Note a step of the epoch in progress."""

@@ -41,6 +41,10 @@ from growsearch.trial.trial_folder import is_trial_id
 Status = Literal["finished", "failed", "stopped"]
 Method = Literal["measured", "analytic", "fitted"]
 
+# What epochs are judged by, beside a task's own metrics.
+JUDGED = ("accuracy", "perplexity")
+# Stands before a measure of examples that the network has learned, which is none of its quality.
+LEARNED = "learned_"
 # The 95 % quantile of the standard normal distribution: 90 % lie between minus this and this.
 _NINETIETH = 1.6448536269514722
 # No measure of a network lies beyond it, and the volume of ten measures stays in a float's range.

@@ -35,7 +35,7 @@ from growsearch.training.devices import training_device
 from growsearch.training.parallel.workers import ALONE, Workers
 from growsearch.trial.judged_examples import write_judged
 from growsearch.trial.progress_file import ProgressFile
-from growsearch.trial.record import Trial
+from growsearch.trial.record import JUDGED, LEARNED, Trial
 from growsearch.trial.score import score
 from growsearch.trial.task import TrialTask, machine_lock
 from growsearch.trial.time_limit import limited
@@ -202,7 +202,8 @@ def _train_and_score(
         task.kinds.note_files()
     progress = None
     if workers.is_first:
-        progress = ProgressFile(folder, kind_of(config).epochs(config))
+        epochs = kind_of(config).epochs(config)
+        progress = ProgressFile(folder, epochs, learned=learning.whole)
         listener = _also(listener, progress)
     callbacks = own_hooks(task.callbacks, folder=folder, seed=trial.seed)
     options = task.computing.options(
@@ -245,7 +246,7 @@ def _train_and_score(
     with of_the_machine():
         if found.right is not None:
             write_judged(folder, found.right.cpu().numpy())
-        write_files(folder, candidate)
+        write_files(folder, candidate, learned=learning.whole)
     return dataclasses.replace(
         trial,
         status="finished",
@@ -311,19 +312,19 @@ def _training_metrics(candidate: TrainedCandidate) -> dict[str, float]:
     return {**metrics, **candidate.metrics}
 
 
-def write_files(folder: Path, candidate: TrainedCandidate) -> None:
+def write_files(folder: Path, candidate: TrainedCandidate, *, learned: bool = False) -> None:
     """Write architecture.json, weights.safetensors and history.csv of a trained candidate.
 
     What it recorded goes into one file of JSON lines each, such as spectra.jsonl, and the ticket
     that it started from into ticket.safetensors. ``folder`` must be there: one that was deleted
-    meanwhile is not made anew.
+    meanwhile is not made anew. ``learned``: see `history_csv`.
     """
     write_bytes(
         folder / "weights.safetensors",
         weights_bytes(candidate.model.state_dict()),
         make_folder=False,
     )
-    write_text(folder / "history.csv", history_csv(candidate), make_folder=False)
+    write_text(folder / "history.csv", history_csv(candidate, learned=learned), make_folder=False)
     for name, lines in candidate.records.items():
         text = "".join(f"{json.dumps(line, allow_nan=False)}\n" for line in lines)
         write_text(folder / f"{name}.jsonl", text, make_folder=False)
@@ -332,11 +333,12 @@ def write_files(folder: Path, candidate: TrainedCandidate) -> None:
     write_json(folder / ARCHITECTURE, candidate.network.to_json(), make_folder=False)
 
 
-def history_csv(candidate: TrainedCandidate) -> str:
+def history_csv(candidate: TrainedCandidate, *, learned: bool = False) -> str:
     """Return one line an epoch; a grown network has a column "width.<group>" a channel group.
 
     What no epoch has, such as the perplexity of an image classifier, has no column; a task's own
-    metrics have one each.
+    metrics have one each. Epochs are judged by the validation examples; where these are ``learned``
+    as well, the columns are "learned_accuracy" and so on, and say nothing of unseen examples.
     """
     groups = list(candidate.widths[0]) if candidate.widths else []
     text = io.StringIO()
@@ -344,7 +346,10 @@ def history_csv(candidate: TrainedCandidate) -> str:
     names = [field.name for field in dataclasses.fields(EpochRecord) if field.name != "metrics"]
     fields = [n for n in names if any(getattr(r, n) is not None for r in candidate.history)]
     metrics = list(candidate.history[0].metrics) if candidate.history else []
-    writer.writerow([*fields, *metrics, *(f"width.{group}" for group in groups)])
+    before = LEARNED if learned else ""
+    heads = [f"{before}{name}" if name in JUDGED else name for name in fields]
+    judged = [f"{before}{name}" for name in metrics]
+    writer.writerow([*heads, *judged, *(f"width.{group}" for group in groups)])
     for index, record in enumerate(candidate.history):
         widths = [candidate.widths[index][group] for group in groups]
         own = [record.metrics[name] for name in metrics]

@@ -9,6 +9,8 @@ from growsearch.errors import UsageError
 from growsearch.files import folder_inside, make_folder
 
 TRIALS = "trials"
+# In a run's folder: choices that were trained at full length, a run each.
+FINISHED = "finished"
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
 

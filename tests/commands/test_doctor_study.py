@@ -132,3 +132,11 @@ def test_the_devices_to_train_on_say_what_they_compute():
 
     found = dict(accelerators())
     assert "GiB of memory; computes float32" in found["cpu"]
+
+
+def test_repeats_of_the_front_are_told_beside_the_study_s_time(tried):
+    search = {**STUDY["search"], "repeats": 3}
+    done = tried("--steps", "1", search=search)
+    assert "repeats: each network of the front is trained 3 times more" in done.output
+    assert json.loads(tried("--steps", "1", "--json", search=search).output)["repeats"] == 3
+    assert "repeats:" not in tried("--steps", "1").output

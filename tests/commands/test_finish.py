@@ -1,6 +1,7 @@
 """Finishing a choice: longer, under several seeds, on all but the test, which comes last."""
 
 import json
+import time
 
 import pytest
 import torch
@@ -9,11 +10,19 @@ from typer.testing import CliRunner
 
 from growsearch import Study
 from growsearch.cli import app
-from growsearch.errors import UsageError
+from growsearch.errors import DivergedError, GrowsearchError, MachineError, UsageError
 from growsearch.kinds import Learning
 from growsearch.report import read_run
+from growsearch.report.live.heartbeat import read_heartbeat
+from growsearch.report.live.status import read_status
+from growsearch.report.live.status_text import progress_words, status_lines
+from growsearch.report.page_data import page_data
+from growsearch.report.run_data import read_history
 from growsearch.search.config.file import parse_study
+from growsearch.search.ledger import pulse as pulse_module
 from growsearch.search.study.finishing import FinishOptions, finish, plan_finish
+from growsearch.trial import progress_file, retries
+from growsearch.trial.progress_file import read_progress
 
 STUDY = {
     "name": "choice",
@@ -40,6 +49,10 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("finish") / "run"
     Study(STUDY, folder).run()
     return folder
+
+
+def _raise(error):
+    raise error
 
 
 def _weights(folder, trial):
@@ -123,6 +136,35 @@ def test_a_seed_that_was_cut_off_goes_on_to_the_same_weights(run, tmp_path):
     assert _same(_weights(after.folder, after.first), _weights(whole.folder, whole.first))
 
 
+def test_accuracies_of_learned_examples_are_labelled_so_wherever_epochs_are_told(
+    run, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(progress_file, "_BETWEEN_S", 0.0)
+    words = []
+
+    def look(seed):
+        def hear(record):
+            path = tmp_path / "whole" / "trials"
+            (folder,) = path.iterdir()
+            words.append(progress_words(read_progress(tmp_path / "whole", folder.name)))
+
+        return hear
+
+    plan, options = _plan(run, tmp_path / "whole", epochs=2, seeds=1, report=look)
+    whole = finish(plan, options)
+    history = read_history(read_run(whole.folder), whole.first)
+    assert "learned_accuracy" in history
+    assert "accuracy" not in history
+    assert words[-1].endswith(" % of learned examples")
+    details = page_data(read_run(whole.folder))["details"][whole.first.id]
+    assert len(details["history"]["learned_accuracy"]) == 2
+    plan, options = _plan(run, tmp_path / "part", epochs=1, seeds=1, with_validation=False)
+    part = finish(plan, options)
+    history = read_history(read_run(part.folder), part.first)
+    assert history["accuracy"][-1] == part.first.metrics["accuracy"]
+    assert not any(name.startswith("learned_") for name in history)
+
+
 def test_training_examples_alone_leave_the_validation_examples_to_judge_by(run, tmp_path):
     plan, options = _plan(run, None, epochs=1, seeds=1, with_validation=False)
     assert plan.folder.path.name.endswith("-1-train")
@@ -154,6 +196,92 @@ def test_the_command_shows_the_test_over_seeds_and_exports(run):
     assert "epoch 2 of 2" not in again.output
     lines = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
     assert len(lines) == 2
+
+
+def _failing(monkeypatch, number, error):
+    """Have the training of so many seeds go, and the next one fail."""
+    calls = []
+    train = retries.run_trial
+
+    def fails(config, task, **given):
+        calls.append(given["study_seed"])
+        if len(calls) == number + 1:
+            raise error
+        return train(config, task, **given)
+
+    monkeypatch.setattr(retries, "run_trial", fails)
+    return calls
+
+
+def test_a_seed_that_fails_is_named_the_others_are_kept_and_it_is_tried_again(
+    run, tmp_path, monkeypatch
+):
+    arguments = ["finish", str(run), "--epochs", "1", "--seeds", "3", "--out", str(tmp_path / "f")]
+    with monkeypatch.context() as patch:
+        _failing(patch, 1, DivergedError("the loss became nan"))
+        result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 1
+    assert "Seed 2 failed: DivergedError: the loss became nan" in result.output
+    assert "The other seeds are kept; the same command trains what failed again." in result.output
+    assert "over 2 seeds (" in result.output
+    assert (tmp_path / "f" / "export" / "program.pt2").exists()
+    lines = (tmp_path / "f" / "trials.jsonl").read_text().splitlines()
+    assert [json.loads(line)["status"] for line in lines] == ["finished", "failed", "finished"]
+    calls = _failing(monkeypatch, 9, None)
+    again = CliRunner().invoke(app, arguments)
+    assert again.exit_code == 0, again.output
+    assert len(calls) == 1
+    assert "over 3 seeds (" in again.output
+    assert "failed" not in again.output
+
+
+def test_where_no_seed_comes_to_an_end_each_is_told(run, tmp_path, monkeypatch):
+    plan, options = _plan(run, tmp_path / "out", epochs=1, seeds=2)
+    monkeypatch.setattr(
+        retries, "run_trial", lambda *_, **given: _raise(DivergedError(f"{given['study_seed']}"))
+    )
+    with pytest.raises(GrowsearchError) as found:
+        finish(plan, options)
+    assert "seed 1: DivergedError: 8; seed 2: DivergedError: 9" in str(found.value)
+    status = read_status(tmp_path / "out")
+    assert (status.state, len(status.run.failed)) == ("failed", 2)
+
+
+def test_trouble_of_the_machine_names_the_seed_and_keeps_the_others(run, tmp_path, monkeypatch):
+    plan, options = _plan(run, tmp_path / "out", epochs=1, seeds=2)
+    _failing(monkeypatch, 1, MachineError("no space is left"))
+    with pytest.raises(MachineError, match=r"^seed 2 of 2: .*no space is left"):
+        finish(plan, options)
+    assert len(read_run(tmp_path / "out").finished) == 1
+    assert read_status(tmp_path / "out").unfinished == 1
+
+
+def test_a_finish_at_work_is_seen_by_who_looks_at_its_folder_or_its_run(run, monkeypatch):
+    monkeypatch.setattr(pulse_module, "_LEAST_S", 0.01)
+    seen, above = [], []
+    out = _plan(run, None, epochs=3, seeds=2)[0].folder.path
+
+    def look(seed):
+        def hear(record):
+            for _ in range(500):
+                beat = read_heartbeat(out)
+                if beat is not None and beat.running:
+                    break
+                time.sleep(0.01)
+            status = read_status(out)
+            running = status.running
+            above.append(read_status(run))
+            seen.append((status.state, status.wanted, [t.started.number for t in running]))
+
+        return hear
+
+    plan, options = _plan(run, None, epochs=3, seeds=2, report=look)
+    finish(plan, options)
+    assert seen == [*[("running", 2, [0])] * 3, *[("running", 2, [1])] * 3]
+    assert {each.finishing for each in above} == {(f"finished/{out.name}",)}
+    assert any(f"finished/{out.name}" in line for line in status_lines(above[0]))
+    assert read_status(run).finishing == ()
+    assert read_status(out).state == "finished"
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 """Commands that look at a run: what they print, how they end, and what they leave alone."""
 
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 
@@ -84,3 +86,51 @@ def test_watch_serves_at_the_address_on_a_line_of_its_own_until_it_is_stopped(
         process.wait()
     assert (process.returncode, errors, rest.strip()) == (0, "", "")
     assert {str(f): f.stat().st_mtime_ns for f in (run, *run.rglob("*"))} == before
+
+
+BROWSER = """#!{python}
+import json, os, pathlib, sys, urllib.parse, urllib.request
+file = pathlib.Path(urllib.parse.unquote(sys.argv[1].removeprefix("file://")))
+told = {{"argv": sys.argv[1:], "page": file.read_text(), "file": str(file)}}
+told["modes"] = [oct(each.stat().st_mode & 0o777) for each in (file, file.parent)]
+pathlib.Path(os.environ["TOLD"]).write_text(json.dumps(told))
+"""
+
+
+def test_the_browser_s_command_line_has_no_token_and_the_file_that_has_it_is_private(
+    run: Path, tmp_path: Path
+) -> None:
+    program, told = tmp_path / "browser", tmp_path / "told.json"
+    program.write_text(BROWSER.format(python=sys.executable))
+    program.chmod(0o755)
+    environment = {**os.environ, "BROWSER": f"{program} %s", "TOLD": str(told)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "growsearch", "watch", str(run), "--open"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A mask that would let everybody read.
+        preexec_fn=lambda: os.umask(0),
+        env=environment,
+    )
+    try:
+        assert process.stdout is not None
+        process.stdout.readline()
+        address = process.stdout.readline().rstrip("\n")
+        for _ in range(600):
+            if told.is_file() and told.read_text().endswith("}"):
+                break
+            time.sleep(0.1)
+        found = json.loads(told.read_text())
+        assert Path(found["file"]).exists()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    token = address.split("/")[3]
+    assert len(token) >= 32
+    assert not any(token in argument for argument in found["argv"])
+    assert f'content="0; url={address}"' in found["page"]
+    assert found["modes"] == ["0o600", "0o700"]
+    assert not Path(found["file"]).exists()

@@ -514,3 +514,14 @@ def test_checked_predictions_and_stopped_trials_are_shown(browser, run_maker):
     assert count(browser, "#checks-plots circle") == 4
     caption = text(browser, "#checks-plots figcaption")
     assert "4 networks, 10.0 % off on average, 10.0 % at most; 0 of 4 inside" in caption
+
+
+def test_a_curve_over_learned_examples_is_not_called_validation(browser, run_maker):
+    folder = run_maker(count=6)
+    for file in folder.glob("trials/*/history.csv"):
+        head, _, rows = file.read_text().partition("\n")
+        file.write_text(head.replace("accuracy", "learned_accuracy") + "\n" + rows)
+    browser.open(write_report(folder, ["html"])["html"])
+    assert "Accuracy by epoch (examples that it learned)" in text(browser, "#details")
+    assert "Validation accuracy by epoch" not in text(browser, "#details")
+    assert browser.problems() == []

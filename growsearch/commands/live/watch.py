@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-import webbrowser
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -38,6 +38,7 @@ def watch(
     For this machine alone, behind a token in the address; nothing is written to the run. From
     another machine: ssh -L PORT:127.0.0.1:PORT HOST, and open the address there.
     """
+    from growsearch.commands.live.browser import shown_in_browser
     from growsearch.commands.terminal import say
     from growsearch.report.live.server import served
     from growsearch.report.live.status import check_is_run
@@ -51,9 +52,10 @@ def watch(
         say(f"Watching {run}; end with Ctrl-C. Open:")
         # On a line of its own: it is copied whole.
         typer.echo(address)
-        if open_page:
-            webbrowser.open(address)
         try:
-            threading.Event().wait()
+            with shown_in_browser(address) if open_page else nullcontext(True) as found:
+                if not found:
+                    say("No browser was found here; open the address by hand.")
+                threading.Event().wait()
         except KeyboardInterrupt:
             typer.echo()

@@ -52,7 +52,8 @@ def finish(
 
     It learns the training and validation examples together, from the start, as its trial did but
     for longer, and is judged by the test examples at the very end. The network of the first seed is
-    exported, whatever the test says of the others. Stopped, the same command goes on.
+    exported, whatever the test says of the others. Stopped, the same command goes on. 1 is returned
+    where a seed failed: the others are kept, and the same command tries that one again.
     """
     from growsearch.commands.one_network.chosen import chosen_trial
     from growsearch.commands.terminal import Terminal, say
@@ -86,6 +87,11 @@ def finish(
     say("")
     for line in export_lines(export):
         say(line)
+    if result.failed:
+        say("")
+        for line in failed_lines(result):
+            say(line)
+        raise typer.Exit(1)
 
 
 def plan_lines(plan: FinishPlan) -> list[str]:
@@ -102,6 +108,7 @@ def plan_lines(plan: FinishPlan) -> list[str]:
         f"Training it for {plan.epochs} epochs on the {learned} examples, "
         f"{counted(len(plan.seeds), 'seed')}; in its trial it had {counted(before, 'epoch')}.",
     ]
+    lines.append(f"Its folder, to follow with growsearch status or watch: {plan.folder.path}")
     if plan.forecast_s:
         lines.append(f"About {clock(plan.forecast_s)} in all, by the time of its trial.")
     return lines
@@ -113,9 +120,19 @@ def finished_lines(result: Finished) -> list[str]:
     costs = ("macs", "parameters", *(f"latency[{name}]" for name in first.latency))
     return [
         "",
-        *(f"Seed {trial.number + 1} failed: {trial.error}" for trial in result.failed),
+        *(f"Note: {note}" for note in result.notes),
         *(_over_seeds(result, metric) for metric in _tested(first)),
         *(_cost(result, metric) for metric in costs),
+    ]
+
+
+def failed_lines(result: Finished) -> list[str]:
+    """Return which seeds failed and why, and what can be done."""
+    told = [f"Seed {index + 1} failed: {trial.error}" for index, trial in result.failed.items()]
+    kept = "seeds are" if len(result.trials) > 1 else "seed is"
+    return [
+        *told,
+        f"The other {kept} kept; the same command trains what failed again.",
     ]
 
 

@@ -13,7 +13,7 @@ from growsearch.errors import GrowsearchError
 from growsearch.reading import reading, reason
 from growsearch.report.html_page import render_html
 from growsearch.report.live.heartbeat import read_heartbeat
-from growsearch.report.live.starts import STARTS_FILE, Started, read_starts
+from growsearch.report.live.starts import StartsReader
 from growsearch.report.live.status import is_run, status_of
 from growsearch.report.run_data import LEDGER_FILE, REJECTED_FILE, STUDY_FILE, Run, read_run
 from growsearch.shown_text import shown
@@ -47,7 +47,7 @@ class Follower:
         self._lock = threading.Lock()
         self._run: Run | None = None
         self._stamp: Stamp | None = None
-        self._starts: tuple[Stamp, dict[str, Started]] | None = None
+        self._starts = StartsReader(folder)
         self._page: _Page | None = None
         self._page_of: Run | None = None
         # Why there is no page of the present trials.
@@ -81,7 +81,7 @@ class Follower:
                 message = {"state": "waiting", "text": self._waiting()}
             else:
                 beat = read_heartbeat(self._folder)
-                status = status_of(found, self._started(), beat, time.time()).to_json()
+                status = status_of(found, self._starts.read(), beat, time.time()).to_json()
                 if self._problem is not None:
                     message = {"state": "unreadable", "text": self._problem}
         except (GrowsearchError, MemoryError) as error:
@@ -122,12 +122,6 @@ class Follower:
         finally:
             took = self._clock() - started
             self._next_page = self._clock() + max(_BETWEEN_S, _SHARE * took)
-
-    def _started(self) -> dict[str, Started]:
-        stamp = _stamp_of(self._folder, (STARTS_FILE,))
-        if self._starts is None or self._starts[0] != stamp:
-            self._starts = (stamp, read_starts(self._folder))
-        return self._starts[1]
 
 
 def _stamp_of(folder: Path, names: tuple[str, ...]) -> Stamp:

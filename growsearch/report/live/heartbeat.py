@@ -34,14 +34,33 @@ def _end(value: str | None) -> str | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RepeatsState:
+    """How far the repeats of a front are, which follow a search's trials.
+
+    ``done`` of ``wanted`` are there, whatever came of them; ``wanted`` is None until the front is
+    known. ``running`` is the id of the one under way, empty without one.
+    """
+
+    done: Count = 0
+    wanted: Count | None = None
+    running: str = ""
+
+    @property
+    def open(self) -> bool:
+        """Are there repeats to come?"""
+        return self.wanted is None or self.done < self.wanted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeat:
     """What a search last said of itself.
 
     ``started_at`` and ``written_at`` are Unix times in seconds by the clock of ``host``; ``boot``
     tells one start of that host from another. Of the ``wanted`` trials (None: as many as fit into
     ``time_budget_s``) ``resumed`` were there when this session began. ``running`` are the ids of
-    the trials under way. ``end`` is why the search ended, None while it goes on; ``words`` say
-    more of it.
+    the trials under way, of at most ``parallel`` at once. ``repeats`` of the front follow them,
+    None where none are asked for. ``end`` is why the search ended, None while it goes on; ``words``
+    say more of it.
     """
 
     process: Count
@@ -54,6 +73,7 @@ class Heartbeat:
     resumed: Count = 0
     time_budget_s: Number | None = None
     running: tuple[str, ...] = ()
+    repeats: RepeatsState | None = None
     end: Annotated[str | None, AfterValidator(_end)] = None
     words: str = ""
 
@@ -71,8 +91,11 @@ def read_heartbeat(run: Path) -> Heartbeat | None:
     except (GrowsearchError, OSError, ValueError, TypeError):
         return None
     times = (as_time(found.started_at), as_time(found.written_at))
-    counts = (found.wanted or 0, found.parallel, found.resumed)
-    sound = None not in times and all(map(is_trial_id, found.running))
+    repeats = found.repeats or RepeatsState()
+    wanted = (found.wanted or 0, repeats.wanted or 0)
+    counts = (*wanted, found.parallel, found.resumed, repeats.done)
+    named = (*found.running, *([repeats.running] if repeats.running else []))
+    sound = None not in times and all(map(is_trial_id, named))
     sound = sound and all(0 <= count < _MOST for count in counts)
     return found if sound and (found.time_budget_s or 0) >= 0 else None
 

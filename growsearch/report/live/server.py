@@ -1,9 +1,9 @@
 """Server of a run's page: on loopback alone, behind a token, and of nothing but the page.
 
 Three answers there are: the page around the report, the report, and the run's status; each is
-made, none is a file of the folder. Whoever else is on the machine, or a web page that the browser
-has open beside this one, lacks the token; a name that leads here from elsewhere (DNS rebinding) is
-refused by its Host header.
+made, none is a file of the folder, and none stays open. Whoever else is on the machine, or a web
+page that the browser has open beside this one, lacks the token; a name that leads here from
+elsewhere (DNS rebinding) is refused by its Host header.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import hmac
 import html
 import json
 import secrets
+import socket
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
@@ -32,8 +34,18 @@ LOOPBACK = "127.0.0.1"
 _HOSTS = ("127.0.0.1", "localhost", "::1")
 _METHODS = ("HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT")
 _TOKEN_BYTES = 24
-# A client that says nothing for so long is let go.
-_TIMEOUT_S = 20.0
+# A page asks by one or two at a time; more than so many at once are refused.
+MOST_CONNECTIONS = 32
+# Seconds: to say what is asked for, and to take the whole answer, which may go through a slow
+# tunnel. Who takes longer is let go.
+_ASKING_S, _TAKING_S = 10.0, 120.0
+# A request line and all headers.
+_MOST_ASKED = 64 * 2**10
+_BUSY = (
+    b"HTTP/1.0 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    b"Content-Length: 20\r\nRetry-After: 1\r\nCache-Control: no-store\r\n"
+    b"Connection: close\r\n\r\nService Unavailable\n"
+)
 _SHELL = """<!doctype html>
 <html lang="en">
 <head>
@@ -53,6 +65,8 @@ _SHELL = """<!doctype html>
 class PageServer(ThreadingHTTPServer):
     """Serves the page of one run on 127.0.0.1, at `address`, which holds the token.
 
+    At most `MOST_CONNECTIONS` are answered at a time, each by a thread; others get 503 at once.
+
     Args:
         folder: the run's, which need not be there yet.
         port: where; 0 is any that is free.
@@ -68,6 +82,9 @@ class PageServer(ThreadingHTTPServer):
         self.follower = Follower(folder)
         self.token = secrets.token_urlsafe(_TOKEN_BYTES)
         self.shell, self.policy = _shell(folder)
+        self._lock = threading.Lock()
+        # When each connection is let go, on the clock that only grows.
+        self._until: dict[socket.socket, float] = {}
         try:
             super().__init__((LOOPBACK, port), _Handler)
         except OSError as error:
@@ -81,8 +98,69 @@ class PageServer(ThreadingHTTPServer):
         """What to open in a browser."""
         return f"http://{LOOPBACK}:{self.server_port}/{self.token}/"
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Have a thread answer, or refuse where too many are at it."""
+        with self._lock:
+            admitted = len(self._until) < MOST_CONNECTIONS
+            if admitted:
+                self._until[request] = time.monotonic() + _ASKING_S
+        if not admitted:
+            _refuse_busy(request)
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def answering(self, request: Any) -> None:
+        """Give a client that has said what it wants the time to take it."""
+        with self._lock:
+            if request in self._until:
+                self._until[request] = time.monotonic() + _TAKING_S
+                # It bounds the sending of all, not the time between two bytes.
+                request.settimeout(_TAKING_S)
+
+    def service_actions(self) -> None:
+        """Let go of who is too slow; its thread ends by that."""
+        with self._lock:
+            late = [each for each, until in self._until.items() if until < time.monotonic()]
+            for each in late:
+                with suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection, whose place is free then."""
+        with self._lock:
+            self._until.pop(request, None)
+            super().shutdown_request(request)
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing of a client that went away."""
+
+
+def _refuse_busy(request: socket.socket) -> None:
+    """Say 503 without waiting: what does not go out at once is left."""
+    with suppress(OSError):
+        request.setblocking(False)
+        request.send(_BUSY)
+    # What was asked and not read would turn the close into a reset, which may lose the answer.
+    with suppress(OSError):
+        request.recv(_MOST_ASKED)
+
+
+class _Limited:
+    """Lines of a request, which ends where it is too long."""
+
+    def __init__(self, file: Any) -> None:
+        self._file, self._left = file, _MOST_ASKED
+
+    def readline(self, most: int = _MOST_ASKED) -> bytes:
+        """Return the next line, or nothing where the request has had its length."""
+        line: bytes = self._file.readline(min(most, self._left))
+        self._left -= len(line)
+        return line
+
+    def close(self) -> None:
+        """Close the file below."""
+        self._file.close()
 
 
 @contextmanager
@@ -107,8 +185,13 @@ def served(folder: Path, port: int = 0) -> Iterator[str]:
 class _Handler(BaseHTTPRequestHandler):
     """Answers GET of three paths below the token; all else is refused without a word on why."""
 
-    timeout = _TIMEOUT_S
+    timeout = _ASKING_S
     server_version, sys_version = "growsearch", ""
+
+    def setup(self) -> None:
+        """Bound what is read of a request."""
+        super().setup()
+        self.rfile = cast(Any, _Limited(self.rfile))
 
     def do_GET(self) -> None:
         if not self._is_asked_here():
@@ -170,6 +253,7 @@ class _Handler(BaseHTTPRequestHandler):
         policy: str = "default-src 'none'; frame-ancestors 'none'",
         location: str | None = None,
     ) -> None:
+        self._server.answering(self.request)
         self.send_response(status)
         headers = {
             "Content-Type": f"{kind}; charset=utf-8",

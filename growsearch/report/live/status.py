@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from growsearch.errors import UsageError
+from growsearch.errors import GrowsearchError, UsageError
+from growsearch.files import folder_inside
 from growsearch.report.describe import describe_trial
-from growsearch.report.live.heartbeat import Heartbeat, read_heartbeat
+from growsearch.report.live.heartbeat import Heartbeat, RepeatsState, read_heartbeat
 from growsearch.report.live.signs_of_life import SignsOfLife, signs_of_life
 from growsearch.report.live.starts import Started, read_starts
 from growsearch.report.live.time_left import Pace, TimeLeft
@@ -20,8 +21,14 @@ from growsearch.report.run_data import STUDY_FILE, Run, eligible, meets, read_ru
 from growsearch.shown_text import shown, shown_data
 from growsearch.trial.progress_file import TrialProgress, read_progress
 from growsearch.trial.record import Trial
+from growsearch.trial.repeats import REPEATS
+from growsearch.trial.trial_folder import FINISHED
 
 SCHEMA = 1
+# Of so many trials under way the progress is read.
+_MOST_RUNNING = 1000
+# So many choices that are finished, or were, are looked at.
+_MOST_FINISHES = 100
 State = Literal["running", "finished", "time_up", "interrupted", "failed", "gone", "unknown"]
 _STATES: Mapping[str | None, State] = {
     "complete": "finished",
@@ -43,7 +50,12 @@ class RunningTrial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStatus:
-    """What a run does at ``now``, Unix time in seconds; see `to_json` for what is made of it."""
+    """What a run does at ``now``, Unix time in seconds; see `to_json` for what is made of it.
+
+    ``repeats`` of the front follow the trials where the study asks for them; ``repeating`` is how
+    far the one under way is. ``finishing`` are the folders inside the run in which a choice is
+    trained at full length now.
+    """
 
     run: Run
     state: State
@@ -55,6 +67,9 @@ class RunStatus:
     spent_s: float
     left: TimeLeft
     now: float
+    repeats: RepeatsState | None = None
+    repeating: TrialProgress | None = None
+    finishing: tuple[str, ...] = ()
 
     @property
     def best(self) -> Trial | None:
@@ -83,7 +98,9 @@ class RunStatus:
                 "rejected": run.rejected,
                 "running": len(self.running),
                 "unfinished": self.unfinished,
+                "at_once": None if self.heartbeat is None else self.heartbeat.parallel,
             },
+            "repeats": self._repeats(),
             "running": [_running_json(each) for each in self.running],
             "time": {
                 "spent_s": round(self.spent_s, 1),
@@ -99,8 +116,18 @@ class RunStatus:
                 "made_by": describe_trial(best),
             },
             "front": {"size": len(run.front().members), "objectives": run.objectives},
+            "finishing": [*map(shown, self.finishing)],
             "notes": [*map(shown, run.notes)],
         }
+
+    def _repeats(self) -> dict[str, Any] | None:
+        found = self.repeats
+        if found is None:
+            return None
+        running = None
+        if found.running and self.life.alive:
+            running = {"id": found.running, **_progress_json(self.repeating)}
+        return {"done": found.done, "wanted": found.wanted, "running": running}
 
     def _search(self) -> dict[str, Any]:
         beat, life = self.heartbeat, self.life
@@ -133,11 +160,13 @@ def status_of(
 ) -> RunStatus:
     """Return the status of a run that has been read."""
     life = signs_of_life(run.folder, heartbeat, now)
-    known = {trial.id for trial in run.trials}
+    known = {trial.id for trial in run.trials if not _tried_again(trial, heartbeat)}
     waiting = [started for name, started in starts.items() if name not in known]
     # Without a heartbeat nobody says which of them wait for their turn again.
     named = None if heartbeat is None else set(heartbeat.running)
     under_way = [s for s in waiting if life.alive and (named is None or s.id in named)]
+    under_way = under_way[:_MOST_RUNNING]
+    repeats = _repeats_of(run, heartbeat)
     running = tuple(
         RunningTrial(
             started=started,
@@ -156,6 +185,7 @@ def status_of(
         spent_s=spent,
         budget_s=None if heartbeat is None else heartbeat.time_budget_s,
         running=tuple(each.progress for each in running if each.progress is not None),
+        repeats=_repeats_words(repeats),
     )
     return RunStatus(
         run=run,
@@ -168,6 +198,9 @@ def status_of(
         spent_s=spent,
         left=pace.left(now) if life.alive else TimeLeft(seconds=None, basis="it does not run"),
         now=now,
+        repeats=repeats,
+        repeating=_repeating(run, repeats) if life.alive else None,
+        finishing=tuple(_finishing(run.folder, now)),
     )
 
 
@@ -206,6 +239,51 @@ def _wanted(run: Run, heartbeat: Heartbeat | None) -> int | None:
     return asked if type(asked) is int and asked > 0 else None
 
 
+def _tried_again(trial: Trial, heartbeat: Heartbeat | None) -> bool:
+    """Tell whether a trial failed in an earlier session and is run again in this one."""
+    if heartbeat is None or not trial.failed or trial.id not in heartbeat.running:
+        return False
+    return trial.ended_at is not None and trial.ended_at < heartbeat.started_at
+
+
+def _repeats_of(run: Run, heartbeat: Heartbeat | None) -> RepeatsState | None:
+    """Return how far the repeats are: as the session says, else that the study asks for some."""
+    if heartbeat is not None:
+        return heartbeat.repeats
+    asked = (run.study.get("search") or {}).get("repeats")
+    return RepeatsState() if type(asked) is int and asked > 0 else None
+
+
+def _repeats_words(repeats: RepeatsState | None) -> str:
+    if repeats is None or not repeats.open:
+        return ""
+    return "follow" if repeats.wanted is None else "are under way"
+
+
+def _repeating(run: Run, repeats: RepeatsState | None) -> TrialProgress | None:
+    if repeats is None or not repeats.running:
+        return None
+    try:
+        folder = folder_inside(run.folder, REPEATS)
+    except GrowsearchError:
+        return None
+    return read_progress(folder, repeats.running)
+
+
+def _finishing(run: Path, now: float) -> Iterator[str]:
+    """Yield the folders inside the run in which a choice is being finished."""
+    try:
+        folder = folder_inside(run, FINISHED)
+        places = sorted(folder.iterdir())[:_MOST_FINISHES]
+    except (GrowsearchError, OSError):
+        return
+    for place in places:
+        if place.is_symlink() or not is_run(place):
+            continue
+        if signs_of_life(place, read_heartbeat(place), now).alive:
+            yield f"{FINISHED}/{place.name}"
+
+
 def _spent(run: Run, heartbeat: Heartbeat | None, life: SignsOfLife, now: float) -> float:
     """Return the seconds of the last session; without a heartbeat those that trials took."""
     if heartbeat is None:
@@ -215,13 +293,20 @@ def _spent(run: Run, heartbeat: Heartbeat | None, life: SignsOfLife, now: float)
 
 
 def _running_json(trial: RunningTrial) -> dict[str, Any]:
-    started, progress = trial.started, trial.progress
-    data: dict[str, Any] = {
+    started = trial.started
+    return {
         "id": started.id,
         "number": started.number,
         "kind": shown(str(started.config.get("kind", ""))),
         "made_by": trial.made_by,
         "started": iso_time(started.started_at),
+        **_progress_json(trial.progress),
+    }
+
+
+def _progress_json(progress: TrialProgress | None) -> dict[str, Any]:
+    """Return how far a trial is; the same keys where nothing says so."""
+    data: dict[str, Any] = {
         "phase": None,
         "epoch": None,
         "epochs": None,

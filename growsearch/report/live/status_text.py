@@ -10,6 +10,7 @@ from growsearch.report.live.status import RunningTrial, RunStatus, iso_time
 from growsearch.report.live.time_left import clock
 from growsearch.shown_text import shown
 from growsearch.trial.progress_file import TrialProgress
+from growsearch.trial.record import LEARNED
 
 _WORDS = {
     "running": "running",
@@ -31,9 +32,14 @@ def status_lines(status: RunStatus) -> list[str]:
         _line("search", _life(status)),
         _line("trials", ", ".join(_counts(status))),
         *_running(status),
+        *_repeats(status),
         _line("time", _time(status)),
         _line("best", _best(status)),
         _line("front", f"{len(run.front().members)} networks over {_objectives(run.objectives)}"),
+        *(
+            _line("finish", f"at work in {shown(name)}: see its own status")
+            for name in status.finishing
+        ),
         *(f"Note: {shown(note)}" for note in run.notes),
     ]
 
@@ -54,8 +60,10 @@ def progress_words(progress: TrialProgress | None) -> str:
 
 def _first_value(values: Mapping[str, float]) -> Iterator[str]:
     for name, value in list(values.items())[:1]:
-        told = format_quantity(value, name)
-        yield told if name == "accuracy" else f"{shown(name)} {told}"
+        measure = name.removeprefix(LEARNED)
+        told = format_quantity(value, measure)
+        told = told if measure == "accuracy" else f"{shown(measure)} {told}"
+        yield told if measure == name else f"{told} of learned examples"
 
 
 def _line(label: str, text: str) -> str:
@@ -85,11 +93,27 @@ def _counts(status: RunStatus) -> Iterator[str]:
         (len(run.failed), "failed"),
         (len(run.stopped), "stopped early"),
         (run.rejected, "rejected before training"),
-        (len(status.running), "running"),
+        (len(status.running), _running_word(status)),
         (status.unfinished, "begun and waiting"),
     ):
         if count:
             yield f"{count} {word}"
+
+
+def _running_word(status: RunStatus) -> str:
+    most = 1 if status.heartbeat is None else status.heartbeat.parallel
+    return "running" if most == 1 else f"running (of {most} at once)"
+
+
+def _repeats(status: RunStatus) -> Iterator[str]:
+    found = status.repeats
+    if found is None or not found.wanted:
+        return
+    told = f"{found.done} of {found.wanted} done, the front's networks with other seeds"
+    if found.running and status.life.alive:
+        told = f"{found.done} of {found.wanted} done; {found.running}  "
+        told += progress_words(status.repeating)
+    yield _line("repeats", _cut(told))
 
 
 def _running(status: RunStatus) -> Iterator[str]:

@@ -23,7 +23,9 @@ class TimeLeft:
 class Pace:
     """A session of a search so far: trials wanted and done in all, and done here in ``spent_s``.
 
-    ``budget_s`` is the session's time budget; ``running`` are its trials under way.
+    ``budget_s`` is the session's time budget; ``running`` are its trials under way. ``repeats``
+    says of repeats that follow the trials that they "follow" or "are under way"; it is empty where
+    there are none left. Nobody knows how long they take.
     """
 
     wanted: int | None
@@ -32,6 +34,7 @@ class Pace:
     spent_s: float
     budget_s: float | None = None
     running: tuple[TrialProgress, ...] = ()
+    repeats: str = ""
 
     def left(self, now: float) -> TimeLeft:
         """Return the time left: the session's pace, epochs of running trials counted, goes on.
@@ -58,6 +61,8 @@ class Pace:
         if self.wanted is None:
             return TimeLeft(seconds=None, basis="the study has no number of trials")
         rest = self.wanted - self.done
+        if rest <= 0 and self.repeats:
+            return TimeLeft(seconds=None, basis=f"repeats of the front {self.repeats}")
         if rest <= 0:
             return TimeLeft(seconds=0.0, basis="all trials are there")
         # Nobody shares a trial's epochs that were there before this session.
@@ -70,7 +75,8 @@ class Pace:
         seconds = self.spent_s / here * max(0.0, rest - under_way)
         return TimeLeft(
             seconds=max([seconds, *_own_rests(self.running, now)]),
-            basis=f"{_few_digits(here)} trial{'' if here == 1 else 's'} in {clock(self.spent_s)}",
+            basis=f"{_few_digits(here)} trial{'' if here == 1 else 's'} in {clock(self.spent_s)}"
+            + (", repeats not counted" if self.repeats else ""),
         )
 
 

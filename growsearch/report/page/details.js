@@ -73,12 +73,17 @@ function checkOf(entry) {
 }
 
 function historyParts(history) {
-  const epochs = history.epoch || [], name = history.accuracy ? "accuracy" : DATA.quality;
-  const column = history[name] || [], metric = DATA.metrics.find((each) => each.name === name);
+  const epochs = history.epoch || [];
+  const name = history.accuracy || history.learned_accuracy ? "accuracy" : DATA.quality;
+  // Where the validation examples were learned, too, epochs say nothing of unseen ones.
+  const learned = !history[name] && Boolean(history[`learned_${name}`]);
+  const column = history[learned ? `learned_${name}` : name] || [], metric = DATA.metrics.find((each) => each.name === name);
   const points = epochs.map((epoch, place) => [epoch, column[place]]).filter(([, y]) => y !== null && y !== undefined);
   if (points.length < 2) return [];
   const percent = (value) => `${Number((100 * value).toPrecision(3))} %`;
-  const label = name === "accuracy" ? "Validation accuracy by epoch" : `${metric.title} by epoch (validation)`;
+  const of = learned ? "examples that it learned" : "validation";
+  const label = name === "accuracy" && !learned ? "Validation accuracy by epoch"
+    : `${name === "accuracy" ? "Accuracy" : metric.title} by epoch (${of})`;
   const formatY = name === "accuracy" ? percent : (value) => formatValue(value, metric);
   const parts = [el("h3", {}, label), lineChart(label, points, { formatY })];
   const groups = Object.keys(history).filter((name) => name.startsWith("width."))

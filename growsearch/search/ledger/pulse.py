@@ -100,5 +100,10 @@ class _Heart:
             return
         running = tuple(sorted(self._recorder.running)) if end is None else ()
         now = round(time.time(), 3)
-        beat = replace(self._beat, written_at=now, running=running, end=end, words=words)
+        repeats = self._recorder.repeats
+        if repeats is not None and end is not None:
+            repeats = replace(repeats, running="")
+        beat = replace(
+            self._beat, written_at=now, running=running, repeats=repeats, end=end, words=words
+        )
         show_json(self._recorder.folder.path / HEARTBEAT_FILE, to_plain(Heartbeat, beat))

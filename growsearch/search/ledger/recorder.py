@@ -12,6 +12,7 @@ from growsearch.errors import MachineError
 from growsearch.fault_origin import run_is_gone
 from growsearch.files import append_line
 from growsearch.kinds import CandidateConfig, trial_id
+from growsearch.report.live.heartbeat import RepeatsState
 from growsearch.search.ledger.run_folder import RunFolder, Start
 from growsearch.trial.ledger_file import read_ledger
 from growsearch.trial.record import Trial
@@ -47,6 +48,7 @@ class Recorder:
         self.starts = folder.read_starts()
         self.running: set[str] = set()
         self.incidents: list[str] = []
+        self.repeats: RepeatsState | None = None
         self.listeners: list[Callable[[], None]] = []
         if not retry_failed:
             self._adopt()
@@ -74,23 +76,32 @@ class Recorder:
 
     def begin(self, candidate: CandidateConfig, params: Mapping[str, Any]) -> Start:
         """Write down that a trial starts; one that was started before keeps its number."""
-        name = trial_id(candidate, self._seed)
-        start = self.starts.get(name)
+        start = Start(
+            id=trial_id(candidate, self._seed),
+            number=len(self.starts),
+            candidate=candidate,
+            params=params,
+            started_at=round(time.time(), 3),
+        )
+        return self.begin_as(start)
+
+    def begin_as(self, wanted: Start) -> Start:
+        """Write down a start as it is; one that was written before stays as it was."""
         self.check_there()
+        start = self.starts.get(wanted.id)
         if start is None:
             self.folder.check_space()
-            start = Start(
-                id=name,
-                number=len(self.starts),
-                candidate=candidate,
-                params=params,
-                started_at=round(time.time(), 3),
-            )
+            start = wanted
             self.folder.record_start(start)
-            self.starts[name] = start
-        self.running.add(name)
+            self.starts[start.id] = start
+        self.running.add(start.id)
         self._tell_listeners()
         return start
+
+    def note_repeats(self, found: RepeatsState) -> None:
+        """Note how far the repeats of the front are, for whoever listens."""
+        self.repeats = found
+        self._tell_listeners()
 
     def finish(self, trial: Trial) -> Trial:
         """Write a trial's ledger line; a trial that is there already stays as it was.

@@ -10,32 +10,35 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from growsearch.datasets.preprocessing import preprocessing_of
-from growsearch.errors import GrowsearchError, UsageError
+from growsearch.errors import GrowsearchError, MachineError, UsageError
 from growsearch.files import folder_inside
 from growsearch.kinds import CandidateConfig, candidate_from_json, trial_id
 from growsearch.kinds.longer import trained_for
 from growsearch.search.config.file import load_study
 from growsearch.search.config.study import StudyConfig
+from growsearch.search.ledger.pulse import pulse
 from growsearch.search.ledger.recorder import Recorder
-from growsearch.search.ledger.run_folder import RunFolder
+from growsearch.search.ledger.run_folder import RunFolder, Start
 from growsearch.search.study.latency_profiles import keep_profiles
 from growsearch.search.study.run_preprocessing import keep_preprocessing
 from growsearch.search.study.trial_task import trial_task
 from growsearch.trial.record import Trial
 from growsearch.trial.retries import run_to_its_end
 from growsearch.trial.run import Report
+from growsearch.trial.task import TrialTask
+from growsearch.trial.trial_folder import FINISHED
 from search_spaces import SearchSpaceError
 from search_spaces.code_origin import FOUND_HERE, CodeNames
 from search_spaces.user_code import is_own
 
 # A search's trials are short: what it chose trains so many times as long, where nobody says more.
 _TIMES = 4
-_FOLDER = "finished"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,14 +66,16 @@ class Finished:
     """Networks of one choice, a seed each.
 
     ``trials`` are those that came to an end, in the order of their seeds; ``failed`` those that did
-    not. ``before`` is the trial that was chosen.
+    not, by the place of their seed. ``before`` is the trial that was chosen. ``notes`` say what was
+    odd about the folder's files.
     """
 
     folder: Path
     before: Trial
     epochs: int
     trials: tuple[Trial, ...]
-    failed: tuple[Trial, ...] = ()
+    failed: Mapping[int, Trial] = dataclasses.field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def first(self) -> Trial:
@@ -131,7 +136,7 @@ def plan_finish(
         raise UsageError(f"--seeds: {options.seeds} is no whole number above 0")
     candidate = trained_for(chosen, epochs)
     part = "" if options.with_validation else "-train"
-    place = out or folder_inside(run, _FOLDER) / f"{trial.id}-{epochs}{part}"
+    place = out or folder_inside(run, FINISHED) / f"{trial.id}-{epochs}{part}"
     training = study.training
     if options.threads is not None:
         training = training.model_copy(update={"threads": options.threads})
@@ -161,12 +166,13 @@ def plan_finish(
 def finish(plan: FinishPlan, options: FinishOptions) -> Finished:
     """Train the choice under each seed, or what is left of that, and return the outcome.
 
-    Its folder is a run like any other, for predict, export, evaluate and report. What is there
-    already is kept; a seed that was cut off goes on after its last epoch.
+    Its folder is a run like any other, for predict, export, evaluate and report, and for whoever
+    follows it. What is there already is kept; a seed that was cut off goes on after its last epoch,
+    and one that failed is trained again.
 
     Raises:
         UsageError: if the folder holds something else.
-        GrowsearchError: if no seed comes to an end, or for trouble of the machine.
+        GrowsearchError: if no seed comes to an end, or for trouble of the machine; with the seed.
     """
     dataset = plan.study.data_choice.load().dataset
     with plan.folder.locked():
@@ -176,24 +182,52 @@ def finish(plan: FinishPlan, options: FinishOptions) -> Finished:
         profiles = keep_profiles(plan.study, plan.folder)
         task = trial_task(plan.study, plan.folder.path, profiles)
         recorder = Recorder(plan.folder, plan.seeds[0], retry_failed=True)
-        for index, seed in enumerate(plan.seeds):
-            name = trial_id(plan.candidate, seed)
-            if name not in recorder.trials:
-                trial = run_to_its_end(
-                    plan.candidate, task, study_seed=seed, report=options.report(index)
-                )
-                recorder.finish(dataclasses.replace(trial, number=index))
-        found = [recorder.trials[trial_id(plan.candidate, seed)] for seed in plan.seeds]
-    trials = tuple(trial for trial in found if trial.finished)
-    if not trials:
-        raise GrowsearchError(f"{plan.folder.path}: {found[0].error}")
+        with pulse(
+            recorder,
+            wanted=len(plan.seeds),
+            parallel=1,
+            time_budget_s=None,
+            time_was_up=lambda: None,
+        ):
+            for index in range(len(plan.seeds)):
+                _train_seed(index, plan, task, recorder, options.report(index))
+            found = [recorder.trials[trial_id(plan.candidate, seed)] for seed in plan.seeds]
+            trials = tuple(trial for trial in found if trial.finished)
+            failed = {index: trial for index, trial in enumerate(found) if not trial.finished}
+            if not trials:
+                each = "; ".join(f"seed {index + 1}: {t.error}" for index, t in failed.items())
+                raise GrowsearchError(f"{plan.folder.path}: no seed came to an end: {each}")
     return Finished(
         folder=plan.folder.path,
         before=plan.before,
         epochs=plan.epochs,
         trials=trials,
-        failed=tuple(trial for trial in found if not trial.finished),
+        failed=failed,
+        notes=recorder.notes,
     )
+
+
+def _train_seed(
+    index: int, plan: FinishPlan, task: TrialTask, recorder: Recorder, report: Report
+) -> None:
+    """Train the choice under one seed, unless the ledger has that.
+
+    Raises:
+        MachineError: for trouble of the machine, naming the seed.
+    """
+    seed = plan.seeds[index]
+    name = trial_id(plan.candidate, seed)
+    if name in recorder.trials:
+        return
+    now = round(time.time(), 3)
+    start = Start(id=name, number=index, candidate=plan.candidate, params={}, started_at=now)
+    try:
+        recorder.begin_as(start)
+        trial = run_to_its_end(plan.candidate, task, study_seed=seed, report=report)
+        recorder.finish(dataclasses.replace(trial, number=index))
+    except MachineError as error:
+        place = f"seed {index + 1} of {len(plan.seeds)}"
+        raise MachineError(f"{place}: {error}") from error
 
 
 def epochs_of(trial: Trial) -> int:

@@ -77,6 +77,9 @@ class ProgressLine:
             parts.append(f"{self._stopped} stopped early")
         if self._best is not None:
             parts.append(f"best accuracy {100 * self._best.metrics['accuracy']:.2f} %")
+        repeats = self._recorder.repeats
+        if repeats is not None and repeats.wanted:
+            parts.append(f"repeats of the front {repeats.done}/{repeats.wanted}")
         return [*parts, f"front {len(self._front)}"]
 
     def _head(self) -> Table:

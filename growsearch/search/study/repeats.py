@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from growsearch.files import folder_inside, make_folder
-from growsearch.kinds import CandidateConfig, candidate_from_json
+from growsearch.kinds import CandidateConfig, candidate_from_json, trial_id
+from growsearch.report.live.heartbeat import RepeatsState
 from growsearch.search.backends.time_budget import TimeBudget, TimeIsUp, ended_in_time
 from growsearch.search.ledger.recorder import Recorder
 from growsearch.search.ledger.run_folder import RunFolder
@@ -23,6 +24,7 @@ class Repeating:
     """How often a front is repeated, with seeds drawn from the study's, and what runs it.
 
     ``report`` receives every epoch, and ``retry_failed`` runs failed repeats of before again.
+    ``note`` hears how far they are.
     """
 
     count: int
@@ -30,6 +32,7 @@ class Repeating:
     report: Report
     run: Run
     retry_failed: bool = False
+    note: Callable[[RepeatsState], None] = lambda _: None
 
 
 def run_repeats(
@@ -47,32 +50,39 @@ def run_repeats(
         budget: of the search.
 
     Returns:
-        Notes for people on what was not repeated, and why.
+        Notes for people on what was not repeated and why, and on what was odd about the files.
     """
     trained = [member for member in members if member.config.get("which") != "mine"]
     if not how.count or not trained:
+        how.note(RepeatsState(wanted=0))
         return ()
     folder = folder_inside(task.folder, REPEATS)
     make_folder(folder)
     inside = dataclasses.replace(task, folder=folder)
     done, wanted = 0, how.count * len(trained)
-    failed: list[str] = []
+    notes: list[str] = []
     for number in range(1, how.count + 1):
         own = dataclasses.replace(how, seed=repeat_seed(how.seed, number))
         recorder = Recorder(RunFolder(folder), own.seed, retry_failed=how.retry_failed)
+        if number == 1:
+            notes.extend(recorder.notes)
         for member in trained:
             candidate = candidate_from_json(member.config)
+            name = trial_id(candidate, own.seed)
+            how.note(RepeatsState(done=done, wanted=wanted, running=name))
             trial = _repeat(candidate, inside, own, recorder, budget)
             if trial is None:
+                how.note(RepeatsState(done=done, wanted=wanted))
                 left = (
                     f"{wanted - done} of {wanted} repeats of the front were left out: "
                     f"{budget.reason}; run the same command again to go on"
                 )
-                return (left, *failed)
+                return (left, *notes)
             done += 1
             if trial.failed:
-                failed.append(f"repeat {number} of {member.id} failed: {trial.error}")
-    return tuple(failed)
+                notes.append(f"repeat {number} of {member.id} failed: {trial.error}")
+    how.note(RepeatsState(done=done, wanted=wanted))
+    return tuple(notes)
 
 
 def _repeat(

@@ -23,6 +23,7 @@ from growsearch.kinds import Learning
 from growsearch.pareto import Front, Point
 from growsearch.reading import reading
 from growsearch.report import Choice, front_of_trials, read_run, study_choice
+from growsearch.report.live.heartbeat import RepeatsState
 from growsearch.search.backends.serial import run_serial
 from growsearch.search.backends.time_budget import TimeBudget
 from growsearch.search.config.data_settings import DataSettings
@@ -184,6 +185,7 @@ class Study:
             edited = edit.notes() if edit is not None else []
             self.notes = (*edited, *notes, *recorder.notes)
             self.resumed_trials = recorder.resumed
+            recorder.repeats = RepeatsState() if self.config.search.repeats else None
             try:
                 with (
                     self._pulse(recorder),
@@ -195,7 +197,7 @@ class Study:
                     measure_again(recorder, devices, measured_devices(self.config))
                     self._search(recorder, options, profiles, budget)
                     self._check_front(recorder, profiles)
-                    self._repeat_front(options, profiles, budget)
+                    self._repeat_front(recorder, options, profiles, budget)
                     self.trials = _in_order(recorder)
                     recorder.check_there()
                     front = self._write_front()
@@ -282,10 +284,16 @@ class Study:
         self.check_notes = measure_front(recorder, members, profiles)
 
     def _repeat_front(
-        self, options: StudyOptions, profiles: Mapping[str, Path], budget: TimeBudget
+        self,
+        recorder: Recorder,
+        options: StudyOptions,
+        profiles: Mapping[str, Path],
+        budget: TimeBudget,
     ) -> None:
         """Train the front's members again with other seeds, as often as the study asks."""
         search = self.config.search
+        if not search.repeats:
+            return
         known = {trial.id: trial for trial in self.trials}
         members = [known[member.id] for member in self.front.members]
         how = Repeating(
@@ -294,6 +302,7 @@ class Study:
             report=options.report,
             run=options.run,
             retry_failed=options.retry_failed,
+            note=recorder.note_repeats,
         )
         notes = run_repeats(members, self._task(profiles), how, budget)
         self.check_notes = (*self.check_notes, *notes)

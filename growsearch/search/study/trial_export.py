@@ -19,7 +19,10 @@ from growsearch.kinds import Network
 from growsearch.pareto import Point
 from growsearch.report import Run, read_run
 from growsearch.report.choice.study_choice import network_of
-from growsearch.search.study.run_preprocessing import preprocessing_of_run
+from growsearch.search.study.run_preprocessing import (
+    preprocessing_of_run,
+    preprocessing_of_trial,
+)
 from growsearch.search.study.trial_card import trial_card
 from growsearch.trial.record import Trial
 from growsearch.trial.trial_folder import trial_folder
@@ -58,7 +61,7 @@ def export_trial(
         trial_folder(run, trial.id) / "weights.safetensors",
         folder or folder_inside(run, "export", trial.id),
         onnx=onnx,
-        preprocessing=preprocessing_of_run(run),
+        preprocessing=preprocessing_of_trial(found, trial, network),
     )
     card = trial_card(found, trial, result, words=network.reads_words)
     write_card(card, result)

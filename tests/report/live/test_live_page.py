@@ -2,14 +2,19 @@
 
 import fcntl
 import json
+import socket
 import time
+import webbrowser
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from growsearch.commands.live.browser import shown_in_browser
 from growsearch.report.live import follower as follower_module
+from growsearch.report.live import server as server_module
 from growsearch.report.live.server import served
 
 pytestmark = pytest.mark.browser
@@ -135,3 +140,69 @@ def test_a_page_whose_server_has_gone_says_so_and_stays(
         _until(browser, f"{FRAME}.location.hash !== ''")
     _until(browser, "document.getElementById('state').textContent === 'not connected'")
     assert browser.evaluate(f"{FRAME}.document.getElementById('name').textContent") == "digits"
+
+
+@pytest.mark.parametrize("how", ["cut", "refused"])
+def test_a_report_that_does_not_come_once_does_not_end_the_following(
+    how: str,
+    browser: Any,
+    address: str,
+    growing: tuple[Path, list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder, more = growing
+    _go(browser, address)
+    summary = f"{FRAME}.document.getElementById('summary').textContent"
+    _until(browser, f"{summary}.includes('5 trials finished')")
+    answer, failures = server_module._Handler._report, []
+
+    def fails_once(handler: Any) -> None:
+        if failures:
+            answer(handler)
+            return
+        failures.append(how)
+        if how == "refused":
+            handler._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
+        else:
+            handler.connection.shutdown(socket.SHUT_RDWR)
+
+    monkeypatch.setattr(server_module._Handler, "_report", fails_once)
+    with (folder / "trials.jsonl").open("a") as file:
+        file.write("".join(more))
+    _until(browser, f"{summary}.includes('15 trials finished')")
+    assert failures == [how]
+    assert browser.evaluate("document.querySelectorAll('iframe').length") == 1
+
+
+def test_the_file_that_a_browser_is_given_leads_to_the_page(
+    browser: Any, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", lambda url: opened.append(url) or True)
+    with shown_in_browser(address) as found:
+        assert found
+        assert opened[0].startswith("file:///")
+        _go(browser, opened[0])
+        _until(browser, f"location.href === {address!r} && {FRAME}.location.hash !== ''")
+
+
+def test_repeats_of_the_front_are_shown_and_nothing_is_at_its_end(
+    browser: Any, growing: tuple[Path, list[str]]
+) -> None:
+    folder, _ = growing
+    now, name = time.time(), "cccc"
+    beat = {"process": 1, "host": "h", "started_at": now - 60, "written_at": now, "wanted": 5}
+    repeats = {"done": 3, "wanted": 8, "running": name}
+    (folder / "heartbeat.json").write_text(json.dumps(beat | {"repeats": repeats}))
+    place = folder / "repeats" / "trials" / name
+    place.mkdir(parents=True)
+    done = {"id": name, "phase": "training", "epoch": 3, "epochs": 20}
+    (place / "progress.json").write_text(json.dumps(done | {"values": {"learned_accuracy": 0.5}}))
+    with served(folder) as address:
+        _go(browser, address)
+        _until(browser, "document.querySelectorAll('#running li').length === 1")
+        text = browser.evaluate("document.getElementById('bar').innerText")
+        assert "repeats of the front: 3 of 8 done" in text
+        assert "cccc with another seed: epoch 4 of 20, 50.00 % of learned examples" in text
+        assert "at its end" not in text
+        assert browser.problems() == []

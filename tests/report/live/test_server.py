@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from typer.testing import CliRunner
 from growsearch.cli import app
 from growsearch.errors import UsageError
 from growsearch.report.live import follower as follower_module
+from growsearch.report.live import server as server_module
 from growsearch.report.live.follower import Follower
 from growsearch.report.live.server import LOOPBACK, PageServer, served
 
@@ -370,3 +372,102 @@ def test_a_page_that_cannot_be_made_is_told_until_it_can(
         assert "no page" in found["message"]["text"]
         assert found["status"] is not None
         assert found["page"] is None
+
+
+def _status_of(client: socket.socket) -> bytes:
+    with contextlib.suppress(ConnectionError):
+        return client.recv(4096)
+    return b""
+
+
+def test_more_clients_than_its_cap_are_refused_at_once_and_take_no_threads(
+    run_folder: Path,
+) -> None:
+    with served(run_folder) as address, contextlib.ExitStack() as stack:
+        port, token = _parts(address)
+        before = threading.active_count()
+        most = server_module.MOST_CONNECTIONS
+        idle = [
+            stack.enter_context(socket.create_connection((LOOPBACK, port), timeout=20))
+            for _ in range(most)
+        ]
+        refused = []
+        for _ in range(300):
+            with socket.create_connection((LOOPBACK, port), timeout=20) as client:
+                with contextlib.suppress(ConnectionError):
+                    client.sendall(f"GET /{token}/ HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+                refused.append(_status_of(client))
+        assert {answer.split(b"\r\n")[0] for answer in refused} <= {
+            b"HTTP/1.0 503 Service Unavailable",
+            b"",
+        }
+        assert refused.count(b"") < 30
+        assert threading.active_count() <= before + most
+        for client in idle:
+            client.close()
+        for _ in range(100):
+            if _ask(address, f"/{token}/status.json")[0] == 200:
+                break
+            time.sleep(0.05)
+        assert _ask(address, f"/{token}/status.json")[0] == 200
+
+
+def test_who_asks_too_slowly_is_let_go_though_it_is_never_silent(
+    run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "_ASKING_S", 0.6)
+    with served(run_folder) as address:
+        port, _ = _parts(address)
+        with socket.create_connection((LOOPBACK, port), timeout=20) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nX: ")
+            started = time.monotonic()
+            with contextlib.suppress(OSError):
+                while time.monotonic() - started < 20:
+                    client.sendall(b"x")
+                    time.sleep(0.1)
+        assert time.monotonic() - started < 5
+
+
+def test_who_takes_an_answer_too_slowly_is_let_go(
+    run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "_TAKING_S", 0.6)
+    monkeypatch.setattr(Follower, "page", lambda self: bytes(64 * 2**20))
+    before = threading.active_count()
+    with served(run_folder) as address:
+        port, token = _parts(address)
+        with socket.create_connection((LOOPBACK, port), timeout=20) as client:
+            request = f"GET /{token}/report HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            client.sendall(request.encode())
+            for _ in range(100):
+                time.sleep(0.05)
+                # The thread that listens is there, and none that answers.
+                if threading.active_count() == before + 1:
+                    break
+            assert threading.active_count() == before + 1
+
+
+def test_a_request_without_an_end_is_read_to_a_bound(address: str) -> None:
+    port, token = _parts(address)
+    with socket.create_connection((LOOPBACK, port), timeout=20) as client:
+        client.sendall(f"GET /{token}/ HTTP/1.1\r\nHost: localhost\r\n".encode())
+        line = b"X-Y: " + b"z" * 16_000 + b"\r\n"
+        sent = 0
+        with contextlib.suppress(OSError):
+            for _ in range(90):
+                client.sendall(line)
+                sent += len(line)
+                if b"HTTP/1.0" in _waiting(client):
+                    break
+        assert sent < 90 * len(line)
+
+
+def _waiting(client: socket.socket) -> bytes:
+    """Return what has come within a moment."""
+    client.settimeout(0.05)
+    try:
+        return client.recv(4096)
+    except TimeoutError:
+        return b""
+    finally:
+        client.settimeout(20)

@@ -3,6 +3,8 @@
 import dataclasses
 import fcntl
 import json
+import os
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +14,10 @@ import jsonschema
 import pytest
 
 from growsearch.errors import UsageError
-from growsearch.report.live.heartbeat import HEARTBEAT_FILE
+from growsearch.report.live import starts as starts_module
+from growsearch.report.live.heartbeat import HEARTBEAT_FILE, read_heartbeat
 from growsearch.report.live.signs_of_life import LOCK_FILE
-from growsearch.report.live.starts import STARTS_FILE, read_starts
+from growsearch.report.live.starts import STARTS_FILE, StartsReader, read_starts
 from growsearch.report.live.status import read_status
 from growsearch.report.live.status_text import status_lines
 from growsearch.trial.progress_file import PROGRESS
@@ -93,6 +96,89 @@ def test_a_running_search_tells_of_its_trials_their_epochs_and_the_time_left(
     # 10.25 trials in 120 s and 1.75 to go; but the first one took 60 s for its quarter.
     assert found["time"]["left_s"] == pytest.approx(59 / 0.25 * 0.75)
     assert "10 trials" in found["time"]["left_from"]
+
+
+def test_repeats_of_the_front_are_under_way_and_the_search_is_not_at_its_end(
+    running: Path,
+) -> None:
+    repeats = {"done": 3, "wanted": 8, "running": "cccc"}
+    _beat(running, wanted=10, running=[], repeats=repeats)
+    (running / "started.jsonl").unlink()
+    _progress(running / "repeats", "cccc")
+    with _held(running):
+        found, lines = _json(running), status_lines(read_status(running, NOW))
+    assert found["time"]["left_s"] is None
+    assert found["time"]["left_from"] == "repeats of the front are under way"
+    assert (found["repeats"]["done"], found["repeats"]["wanted"]) == (3, 8)
+    assert (found["repeats"]["running"]["id"], found["repeats"]["running"]["epoch"]) == ("cccc", 5)
+    assert "  repeats   3 of 8 done; cccc  epoch 6 of 20, 90.00 %" in lines
+    assert not any("at its end" in line for line in lines)
+    # A time budget ends them, too.
+    _beat(running, wanted=10, running=[], repeats=repeats, time_budget_s=300.0)
+    with _held(running):
+        assert _json(running)["time"] == {
+            "spent_s": 120.0,
+            "left_s": 180.0,
+            "left_from": "its time budget",
+        }
+    _beat(running, wanted=10, running=[], repeats={"done": 8, "wanted": 8})
+    with _held(running):
+        assert _json(running)["time"]["left_from"] == "all trials are there"
+    # Stopped, it says how far they were.
+    _beat(running, wanted=10, running=[], repeats=repeats | {"running": ""}, end="interrupted")
+    lines = status_lines(read_status(running, NOW))
+    assert "  repeats   3 of 8 done, the front's networks with other seeds" in lines
+
+
+def test_repeats_that_follow_are_told_though_nobody_knows_how_many(
+    run_maker: RunMaker, study: dict[str, Any]
+) -> None:
+    search = {**study.get("search", {}), "trials": 10, "repeats": 2}
+    folder = run_maker(count=10, study={**study, "search": search})
+    for beat in (None, {"wanted": 10, "repeats": {}}):
+        if beat is not None:
+            _beat(folder, **beat)
+        with _held(folder):
+            found = _json(folder)
+        assert found["repeats"] == {"done": 0, "wanted": None, "running": None}
+        assert found["time"]["left_from"] == "repeats of the front follow"
+    _beat(folder, wanted=20, repeats={})
+    with _held(folder):
+        found = _json(folder)
+    # The time of the trials is told, and that it is not of all.
+    assert found["time"]["left_from"] == "10 trials in 2:00, repeats not counted"
+
+
+@pytest.mark.parametrize("bad", [{"done": -1}, {"wanted": 2**60}, {"running": "../x"}])
+def test_repeats_that_cannot_be_are_no_heartbeat(bad: dict[str, Any], running: Path) -> None:
+    _beat(running, repeats=bad)
+    assert read_heartbeat(running) is None
+
+
+def test_a_repeats_folder_that_is_a_link_is_not_followed(running: Path, tmp_path: Path) -> None:
+    _progress(tmp_path / "elsewhere", "cccc")
+    (running / "repeats").symlink_to(tmp_path / "elsewhere")
+    _beat(running, wanted=10, repeats={"done": 3, "wanted": 8, "running": "cccc"})
+    with _held(running):
+        assert _json(running)["repeats"]["running"]["epoch"] is None
+
+
+def test_how_many_run_at_once_is_told_beside_those_that_run(running: Path) -> None:
+    _beat(running, running=["aaaa", "bbbb"], parallel=4)
+    with _held(running):
+        found, lines = _json(running), status_lines(read_status(running, NOW))
+    assert found["trials"]["at_once"] == 4
+    assert "  trials    10 of 12 done, 2 running (of 4 at once)" in lines
+
+
+def test_a_trial_that_failed_before_and_is_run_again_is_running(running: Path) -> None:
+    lines = (running / "trials.jsonl").read_text().splitlines()
+    failed = {**json.loads(lines[0]), "id": "aaaa", "status": "failed", "error": "a reason"}
+    for ended_at, count in ((NOW - 500, 2), (NOW - 1, 1)):
+        again = json.dumps({**failed, "ended_at": ended_at})
+        (running / "trials.jsonl").write_text("\n".join([*lines, again]) + "\n")
+        with _held(running):
+            assert len(_json(running)["running"]) == count
 
 
 def test_the_best_is_the_first_objectives_and_the_front_is_the_reports(
@@ -238,3 +324,91 @@ def test_looking_writes_nothing(running: Path) -> None:
     status_lines(status)
     assert content() == before
     assert dataclasses.is_dataclass(status)
+
+
+def test_of_starts_that_grow_only_what_is_new_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[bytes] = []
+    parse = starts_module._started
+
+    def noted(line: bytes) -> Any:
+        parsed.append(line)
+        return parse(line)
+
+    monkeypatch.setattr(starts_module, "_started", noted)
+    reader = StartsReader(tmp_path)
+    assert reader.read() == {}
+    for number, name in enumerate(["aaaa", "bbbb", "cccc"]):
+        _start(tmp_path, name, number)
+        parsed.clear()
+        assert len(reader.read()) == number + 1
+        assert [line for line in parsed if line] == [
+            (tmp_path / STARTS_FILE).read_bytes().splitlines()[-1]
+        ]
+    # A line that is being written is read when it is whole.
+    whole = (tmp_path / STARTS_FILE).read_bytes()
+    line = whole.splitlines(keepends=True)[0].replace(b"aaaa", b"dddd")
+    (tmp_path / STARTS_FILE).open("ab").write(line[:20])
+    assert set(reader.read()) == {"aaaa", "bbbb", "cccc"}
+    (tmp_path / STARTS_FILE).open("ab").write(line[20:])
+    assert set(reader.read()) == {"aaaa", "bbbb", "cccc", "dddd"}
+
+
+def test_starts_that_were_replaced_or_have_lost_lines_are_read_anew(tmp_path: Path) -> None:
+    reader = StartsReader(tmp_path)
+    for number, name in enumerate(["aaaa", "bbbb"]):
+        _start(tmp_path, name, number)
+    assert set(reader.read()) == {"aaaa", "bbbb"}
+    lines = (tmp_path / STARTS_FILE).read_bytes().splitlines(keepends=True)
+    (tmp_path / STARTS_FILE).write_bytes(lines[1])
+    assert set(reader.read()) == {"bbbb"}
+    (tmp_path / "other").write_bytes(lines[0] * 2)
+    (tmp_path / "other").replace(tmp_path / STARTS_FILE)
+    assert set(reader.read()) == {"aaaa"}
+    (tmp_path / STARTS_FILE).unlink()
+    assert reader.read() == {}
+
+
+def test_huge_starts_are_read_to_a_bound_and_their_last_ones_are_there(tmp_path: Path) -> None:
+    with (tmp_path / STARTS_FILE).open("wb") as file:
+        # Five gigabytes that take no disk: NUL bytes, as a damaged file has them.
+        file.truncate(5 * 2**30)
+        file.seek(0, 2)
+        file.write(b"\n")
+    _start(tmp_path, "aaaa", 3)
+    tracemalloc.start()
+    try:
+        reader = StartsReader(tmp_path)
+        assert set(reader.read()) == {"aaaa"}
+        _start(tmp_path, "bbbb", 4)
+        assert set(reader.read()) == {"aaaa", "bbbb"}
+        assert tracemalloc.get_traced_memory()[1] < 100 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_is_kept_of_starts_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(starts_module, "_MOST_BYTES", 1000)
+    reader, seen = StartsReader(tmp_path), set()
+    for number in range(40):
+        _start(tmp_path, f"id{number:04}", number)
+        found = reader.read()
+        assert f"id{number:04}" in found
+        assert len(found) < 10
+        seen |= set(found)
+    assert len(seen) == 40
+    # One line without an end hides none of those behind it.
+    with (tmp_path / STARTS_FILE).open("a") as file:
+        file.write("x" * 5000)
+    reader.read()
+    with (tmp_path / STARTS_FILE).open("a") as file:
+        file.write("\n")
+    _start(tmp_path, "last", 41)
+    assert "last" in reader.read()
+
+
+def test_starts_that_are_a_pipe_are_a_message_and_nobody_waits(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / STARTS_FILE)
+    with pytest.raises(UsageError, match=r"started\.jsonl"):
+        read_starts(tmp_path)

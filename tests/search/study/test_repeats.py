@@ -1,15 +1,20 @@
 """The front trained again with other seeds: told, resumed, and never taken for new networks."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from growsearch import Study
+from growsearch.kinds import trial_id
 from growsearch.report import choice_lines, read_run, write_report
 from growsearch.report.choice.told_apart import over_seeds
+from growsearch.report.live.heartbeat import read_heartbeat
+from growsearch.report.live.status import read_status
 from growsearch.report.page_data import page_data
+from growsearch.search.ledger import pulse as pulse_module
 from growsearch.search.study.study import StudyOptions
 from growsearch.trial.ledger_file import read_ledger
 from growsearch.trial.repeats import repeat_seed
@@ -163,3 +168,43 @@ def test_repeats_that_the_time_budget_has_no_room_for_are_told(tmp_path):
         "go on",
     )
     assert len(ledgers(tmp_path / "run")[1]) == 1
+
+
+def test_a_search_whose_front_is_repeated_says_how_far_that_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(pulse_module, "_LEAST_S", 0.01)
+    folder, told = tmp_path / "run", []
+
+    def run(config, task, seed, report):
+        for _ in range(500):
+            beat = read_heartbeat(folder)
+            if beat is not None and beat.repeats is not None:
+                again = task.folder.name == "repeats"
+                # The beat of this very training, not one of before.
+                if (beat.repeats.wanted is not None) is again and (
+                    not again or beat.repeats.running == trial_id(config, seed)
+                ):
+                    break
+            time.sleep(0.01)
+        status = read_status(folder)
+        told.append((beat.repeats.done, beat.repeats.wanted, status.left.basis))
+        return train_and_score(config, task, seed, report)
+
+    Study(study(2), folder).run(StudyOptions(run=run))
+    assert [each[:2] for each in told] == [(0, None), (0, None), (0, 4), (1, 4), (2, 4), (3, 4)]
+    assert {basis for *_, basis in told[2:]} == {"repeats of the front are under way"}
+    after = read_status(folder)
+    assert after.state == "finished"
+    assert (after.repeats.done, after.repeats.wanted, after.repeats.running) == (4, 4, "")
+
+
+def test_what_was_odd_about_the_files_of_repeats_is_told(tmp_path):
+    folder = tmp_path / "run"
+    Study(study(1), folder).run()
+    ledger = folder / "repeats" / "trials.jsonl"
+    lines = ledger.read_text().splitlines(keepends=True)
+    ledger.write_text(lines[0] + lines[1][:50])
+    again = Study(study(1), folder)
+    again.run()
+    (cut, lost) = again.check_notes
+    assert "repeats/trials.jsonl:2: a line cut short by a crash was ignored" in cut
+    assert "1 finished trials have no line" in lost
