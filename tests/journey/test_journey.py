@@ -1,8 +1,8 @@
 """The first hour, word for word: a wheel in an empty environment, five commands, files that run.
 
 It installs packages, and so runs where GROWSEARCH_JOURNEY is set; two environments with
-torch take some gigabytes. What each command took and said is in journey.log of its folder,
-GROWSEARCH_JOURNEY_DIR or a temporary one.
+torch and one with ONNX Runtime alone take some gigabytes. What each command took and said is in
+journey.log of its folder, GROWSEARCH_JOURNEY_DIR or a temporary one.
 """
 
 from __future__ import annotations
@@ -50,6 +50,30 @@ told = subprocess.run(
     [sys.executable, folder / "load.py", *images], capture_output=True, text=True, check=True
 ).stdout.splitlines()
 right = sum(image.parent.name in line.split(image.name)[1] for image, line in zip(images, told))
+print(json.dumps({"right": right, "of": len(images)}))
+"""
+
+# The same of the ONNX graph: pixels in, probabilities out, where neither torch nor ours is.
+JUDGE_ONNX = """
+import importlib.util, json, sys
+from pathlib import Path
+import numpy as np
+import onnxruntime
+folder, images = Path(sys.argv[1]), sorted(Path(sys.argv[2]).glob("*/*.png"))
+assert importlib.util.find_spec("torch") is None
+assert importlib.util.find_spec("growsearch") is None
+sys.path.insert(0, str(folder))
+from read_pictures import read_at
+about = json.loads((folder / "preprocessing.json").read_text())
+session = onnxruntime.InferenceSession(str(folder / "image_model.onnx"))
+name, right = session.get_inputs()[0].name, 0
+for image in images:
+    with open(image, "rb") as file:
+        seen = read_at(file, about["input"]["height"], about["input"]["width"]).image
+    pixels = np.asarray(seen.convert("RGB"), dtype=np.uint8)[None]
+    shares = session.run(None, {name: pixels})[0][0]
+    assert abs(shares.sum() - 1) < 1e-5
+    right += about["classes"][int(shares.argmax())] == image.parent.name
 print(json.dumps({"right": right, "of": len(images)}))
 """
 
@@ -171,5 +195,12 @@ def test_from_images_and_a_network_to_a_file_that_runs(journey):
     (place / "judge.py").write_text(JUDGE)
     found = json.loads(
         journey(alone / "python", place / "judge.py", place / "out", work / "images" / "val")
+    )
+    assert found == {"right": right, "of": len(validation)}
+
+    runtime = journey.environment("runtime", "onnxruntime", "numpy", "pillow")
+    (place / "judge_onnx.py").write_text(JUDGE_ONNX)
+    found = json.loads(
+        journey(runtime / "python", place / "judge_onnx.py", place / "out", work / "images" / "val")
     )
     assert found == {"right": right, "of": len(validation)}
