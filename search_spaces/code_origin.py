@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from search_spaces.errors import OwnCodeError
+from search_spaces.typed_code import elsewhere, is_typed
 from search_spaces.user_code import add_code_folder, find, fingerprint, is_own, was_found
 
 _HASH = re.compile(r"[0-9a-f]{12}")
@@ -46,7 +47,9 @@ class _FoundHere:
 
     def check(self, name: str) -> None:
         """See `CodeNames`."""
-        if is_own(name) and not was_found(name):
+        if is_typed(name):
+            find(name)  # what this process has not been given is told, and what has changed
+        elif is_own(name) and not was_found(name):
             raise OwnCodeError(
                 f"{_shown(name)} is code that a file names, and nobody here has named it; import "
                 "it first, or give the folder in which it lies"
@@ -73,6 +76,8 @@ class CodeOfRun:
         """
         if not is_own(name):
             return
+        if is_typed(name):
+            raise OwnCodeError(elsewhere(name))
         plain, _, wanted = name.partition("@")
         self._check_hash(plain, wanted)
         found = self._found(plain)

@@ -137,6 +137,7 @@ def score_candidate(
     """
     if not can_score(config):
         return _UNSCORED
+    task.bring_code()
     torch.set_num_threads(1)
     if task.kinds is not None:
         task.kinds.note_files()

@@ -38,7 +38,8 @@ from growsearch.trial.record import as_time
 from growsearch.trial.repeats import REPEATS
 from growsearch.trial.retries import is_complete
 from growsearch.trial.trial_folder import TRIALS, is_trial_id, trial_folder
-from search_spaces.user_code import is_own
+from search_spaces.typed_code import COMPILED_CODE, is_typed
+from search_spaces.user_code import is_own, typed_code
 
 _VERSIONS_OF = ("torch", "ray", "optuna", "numpy", "fvcore", "moocore")
 # A search needs room for weights and ledger; below this it would fail in the middle.
@@ -396,6 +397,14 @@ def _check_code(key: str, before: Any, now: Any) -> None:
     for old in map(str, olds):
         plain, _, then = old.partition("@")
         if key != "dataset" and plain in names and names[plain] != old:
+            if is_typed(plain):
+                (now,) = typed_code([plain])
+                of = "" if now.of_source else f" of {COMPILED_CODE}"
+                raise UsageError(
+                    f"{key}: {plain}: its code is not what it was ({then} then, {now.digest}{of} "
+                    "now), and trials of both cannot be compared; type it as it was, or give Study "
+                    "another folder to start anew in"
+                )
             raise UsageError(
                 f"{key}: {plain}: its code is not what it was ({then} then, "
                 f"{names[plain].partition('@')[2]} now); restore it, or start anew with --fresh"
