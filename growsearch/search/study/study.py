@@ -173,9 +173,9 @@ class Study:
             if mirror is not None:
                 mirror.fetch()
             self.folder.open(self.config)
+            keep_preprocessing(self.folder.path, preprocessing_of(dataset, self.config.judged_by()))
             if self._in_memory is not None:
                 write_dataset(self._in_memory, self.folder.path / _DATA)
-            keep_preprocessing(self.folder.path, preprocessing_of(dataset, self.config.judged_by()))
             profiles = keep_profiles(self.config, self.folder)
             recorder = Recorder(
                 self.folder, self.config.search.seed, retry_failed=options.retry_failed
