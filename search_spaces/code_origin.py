@@ -47,9 +47,9 @@ class _FoundHere:
 
     def check(self, name: str) -> None:
         """See `CodeNames`."""
-        if is_typed(name):
-            find(name)  # what this process has not been given is told, and what has changed
-        elif is_own(name) and not was_found(name):
+        if is_typed(name) and not was_found(name):
+            find(name)  # it was not typed here, or is other code now
+        if is_own(name) and not was_found(name):
             raise OwnCodeError(
                 f"{_shown(name)} is code that a file names, and nobody here has named it; import "
                 "it first, or give the folder in which it lies"

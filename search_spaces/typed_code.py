@@ -64,6 +64,7 @@ def remedy(name: str) -> str:
 def elsewhere(name: str) -> str:
     """Return why typed code is not found here, and what to do."""
     plain = name[:80].partition("@")[0]
+    plain = plain if plain.isprintable() else repr(plain)
     return (
         f"{plain} was typed into a session and is in no file, so that it cannot be built here: in "
         "Python, type the same again and hand it to Study, whose run, load and export know it "

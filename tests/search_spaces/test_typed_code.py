@@ -135,6 +135,10 @@ def test_what_was_named_is_found_with_its_hash_and_nothing_else_is(session):
         FOUND_HERE.check("__main__:Base@0123456789ab")
     with pytest.raises(OwnCodeError, match="not what it was"):
         FOUND_HERE.check("__main__:Net@0123456789ab")
+    with pytest.raises(OwnCodeError, match="nobody here has named it"):
+        FOUND_HERE.check("__main__:Net")
+    with pytest.raises(OwnCodeError, match=r"^'__main__:\\x1b"):
+        find("__main__:\x1b[31mNet")
 
 
 def test_a_folder_of_code_admits_nothing_that_was_typed(session, tmp_path):
