@@ -121,8 +121,9 @@ class _Value:
         )
 
     def restore(self) -> None:
-        if self.leaf and not self.tensor.is_leaf:
-            self.tensor.detach_()  # the forward pass has written what it computed into it
+        # The forward pass has written what it computed into it; torch lets go of no view so.
+        if self.leaf and not self.tensor.is_leaf and not self.tensor._is_view():
+            self.tensor.detach_()
         if self.tensor.is_leaf and self.tensor.requires_grad != self.requires_grad:
             self.tensor.requires_grad_(self.requires_grad)
         if self.tensor.is_leaf and self.tensor.grad is not self.gradient:
