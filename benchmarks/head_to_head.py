@@ -8,7 +8,8 @@ subset whose images are averaged to 16 x 16, so that one core is done in about a
 the JSON says so. Every finished run is written down; run it again to go on.
 
 Peers run in an environment of their own, with torch, torch-pruning 1.6.1, nvidia-modelopt
-0.47.0, torchprofile 0.0.4, requests and huggingface_hub, and exchange files with this script (head_to_head_peers.py); without
+0.47.0, torchprofile 0.0.4, requests and huggingface_hub, and exchange files with this script
+(head_to_head_peers.py); without
 --peers-python they are left out. FastNAS bounds MACs from above only: the table has the MACs used.
 
     python benchmarks/head_to_head.py --data-dir DATA --peers-python PEERS/bin/python

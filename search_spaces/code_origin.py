@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from search_spaces.errors import OwnCodeError
+from search_spaces.typed_code import elsewhere, is_typed
 from search_spaces.user_code import add_code_folder, find, fingerprint, is_own, was_found
 
 _HASH = re.compile(r"[0-9a-f]{12}")
@@ -46,6 +47,8 @@ class _FoundHere:
 
     def check(self, name: str) -> None:
         """See `CodeNames`."""
+        if is_typed(name) and not was_found(name):
+            find(name)  # it was not typed here, or is other code now
         if is_own(name) and not was_found(name):
             raise OwnCodeError(
                 f"{_shown(name)} is code that a file names, and nobody here has named it; import "
@@ -73,6 +76,8 @@ class CodeOfRun:
         """
         if not is_own(name):
             return
+        if is_typed(name):
+            raise OwnCodeError(elsewhere(name))
         plain, _, wanted = name.partition("@")
         self._check_hash(plain, wanted)
         found = self._found(plain)

@@ -1,23 +1,34 @@
-"""A person's own code by name, "module:attribute@hash": how is it found and known again?"""
+"""A person's own code by name, "module:attribute@hash": how is it found and known again?
+
+What was typed into a session is named "__main__:attribute@hash", and is found where it was typed
+and where it was sent from there (decision 0033).
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import importlib
 import inspect
 import os
 import sys
 import sysconfig
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from search_spaces.errors import OwnCodeError, SearchSpaceError
+from search_spaces.typed_code import (
+    COMPILED,
+    SESSION,
+    TypedCode,
+    digest_of,
+    elsewhere,
+    in_no_file,
+    typed_text,
+)
 
-_DIGITS = 12
 _OURS = ("growsearch", "search_spaces", "cost_models")
 _LIBRARIES = tuple(
     {sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib")}
@@ -42,10 +53,11 @@ def reference_to(thing: Any) -> tuple[str, Path | None]:
     """Return the name of a class or function, and the folder of the script that it stands in.
 
     The folder is None where its module was imported, and so is found again. The script that runs
-    is imported a second time under its file's name, as worker processes do.
+    is imported a second time under its file's name, as worker processes do. What was typed into a
+    session is found by its name from now on, in this process.
 
     Raises:
-        SearchSpaceError: if nobody else could import it: made inside a function, or typed in.
+        SearchSpaceError: if nobody else could import it: it was made inside a function.
     """
     name, module = getattr(thing, "__qualname__", None), getattr(thing, "__module__", None)
     if name is None or module is None:
@@ -57,13 +69,46 @@ def reference_to(thing: Any) -> tuple[str, Path | None]:
         raise SearchSpaceError(f"{name}: workers cannot import it; move it to a module's top level")
     if module != "__main__":
         return f"{module}:{name}", None
-    file = getattr(sys.modules["__main__"], "__file__", None)
-    if file is None:
-        raise SearchSpaceError(
-            f"{name} was typed into a session, where workers cannot import it; put it into a file, "
-            "such as my_model.py (in a notebook: %%writefile my_model.py), and import it"
-        )
-    return f"{Path(file).stem}:{name}", Path(file).resolve().parent
+    if in_no_file(module):
+        lend([_typed(f"{SESSION}:{name}", thing)])
+        return f"{SESSION}:{name}", None
+    file = Path(str(sys.modules[SESSION].__file__))
+    return f"{file.stem}:{name}", file.resolve().parent
+
+
+def typed_code(names: Iterable[str]) -> tuple[TypedCode, ...]:
+    """Return the typed code of these names, to be lent to workers of this process.
+
+    Raises:
+        OwnCodeError: if it is not there, or not what it was when it was named.
+    """
+    found = []
+    for name in dict.fromkeys(names):
+        known = _TYPED.get(name)
+        if known is None:
+            raise OwnCodeError(elsewhere(name))
+        if in_no_file(SESSION) and _typed(name, known.thing).digest != known.digest:
+            raise OwnCodeError(
+                f"{name}: what it is made of has changed since the study was made (another value "
+                "or function of a name in its code); make the study again"
+            )
+        found.append(known)
+    return tuple(found)
+
+
+def lend(codes: Iterable[TypedCode]) -> None:
+    """Let typed code be found by its name in this process: a worker's, or where it was typed."""
+    for code in codes:
+        _TYPED[code.name] = code
+        _FINGERPRINTS[code.name] = (code.thing, code.digest)
+
+
+def _typed(name: str, thing: Any) -> TypedCode:
+    text = _text_of(thing)
+    return TypedCode(name=name, thing=thing, digest=digest_of(text), of_source=COMPILED not in text)
+
+
+_TYPED: dict[str, TypedCode] = {}
 
 
 def pinned(name: str) -> str:
@@ -113,6 +158,10 @@ def _known(plain: str, found: Any) -> str:
 
 def _imported(name: str) -> Any:
     module_name, _, attribute = name.partition(":")
+    if module_name == SESSION:
+        if name not in _TYPED:
+            raise OwnCodeError(elsewhere(name))
+        return _TYPED[name].thing
     if not all(part.isidentifier() for part in (module_name + "." + attribute).split(".")):
         raise OwnCodeError(f"{name!r} is no name of own code; {_EXAMPLE}")
     try:
@@ -144,10 +193,13 @@ def fingerprint(thing: Any) -> str:
     Raises:
         SearchSpaceError: if there is no source, such as of a function of C.
     """
+    return digest_of(_text_of(thing))
+
+
+def _text_of(thing: Any) -> str:
     found: dict[str, str] = {}
     _collect(thing, found)
-    text = "\0".join(f"{key}\0{value}" for key, value in sorted(found.items()))
-    return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
+    return "\0".join(f"{key}\0{value}" for key, value in sorted(found.items()))
 
 
 def _collect(value: Any, found: dict[str, str]) -> None:
@@ -160,6 +212,8 @@ def _collect(value: Any, found: dict[str, str]) -> None:
             found[f"value {len(found)}"] = repr(value)
         value = type(value)
     key = f"{value.__module__}:{value.__qualname__}"
+    if in_no_file(value.__module__) and "<" in key:
+        key += f" {digest_of(typed_text(value))}"  # a session may have many lambdas
     if key in found:
         return
     if not _is_own_module(value.__module__):
@@ -175,6 +229,8 @@ def _collect(value: Any, found: dict[str, str]) -> None:
 
 
 def _is_own_module(name: str) -> bool:
+    if in_no_file(name):
+        return True
     file = getattr(sys.modules.get(name), "__file__", None)
     if file is None or name.partition(".")[0] in _OURS:
         return False
@@ -182,6 +238,8 @@ def _is_own_module(name: str) -> bool:
 
 
 def _source(value: Any, key: str) -> str:
+    if in_no_file(value.__module__):
+        return typed_text(value)
     try:
         return inspect.getsource(value)
     except (OSError, TypeError) as error:

@@ -100,6 +100,7 @@ class _Value:
     copy: Tensor | None
     requires_grad: bool
     gradient: Tensor | None
+    leaf: bool
 
     @classmethod
     def of(cls, tensor: Tensor) -> _Value:
@@ -116,9 +117,13 @@ class _Value:
             copy=tensor.detach().clone() if plain else None,
             requires_grad=tensor.requires_grad,
             gradient=tensor.grad if tensor.is_leaf else None,
+            leaf=tensor.is_leaf,
         )
 
     def restore(self) -> None:
+        # The forward pass has written what it computed into it; torch lets go of no view so.
+        if self.leaf and not self.tensor.is_leaf and not self.tensor._is_view():
+            self.tensor.detach_()
         if self.tensor.is_leaf and self.tensor.requires_grad != self.requires_grad:
             self.tensor.requires_grad_(self.requires_grad)
         if self.tensor.is_leaf and self.tensor.grad is not self.gradient:

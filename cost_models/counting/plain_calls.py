@@ -76,14 +76,22 @@ def _original(value: object) -> Callable[..., Any] | None:
 
 @contextmanager
 def no_checkpointing() -> Iterator[None]:
-    """Let reentrant checkpoints run their function: without gradients they do nothing else."""
+    """Let reentrant checkpoints run their function, which computes the same.
+
+    Without gradients they do nothing else; with them they save memory, and allow no
+    `torch.autograd.grad`, which then works. Checkpoints that are not reentrant stay.
+    """
 
     def run(function: Callable[..., Any], _: bool, *inputs: Any) -> Any:
         return function(*inputs)
 
     # Its base class has the method; it is put over that for the time being.
+    before = vars(CheckpointFunction).get("apply")
     setattr(CheckpointFunction, "apply", staticmethod(run))  # noqa: B010 - no method for mypy
     try:
         yield
     finally:
-        delattr(CheckpointFunction, "apply")
+        if before is None:
+            delattr(CheckpointFunction, "apply")
+        else:
+            setattr(CheckpointFunction, "apply", before)  # noqa: B010 - the same

@@ -20,6 +20,7 @@ from growsearch.datasets.augmentation import (
     parse_augmentation,
 )
 from growsearch.datasets.checking.arrays import Images
+from growsearch.datasets.checking.class_names import check_class_names
 from growsearch.datasets.checking.consistency import check_dataset
 from growsearch.datasets.dataset import Dataset, Split
 from growsearch.datasets.from_tensors import from_tensors
@@ -28,7 +29,7 @@ from growsearch.datasets.reading.boundary import reading, shown
 from growsearch.datasets.reading.memory import memory_bytes
 from growsearch.datasets.reading.npz import Array, read_npz
 from growsearch.datasets.reading.regular_file import open_regular
-from growsearch.datasets.report import skipped_of
+from growsearch.datasets.report import DataReport, skipped_of
 from growsearch.datasets.task_choice import BY_LABELS, TaskChoice
 from growsearch.errors import UsageError
 from growsearch.files import write_bytes
@@ -95,15 +96,16 @@ def _as_written(path: Path, about: Any, found: Mapping[str, Tensor], task: TaskC
     train, validation, test = (
         Split(inputs=found[f"{part}.inputs"], labels=found[f"{part}.labels"]) for part in _PARTS
     )
-    scale = about["normalisation"]
+    scale, num_classes = about["normalisation"], about["num_classes"]
     dataset = Dataset(
         name=str(about["name"]),
         train=train,
         validation=validation,
         test=test,
-        num_classes=about["num_classes"],
+        num_classes=num_classes,
         augmentation=_read_augmentation(about["augmentation"]),
         normalisation=Normalisation(mean=tuple(scale["mean"]), deviation=tuple(scale["deviation"])),
+        report=DataReport(class_names=check_class_names(about.get("classes"), num_classes)),
         task=task,
     )
     check_dataset(dataset, shown(path))
@@ -197,5 +199,6 @@ def write_dataset(dataset: Dataset, folder: Path) -> None:
         "num_classes": dataset.num_classes,
         "augmentation": _written_augmentation(dataset.augmentation),
         "normalisation": dataclasses.asdict(dataset.normalisation),
+        **({"classes": list(names)} if (names := dataset.report.class_names) else {}),
     }
     write_bytes(folder / TENSOR_FILE, save(tensors, metadata={_ABOUT: json.dumps(about)}))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from growsearch.datasets.augmentation import NO_AUGMENTATION, Change
 from growsearch.datasets.checking.arrays import Arrays, Given, Images, channels_first, given
+from growsearch.datasets.checking.class_names import check_class_names
 from growsearch.datasets.checking.labels import check_labels, check_num_classes, classes_of
 from growsearch.datasets.checking.targets import (
     check_numbers,
@@ -32,6 +34,7 @@ _SPLIT_SEED = 0
 _HASH_DIGITS = 12
 _LEAST = 30
 _LOOKED_AT = 64
+_NAMED = ("one an example", "one a pixel")
 
 
 def from_tensors(
@@ -40,6 +43,7 @@ def from_tensors(
     *,
     test: tuple[Arrays | Images, Arrays] | None = None,
     num_classes: int | None = None,
+    classes: Sequence[str] | None = None,
     augmentation: Change = NO_AUGMENTATION,
     name: str = "own",
     task: str | None = None,
@@ -57,6 +61,9 @@ def from_tensors(
             (N, C, H, W), where UNLABELLED (-100) is a pixel without a class, or one a word (N, T).
         test: inputs and labels to report on, of the same shape and type.
         num_classes: default: the largest label and one. State it where some classes never occur.
+        classes: their names, one a class in the order of their numbers: reports, figures of every
+            class, exports and predictions then say them. Of labels that are classes of examples or
+            pixels.
         augmentation: applied to training batches of images.
         name: for reports.
         task: what labels are where they do not say it themselves: "regression", numbers (N,) or
@@ -65,7 +72,15 @@ def from_tensors(
 
     Raises:
         UsageError: for shapes, types or labels that do not fit, images whose channels may be last,
-            labels with gaps, a single class, or fewer than 30 examples.
+            labels with gaps, a single class, fewer than 30 examples, or names that are empty, not
+            unique, or not as many as the classes.
+
+    Example:
+        >>> import torch
+        >>> from growsearch import from_tensors
+        >>> data = from_tensors(torch.randn(60, 4), torch.arange(60) % 2, classes=["cat", "dog"])
+        >>> data.report.class_names
+        ('cat', 'dog')
     """
     with reading("dataset", "inputs and labels cannot be read", "give arrays of plain numbers"):
         check_task_name(task)
@@ -79,12 +94,18 @@ def from_tensors(
         train, validation = _held_out(rest)
         if task is None:
             check_classes_left("dataset", train[1], found[1])
-        classes, notes = _outputs((train, validation, held_test), rest, num_classes, task)
+        outputs, notes = _outputs((train, validation, held_test), rest, num_classes, task)
+        if classes is not None and (task in BUILT_IN or labels_are(train[1]) not in _NAMED):
+            raise UsageError(
+                "dataset: classes are names of classes of examples or pixels, and these labels are "
+                "none; leave it out"
+            )
         return _made(
             name,
             (train, validation, held_test),
-            num_classes=classes,
+            num_classes=outputs,
             augmentation=augmentation,
+            classes=check_class_names(classes, outputs),
             notes=(_range_of(train[0]), *notes),
             task=TaskChoice(name=task),
         )
@@ -96,6 +117,7 @@ def _made(
     *,
     num_classes: int,
     augmentation: Change,
+    classes: tuple[str, ...],
     notes: tuple[str, ...],
     task: TaskChoice,
 ) -> Dataset:
@@ -112,7 +134,7 @@ def _made(
         num_classes=num_classes,
         augmentation=augmentation,
         normalisation=normalisation,
-        report=DataReport(notes=notes),
+        report=DataReport(class_names=classes, notes=notes),
         task=task,
     )
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cost_models.counting.plain_calls import no_checkpointing
 from growsearch.datasets.normalisation import IDENTITY, Normalisation
 from growsearch.errors import UsageError
 from growsearch.metrics.evaluation import evaluating
@@ -152,7 +153,7 @@ def pgd(
 
 def _gradient(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
     """Return the gradient of every example's own loss, one of the inputs' shape."""
-    with torch.enable_grad():
+    with torch.enable_grad(), no_checkpointing():
         leaf = inputs.detach().requires_grad_()
         loss = F.cross_entropy(model(leaf), labels, reduction="sum")
         return torch.autograd.grad(loss, leaf)[0]

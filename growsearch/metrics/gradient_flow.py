@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cost_models.counting.plain_calls import no_checkpointing
 from growsearch.metrics.placement import beside
 from search_spaces.randomness import random_state_kept
 
@@ -55,7 +56,8 @@ def layer_gradient_norms(
     parameters = dict(model.named_parameters(remove_duplicate=False))
     weights = [parameters[name] for name in masks]
     inputs, labels = beside(model, inputs, labels)
-    value = loss(model(inputs), labels)
+    with no_checkpointing():
+        value = loss(model(inputs), labels)
     gradients = torch.autograd.grad(value, weights, materialize_grads=True)
     return {
         name: float(torch.linalg.vector_norm(gradient[mask.to(gradient.device)]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,11 @@ from growsearch.sparsity.maskable import (
     tell_kept,
     unmaskable_layers,
 )
-from search_spaces.own_networks.keyword_inputs import ExampleInputs, by_position
+from search_spaces.own_networks.keyword_inputs import (
+    ExampleInputs,
+    by_position,
+    tensors_given,
+)
 from search_spaces.own_networks.plain_layers import own_computation
 from search_spaces.own_networks.whole_networks import scripted
 
@@ -285,19 +290,23 @@ def _positions_of_calls(
     positions = dict.fromkeys(names.values(), 0)
     batch = example_inputs[0].shape[0]
 
-    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def count(
+        layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor
+    ) -> None:
         assert isinstance(layer, (_Conv, nn.Linear))
         if id(layer.weight) not in names:
             return  # a buffer
         if isinstance(layer, nn.Linear):
             entries, channels = output.numel(), layer.out_features
         elif isinstance(layer, _ConvTranspose):
-            entries, channels = inputs[0].numel(), layer.in_channels
+            entries, channels = tensors_given(args, kwargs)[0].numel(), layer.in_channels
         else:
             entries, channels = output.numel(), layer.out_channels
         positions[names[id(layer.weight)]] += entries // channels // batch
 
-    def count_projection(layer: nn.Module, _: object, outputs: tuple[Tensor, ...]) -> None:
+    def count_projection(
+        layer: nn.Module, _: object, __: object, outputs: tuple[Tensor, ...]
+    ) -> None:
         # Torch's attention reads its projection's weight and does not call the layer.
         assert isinstance(layer, nn.MultiheadAttention)
         weight = layer.out_proj.weight
@@ -306,7 +315,8 @@ def _positions_of_calls(
 
     handles = [
         layer.register_forward_hook(
-            count_projection if isinstance(layer, nn.MultiheadAttention) else count
+            count_projection if isinstance(layer, nn.MultiheadAttention) else count,
+            with_kwargs=True,
         )
         for layer in module.modules()
         if isinstance(layer, (_Conv, nn.Linear, nn.MultiheadAttention))

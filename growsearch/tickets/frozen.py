@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from growsearch.metrics import evaluating
 from growsearch.training import TRAINING_PASSES, Hook, TrainingState
 from growsearch.transforms import MacProfile
+from search_spaces.own_networks.keyword_inputs import tensors_given
 
 
 def freeze(model: nn.Module, *, but: tuple[str, ...]) -> None:
@@ -38,10 +40,10 @@ def backward_macs(
     def listen(name: str) -> None:
         layer = model.get_submodule(name.rpartition(".")[0])
 
-        def hear(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            depends[name] = inputs[0].requires_grad
+        def hear(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            depends[name] = tensors_given(args, kwargs)[0].requires_grad
 
-        handles.append(layer.register_forward_pre_hook(hear))
+        handles.append(layer.register_forward_pre_hook(hear, with_kwargs=True))
 
     handles: list[torch.utils.hooks.RemovableHandle] = []
     for name in macs:

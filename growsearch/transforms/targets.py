@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from growsearch.errors import UsageError
 from growsearch.sparsity.layers import prunable_layers, weighted_layers
 from growsearch.transforms.expansion import ExpansionRequest
 from search_spaces.channel_groups import DeclaresChannelGroups, channel_groups
+from search_spaces.own_networks.keyword_inputs import tensors_given
 from search_spaces.own_networks.plain_layers import own_computation
 
 Layer = nn.Conv2d | nn.Linear
@@ -144,10 +145,12 @@ def _inputs_of(
     for path, layer in layers.items():
         if isinstance(layer, nn.Linear):
 
-            def note(_: nn.Module, args: tuple[Tensor, ...], path: str = path) -> None:
-                found[path] += [each.detach().clone() for each in args[:1]]
+            def note(
+                _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], path: str = path
+            ) -> None:
+                found[path] += [x.detach().clone() for x in tensors_given(args, kwargs)[:1]]
 
-            handles.append(layer.register_forward_pre_hook(note))
+            handles.append(layer.register_forward_pre_hook(note, with_kwargs=True))
     try:
         with untouched(module), torch.no_grad():
             module(*given)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
+from cost_models.counting.plain_calls import no_checkpointing
 from growsearch.datasets import Dataset
 from growsearch.fault_origin import machine_error, of_the_machine, origin_of
 from growsearch.kinds import (
@@ -91,7 +92,8 @@ def _step(
     active = {id(names[name]): mask for name, mask in masks.items()}
     parameters = list(twin.parameters())
     inputs, labels = beside(twin, batch.inputs, batch.labels)
-    loss = batch.loss(twin(inputs), labels)
+    with no_checkpointing():
+        loss = batch.loss(twin(inputs), labels)
     gradients = torch.autograd.grad(loss, parameters, materialize_grads=True)
     with torch.no_grad():
         for weight, gradient in zip(parameters, gradients, strict=True):
@@ -135,6 +137,7 @@ def score_candidate(
     """
     if not can_score(config):
         return _UNSCORED
+    task.bring_code()
     torch.set_num_threads(1)
     if task.kinds is not None:
         task.kinds.note_files()

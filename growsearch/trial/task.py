@@ -17,6 +17,8 @@ from growsearch.kinds import DataChoice, TrialKinds
 from growsearch.training.computing import Computing
 from growsearch.trial.quality import Quality
 from growsearch.trial.record import Latency
+from search_spaces.typed_code import TypedCode
+from search_spaces.user_code import add_code_folder, lend
 
 # (module, one example, device, this host's lock) -> what the device takes.
 Measure = Callable[[nn.Module, tuple[Tensor, ...], str, MachineLock], Latency]
@@ -34,7 +36,8 @@ class TrialTask:
     trial; ``threads`` are a trial's to train with.
     ``computing`` says on what device and in which precision.
     ``quality`` are the measures beyond accuracy that a finished trial has; ``callbacks`` the names
-    of own hooks that take part in its training.
+    of own hooks that take part in its training. ``typed`` is own code that was typed into the
+    session which the study runs in: it goes to the study's workers with the task, and nowhere else.
     """
 
     data: DataChoice
@@ -49,6 +52,13 @@ class TrialTask:
     computing: Computing = field(default_factory=Computing)
     quality: Quality = field(default_factory=Quality)
     callbacks: tuple[str, ...] = ()
+    typed: tuple[TypedCode, ...] = ()
+
+    def bring_code(self) -> None:
+        """Let this process find the study's own code."""
+        if self.code_dir is not None:
+            add_code_folder(self.code_dir)
+        lend(self.typed)
 
 
 def machine_lock() -> MachineLock:

@@ -49,6 +49,18 @@ def by_position(
     return twin, tuple(example_inputs.values())
 
 
+def tensors_given(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Tensor, ...]:
+    """Return the tensors that a layer is called with, by position or by name, in that order.
+
+    Example:
+        >>> import torch
+        >>> from search_spaces.own_networks.keyword_inputs import tensors_given
+        >>> tensors_given((), {"input": torch.ones(1), "scale": 2})
+        (tensor([1.]),)
+    """
+    return tuple(each for each in (*args, *kwargs.values()) if isinstance(each, Tensor))
+
+
 def by_name_again(module: nn.Module) -> nn.Module:
     """Let ``module``, which `by_position` has made or a copy of it, be called as its class says."""
     forward = vars(module).get("forward")

@@ -7,9 +7,9 @@ around a part of it is in the way, and changes nothing that the network computes
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -24,8 +24,11 @@ def copied(value: _Copied, shared: Mapping[int, Any] = MappingProxyType({})) -> 
     """Return a deep copy of a network, or of what holds one, also where it keeps results.
 
     Torch copies no tensor that was computed with gradients: an activation that a module remembers,
-    a weight that a hook writes before every forward pass. The copy holds its values alone.
-    ``shared`` are what the copy has in common with it, by their ids.
+    a weight that a hook writes before every forward pass, a gradient of gradients. The copy holds
+    its values alone. ``shared`` are what the copy has in common with it, by their ids.
+
+    Raises:
+        SearchSpaceError: if something in it cannot be copied, naming the module and attribute.
 
     Example:
         >>> import torch
@@ -35,20 +38,70 @@ def copied(value: _Copied, shared: Mapping[int, Any] = MappingProxyType({})) -> 
         >>> copied(layer).last.requires_grad, bool((copied(layer).last == layer.last).all())
         (False, True)
     """
+    try:
+        return _deep_copy(value, shared)
+    except Exception as error:  # whatever an attribute of somebody else's raises
+        raise SearchSpaceError(_uncopied(value, error)) from error
+
+
+def _deep_copy(value: _Copied, shared: Mapping[int, Any] = MappingProxyType({})) -> _Copied:
     with _ValuesOfResults():
         return copy.deepcopy(value, dict(shared))
+
+
+def _uncopied(value: object, error: Exception) -> str:
+    """Return which attribute cannot be copied, why, and the remedy."""
+    told = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    held = type(value).__name__
+    if isinstance(value, nn.Module):
+        held = next(iter(_uncopied_attributes(value)), held)
+    return (
+        f"{held} cannot be copied (copy.deepcopy): {told}; keep in its attributes what can be, "
+        "such as values (.detach()) for what was computed, or give its class a __deepcopy__"
+    )
+
+
+def _uncopied_attributes(module: nn.Module) -> Iterator[str]:
+    """Yield the attributes that cannot be copied, by their modules' paths."""
+    for path, part in module.named_modules():
+        for name, value in vars(part).items():
+            if name == "_modules":
+                continue
+            try:
+                _deep_copy(value)
+            except Exception:  # the same as above
+                yield f"{type(module).__name__}: {f'{path}.' if path else ''}{name}"
 
 
 class _ValuesOfResults(TorchFunctionMode):
     """Lets `copy.deepcopy` take tensors that were computed, without what they came from."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is Tensor.__deepcopy__ and not args[0].is_leaf:
-            tensor, memo = args
-            if id(tensor) not in memo:
-                memo[id(tensor)] = tensor.detach().clone()
-            return memo[id(tensor)]
-        return func(*args, **(kwargs or {}))
+        if func is not Tensor.__deepcopy__:
+            return func(*args, **(kwargs or {}))
+        tensor, memo = args
+        if id(tensor) not in memo:
+            memo[id(tensor)] = self._values(tensor, memo)
+        return memo[id(tensor)]
+
+    def _values(self, tensor: Tensor, memo: dict[int, Any]) -> Tensor:
+        if not tensor.is_leaf:
+            return tensor.detach().clone()
+        with self:  # what hangs on a tensor torch would copy without this mode
+            copy.deepcopy(vars(tensor), memo)
+            gradient = copy.deepcopy(tensor.grad, memo)
+        if tensor.grad is None or tensor.grad.is_leaf:
+            return _torchs_copy(tensor, memo)
+        bare = tensor.detach().requires_grad_(tensor.requires_grad)
+        twin = _torchs_copy(bare, memo)
+        del memo[id(bare)]  # another may get its id
+        vars(twin).update(copy.deepcopy(vars(tensor), memo))
+        twin.grad = gradient
+        return twin
+
+
+def _torchs_copy(tensor: Tensor, memo: dict[int, Any]) -> Tensor:
+    return cast(Tensor, Tensor.__deepcopy__(tensor, memo))  # type: ignore[no-untyped-call]
 
 
 def in_the_way(module: nn.Module) -> str:

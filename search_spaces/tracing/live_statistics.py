@@ -105,13 +105,16 @@ def find_norms(module: nn.Module, inputs: tuple[Tensor, ...]) -> dict[str, Norm]
     paths = {id(layer): path for path, layer in module.named_modules() if _may_be_norm(layer)}
     examples: dict[str, tuple[nn.Module, Tensor]] = {}
 
-    def seen(layer: nn.Module, given: tuple[object, ...], out: object) -> None:
+    def seen(
+        layer: nn.Module, args: tuple[object, ...], kwargs: dict[str, object], out: object
+    ) -> None:
+        given = (*args, *kwargs.values())
         x = given[0] if len(given) == 1 else None
         if isinstance(x, Tensor) and isinstance(out, Tensor) and x.shape == out.shape:
             examples.setdefault(paths[id(layer)], (layer, x))
 
     layers = [layer for layer in module.modules() if id(layer) in paths]
-    handles = [layer.register_forward_hook(seen) for layer in layers]
+    handles = [layer.register_forward_hook(seen, with_kwargs=True) for layer in layers]
     try:
         with torch.no_grad():
             module(*inputs)

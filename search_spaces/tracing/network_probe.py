@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from search_spaces.own_networks.keyword_inputs import tensors_given
 from search_spaces.own_networks.whole_networks import copied
 from search_spaces.randomness import random_state_kept
 from search_spaces.tracing.operator_record import tensors_of
@@ -233,9 +234,9 @@ def _stir(module: nn.Module, inputs: tuple[Tensor, ...], generator: torch.Genera
             # Biases more, so that a layer that was silent on one probe is heard on another.
             parameter.add_((0.3 * size + (0.2 if parameter.ndim == 1 else 0)) * drawn)
 
-    def match(layer: nn.Module, given: tuple[Tensor, ...]) -> None:
+    def match(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         assert isinstance(layer, nn.modules.batchnorm._NormBase)
-        (x, *_) = given
+        x = tensors_given(args, kwargs)[0]
         variance, mean = torch.var_mean(x, dim=[a for a in range(x.ndim) if a != 1], correction=0)
         if layer.running_mean is not None and layer.running_var is not None:
             drawn = torch.rand(mean.shape, generator=generator).to(mean)
@@ -243,7 +244,7 @@ def _stir(module: nn.Module, inputs: tuple[Tensor, ...], generator: torch.Genera
             layer.running_var.copy_(variance * (0.5 + drawn) + layer.eps)
 
     handles = [
-        layer.register_forward_pre_hook(match)
+        layer.register_forward_pre_hook(match, with_kwargs=True)
         for layer in module.modules()
         if isinstance(layer, nn.modules.batchnorm._NormBase)
     ]

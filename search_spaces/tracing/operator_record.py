@@ -22,6 +22,7 @@ from torch.nn.modules.module import (
 )
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from search_spaces.own_networks.whole_networks import copied
 from search_spaces.tracing.time_limit import check_time
 
 
@@ -214,10 +215,12 @@ def record_operators(module: nn.Module, inputs: tuple[Tensor, ...]) -> OperatorR
     failed: RuntimeError | None = None
     with _unfused():
         for run in (_functional, _wholly_functional, _as_it_is):
-            recorder = _Recorder(module, inputs)
+            # What it keeps of such a run (a buffer that it sets) is no tensor outside of it.
+            twin = copied(module)
+            recorder = _Recorder(twin, inputs)
             try:
                 with recorder, recorder.scopes_told():
-                    out = run(module, inputs)
+                    out = run(twin, inputs)
                     return recorder.finished(out)
             except RuntimeError as error:
                 failed = error

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -5,6 +7,7 @@ from safetensors.torch import save_file
 
 from growsearch.datasets import AUGMENTATIONS, UNLABELLED, content_hash, from_tensors, load_dataset
 from growsearch.datasets.arrays import write_dataset
+from growsearch.datasets.preprocessing import preprocessing_of
 from growsearch.errors import UsageError
 from growsearch.training import NextWords, Segmentation, task_of
 
@@ -96,6 +99,57 @@ def test_a_label_above_the_classes_and_a_test_of_another_shape_are_refused():
         made(num_classes=3)
     with pytest.raises(UsageError, match="give both one shape and type"):
         made(test=(torch.zeros(7, 5), torch.zeros(7, dtype=torch.int64)))
+
+
+NAMES = ["ant", "bee", "cat", "dog", "eel"]
+
+
+def test_classes_have_the_names_that_they_are_given_and_keep_them_in_a_file(tmp_path):
+    data = made(classes=NAMES)
+    assert data.report.class_names == tuple(NAMES)
+    assert preprocessing_of(data).classes == tuple(NAMES)
+    assert content_hash(data) == content_hash(made())
+    write_dataset(data, tmp_path)
+    assert load_dataset("arrays", tmp_path).report.class_names == tuple(NAMES)
+    labels = torch.arange(640).view(40, 4, 4) % 2
+    pixels = from_tensors(torch.zeros(40, 1, 4, 4), labels, classes=("a", "b"))
+    assert preprocessing_of(pixels).classes == ("a", "b")
+    assert made(num_classes=6, classes=[*NAMES, "fox"]).report.class_names[5] == "fox"
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (NAMES[:4], "classes has 4 names, and the labels have 5 classes"),
+        ([*NAMES, "fox"], "classes has 6 names, and the labels have 5 classes"),
+        ([*NAMES[:4], "ant"], "classes has 'ant' twice"),
+        ([*NAMES[:4], " "], r"classes\[4\] = ' '; give one text a class"),
+        ([*NAMES[:4], 4], r"classes\[4\] = 4; give one text a class"),
+        ("abcde", "classes is a str; give one text a class"),
+        (dict.fromkeys(NAMES), "classes is a dict; give one text a class"),
+    ],
+)
+def test_names_that_do_not_fit_the_classes_are_refused(names, message):
+    with pytest.raises(UsageError, match=message):
+        made(classes=names)
+
+
+@pytest.mark.parametrize("task", ["regression", "multi-label", None])
+def test_what_is_no_class_has_no_names(task):
+    x = torch.zeros(60, 3, dtype=torch.long) if task is None else torch.zeros(60, 3)
+    y = torch.arange(180).view(60, 3) % 2
+    if task == "regression":
+        y = y.float() + torch.arange(60)[:, None]
+    with pytest.raises(UsageError, match="classes are names of classes of examples or pixels"):
+        from_tensors(x, y, task=task, classes=["a", "b", "c"])
+
+
+def test_a_file_with_names_that_do_not_fit_is_refused(tmp_path):
+    data = made(classes=NAMES)
+    short = dataclasses.replace(data.report, class_names=("ant",))
+    write_dataset(dataclasses.replace(data, report=short), tmp_path)
+    with pytest.raises(UsageError, match="classes has 1 names, and the labels have 5 classes"):
+        load_dataset("arrays", tmp_path)
 
 
 def test_the_hash_is_of_everything_that_a_trial_sees():

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils import parametrizations
+from torch.utils.checkpoint import checkpoint
 
 from growsearch.errors import UsageError
 from growsearch.kinds.checking.network_checks import check_network
@@ -99,7 +100,7 @@ def normed() -> nn.Module:
         (normed, r"conv\.weight is re-parametrised by WeightNorm"),
         (Shifted, r"conv\.weight: Conv2d computes with another weight"),
         (Extra, r"_extra_state is a dict: weights are kept as safetensors"),
-        (Locked, r"it cannot be copied \(copy\.deepcopy\).*lock"),
+        (Locked, r"lock cannot be copied \(copy\.deepcopy\): TypeError: .*lock"),
     ],
 )
 def test_a_network_that_no_trial_could_finish_is_refused_with_the_reason(make, message):
@@ -124,6 +125,27 @@ def test_parameters_that_nothing_depends_on_are_named_and_the_network_is_left_al
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert network.training
     assert all(parameter.grad is None for parameter in network.parameters())
+
+
+class Checkpointed(Net):
+    """Computes what is before the head, or the head alone, again in the backward pass."""
+
+    def __init__(self, head) -> None:
+        super().__init__()
+        self.only_head = head
+
+    def forward(self, x):
+        if self.only_head:
+            return checkpoint(self.head, self.features(x), use_reentrant=True)
+        return self.head(checkpoint(self.features, x, use_reentrant=True))
+
+
+@pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
+def test_reentrant_checkpoints_are_checked_by_the_gradients_that_training_would_see():
+    assert check_network(Checkpointed(head=True), INPUTS, masked=True) == ()
+    # Inputs want no gradient, so that torch gives the parameters behind them none.
+    lost = ("conv.weight", "conv.bias", "norm.weight", "norm.bias")
+    assert check_network(Checkpointed(head=False), INPUTS, masked=True) == lost
 
 
 def test_zeros_are_of_no_concern_where_there_are_no_masks():

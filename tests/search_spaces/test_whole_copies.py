@@ -10,6 +10,7 @@ from torch.nn.utils import prune, weight_norm
 from growsearch.datasets import from_tensors
 from growsearch.errors import UsageError
 from growsearch.growth import Budget
+from growsearch.kinds.checking.network_checks import check_network
 from growsearch.pruning import PruneConfig
 from growsearch.pruning import prune as prune_network
 from growsearch.sparsity import sparsify
@@ -82,6 +83,102 @@ def test_a_copy_computes_hooked_weights_of_its_own(how):
             parameter.mul_(2)
     assert not torch.allclose(twin(X), expected)
     assert torch.equal(module(X), expected)
+
+
+class Averaging(Remembering):
+    """Sets a buffer to what was computed, as code without `no_grad` does."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(8))
+        self.register_buffer("written", torch.zeros(8))
+
+    def forward(self, x):
+        out = super().forward(x)
+        self.mean = 0.9 * self.mean + 0.1 * self.seen.mean(0)
+        self.written.mul_(0.9).add_(self.seen.mean(0))
+        return out
+
+
+def with_second_gradients(module):
+    module.scale = torch.ones(3, requires_grad=True)
+    loss = (module(X) * module.scale).square().sum()
+    (module.scale.grad,) = torch.autograd.grad(loss, module.scale, create_graph=True)
+
+
+def with_a_result_on_a_tensor(module):
+    module.table = torch.arange(3.0)
+    module.table.scores = module(X)
+
+
+HOLDING = {
+    "a gradient with a history": with_second_gradients,
+    "a tensor on which a result hangs": with_a_result_on_a_tensor,
+    "a buffer that was computed": lambda module: module(X),
+}
+
+
+def state(module):
+    """Return all that a module holds, tensors by identity and value, and their histories."""
+    held = {}
+    for path, part in module.named_modules():
+        for name, value in vars(part).items():
+            inner = value if isinstance(value, dict) else {"": value}
+            held |= {(path, name, key): each for key, each in inner.items()}
+    told = {}
+    for key, each in held.items():
+        told[key] = [id(each)]
+        if isinstance(each, torch.Tensor):
+            grad = id(each.grad) if each.is_leaf else 0
+            told[key] += [each.tolist(), each.grad_fn, each.requires_grad, grad, vars(each).copy()]
+    return told
+
+
+@pytest.mark.parametrize("run", ["before", "not before"])
+@pytest.mark.parametrize("holds", [None, *HOLDING])
+def test_networks_that_hold_results_are_traced_and_checked_and_are_left_as_they_were(holds, run):
+    module = Averaging()
+    if holds is not None:
+        HOLDING[holds](module)
+    if run == "before":
+        module(X)
+    before = state(module)
+    found = trace_groups(module, (X,))
+    # The buffers have the width of the first layer, and no output depends on them.
+    assert {group.name: group.kept for group in found.groups} == {"middle": ""}
+    assert trace_units(module, found.groups, (X,)) == ()
+    assert check_network(module, (X,), masked=True) == ()
+    assert state(module) == before
+
+
+def test_what_hangs_on_a_leaf_is_copied_as_values():
+    module = Averaging()
+    with_second_gradients(module)
+    with_a_result_on_a_tensor(module)
+    twin = copied(module)
+    assert twin.scale is not module.scale
+    assert twin.scale.requires_grad
+    assert torch.equal(twin.scale.grad, module.scale.grad)
+    assert twin.scale.grad.grad_fn is None
+    assert torch.equal(twin.table.scores, module.table.scores)
+    assert twin.table.scores is not module.table.scores
+    assert twin.table.scores.grad_fn is None
+
+
+def test_an_attribute_that_cannot_be_copied_is_named_with_the_remedy():
+    module = Remembering()
+    module.middle.origin = module(X).grad_fn
+    before = state(module)
+    message = (
+        r"^Remembering: middle\.origin cannot be copied \(copy\.deepcopy\): TypeError: .*Backward"
+        r".*; keep in its attributes what can be, such as values \(\.detach\(\)\)"
+    )
+    for tried in (copied, lambda module: trace_groups(module, (X,))):
+        with pytest.raises(SearchSpaceError, match=message):
+            tried(module)
+    with pytest.raises(UsageError, match=message):
+        check_network(module, (X,), masked=True)
+    assert state(module) == before
 
 
 @pytest.mark.parametrize("name", TRANSFORMS)

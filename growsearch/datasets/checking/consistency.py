@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from growsearch.datasets.checking.class_names import check_class_names
 from growsearch.datasets.checking.labels import MAX_CLASSES
 from growsearch.datasets.dataset import UNLABELLED, Dataset, Split
 from growsearch.errors import UsageError
@@ -39,6 +40,7 @@ def _check(dataset: Dataset) -> None:
         raise UsageError(
             f"num_classes is {classes!r}; give a whole number from {fewest} to {MAX_CLASSES:,}"
         )
+    check_class_names(dataset.report.class_names or None, classes)
     parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     for key, split in parts.items():
         # Streamed examples are checked as they are read.

@@ -16,11 +16,15 @@ from torch import Tensor, nn
 import cost_models
 from search_spaces import ChannelGroup, Member, Unit
 from search_spaces.channel_groups import axes_by_tensor
-from search_spaces.own_networks.keyword_inputs import ExampleInputs, by_position
+from search_spaces.own_networks.keyword_inputs import (
+    ExampleInputs,
+    by_position,
+    tensors_given,
+)
 from search_spaces.own_networks.plain_layers import own_computation, torchs_class
 
 CostName = Literal["parameters", "macs", "latency"]
-ForwardHook = Callable[[nn.Module, tuple[Tensor, ...], Any], None]
+ForwardHook = Callable[[nn.Module, tuple[Any, ...], dict[str, Any], Any], None]
 
 
 class CostFunction(Protocol):
@@ -153,7 +157,7 @@ def output_positions(module: nn.Module, example_inputs: ExampleInputs) -> dict[s
     names: dict[Tensor, str] = {p: name for name, p in module.named_parameters()}
     own = [names[w] for layer in module.modules() for w in _own_weights(layer) if w in names]
     handles = [
-        layer.register_forward_hook(_counter(weights, counted))
+        layer.register_forward_hook(_counter(weights, counted), with_kwargs=True)
         for layer in module.modules()
         if (weights := [names[w] for w in _counted_weights(layer) if w in names])
     ]
@@ -190,12 +194,12 @@ def _counted_weights(layer: nn.Module) -> list[Tensor]:
 
 
 def _counter(weights: Sequence[str], counted: dict[str, int]) -> ForwardHook:
-    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> None:
+    def count(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         # A recurrent layer returns (output, state).
         values = output[0] if isinstance(layer, nn.RNNBase) else output
         if isinstance(layer, nn.modules.conv._ConvTransposeNd):
             # It applies its whole weight at every place of its input.
-            (values,) = inputs[:1]
+            values = tensors_given(args, kwargs)[0]
         last = isinstance(layer, (nn.Linear, nn.RNNBase))
         channels = values.shape[-1] if last else values.shape[1]
         for weight in weights:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from growsearch.growth.gates.gate import GatedBatchNorm
 from search_spaces import Unit
+from search_spaces.own_networks.keyword_inputs import tensors_given
 
 
 @torch.no_grad()
@@ -22,7 +24,7 @@ def become_identities(module: nn.Module, units: Sequence[Unit], inputs: Tensor) 
     training mode; on other batches it is kept as far as their statistics are the same.
     """
     handles = [
-        layer.register_forward_pre_hook(_match)
+        layer.register_forward_pre_hook(_match, with_kwargs=True)
         for unit in units
         for layer in module.get_submodule(unit.module).modules()
         if isinstance(layer, GatedBatchNorm)
@@ -36,9 +38,9 @@ def become_identities(module: nn.Module, units: Sequence[Unit], inputs: Tensor) 
             handle.remove()
 
 
-def _match(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+def _match(norm: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     assert isinstance(norm, GatedBatchNorm)
-    (x,) = inputs
+    (x,) = tensors_given(args, kwargs)
     axes = [axis for axis in range(x.ndim) if axis != 1]
     variance, mean = torch.var_mean(x, dim=axes, correction=0)
     factor = norm.factor()

@@ -14,11 +14,12 @@ import functools
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from cost_models.counting.module_state import untouched
 from growsearch.growth.full_network import build_full
 from growsearch.growth.surgery.scale_trial import (
     CannotRunError,
@@ -30,6 +31,7 @@ from growsearch.growth.surgery.scale_trial import (
     row_factors,
 )
 from search_spaces import SearchSpace
+from search_spaces.own_networks.keyword_inputs import tensors_given
 from search_spaces.randomness import random_state_kept
 from search_spaces.tracing.network_probe import module_by_module, network_probe
 
@@ -102,24 +104,19 @@ def _found(key: Hashable) -> tuple[ScaleFreeRows, ...]:
 def fewest_values(module: nn.Module, inputs: tuple[Tensor, ...]) -> int:
     """Return how many values of a feature a norm sees at least; 0 where none is called.
 
-    The examples, times the positions of each: large images need few examples.
+    The examples, times the positions of each: large images need few examples. The module and the
+    random state are left as they were.
     """
     seen: list[int] = []
 
-    def note(norm: nn.Module, given: tuple[Tensor, ...]) -> None:  # noqa: ARG001
-        seen.append(given[0].numel() // max(given[0].shape[1], 1))
+    def note(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        x = tensors_given(args, kwargs)[0]
+        seen.append(x.numel() // max(x.shape[1], 1))
 
-    training = {each: each.training for each in module.modules()}
-    norms = [each for each in module.modules() if isinstance(each, Norm)]
-    hooks = [norm.register_forward_pre_hook(note) for norm in norms]
-    try:
-        with random_state_kept():
-            module.eval()(*inputs)
-    finally:
-        for hook in hooks:
-            hook.remove()
-        for each, was in training.items():
-            each.training = was
+    with untouched(module):
+        for norm in (each for each in module.modules() if isinstance(each, Norm)):
+            norm.register_forward_pre_hook(note, with_kwargs=True)
+        module(*inputs)
     return min(seen, default=0)
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces.channel_groups import named_tensors
+from search_spaces.own_networks.keyword_inputs import tensors_given
 from search_spaces.own_networks.whole_networks import copied
 from search_spaces.tracing.network_probe import computes_in_single
 from search_spaces.tracing.operator_record import tensors_of
@@ -291,8 +292,8 @@ def _deviations(module: nn.Module) -> Iterator[dict[str, list[Tensor]]]:
     seen: dict[str, list[Tensor]] = {}
 
     def noting(path: str) -> Any:
-        def note(norm: nn.Module, given: tuple[Tensor, ...]) -> None:  # noqa: ARG001
-            x = given[0].detach()
+        def note(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            x = tensors_given(args, kwargs)[0].detach()
             axes = [axis for axis in range(x.ndim) if axis != 1]
             seen.setdefault(path, []).append(x.double().std(dim=axes, correction=0))
 
@@ -301,7 +302,8 @@ def _deviations(module: nn.Module) -> Iterator[dict[str, list[Tensor]]]:
     with ExitStack() as stack:
         for path, layer in module.named_modules():
             if isinstance(layer, Norm):
-                stack.callback(layer.register_forward_pre_hook(noting(path)).remove)
+                handle = layer.register_forward_pre_hook(noting(path), with_kwargs=True)
+                stack.callback(handle.remove)
         yield seen
 
 

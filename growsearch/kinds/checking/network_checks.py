@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -35,9 +37,8 @@ def check_network(
     """
     try:
         check_plain_weights(module)
-        _check_copies(module)
         stored_once(module.state_dict())
-        unreached = _unreached(module, inputs)
+        unreached = _unreached(copied(module), inputs)
         if masked:
             check_network_keeps_zeros(module, inputs)
         else:
@@ -50,7 +51,8 @@ def check_network(
 
 
 def _unreached(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[str, ...]:
-    """Return the parameters that a step of training gives no gradient."""
+    """Return the parameters that a step of training gives no gradient; the module is a copy."""
+    module.zero_grad()
     with untouched(module), torch.enable_grad():
         module.train()
         trained = {n: p for n, p in module.named_parameters() if p.requires_grad}
@@ -61,7 +63,7 @@ def _unreached(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[str, ...]
                     f"in training mode it gives a {type(outputs).__name__}, and the loss is of one "
                     "tensor; return the scores alone"
                 )
-            found = _gradients(outputs, list(trained.values()))
+            found = _gradients(outputs, trained.values())
         except UsageError:
             raise
         except Exception as error:  # whatever the network raises, the cause is kept
@@ -76,18 +78,8 @@ def _unreached(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[str, ...]
     return tuple(n for n, gradient in zip(trained, found, strict=True) if gradient is None)
 
 
-def _gradients(outputs: Tensor, parameters: list[nn.Parameter]) -> tuple[Tensor | None, ...]:
-    if not parameters or not outputs.requires_grad:
-        return (None,) * len(parameters)
-    return torch.autograd.grad(outputs.sum(), parameters, allow_unused=True)
-
-
-def _check_copies(module: nn.Module) -> None:
-    try:
-        copied(module)
-    except Exception as error:  # whatever an attribute raises, the cause is kept
-        reason = " ".join(str(error).split())[:200]
-        raise UsageError(
-            f"it cannot be copied (copy.deepcopy), which every trial does: {type(error).__name__}: "
-            f"{reason}; keep in its attributes what can be"
-        ) from error
+def _gradients(outputs: Tensor, parameters: Iterable[nn.Parameter]) -> list[Tensor | None]:
+    if outputs.requires_grad:
+        # As training does: reentrant checkpoints allow no torch.autograd.grad.
+        outputs.sum().backward()  # type: ignore[no-untyped-call]
+    return [each.grad for each in parameters]

@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from cost_models.counting.plain_calls import no_checkpointing
 from growsearch.growth.budget.projection import BudgetProjection
 from growsearch.growth.budget.structures import Structures
 from growsearch.metrics import evaluating
@@ -97,7 +98,7 @@ class Judged:
                 forward = self.task.forward()
                 # Anew for each: what a network keeps of one evaluation has the graph of that one.
                 # Inside, too, are blocks that are computed again for their gradients.
-                with evaluating(self.module):
+                with evaluating(self.module), no_checkpointing():
                     loss = loss_on(self.task, inputs)(forward(self.module, inputs), targets)
                     gradients = torch.autograd.grad(
                         loss, list(parameters.values()), allow_unused=True

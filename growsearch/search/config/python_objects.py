@@ -10,6 +10,7 @@ from typing import Any
 from growsearch.datasets import BY_LABELS, GIVEN, Dataset, TaskChoice, as_dataset, pinned_dataset
 from growsearch.errors import UsageError
 from search_spaces import SearchSpaceError
+from search_spaces.typed_code import in_no_file
 from search_spaces.user_code import reference_to
 
 _IN_MEMORY = "arrays"
@@ -28,6 +29,8 @@ class NamedStudy:
 def name_objects(data: Mapping[str, Any]) -> NamedStudy:
     """Replace classes and functions by "module:attribute", and data in memory by its hash.
 
+    What was typed into this session is named too, and can be sent to workers from here.
+
     Raises:
         UsageError: for an object that workers cannot import, with the remedy.
     """
@@ -44,6 +47,11 @@ def name_objects(data: Mapping[str, Any]) -> NamedStudy:
     dataset = None
     given = settings.get("dataset")
     if callable(given) and not isinstance(given, Dataset):
+        if in_no_file(getattr(given, "__module__", "")):
+            raise UsageError(
+                "dataset: a function that was typed into a session is not kept with a run; call it "
+                "and give what it returns, which is"
+            )
         settings["dataset"] = _name(given, "dataset", folders)
     elif given is not None and not isinstance(given, str):
         task = settings.get("task")

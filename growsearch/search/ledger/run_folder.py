@@ -38,7 +38,8 @@ from growsearch.trial.record import as_time
 from growsearch.trial.repeats import REPEATS
 from growsearch.trial.retries import is_complete
 from growsearch.trial.trial_folder import TRIALS, is_trial_id, trial_folder
-from search_spaces.user_code import is_own
+from search_spaces.typed_code import COMPILED_CODE, is_typed
+from search_spaces.user_code import is_own, typed_code
 
 _VERSIONS_OF = ("torch", "ray", "optuna", "numpy", "fvcore", "moocore")
 # A search needs room for weights and ledger; below this it would fail in the middle.
@@ -134,7 +135,7 @@ class RunFolder:
         """
         resumed = self.study.exists()
         if resumed:
-            _check_same(self.path, load_study(self.study, run=True), study, edited)
+            check_same(self.path, load_study(self.study, run=True), study, edited)
         elif self.path.exists() and {file.name for file in self.path.iterdir()} - {"run.lock"}:
             raise UsageError(
                 f"{self.path} holds other files and no study.yaml; choose another --out"
@@ -381,9 +382,14 @@ def _processor() -> str:
     return next(names, platform.processor())
 
 
-def _check_same(
+def check_same(
     folder: Path, before: StudyConfig, now: StudyConfig, edited: Collection[str]
 ) -> None:
+    """Refuse a study that differs from a run's in more than it may and in what was ``edited``.
+
+    Raises:
+        UsageError: naming the key, both values and what to do.
+    """
     for key, old, new in differences(before.to_plain(), now.to_plain()):
         if key in edited or (key == "dataset" and same_dataset(old, new)):
             continue
@@ -414,6 +420,14 @@ def check_code(key: str, before: Any, now: Any) -> None:
     for old in map(str, olds):
         plain, _, then = old.partition("@")
         if key != "dataset" and plain in names and names[plain] != old:
+            if is_typed(plain):
+                (now,) = typed_code([plain])
+                of = "" if now.of_source else f" of {COMPILED_CODE}"
+                raise UsageError(
+                    f"{key}: {plain}: its code is not what it was ({then} then, {now.digest}{of} "
+                    "now), and trials of both cannot be compared; type it as it was, or give Study "
+                    "another folder to start anew in"
+                )
             raise UsageError(
                 f"{key}: {plain}: its code is not what it was ({then} then, "
                 f"{names[plain].partition('@')[2]} now); restore it, or start anew with --fresh"

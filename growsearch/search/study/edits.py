@@ -19,7 +19,7 @@ from growsearch.errors import UsageError
 from growsearch.files import append_line
 from growsearch.search.config.file import load_study
 from growsearch.search.config.study import StudyConfig
-from growsearch.search.ledger.run_folder import RunFolder, check_code, differences
+from growsearch.search.ledger.run_folder import RunFolder, check_code, check_same, differences
 from growsearch.search.samplers.replay import is_asked
 from growsearch.shown_text import shown
 from growsearch.trial.ledger_file import read_ledger
@@ -78,6 +78,8 @@ def edit_of(folder: RunFolder, now: StudyConfig) -> Edit | None:
         return None
     for key, old, new in changes:
         check_code(key, old, new)
+    # Before anything is written of an edit.
+    check_same(folder.path, before, now, [key for key, _, _ in changes])
     trials = read_ledger(folder.ledger).trials
     finished, ended = [t for t in trials if t.finished], {t.id for t in trials}
     starts = folder.read_starts()

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
 from growsearch.errors import GrowsearchError
 
 
-def study_html(name: str, folder: Path) -> str:
+def study_html(name: str, folder: Path, notes: Sequence[str] = ()) -> str:
     """Return a study for a notebook: counts of its trials, front.svg as an image, and the front.
 
+    ``notes`` come first.
     All text is escaped, and the picture is an image of its own, so that nothing in a run becomes
     part of the page. A run that is not there yet is said so.
     """
     from growsearch.report import read_run
     from growsearch.report.picture import render_svg
 
-    head = f"<p><b>{escape(name)}</b>: "
+    head = "".join(f"<p>Note: {escape(note)}</p>" for note in notes)
+    head += f"<p><b>{escape(name)}</b>: "
     if not (folder / "study.yaml").exists():
         return f"{head}not run yet; its folder will be {escape(str(folder))}</p>"
     try:

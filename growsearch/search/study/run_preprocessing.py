@@ -30,19 +30,23 @@ _NOT_KEPT = (
 def keep_preprocessing(run: Path, found: Preprocessing) -> None:
     """Write the run's preprocessing.json, or compare it with that of an earlier session.
 
+    Names of classes that an earlier session was not given are added.
+
     Raises:
         UsageError: if the run's trials saw other data.
         MachineError: if it cannot be written.
     """
     path = run / PREPROCESSING_FILE
     if os.path.lexists(path):
-        difference = read_preprocessing(path).difference(found)
+        before = read_preprocessing(path)
+        difference = before.difference(found)
         if difference:
             raise UsageError(
                 f"{path}: this run's trials saw other data: {difference} of the data are not what "
                 "they were; restore the data, or start anew with --fresh"
             )
-        return
+        if before.classes or not found.classes:
+            return
     write_json(path, found.to_json(), make_folder=False)
 
 

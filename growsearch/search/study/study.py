@@ -57,6 +57,7 @@ from growsearch.search.study.repeats import Repeating, run_repeats
 from growsearch.search.study.run_preprocessing import keep_preprocessing
 from growsearch.search.study.trial_export import export_trial, load_trial
 from growsearch.search.study.trial_task import trial_task
+from growsearch.search.study.typed_objects import check_can_be_sent, typed_of
 from growsearch.search.trackers import followed
 from growsearch.training import own_hooks
 from growsearch.trial.judged_examples import examples_of
@@ -99,7 +100,8 @@ class Study:
             mapping ``dataset`` may be a `Dataset`, a pair (inputs, labels), a
             torch.utils.data.Dataset or a function that returns one of them, ``space`` a class of
             your own networks and ``transform`` a function of your own: at the top level of a
-            module, so that workers can import them.
+            module, so that workers can import them, or typed into this session, which sends them
+            to its own workers (decision 0034); ``notes`` then says what that means for the run.
         folder: where the run lives; default ``runs/<name>``. An existing run resumes. On a cluster
             all nodes must see it.
 
@@ -128,7 +130,7 @@ class Study:
         self.trials: tuple[Trial, ...] = ()
         self.resumed_trials = 0
         self.data_lines: tuple[str, ...] = ()
-        self.notes: tuple[str, ...] = ()
+        self.notes: tuple[str, ...] = tuple(each.told for each in typed_of(self.config))
         self.incidents: tuple[str, ...] = ()
         self.check_notes: tuple[str, ...] = ()
         self.time_was_up: str | None = None
@@ -149,6 +151,9 @@ class Study:
         )
         if options.address is not None and self.config.search.backend == "serial":
             raise UsageError("--address: the serial backend uses no cluster; use --backend ray")
+        typed = typed_of(self.config)
+        if self.config.search.backend != "serial":
+            check_can_be_sent(typed)
         learning = self._learning()
         dataset = learning.dataset
         self.data_lines = learning.summary
@@ -175,15 +180,16 @@ class Study:
                 write_edit(self.folder, edit)
             keys = [key for key, _, _ in edit.changes] if edit is not None else []
             self.folder.open(self.config, keys)
+            keep_preprocessing(self.folder.path, preprocessing_of(dataset, self.config.judged_by()))
             if self._in_memory is not None:
                 write_dataset(self._in_memory, self.folder.path / _DATA)
-            keep_preprocessing(self.folder.path, preprocessing_of(dataset, self.config.judged_by()))
             profiles = keep_profiles(self.config, self.folder)
             recorder = Recorder(
                 self.folder, self.config.search.seed, retry_failed=options.retry_failed
             )
             edited = edit.notes() if edit is not None else []
-            self.notes = (*edited, *notes, *recorder.notes)
+            told = (*(each.told for each in typed), *edited)
+            self.notes = (*told, *notes, *recorder.notes)
             self.resumed_trials = recorder.resumed
             recorder.repeats = RepeatsState() if self.config.search.repeats else None
             try:
@@ -236,7 +242,7 @@ class Study:
 
     def _repr_html_(self) -> str:
         """Return the study for a notebook: its picture and its front, as far as it has run."""
-        return study_html(self.config.name, self.folder.path)
+        return study_html(self.config.name, self.folder.path, self.notes)
 
     def _pulse(self, recorder: Recorder) -> AbstractContextManager[None]:
         search = self.config.search

@@ -9,6 +9,7 @@ from pathlib import Path
 from growsearch.datasets import Dataset
 from growsearch.datasets.streams.known_labels import KnownLabels
 from growsearch.search.config.study import StudyConfig
+from growsearch.search.study.typed_objects import typed_of
 from growsearch.trial.task import TrialTask
 
 
@@ -41,4 +42,5 @@ def trial_task(
         computing=config.training.computing,
         quality=config.metrics.quality(config.quality_names),
         callbacks=config.callbacks,
+        typed=typed_of(config),
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
+from cost_models.counting.plain_calls import no_checkpointing
 from growsearch.errors import UsageError
 from growsearch.metrics.placement import beside, device_of
 from growsearch.sparsity.distributions.distribution import Batch, Distribution, SparsityRequest
@@ -79,7 +80,8 @@ def loss_gradients(
     """
     weights = prunable_parameters(twin)
     inputs, labels = beside(twin, batch.inputs, batch.labels)
-    loss = batch.loss(twin(inputs) / temperature, labels)
+    with no_checkpointing():
+        loss = batch.loss(twin(inputs) / temperature, labels)
     gradients = torch.autograd.grad(
         loss, list(weights.values()), create_graph=differentiable, materialize_grads=True
     )

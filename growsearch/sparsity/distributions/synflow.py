@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from cost_models.counting.plain_calls import no_checkpointing
 from growsearch.errors import UsageError
 from growsearch.metrics.placement import SINGLE, beside, device_of
 from growsearch.sparsity.distributions.distribution import Batch, SparsityRequest
@@ -82,7 +83,8 @@ def _absolute(module: nn.Module, batch: Batch | None = None) -> nn.Module:
 
 def _flow(twin: nn.Module, ones: Tensor) -> dict[str, Tensor]:
     weights = prunable_parameters(twin)
-    total = twin(*beside(twin, ones)).sum()
+    with no_checkpointing():
+        total = twin(*beside(twin, ones)).sum()
     gradients = torch.autograd.grad(total, list(weights.values()), materialize_grads=True)
     return {
         name: (weight * gradient).detach().abs()

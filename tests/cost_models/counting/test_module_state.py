@@ -114,3 +114,29 @@ def test_a_module_without_memory_and_an_inference_tensor_are_looked_at_too():
         assert lazy(torch.ones(1, 3)).shape == (1, 2)
     assert shapes.training
     assert frozen.training
+
+
+class Writing(nn.Module):
+    """Writes what it computes into two buffers, of which one is a view."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 3)
+        self.register_buffer("whole", torch.zeros(3))
+        self.register_buffer("part", torch.zeros(2, 3)[0])
+
+    def forward(self, x):
+        out = self.layer(x)
+        self.whole.add_(out.mean(0))
+        self.part.add_(out.mean(0))
+        return out
+
+
+def test_buffers_that_a_call_wrote_results_into_have_their_values_and_no_history():
+    module = Writing()
+    with untouched(module), torch.enable_grad():
+        module(torch.ones(2, 3))
+        assert module.whole.grad_fn is not None
+    assert module.whole.tolist() == module.part.tolist() == [0, 0, 0]
+    assert module.whole.grad_fn is None
+    assert not module.whole.requires_grad

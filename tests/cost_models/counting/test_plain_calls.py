@@ -9,6 +9,7 @@ from torch.utils.checkpoint import CheckpointFunction, checkpoint
 from torch.utils.flop_counter import FlopCounterMode
 
 from cost_models import CostModelError, UnsupportedLayerError, trace
+from cost_models.counting.plain_calls import no_checkpointing
 from cost_models.counting.tracing import trace_weights
 
 INPUTS = (torch.zeros(1, 6),)
@@ -87,6 +88,20 @@ def test_wrappers_are_left_as_they_were():
     trace(module, INPUTS)
     assert [dict(vars(part)) for part in module.modules()] == before
     assert "apply" not in vars(CheckpointFunction)
+
+
+def test_checkpoints_come_back_one_by_one_and_have_gradients_meanwhile():
+    layer, x = nn.Linear(6, 5), torch.ones(2, 6, requires_grad=True)
+    with no_checkpointing():
+        with no_checkpointing():
+            pass
+        out = checkpoint(layer, x, use_reentrant=True).sum()
+        (gradient,) = torch.autograd.grad(out, layer.weight)
+        assert torch.equal(gradient, torch.full((5, 6), 2.0))
+    assert "apply" not in vars(CheckpointFunction)
+    out = checkpoint(layer, x, use_reentrant=True).sum()
+    with pytest.raises(RuntimeError, match="use_reentrant"):
+        torch.autograd.grad(out, x)
 
 
 @torch.compile(backend="eager")

@@ -209,3 +209,31 @@ def test_values_of_a_feature_are_examples_times_positions_and_the_network_stays_
     assert [each.training for each in net] == [True, False, True, True, True]
     assert all(torch.equal(value, net.state_dict()[name]) for name, value in before.items())
     assert fewest_values(nn.Linear(2, 3), (torch.zeros(2, 2),)) == 0
+
+
+class ByName(Net):
+    """Calls its layers by the names of their arguments, and counts and remembers its calls."""
+
+    def __init__(self):
+        super().__init__(nn.BatchNorm2d(4))
+        self.register_buffer("calls", torch.zeros(()))
+        self.last = None
+
+    def forward(self, x):
+        self.last = self.behind(input=self.conv(input=x))
+        if hasattr(self, "calls"):
+            self.calls += 1
+        return self.head(input=torch.relu(self.last).mean((2, 3)))
+
+
+def test_norms_that_are_called_by_name_are_seen_and_calls_leave_nothing_behind():
+    net = ByName()
+    net(IMAGES[0])
+    calls, last, drawn = int(net.calls), net.last, torch.get_rng_state()
+    # 6 x 6 images leave 4 x 4 positions.
+    assert fewest_values(net, (torch.zeros(2, 2, 6, 6),)) == 2 * 16
+    assert (int(net.calls), net.last) == (calls, last)
+    assert torch.equal(torch.get_rng_state(), drawn)
+    assert net.training
+    assert not net.behind._forward_pre_hooks
+    assert found(net) == {"conv": 4}

@@ -195,6 +195,11 @@ def test_what_no_trial_recorded_is_refused_with_the_remedy(study, run_folder):
         UsageError, match=r"objectives\.parameters: 3 of 3 finished trials .* --fresh"
     ):
         search(study, run_folder)
+    del study["objectives"]["parameters"]
+    edited(study, epochs=7)
+    study["subset"] = 50
+    with pytest.raises(UsageError, match="another study: subset"):
+        search(study, run_folder)
     # Nothing was written of an edit that was refused.
     assert not (run_folder / "edits.jsonl").exists()
     kept = yaml.safe_load((run_folder / "study.yaml").read_text())

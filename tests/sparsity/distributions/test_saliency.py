@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from growsearch.errors import GrowsearchError, UsageError
 from growsearch.sparsity import (
@@ -52,6 +53,31 @@ def test_snip_keeps_the_largest_products_of_gradient_and_weight():
     masks = prune_by_saliency(layer, sparsity=0.5, method="snip", batch=batch)
     assert masks["weight"].tolist() == [[False, True, True], [True, False, False]]
     assert layer.weight.tolist() == [[0, -2, 30], [4, 0, 0]]
+
+
+class Checkpointed(nn.Module):
+    def __init__(self, reentrant):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second, self.reentrant = nn.Linear(6, 8), nn.Linear(8, 3), reentrant
+
+    def forward(self, x):
+        x = torch.tanh(self.first(x.flatten(1)[:, :6]))
+        if self.reentrant is None:
+            return self.second(x)
+        return checkpoint(self.second, x, use_reentrant=self.reentrant)
+
+
+@pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
+@pytest.mark.parametrize("method", SALIENCIES)
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_checkpointed_layers_have_the_scores_that_others_have(reentrant, method, batch):
+    plain, found = (
+        prune_by_saliency(Checkpointed(how), sparsity=0.5, method=method, batch=batch)
+        for how in (None, reentrant)
+    )
+    assert set(plain.nonzeros()) == {"first.weight", "second.weight"}
+    assert all(torch.equal(plain[name], found[name]) for name in plain.nonzeros())
 
 
 def test_grasp_removes_what_lowers_the_gradient_flow():

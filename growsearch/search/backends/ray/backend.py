@@ -58,7 +58,6 @@ from growsearch.trial.retries import (
 from growsearch.trial.task import TrialTask
 from growsearch.trial.time_limit import watchdog
 from growsearch.trial.trial_folder import trial_folder
-from search_spaces.user_code import add_code_folder
 
 _MODES = {"maximize": "max", "minimize": "min"}
 _LINE = "ledger_line"
@@ -92,8 +91,7 @@ def trainable(
         tune.report({_LINE: config["known"]})
         return
     try:
-        if task.code_dir is not None:
-            add_code_folder(task.code_dir)
+        task.bring_code()
         candidate = candidate_from_json(config["candidate"])
         check_here(task)
         with watchdog(task.time_limit_s, _last_words(candidate, task, study_seed)):

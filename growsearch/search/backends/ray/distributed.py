@@ -34,7 +34,6 @@ from growsearch.trial.retries import keep_outcome, kept_outcome
 from growsearch.trial.run import Report, run_trial
 from growsearch.trial.task import TrialTask
 from growsearch.trial.trial_folder import made_trial_folder
-from search_spaces.user_code import add_code_folder
 
 # Of a core, for the process that waits for a trial's workers: trials must not wait for each other.
 WAITING_CPUS = 0.01
@@ -130,8 +129,7 @@ def _work(config: dict[str, Any]) -> None:
     context = ray.train.get_context()
     rank = context.get_world_rank()
     try:
-        if task.code_dir is not None:
-            add_code_folder(task.code_dir)
+        task.bring_code()
         check_here(task)
         with _together(config["meeting"], rank, run):
             trial = run_trial(
