@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -185,6 +186,8 @@ def _time_was_up(run: Study) -> str:
     wanted = "" if search.trials is None else f" of {search.trials}"
     kept = len(run.folder.read_starts()) - done
     rest = f"; {kept} under way are kept and go on after their last epochs" if kept > 0 else ""
+    only = run.trials and all(trial.kind == "baseline" for trial in run.trials)
+    rest += "; all of them are baselines, which run first" if only else ""
     return (
         f"The time budget of {search.time_budget:g} s ended the search after {done}{wanted} "
         f"trials: {run.time_was_up}{rest}. Run the same command again to go on."
@@ -194,9 +197,12 @@ def _time_was_up(run: Study) -> str:
 def _show_devices(console: Console, run: Study, front: Front) -> None:
     """Say how many networks of each kind the front holds, overall and on each device."""
     from growsearch.pareto.quantities import format_quantity
+    from growsearch.report.describe import kind_title
 
     kinds = {trial.id: trial.kind for trial in run.trials}
-    words = [(kind.name, kind.title) for kind, _ in run.config.trials.items()]
+    # Those of the study, and what else its run holds: baselines, kinds of before an edit.
+    names = [kind.name for kind, _ in run.config.trials.items()]
+    words = {name: kind_title(name) for name in dict.fromkeys([*names, *kinds.values()])}
     fronts = {"all objectives": front}
     if "accuracy" in front.directions:
         for device in run.config.devices:
@@ -205,8 +211,9 @@ def _show_devices(console: Console, run: Study, front: Front) -> None:
                 fronts[f"accuracy and {name}"] = front.only(["accuracy", name])
     console.print()
     for title, part in fronts.items():
-        counts = [f"{sum(kinds[m.id] == k for m in part.members)} {word}" for k, word in words]
-        console.print(f"Front over {title}: {', '.join(counts)}", markup=False)
+        found = Counter(kinds[member.id] for member in part.members)
+        counts = [f"{found[name]} {word}" for name, word in words.items() if name in found]
+        console.print(f"Front over {title}: {', '.join(counts) or 'none'}", markup=False)
     reference = ", ".join(
         f"{name} {format_quantity(value, name)}" for name, value in front.nadir().items()
     )
