@@ -15,7 +15,13 @@ STUDY = {
     "baselines": ["dense"],
     "trials": {
         "growth": {"space": "mlp-digits", "budget": {"parameters": "20%"}, "epochs": 2},
-        "sparse": {"space": "mlp-digits", "sparsity": 0.5, "epochs": 1},
+        "sparse": {
+            "space": "mlp-digits",
+            "transform": "none",
+            "sparsity": 0.5,
+            "updater": "static",
+            "epochs": 1,
+        },
     },
     "objectives": {"macs": "minimize", "accuracy": "maximize"},
     "search": {"trials": 1, "seed": 0, "backend": "serial"},
