@@ -53,6 +53,8 @@ _DATA = "data"
 EDITS_FILE = "edits.jsonl"
 # Of what may differ, what is read off the run afterwards.
 _RENEWED = ("select",)
+# The sections of study.yaml that an edit or a resume may write anew.
+RENEWABLE = (*_RENEWED, "trials", "objectives", "constraints", "profiles")
 # What may differ between a run and the study that resumes it.
 _MAY_CHANGE = (
     "search.trials",
