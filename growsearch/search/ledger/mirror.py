@@ -19,9 +19,9 @@ from growsearch.datasets.preprocessing import PREPROCESSING_FILE
 from growsearch.errors import UsageError
 from growsearch.files import folder_inside, write_bytes
 from growsearch.reading import parse_yaml
-from growsearch.report.run_data import REJECTED_FILE
+from growsearch.report.run_data import EDITS_FILE, REJECTED_FILE
 from growsearch.search.ledger.recorder import Recorder
-from growsearch.search.ledger.run_folder import EDITS_FILE, RENEWABLE, RunFolder
+from growsearch.search.ledger.run_folder import RENEWABLE, RunFolder
 from growsearch.trial.repeats import REPEATS
 from growsearch.trial.trial_folder import TRIALS, is_trial_id
 

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from growsearch.errors import UsageError
+from growsearch.export.loading import WEIGHTS_FILE
 from growsearch.files import append_line
 from growsearch.search.config.file import load_study
 from growsearch.search.config.study import StudyConfig
@@ -100,14 +101,16 @@ def edit_of(folder: RunFolder, now: StudyConfig, *, on_cluster: bool = False) ->
     _check_comparable(folder, now, finished)
     judged = {t.id for t in trials if t.kind != "baseline" and (t.finished or t.rungs)}
     _check_early_stopping(folder, now, changes, whole=judged <= asked)
-    wanted = {device for trial in finished for device in _unmeasured(trial, now)}
+    to_measure = [trial for trial in finished if _unmeasured(trial, now)]
+    wanted = {device for trial in to_measure for device in _unmeasured(trial, now)}
     check_measurable(wanted & {*measured_devices(now)}, on_cluster=on_cluster)
+    _check_weights(folder, to_measure)
     return Edit(
         changes=changes,
         drawn=len(drawn),
         others=len(searched) - len(drawn),
         open_starts=sum(name not in ended and name not in asked for name in starts),
-        to_measure=sum(bool(_unmeasured(trial, now)) for trial in finished),
+        to_measure=len(to_measure),
     )
 
 
@@ -153,6 +156,16 @@ def _check_comparable(folder: RunFolder, now: StudyConfig, finished: list[Trial]
                     f"{folder.path} have no {name}, and their weights do not tell it; remove it, "
                     "or use --fresh for a new run"
                 )
+
+
+def _check_weights(folder: RunFolder, to_measure: list[Trial]) -> None:
+    gone = [t.id for t in to_measure if not (folder.trial(t.id) / WEIGHTS_FILE).is_file()]
+    if gone:
+        raise UsageError(
+            f"{folder.trial(gone[0])} has no {WEIGHTS_FILE}: without it trial {gone[0]} cannot be "
+            f"measured again, which {len(gone)} of {len(to_measure)} networks lack; restore their "
+            "files, or use --fresh for a new run"
+        )
 
 
 def _check_early_stopping(

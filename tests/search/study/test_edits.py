@@ -14,6 +14,7 @@ from growsearch.errors import UsageError
 from growsearch.growth import build_full
 from growsearch.kinds import CandidateConfig, trial_id, trial_seed
 from growsearch.pareto import parse_bound
+from growsearch.report import read_run, write_report
 from growsearch.search.ledger.recorder import Recorder
 from growsearch.search.ledger.run_folder import RunFolder
 from growsearch.search.samplers.constraint_filter import ConstraintFilter, Rejected
@@ -97,6 +98,9 @@ def test_more_epochs_are_of_new_trials_and_the_old_ones_stay(study, run_folder):
     )
     (line,) = edits_of(run_folder)
     assert line["changes"] == [{"key": "trials.sparse.epochs", "old": 1, "new": 4}]
+    (note,) = read_run(run_folder).notes
+    assert note.startswith("the study was edited once while its run went on")
+    assert note in write_report(run_folder, ["md"])["md"].read_text()
     # The same study again is no edit.
     again = search(study, run_folder)
     assert len(again.trials) == 5
@@ -206,6 +210,10 @@ def test_a_latency_is_taken_from_the_weights_and_is_what_the_trial_would_have_ha
     assert found.keys() == expected.keys()
     assert found == expected
     assert [t.layers for t in run.trials] == [t.layers for t in whole.trials]
+    kept = read_run(run_folder)
+    # In the order in which they finished, and nothing is odd about it.
+    assert [t.id for t in kept.trials] == [t.id for t in run.trials]
+    assert not [note for note in kept.notes if "comes again" in note]
     assert len((run_folder / "trials.jsonl").read_text().splitlines()) == 4
     Study(tiny, run_folder).run()
     assert len((run_folder / "trials.jsonl").read_text().splitlines()) == 4
@@ -243,6 +251,9 @@ def test_a_network_whose_weights_are_gone_is_named(tiny, run_folder):
     tiny["objectives"]["latency[wafer-cs2]"] = "minimize"
     with pytest.raises(UsageError, match=f"trial {trial.id} cannot be measured again"):
         Study(tiny, run_folder).run()
+    # Nothing was written of it: the study of before goes on.
+    assert not (run_folder / "edits.jsonl").exists()
+    assert "wafer" not in (run_folder / "study.yaml").read_text()
 
 
 def test_what_no_trial_recorded_is_refused_with_the_remedy(study, run_folder):
