@@ -25,6 +25,8 @@ from growsearch.trial.repeats import read_repeats
 
 _T = TypeVar("_T")
 STUDY_FILE, LEDGER_FILE, REJECTED_FILE = "study.yaml", "trials.jsonl", "rejected.jsonl"
+# One line an edit of the study while its run went on.
+EDITS_FILE = "edits.jsonl"
 _MAX_BYTES = 2**30
 _MAX_HISTORY = 64 * 2**20
 
@@ -185,11 +187,22 @@ def read_run(folder: Path) -> Run:
             rejected=_whole_lines(folder / REJECTED_FILE),
         )
         _ = run.constraints  # A constraint that cannot be read is said here, not half way through.
+    edits = _whole_lines(folder / EDITS_FILE)
+    if edits:
+        run = dataclasses.replace(run, notes=(*run.notes, _edited(edits)))
     lacking = [trial.id for trial in run.finished if not eligible(trial, run.objectives)]
     if not lacking:
         return run
     note = f"without a value for every objective, so not compared: {', '.join(lacking)}"
-    return dataclasses.replace(run, notes=(*ledger.notes, note))
+    return dataclasses.replace(run, notes=(*run.notes, note))
+
+
+def _edited(times: int) -> str:
+    often = "once" if times == 1 else f"{times} times"
+    return (
+        f"the study was edited {often} while its run went on: the settings are those of now, "
+        f"{EDITS_FILE} has those of before, with which some of the networks ran"
+    )
 
 
 def _whole_lines(path: Path) -> int:

@@ -31,7 +31,8 @@ def read_ledger(path: Path) -> Ledger:
     """Read ``trials.jsonl``; a file that is not there is an empty ledger.
 
     A line cut short by a crash is skipped with a note, also where a later append closed it off with
-    a line break. An id that comes twice keeps its later entry.
+    a line break. An id that comes twice keeps its later entry, in the earlier one's place where
+    that is the same trial with more measured of it.
 
     Raises:
         UsageError: for a line that is whole and still no trial, with file, line and remedy.
@@ -71,11 +72,23 @@ def _parse(path: Path, lines: list[bytes]) -> Ledger:
                 f"{place}: not a trial ({reason(error)}). Remove this line (the trial is then run "
                 "again when the search resumes) or restore the file."
             ) from error
-        if trial.id in trials and not trial.checked:
+        before = trials.get(trial.id)
+        if before is not None and not trial.checked and not _has_more(trial, before):
             notes.append(f"{place}: trial {trial.id} comes again; the later entry counts")
             del trials[trial.id]
         trials[trial.id] = trial
     return Ledger(trials=tuple(trials.values()), notes=tuple(notes))
+
+
+def _has_more(later: Trial, before: Trial) -> bool:
+    """Tell whether a later entry is the earlier one with what was measured again beside it."""
+    return (
+        later.finished
+        and (later.config, later.seed, later.ended_at)
+        == (before.config, before.seed, before.ended_at)
+        and later.metrics.keys() > before.metrics.keys()
+        and all(later.metrics[name] == value for name, value in before.metrics.items())
+    )
 
 
 def _cut_short(line: bytes) -> bool:

@@ -98,7 +98,7 @@ def score(
     return Score(
         metrics=metrics,
         latency=latency,
-        layers=_layer_records(work, latency),
+        layers=layer_records(work, latency),
         # What is kept beside a trial is of the validation examples.
         right=None if whole else validation.right,
     )
@@ -195,8 +195,11 @@ def _quiet_measurement(
         return measure(model, example, device=device, threads=1)
 
 
-def _layer_records(work: Workload, latency: Mapping[str, Latency]) -> tuple[LayerRecord, ...]:
-    """Return the layers; one that is called several times shares its time among its calls."""
+def layer_records(work: Workload, latency: Mapping[str, Latency]) -> tuple[LayerRecord, ...]:
+    """Return the layers, with their shares of each latency by device.
+
+    One that is called several times shares its time among its calls.
+    """
     calls = Counter(layer.name for layer in work.layers)
     return tuple(
         _layer_record(

@@ -453,6 +453,34 @@ def test_limits_are_set_and_taken_off_by_keys(browser, page, run):
     assert browser.problems() == []
 
 
+def test_other_buttons_and_a_second_finger_neither_draw_limits_nor_pick(browser, page, run):
+    browser.open(page)
+    start, end = lane_points(browser, 0, 0.2, 0.9)
+    before = text(browser, "#details h2 .mono")
+    for kind in ("mousePressed", "mouseReleased"):
+        for place in (start, end, (start[0] + 60, start[1]), (start[0] + 60, end[1])):
+            held = {"button": "right", "buttons": 2, "clickCount": 1}
+            browser.call("Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], **held)
+    assert text(browser, "#details h2 .mono") == before
+    touches = [{"x": start[0], "y": start[1], "id": 1}]
+    browser.call("Input.dispatchTouchEvent", type="touchStart", touchPoints=touches)
+    touches.append({"x": lane_points(browser, 1, 0.5)[0][0], "y": start[1], "id": 2})
+    browser.call("Input.dispatchTouchEvent", type="touchStart", touchPoints=touches)
+    touches = [{**touches[0], "y": end[1]}, touches[1]]
+    browser.call("Input.dispatchTouchEvent", type="touchMove", touchPoints=touches)
+    browser.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+    browser.settle()
+    drawn = "[...document.querySelectorAll('#parallel-plot .limits')]"
+    limited = browser.evaluate(f"{drawn}.map((each) => each.classList.contains('none'))")
+    assert limited[0] is False
+    assert all(limited[1:])
+    browser.evaluate("document.querySelector('#parallel-note button').click()")
+    assert browser.evaluate(
+        "document.activeElement === document.querySelector('#parallel-plot .lane')"
+    )
+    assert browser.problems() == []
+
+
 def test_all_objectives_are_lanes_and_a_click_on_a_line_selects_its_network(browser, page, run):
     browser.open(page)
     assert count(browser, "#parallel-plot svg line.axis") == 6

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from growsearch import Study
 from growsearch.report import choice_lines, read_run, study_choice, write_report
 from growsearch.report.choice.sparse_gain import sparse_lines, zeros_share
 from growsearch.report.page_data import page_data
@@ -98,10 +99,64 @@ def test_without_a_twin_only_a_device_that_skips_nothing_is_told(make_run):
     )
     told = sparse_lines(run, run.trial("sparse"))
     assert told["cpu"] == (
-        "On cpu it is no faster than dense: 80 % of its weights are zero, and nothing there "
-        "skips them."
+        "On cpu it is no faster than the same network without zeros would be: 80 % of its "
+        "weights are zero, and nothing there skips them."
     )
     assert "mine" not in told
+
+
+def test_another_network_with_the_same_layers_is_no_twin(make_run):
+    sparse = line("sparse", 0.95, 0.2, **{"cpu-sparse": measured(0.5e-3)})
+    dense = line("dense", 0.90, 1.0, **{"cpu-sparse": measured(1e-3)})
+    assert sparse_lines(make_run(sparse, dense), make_run(sparse, dense).trial("sparse"))
+    dense["config"]["space"] = "mine:Net"
+    assert sparse_lines(make_run(sparse, dense), make_run(sparse, dense).trial("sparse")) == {}
+    dense["config"]["space"] = sparse["config"]["space"]
+    # The ledger names the networks themselves: these have other attentions, say.
+    both = {**sparse, "network_hash": "a" * 16}, {**dense, "network_hash": "b" * 16}
+    assert sparse_lines(make_run(*both), make_run(*both).trial("sparse")) == {}
+
+
+def test_a_measurement_that_is_too_noisy_to_tell_says_so_where_zeros_are_skipped(make_run):
+    devices = {"cpu-sparse": measured(0.8e-3, 0.2), "cpu": measured(0.8e-3, 0.2)}
+    run = make_run(
+        line("sparse", 0.95, 0.2, **devices),
+        line("dense", 0.90, 1.0, **{name: measured(1e-3, 0.2) for name in devices}),
+    )
+    told = sparse_lines(run, run.trial("sparse"))
+    assert "its latency cannot be told from that of the same network" in told["cpu-sparse"]
+    assert told["cpu"].endswith(
+        "it is no faster than the same network without zeros (dense): 80 % "
+        "of its weights are zero, and nothing there skips them."
+    )
+
+
+def test_a_gain_that_no_zeros_made_is_told_as_one(make_run):
+    run = make_run(
+        line("sparse", 0.95, 0.2, cpu=measured(0.8e-3)), line("dense", 0.9, 1.0, cpu=measured(1e-3))
+    )
+    assert sparse_lines(run, run.trial("sparse"))["cpu"] == (
+        "On cpu it is 1.2 times as fast as the same network without zeros (dense): 80 % of its "
+        "weights are zero, though nothing there skips them."
+    )
+
+
+def test_a_study_s_dense_baseline_is_the_twin_of_its_sparse_networks(tmp_path):
+    sparse = {"space": "mlp-digits", "transform": "none", "sparsity": 0.9, "epochs": 1}
+    study = {
+        "name": "twins",
+        "dataset": "digits",
+        "subset": 64,
+        "trials": {"sparse": {**sparse, "distribution": "uniform", "updater": "static"}},
+        "baselines": ["dense"],
+        "objectives": {"accuracy": "maximize", "latency[wafer-cs2]": "minimize"},
+        "search": {"trials": 1, "seed": 1, "backend": "serial"},
+    }
+    trained = Study(study, tmp_path / "run")
+    trained.run()
+    dense, sparse = trained.trials
+    told = sparse_lines(read_run(tmp_path / "run"), sparse)
+    assert f"the same network without zeros ({dense.id})" in told["wafer-cs2"]
 
 
 def test_it_is_said_in_the_choice_in_report_md_and_on_the_page(make_run):

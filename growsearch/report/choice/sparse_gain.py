@@ -16,8 +16,12 @@ from growsearch.trial.record import Latency, Trial
 # Biases begin at zero, and some stay there: below the first share of its weights a network is no
 # sparse one, above the second it is no dense one.
 _SPARSE, _DENSE = 0.1, 0.01
+# So many times as fast is more than a difference that nobody would notice.
+_CLEAR = 1.05
 
-_Shape = tuple[tuple[str, int, int], ...]
+# A network that a file names is known by its hash, another one by its space and its layers.
+_Layers = tuple[tuple[str, str, tuple[int, ...], int, int], ...]
+_Network = tuple[str | None, str, _Layers]
 
 
 def zeros_share(trial: Trial) -> float:
@@ -52,30 +56,44 @@ def _line(run: Run, trial: Trial, device: str, share: float) -> str:
     known = DEVICES.get(device) if entry.method == "measured" else None
     skips_none = known is not None and not known.skips.kinds
     why = ", and nothing there skips them" if skips_none else ""
-    twins = [t for t in _dense(run).get(_shape(trial), ()) if _alike(entry, t.latency.get(device))]
-    if twins:
-        one, other = point_of(trial), point_of(twins[0])
-        beside = f"the same network without zeros ({twins[0].id})"
-        if told_apart(one, other, name) and one.values[name] < other.values[name]:
-            gain = faster(one, other, name)
-            than = "than" if gain.endswith("faster") else "as"
-            return f"On {device} it {gain} {than} {beside}: {zeros}."
-        return f"On {device} it is no faster than {beside}: {zeros}{why}."
-    return f"On {device} it is no faster than dense: {zeros}{why}." if skips_none else ""
+    twins = [
+        t for t in _dense(run).get(_network(trial), ()) if _alike(entry, t.latency.get(device))
+    ]
+    if not twins:
+        beside = "the same network without zeros would be"
+        return f"On {device} it is no faster than {beside}: {zeros}{why}." if skips_none else ""
+    one, other = point_of(trial), point_of(twins[0])
+    beside = f"the same network without zeros ({twins[0].id})"
+    gain = other.values[name] / one.values[name] if one.values[name] else 1.0
+    if gain > 1 and told_apart(one, other, name):
+        clause = faster(one, other, name)
+        than = "than" if clause.endswith("faster") else "as"
+        though = ", though nothing there skips them" if skips_none else ""
+        return f"On {device} it {clause} {than} {beside}: {zeros}{though}."
+    if gain > _CLEAR and not skips_none:
+        # So noisy that it may well be faster.
+        return f"On {device} its latency cannot be told from that of {beside}: {zeros}."
+    return f"On {device} it is no faster than {beside}: {zeros}{why}."
 
 
 @once_a_run
-def _dense(run: Run) -> dict[_Shape, tuple[Trial, ...]]:
+def _dense(run: Run) -> dict[_Network, tuple[Trial, ...]]:
     """Return the networks without zeros by their layers, the baselines first."""
-    found: dict[_Shape, tuple[Trial, ...]] = {}
+    found: dict[_Network, tuple[Trial, ...]] = {}
     for trial in sorted(run.finished, key=lambda each: each.kind != "baseline"):
         if trial.layers and zeros_share(trial) < _DENSE:
-            found[_shape(trial)] = (*found.get(_shape(trial), ()), trial)
+            found[_network(trial)] = (*found.get(_network(trial), ()), trial)
     return found
 
 
-def _shape(trial: Trial) -> _Shape:
-    return tuple((layer.name, layer.dense_macs, layer.parameters) for layer in trial.layers)
+def _network(trial: Trial) -> _Network:
+    """Return what two trials of one network, with zeros and without, have in common."""
+    space = str(trial.config.get("space", ""))
+    layers = tuple(
+        (layer.name, layer.kind, layer.output_shape, layer.dense_macs, layer.parameters)
+        for layer in trial.layers
+    )
+    return trial.network_hash, space, layers
 
 
 def _alike(one: Latency, other: Latency | None) -> bool:

@@ -12,12 +12,15 @@ class Brushes {
     host.addEventListener("pointerdown", (event) => this.begin(event));
     host.addEventListener("pointermove", (event) => this.move(event));
     host.addEventListener("pointerup", (event) => this.end(event));
-    host.addEventListener("pointercancel", () => { this.drag = null; });
+    host.addEventListener("pointercancel", (event) => {
+      if (event.pointerId === this.drag?.pointer) this.drag = null;
+    });
   }
 
+  // What has no line, since it lacks a value, is inside no limits.
   inside(index) {
+    if (this.limits.size && this.parallel.names.some((name) => valueOf(index, name) === null)) return false;
     return [...this.limits].every(([name, [low, high]]) => {
-      if (valueOf(index, name) === null) return false;
       const share = this.parallel.share(name, index);
       return share >= low - 1e-9 && share <= high + 1e-9;
     });
@@ -35,13 +38,14 @@ class Brushes {
 
   begin(event) {
     const { name, share, y } = this.place(event);
-    if (name === null || event.button !== 0) return;
-    this.drag = { name, from: share, y, moved: false };
+    // A second finger is none that draws.
+    if (name === null || event.button !== 0 || !event.isPrimary) return;
+    this.drag = { name, from: share, y, moved: false, pointer: event.pointerId };
     this.parallel.host.setPointerCapture(event.pointerId);
   }
 
   move(event) {
-    if (this.drag === null) return;
+    if (event.pointerId !== this.drag?.pointer) return;
     const { share, y } = this.place(event);
     this.drag.moved ||= Math.abs(y - this.drag.y) >= LEAST_DRAG;
     if (this.drag.moved) this.set(this.drag.name, Math.min(this.drag.from, share), Math.max(this.drag.from, share));
@@ -49,6 +53,7 @@ class Brushes {
 
   // A drag has set limits; a click on an axis with limits takes them off, any other picks a line.
   end(event) {
+    if (event.button !== 0 || !event.isPrimary) return;
     const { drag } = this;
     this.drag = null;
     if (drag !== null && (drag.moved || this.limits.has(drag.name))) {
@@ -98,7 +103,13 @@ class Brushes {
     if (!this.limits.size) return [];
     const count = lines.filter((index) => this.inside(index)).length;
     const said = [...this.limits.keys()].map((name) => `${METRICS.get(name).title} ${this.said(name)}`);
-    return [`${count} of ${lines.length} networks lie inside ${said.join(", ")}; the table shows them alone. `,
-      el("button", { type: "button", class: "quiet", onclick: () => this.clear() }, "Take the limits off")];
+    return [`${count} of ${lines.length} networks lie inside ${said.join(", ")}; the table leaves the others out. `,
+      el("button", { type: "button", class: "quiet", onclick: () => this.leave() }, "Take the limits off")];
+  }
+
+  // The button goes with the limits, so that the keys go on at the first axis.
+  leave() {
+    this.clear();
+    this.parallel.overlay.querySelector(".lane").focus({ preventScroll: true });
   }
 }

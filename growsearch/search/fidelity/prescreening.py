@@ -27,7 +27,7 @@ from growsearch.search.fidelity.proxy_ranking import better_share
 from growsearch.search.ledger.recorder import Recorder
 from growsearch.search.samplers.constraint_filter import MAX_BYTES, ConstraintFilter, Rejected
 from growsearch.search.samplers.history import tell
-from growsearch.search.samplers.replay import kept_candidate
+from growsearch.search.samplers.replay import draws, kept_candidate
 from growsearch.search.samplers.together import QUEUED
 from growsearch.trial.proxies import Scored, can_score, score_candidate
 from growsearch.trial.task import TrialTask
@@ -191,11 +191,16 @@ class FirstFidelity:
     def _restore(self) -> int:
         """Queue what earlier pools kept and nobody started; return the number of these pools.
 
-        What they let go and a crash kept from `rejected.jsonl` is written there now.
+        What they let go and a crash kept from `rejected.jsonl` is written there now. What an edited
+        study would not draw is passed over.
         """
         pools = list(read_pools(self._file))
+        edited = self._recorder.folder.edits.exists()
+        kinds, seed = self._config.trials, self._config.search.seed
         with reading(self._file, "restore it, or start anew with --fresh"):
             for entry in (entry for pool in pools for entry in pool):
+                if edited and not draws(entry.params, entry.id, kinds, seed):
+                    continue
                 candidate = kept_candidate(entry.params, self._config.trials)
                 if not entry.kept:
                     self._reject(entry, candidate)

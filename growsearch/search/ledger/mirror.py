@@ -18,16 +18,18 @@ from urllib.parse import urlsplit
 from growsearch.datasets.preprocessing import PREPROCESSING_FILE
 from growsearch.errors import UsageError
 from growsearch.files import folder_inside, write_bytes
-from growsearch.report.run_data import REJECTED_FILE
+from growsearch.reading import parse_yaml
+from growsearch.report.run_data import EDITS_FILE, REJECTED_FILE
 from growsearch.search.ledger.recorder import Recorder
-from growsearch.search.ledger.run_folder import EDITS_FILE, RunFolder
+from growsearch.search.ledger.run_folder import RENEWABLE, RunFolder
 from growsearch.trial.repeats import REPEATS
 from growsearch.trial.trial_folder import TRIALS, is_trial_id
 
 # At least so many seconds between two copies, and so many times as long as the last one took.
 _MIN_WAIT_S, _WAIT_TIMES = 10.0, 10.0
 # What a run begins with; a trial's folder and the ledgers come as the search goes on.
-_FIRST = ("study.yaml", EDITS_FILE, PREPROCESSING_FILE, "profiles", "data")
+# That a study was edited is known there before the edited study is.
+_FIRST = (EDITS_FILE, "study.yaml", PREPROCESSING_FILE, "profiles", "data")
 _FRONT = "front.json"
 _CHANGING = ("study.yaml", _FRONT)
 # A whole object appears at once there; elsewhere a file is written beside and moved into place.
@@ -173,11 +175,31 @@ class Mirror:
         return folder_inside(self._folder.path, *folders) / file
 
     def _check_same(self) -> None:
-        if self._read("study.yaml") != self._folder.study.read_bytes():
+        there, here = self._read("study.yaml"), self._folder.study.read_bytes()
+        if there != here and not self._is_behind(there, here):
             raise UsageError(
                 f"mirror: {self.address} holds another run than {self._folder.path}; give another "
                 "mirror, or choose another --out"
             )
+
+    def _is_behind(self, there: bytes, here: bytes) -> bool:
+        """Tell whether the copy is of this run, before an edit that it has not heard of."""
+        from pyarrow import fs
+
+        try:
+            old, new = (parse_yaml(text.decode(), "study.yaml").data for text in (there, here))
+        except (UsageError, UnicodeDecodeError):
+            return False
+        if not (isinstance(old, dict) and isinstance(new, dict)):
+            return False
+        edits, known = self._folder.edits, b""
+        if self._files.get_file_info(self._there(EDITS_FILE)).type == fs.FileType.File:
+            known = self._read(EDITS_FILE)
+        told = edits.read_bytes() if edits.is_file() else b""
+        # When and where it began, and all else that an edit leaves.
+        fixed = {*old, *new} - {*RENEWABLE}
+        kept = all(old.get(key) == new.get(key) for key in fixed)
+        return kept and told.startswith(known)
 
     def _check_not_ahead(self) -> None:
         """Refuse to write over trials that another folder of this run has finished."""

@@ -31,6 +31,7 @@ from growsearch.files import (
 from growsearch.kinds import KINDS, CandidateConfig, candidate_from_json
 from growsearch.reading import parse_json, read_limited, reading, write_yaml
 from growsearch.report.resolved_study import read_resolved_study
+from growsearch.report.run_data import EDITS_FILE
 from growsearch.search.config.file import PROVENANCE, load_study
 from growsearch.search.config.study import StudyConfig
 from growsearch.shown_text import shown
@@ -50,9 +51,10 @@ _LOOKERS, _LOOK_S = 4, 0.05
 # What a search makes in its folder; a link in the place of one would lead it elsewhere.
 _FOLDERS = (TRIALS, REPEATS, "profiles", "data", "shared", "tensorboard", "wandb")
 _DATA = "data"
-EDITS_FILE = "edits.jsonl"
 # Of what may differ, what is read off the run afterwards.
 _RENEWED = ("select",)
+# The sections of study.yaml that an edit or a resume may write anew.
+RENEWABLE = (*_RENEWED, "trials", "objectives", "constraints", "profiles")
 # What may differ between a run and the study that resumes it.
 _MAY_CHANGE = (
     "search.trials",

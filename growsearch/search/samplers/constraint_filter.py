@@ -20,9 +20,8 @@ from growsearch.files import append_line
 from growsearch.kinds import CandidateConfig, suggest_candidate, trial_id
 from growsearch.pareto import Bound
 from growsearch.reading import parse_json, read_limited, reading
-from growsearch.report.run_data import REJECTED_FILE
+from growsearch.report.run_data import EDITS_FILE, REJECTED_FILE
 from growsearch.search.config.study import StudyConfig
-from growsearch.search.ledger.run_folder import EDITS_FILE
 from growsearch.search.samplers.known_costs import StudyCosts
 from growsearch.search.samplers.replay import params_of
 from growsearch.trial.trial_folder import is_trial_id

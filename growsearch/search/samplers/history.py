@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ from growsearch.search.samplers.constraint_filter import (
     constraint_name,
 )
 from growsearch.search.samplers.initial_points import points_to_evaluate
-from growsearch.search.samplers.replay import candidate_of, is_asked, kept_candidate, params_of
+from growsearch.search.samplers.replay import answers_of, candidate_of, kept_candidate, params_of
 from growsearch.search.samplers.together import QUEUED, only_groups, queue_together
 from growsearch.search.samplers.warm_start import earlier_trials
 from growsearch.trial.record import Trial
@@ -74,19 +75,17 @@ def prepare(
     for trial in earlier_trials(config):
         _add(study, trial, params_of(trial.config, config.trials), config)
     with reading(recorder.folder.path, _REMEDY):
-        starts = {i: s for i, s in recorder.starts.items() if _is_of(s, config, recorder)}
+        starts = _starts_of(config, recorder)
         warm_start(study, recorder.trials.values(), starts, config)
         constraint_filter.restore(study)
-        unfinished = [s for s in recorder.unfinished() if s.candidate.kind in config.trials.names]
         # What the study of before an edit had begun and this one would not draw is left.
-        unfinished = [start for start in unfinished if _is_of(start, config, recorder)]
+        unfinished = [starts[s.id] for s in recorder.unfinished() if s.id in starts]
         for start in unfinished:
             # An answer that is none would be asked again, and the trial be another one.
             kept_candidate(start.params, config.trials)
         enqueue_unfinished(study, unfinished)
-        for start in tuple(recorder.starts.values()):
-            if start.candidate.kind in config.trials.names and _is_of(start, config, recorder):
-                queue_together(study, start.candidate, config, recorder)
+        for start in starts.values():
+            queue_together(study, start.candidate, config, recorder)
     for params in points_to_evaluate(config.trials, config.search.points_to_evaluate):
         if recorder.known(candidate_of(params, config.trials)) is None:
             study.enqueue_trial(params, user_attrs=QUEUED, skip_if_exists=True)
@@ -94,10 +93,18 @@ def prepare(
         queue_together(study, candidate, config, recorder)
 
 
-def _is_of(start: Start, config: StudyConfig, recorder: Recorder) -> bool:
-    """Tell whether a start is one of this study: not all are where it was edited."""
-    edited = recorder.folder.edits.exists()
-    return not edited or is_asked(start, config.trials, config.search.seed)
+def _starts_of(config: StudyConfig, recorder: Recorder) -> dict[str, Start]:
+    """Return the starts that are of this study, with its answers: not all are of an edited one."""
+    starts = {i: s for i, s in recorder.starts.items() if s.candidate.kind in config.trials.names}
+    if not recorder.folder.edits.exists():
+        return starts
+    seed = config.search.seed
+    found = {name: answers_of(start, config.trials, seed) for name, start in starts.items()}
+    return {
+        name: dataclasses.replace(starts[name], params=params)
+        for name, params in found.items()
+        if params is not None
+    }
 
 
 def warm_start(

@@ -11,6 +11,8 @@ from growsearch.kinds.questions import VARIANT
 from growsearch.search.ledger.run_folder import Start
 
 Params = dict[str, Any]
+# What reading the answers to another study's questions ends with.
+_NO_ANSWERS = (KeyError, TypeError, ValueError, ArithmeticError, UsageError)
 
 
 class Answers:
@@ -76,11 +78,26 @@ def kept_candidate(params: Mapping[str, Any], kinds: TrialKinds) -> CandidateCon
     return suggest_candidate(_Kept(params), kinds)
 
 
-def is_asked(start: Start, kinds: TrialKinds, seed: int) -> bool:
-    """Tell whether a study of these kinds would draw what was started, exactly."""
+def answers_of(start: Start, kinds: TrialKinds, seed: int) -> Params | None:
+    """Return the answers by which a study of these kinds draws exactly what was started.
+
+    They are those of then, or where it asks more now, such as a choice where there was one value,
+    those that the candidate itself gives. None if the study would not draw it.
+    """
+    if draws(start.params, start.id, kinds, seed):
+        return dict(start.params)
     try:
-        return trial_id(kept_candidate(start.params, kinds), seed) == start.id
-    except (KeyError, TypeError, ValueError, UsageError):
+        params = params_of(start.candidate.to_json(), kinds)
+    except _NO_ANSWERS:
+        return None
+    return params if draws(params, start.id, kinds, seed) else None
+
+
+def draws(params: Mapping[str, Any], name: str, kinds: TrialKinds, seed: int) -> bool:
+    """Tell whether a study of these kinds draws, with these answers, the candidate of an id."""
+    try:
+        return trial_id(kept_candidate(params, kinds), seed) == name
+    except _NO_ANSWERS:
         return False
 
 

@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from growsearch.errors import UsageError
-from growsearch.kinds import GrowthBound, KindSpace
+from growsearch.kinds import GrowthBound, KindSpace, candidate_from_json
 from growsearch.kinds.baseline.candidate import Baseline, BaselineCandidate
 from growsearch.kinds.domain import Domain, nearest, values_of
 from growsearch.kinds.growth.bound import GrowthBudget
 from growsearch.kinds.prune.space import PruneSpace
 from growsearch.kinds.questions import Questions
 from growsearch.kinds.recipe_choice import RecipeChoice, recipe_values
+from growsearch.report.choice_text import is_mine
 from growsearch.search.config.study import StudyConfig
 from growsearch.search.ledger.recorder import Recorder
 from growsearch.trial.retries import Run, run_to_its_end
@@ -114,18 +115,35 @@ def _budgets(space: KindSpace) -> Iterator[GrowthBound]:
 
 def run_baselines(
     config: StudyConfig, task: TrialTask, recorder: Recorder, report: Report, run: Run
-) -> int:
-    """Run what is not in the ledger yet, in this process and before the search; return how many.
+) -> None:
+    """Run what is not in the ledger yet, in this process and before the search.
 
     They are trials like any other, but no sampler hears of them and they are not among the study's
-    number of trials.
+    number of trials, see `count_baselines`.
     """
+    for candidate in _to_run(config, recorder):
+        recorder.begin(candidate, {})
+        seed = config.search.seed
+        recorder.finish(run_to_its_end(candidate, task, study_seed=seed, report=report, run=run))
+
+
+def count_baselines(config: StudyConfig, recorder: Recorder) -> int:
+    """Return how many baselines a run has when those of its study have run.
+
+    An edited study has others than it had before, which stay in the run.
+    """
+    ran = sum(trial.kind == BaselineCandidate.kind for trial in recorder.trials.values())
+    return ran + len(_to_run(config, recorder))
+
+
+def _to_run(config: StudyConfig, recorder: Recorder) -> list[BaselineCandidate]:
     candidates = baseline_candidates(config)
-    for candidate in candidates:
-        if recorder.known(candidate) is None:
-            recorder.begin(candidate, {})
-            seed = config.search.seed
-            recorder.finish(
-                run_to_its_end(candidate, task, study_seed=seed, report=report, run=run)
-            )
-    return len(candidates)
+    return [each for each in candidates if not _has_run(each, recorder)]
+
+
+def _has_run(candidate: BaselineCandidate, recorder: Recorder) -> bool:
+    """Tell whether a baseline is in the ledger; "mine" is the same one whatever the recipe."""
+    if recorder.known(candidate) is not None:
+        return True
+    own = [candidate_from_json(t.config) for t in recorder.trials.values() if is_mine(t)]
+    return any(isinstance(each, BaselineCandidate) and _is_same(candidate, each) for each in own)

@@ -16,11 +16,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from growsearch.errors import UsageError
+from growsearch.export.loading import WEIGHTS_FILE
 from growsearch.files import append_line
 from growsearch.search.config.file import load_study
 from growsearch.search.config.study import StudyConfig
 from growsearch.search.ledger.run_folder import RunFolder, check_code, check_same, differences
-from growsearch.search.samplers.replay import is_asked
+from growsearch.search.samplers.replay import answers_of
+from growsearch.search.study.latency_profiles import measured_devices
+from growsearch.search.study.measuring_again import check_measurable
 from growsearch.shown_text import shown
 from growsearch.trial.ledger_file import read_ledger
 from growsearch.trial.record import Trial
@@ -63,8 +66,13 @@ class Edit:
         return lines
 
 
-def edit_of(folder: RunFolder, now: StudyConfig) -> Edit | None:
+def edit_of(folder: RunFolder, now: StudyConfig, *, on_cluster: bool = False) -> Edit | None:
     """Return how a study was edited since its run began; None where nothing of it was.
+
+    Args:
+        folder: the run's.
+        now: the study as it is.
+        on_cluster: whether its trials run on other machines than this one.
 
     Raises:
         UsageError: if what has run cannot be compared by the edited study; the message says why and
@@ -73,29 +81,36 @@ def edit_of(folder: RunFolder, now: StudyConfig) -> Edit | None:
     if not folder.study.exists():
         return None
     before = load_study(folder.study, run=True)
-    changes = tuple(_changes(before, now))
+    trials = read_ledger(folder.ledger).trials
+    finished, ended = [t for t in trials if t.finished], {t.id for t in trials}
+    changes = tuple(_changes(before, now, finished))
     if not changes:
         return None
     for key, old, new in changes:
         check_code(key, old, new)
     # Before anything is written of an edit.
     check_same(folder.path, before, now, [key for key, _, _ in changes])
-    trials = read_ledger(folder.ledger).trials
-    finished, ended = [t for t in trials if t.finished], {t.id for t in trials}
     starts = folder.read_starts()
     seed = now.search.seed
-    asked = {name for name, start in starts.items() if is_asked(start, now.trials, seed)}
+    asked = {
+        name for name, start in starts.items() if answers_of(start, now.trials, seed) is not None
+    }
     # No sampler draws baselines.
     searched = [trial for trial in finished if trial.kind != "baseline"]
     drawn = [trial for trial in searched if trial.id in asked]
     _check_comparable(folder, now, finished)
-    _check_early_stopping(folder, now, changes, whole=len(drawn) == len(searched))
+    judged = {t.id for t in trials if t.kind != "baseline" and (t.finished or t.rungs)}
+    _check_early_stopping(folder, now, changes, whole=judged <= asked)
+    to_measure = [trial for trial in finished if _unmeasured(trial, now)]
+    wanted = {device for trial in to_measure for device in _unmeasured(trial, now)}
+    check_measurable(wanted & {*measured_devices(now)}, on_cluster=on_cluster)
+    _check_weights(folder, to_measure)
     return Edit(
         changes=changes,
         drawn=len(drawn),
         others=len(searched) - len(drawn),
         open_starts=sum(name not in ended and name not in asked for name in starts),
-        to_measure=sum(bool(_unmeasured(trial, now)) for trial in finished),
+        to_measure=len(to_measure),
     )
 
 
@@ -108,9 +123,16 @@ def write_edit(folder: RunFolder, edit: Edit) -> None:
     append_line(folder.edits, json.dumps(line, default=str, separators=(",", ":")))
 
 
-def _changes(before: StudyConfig, now: StudyConfig) -> Iterator[tuple[str, Any, Any]]:
+def _changes(
+    before: StudyConfig, now: StudyConfig, finished: list[Trial]
+) -> Iterator[tuple[str, Any, Any]]:
     for key, old, new in differences(before.to_plain(), now.to_plain()):
-        if key.partition(".")[0] in EDITABLE:
+        section, _, device = key.partition(".")
+        # A profile may come with a latency that no trial has: all are predicted from it.
+        first = section == "profiles" and old is None
+        if section in EDITABLE or (
+            first and not any(f"latency[{device}]" in trial.metrics for trial in finished)
+        ):
             yield key, old, new
     old_order, new_order = list(before.objectives), list(now.objectives)
     # A choice is ranked by the first.
@@ -134,6 +156,16 @@ def _check_comparable(folder: RunFolder, now: StudyConfig, finished: list[Trial]
                     f"{folder.path} have no {name}, and their weights do not tell it; remove it, "
                     "or use --fresh for a new run"
                 )
+
+
+def _check_weights(folder: RunFolder, to_measure: list[Trial]) -> None:
+    gone = [t.id for t in to_measure if not (folder.trial(t.id) / WEIGHTS_FILE).is_file()]
+    if gone:
+        raise UsageError(
+            f"{folder.trial(gone[0])} has no {WEIGHTS_FILE}: without it trial {gone[0]} cannot be "
+            f"measured again, which {len(gone)} of {len(to_measure)} networks lack; restore their "
+            "files, or use --fresh for a new run"
+        )
 
 
 def _check_early_stopping(

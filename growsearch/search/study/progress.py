@@ -20,7 +20,7 @@ from growsearch.report.live.status_text import progress_words
 from growsearch.report.live.time_left import Pace, clock
 from growsearch.search.config.study import StudyConfig
 from growsearch.search.ledger.recorder import Recorder
-from growsearch.search.study.baselines import baseline_candidates
+from growsearch.search.study.baselines import count_baselines
 from growsearch.shown_text import shown
 from growsearch.trial.progress_file import TrialProgress, read_progress
 from growsearch.trial.record import Trial
@@ -40,7 +40,7 @@ class ProgressLine:
         self._at_start = len(recorder.trials)
         trials = config.search.trials
         # Baselines run beside what the search may try.
-        self._wanted = None if trials is None else trials + len(baseline_candidates(config))
+        self._wanted = None if trials is None else trials + count_baselines(config, recorder)
         # Of the trials that were looked at: a line takes no longer at the ten thousandth trial.
         self._seen = self._failed = self._stopped = 0
         self._best: Trial | None = None

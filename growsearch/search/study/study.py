@@ -36,7 +36,7 @@ from growsearch.search.ledger.recorder import Recorder
 from growsearch.search.ledger.run_folder import RunFolder, check_local
 from growsearch.search.samplers.initial_points import points_to_evaluate
 from growsearch.search.samplers.warm_start import earlier_trials
-from growsearch.search.study.baselines import baseline_candidates, run_baselines
+from growsearch.search.study.baselines import baseline_candidates, count_baselines, run_baselines
 from growsearch.search.study.checks import (
     check_bounds,
     check_kinds,
@@ -175,7 +175,8 @@ class Study:
         with self.folder.locked():
             if mirror is not None:
                 mirror.fetch()
-            edit = edit_of(self.folder, self.config)
+            on_cluster = options.address is not None
+            edit = edit_of(self.folder, self.config, on_cluster=on_cluster)
             if edit is not None:
                 write_edit(self.folder, edit)
             keys = [key for key, _, _ in edit.changes] if edit is not None else []
@@ -200,7 +201,8 @@ class Study:
                     followed(recorder, self.config.trackers, self.config.name),
                 ):
                     devices = {device: profiles.get(device) for device in self.config.devices}
-                    measure_again(recorder, devices, measured_devices(self.config))
+                    own = measured_devices(self.config)
+                    measure_again(recorder, devices, own, on_cluster=on_cluster)
                     self._search(recorder, options, profiles, budget)
                     self._check_front(recorder, profiles)
                     self._repeat_front(recorder, options, profiles, budget)
@@ -246,7 +248,7 @@ class Study:
 
     def _pulse(self, recorder: Recorder) -> AbstractContextManager[None]:
         search = self.config.search
-        beside = len(baseline_candidates(self.config))
+        beside = count_baselines(self.config, recorder)
         return pulse(
             recorder,
             wanted=None if search.trials is None else search.trials + beside,
@@ -352,10 +354,9 @@ class Study:
     ) -> StudyConfig:
         """Run the study's baselines, and return it with so many more trials to come to."""
         config = self.config
-        if not config.baselines:
-            return config
-        count = run_baselines(config, task, recorder, options.report, options.run)
-        if config.search.trials is None:
+        run_baselines(config, task, recorder, options.report, options.run)
+        count = count_baselines(config, recorder)
+        if not count or config.search.trials is None:
             return config
         search = config.search.model_copy(update={"trials": config.search.trials + count})
         return config.model_copy(update={"search": search})

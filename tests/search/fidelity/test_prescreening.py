@@ -10,7 +10,7 @@ import optuna
 import pytest
 
 from growsearch.errors import UsageError
-from growsearch.kinds import CandidateConfig, DataChoice
+from growsearch.kinds import CandidateConfig, DataChoice, candidate_from_json, trial_id
 from growsearch.report import read_run
 from growsearch.report.markdown import render_markdown
 from growsearch.search.backends import serial as serial_backend
@@ -223,3 +223,31 @@ def test_every_proxy_can_be_named_in_a_study(pools: dict[str, Any]) -> None:
         settings = parse_study(pools).search.first_fidelity
         assert settings is not None
         assert settings.proxy == name
+
+
+@pytest.mark.parametrize("change", ["range", "kind", "epochs"])
+def test_pools_of_before_an_edit_are_of_the_edited_study_where_it_would_draw_them(
+    pools: dict[str, Any], run_folder: Path, change: str
+) -> None:
+    pools["search"]["trials"] = 2
+    Study(pools, run_folder).run()
+    (pool,) = read_pools(run_folder / POOLS_FILE)
+    before = (run_folder / "rejected.jsonl").read_bytes()
+    sparse, most = pools["trials"]["sparse"], max(entry.params["sparse.sparsity"] for entry in pool)
+    if change == "range":
+        sparse["sparsity"]["high"] = most - 1e-6
+    elif change == "kind":
+        budget = {"parameters": {"low": "5%", "high": "30%"}}
+        pools["trials"]["growth"] = {"space": "mlp-digits", "budget": budget, "epochs": 2}
+    else:
+        sparse["epochs"] = 2
+    pools["search"]["trials"] = 3
+    run = Study(pools, run_folder)
+    run.run()
+    assert len(run.trials) == 3
+    assert (run_folder / "rejected.jsonl").read_bytes().startswith(before)
+    # A line never says of one candidate what another's id is.
+    for name, found in read_rejected(run_folder).items():
+        assert trial_id(candidate_from_json(found.candidate), 3) == name
+    ids = [json.loads(line)["id"] for line in (run_folder / "rejected.jsonl").open()]
+    assert len(ids) == len(set(ids))

@@ -216,3 +216,47 @@ def test_repeats_are_copied_too_and_fetched_again(
     shutil.rmtree(run_folder)
     Study(study, run_folder).run()
     assert _content(run_folder) == before
+
+
+def test_a_copy_that_has_not_heard_of_an_edit_is_brought_up_to_it(
+    study: dict[str, Any], run_folder: Path, there: Path
+) -> None:
+    Study(study, run_folder).run()
+    old = _content(there / run_folder.name)
+    study["trials"]["sparse"]["epochs"] = 2
+    study["objectives"].pop("latency[wafer-cs2]")
+    Study(study, run_folder).run()
+    # As if the store had been away while the edited study ran.
+    shutil.rmtree(there / run_folder.name)
+    for name, content in old.items():
+        (there / run_folder.name / name).parent.mkdir(parents=True, exist_ok=True)
+        (there / run_folder.name / name).write_bytes(content)
+    study["search"]["trials"] = 4
+    run = Study(study, run_folder)
+    run.run()
+    assert run.incidents == ()
+    assert _content(there / run_folder.name) == _content(run_folder)
+    # And one that has been edited elsewhere is another.
+    edits = there / run_folder.name / "edits.jsonl"
+    edits.write_text(edits.read_text() + edits.read_text())
+    copied = there / run_folder.name / "study.yaml"
+    copied.write_text(copied.read_text().replace("epochs: 2", "epochs: 3"))
+    with pytest.raises(UsageError, match="another run"):
+        Study(study, run_folder).run()
+
+
+def test_an_edit_is_known_to_the_copy_before_the_edited_study_is(
+    study: dict[str, Any], run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    original = Mirror._write
+
+    def write(self: Mirror, name: str, content: bytes) -> None:
+        written.append(name)
+        original(self, name, content)
+
+    Study(study, run_folder).run()
+    study["trials"]["sparse"]["epochs"] = 2
+    monkeypatch.setattr(Mirror, "_write", write)
+    Study(study, run_folder).run()
+    assert written.index("edits.jsonl") < written.index("study.yaml")
