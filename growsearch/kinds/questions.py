@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from growsearch.kinds.domain import Categorical, Domain, Scalar
 from growsearch.kinds.recipe_choice import RecipeChoice, recipe_values
 from growsearch.kinds.space import KindSpace
+from growsearch.pruning import FINE_TUNING
 
 # Marks a question with fewer options than usual: another parameter to a sampler, the same key.
 VARIANT = "[pattern]"
@@ -58,6 +59,8 @@ class Questions:
         epochs = int(self.ask("epochs", space.epochs))
         name = str(self.ask("recipe", space.recipe))
         batch_size, learning_rate = recipe_values(name)
+        if space.init is not None:
+            learning_rate *= FINE_TUNING
         if space.batch_size is not None:
             batch_size = int(self.ask("batch_size", space.batch_size))
         if space.learning_rate is not None:

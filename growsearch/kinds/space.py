@@ -27,6 +27,7 @@ from growsearch.kinds.values import (
     Space,
     of_run,
 )
+from growsearch.pruning import FINE_TUNING
 from growsearch.training.initial_weights import OWN
 from search_spaces.user_code import is_own
 
@@ -187,7 +188,10 @@ class KindSpace(Strict):
     @model_validator(mode="before")
     @classmethod
     def _recipes_own_values(cls, data: Any) -> Any:
-        """Write down a recipe's own batch size and learning rate, where there is one recipe."""
+        """Write down a recipe's own batch size and learning rate, where there is one recipe.
+
+        Trained weights go on at `FINE_TUNING` of the rate: at the whole they would be lost at once.
+        """
         if not isinstance(data, Mapping):
             return data
         data = _spread(data)
@@ -196,6 +200,8 @@ class KindSpace(Strict):
         except (UsageError, TypeError):
             # A list: each recipe has its own. A wrong name: the field itself says so.
             return data
+        if data.get("init") is not None:
+            learning_rate *= FINE_TUNING
         own = {"batch_size": batch_size, "learning_rate": learning_rate}
         return {**data, **{key: own[key] for key in own if data.get(key) is None}}
 

@@ -19,7 +19,7 @@ from growsearch.report.choice.sparse_gain import sparse_lines
 from growsearch.report.choice.study_choice import Choice
 from growsearch.report.choice.told_apart import accuracy_interval, over_seeds, paired
 from growsearch.report.describe import describe_interval, describe_trial, title
-from growsearch.report.run_data import Run
+from growsearch.report.run_data import Run, point_of
 from growsearch.report.terminal_table import terminal_table
 from growsearch.trial.record import Trial
 
@@ -30,6 +30,9 @@ TERMINAL_COLUMNS = 80
 
 # What is told over other seeds, where the front was repeated.
 _REPEATED = ("accuracy", "test_accuracy")
+
+# Accuracy that a choice must lose against one's own network for a note, in points.
+_MUCH_POINTS = 5.0
 
 # From here on a choice meets its bounds as surely as anybody asks.
 _CERTAIN = 0.995
@@ -53,6 +56,7 @@ def choice_lines(choice: Choice, bounds: tuple[str, ...] = ()) -> list[str]:
     lines += _likelihood_lines(selection)
     lines += tie_lines(choice)
     lines += [f"    {line}" for line in beside_mine(selection.chosen, front, run.trials)]
+    lines += _mine_is_better(choice, selection.chosen)
     if selection.runner_up is not None:
         lines += ["", "Runner-up", *_point_lines(selection.runner_up, choice)]
         lines += _alike_lines(choice, selection.chosen, selection.runner_up)
@@ -165,6 +169,33 @@ def beside_mine(point: Point, front: Front, trials: Iterable[Trial]) -> list[str
         ]
         found.append(f"beside mine ({trial.id}): {', '.join(parts)}")
     return found
+
+
+def _mine_is_better(choice: Choice, chosen: Point) -> list[str]:
+    """Say loud that nothing which was found is as accurate as the person's own network."""
+    mine = [t for t in choice.run.trials if is_mine(t) and "accuracy" in t.metrics]
+    if "accuracy" not in chosen.values or not mine:
+        return []
+    best = max(mine, key=lambda trial: trial.metrics["accuracy"])
+    lost = 100 * (best.metrics["accuracy"] - chosen.values["accuracy"])
+    if best.id == chosen.id or lost < _MUCH_POINTS:
+        return []
+    own = point_of(best)
+    missed = [
+        b
+        for b in choice.wishes.bounds
+        if b.objective not in own.values or b.excess(own.values[b.objective]) > 0
+    ]
+    why = f"; it is outside {', '.join(map(format_bound, missed))}" if missed else ""
+    told = (
+        f"Note: your own network ({best.id}) is {lost:.1f} points more accurate than the choice"
+        f"{why}. If trials have far less than what they began with, give them a smaller "
+        "learning_rate or more epochs, or search on: the same command goes on."
+    )
+    return [
+        "",
+        *textwrap.wrap(told, TERMINAL_COLUMNS, break_long_words=False, break_on_hyphens=False),
+    ]
 
 
 def is_mine(trial: Trial) -> bool:

@@ -299,3 +299,24 @@ def test_what_cannot_be_is_refused_before_anything_trains(run, options, words):
     message = result.output + str(result.exception)
     assert all(word in message for word in words), message
     assert sorted(run.rglob("*")) == before
+
+
+def test_of_finished_seeds_the_first_is_taken_whatever_the_test_says(run, tmp_path):
+    import shutil
+
+    from growsearch.report import study_choice
+    from growsearch.report.choice.study_choice import choose
+
+    found = finish(*_plan(run, tmp_path / "seeds", seeds=3, epochs=1))
+    first = min(found.trials, key=lambda trial: trial.number)
+    other = max(found.trials, key=lambda trial: trial.number)
+    folder = tmp_path / "changed"
+    shutil.copytree(found.folder, folder)
+    ledger = folder / "trials.jsonl"
+    lines = [json.loads(line) for line in ledger.read_text().splitlines()]
+    for line in lines:
+        line["metrics"]["accuracy"] = 0.99 if line["id"] == other.id else 0.5
+    ledger.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    again = read_run(folder)
+    assert study_choice(again).chosen.id == first.id
+    assert choose(again, again.wishes).chosen.id == first.id

@@ -16,6 +16,9 @@ from growsearch.cli import app
 from growsearch.datasets import load_dataset, subset
 from growsearch.errors import UsageError
 from growsearch.growth import Budget, GrowthConfig, build_full, grow
+from growsearch.kinds.recipe_choice import recipe_values
+from growsearch.search.config.file import parse_study
+from growsearch.search.study.baselines import baseline_candidates
 from growsearch.training import InitialWeights, Recipe
 from search_spaces import search_space
 
@@ -228,3 +231,22 @@ def test_grow_begins_with_weights_and_says_so(weights: Path, tmp_path: Path) -> 
     assert done.exit_code == 0, done.output
     line = (tmp_path / "run" / "trials.jsonl").read_text()
     assert '"init":"weights@' in line
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("recipe", [None, ["sparse-ift-cifar", "default"]])
+def test_trained_weights_go_on_at_a_tenth_of_the_rate(
+    kind: str, recipe: list[str] | None, weights: Path
+) -> None:
+    data = _study(kind, str(weights))
+    data["baselines"] = ["dense"]
+    data["trials"][kind].pop("learning_rate", None)
+    if recipe is not None:
+        data["trials"][kind]["recipe"] = recipe
+    config = parse_study(data)
+    name = "default" if recipe is None else recipe[0]
+    (dense,) = baseline_candidates(config)
+    assert dense.training.learning_rate == pytest.approx(0.1 * recipe_values(name)[1])
+    data["trials"][kind]["learning_rate"] = 0.05
+    (dense,) = baseline_candidates(parse_study(data))
+    assert dense.training.learning_rate == 0.05

@@ -11,7 +11,6 @@ from growsearch.errors import UsageError
 from growsearch.kinds.domain import is_only, offers, values_of
 from growsearch.kinds.growth.bound import GrowthBudget
 from growsearch.kinds.growth.space import check_surgery
-from growsearch.kinds.recipe_choice import recipe_values
 from growsearch.kinds.space import KindSpace
 from growsearch.kinds.values import (
     AllocationName,
@@ -24,7 +23,7 @@ from growsearch.kinds.values import (
     Truth,
 )
 from growsearch.pareto.quantities import parse_share
-from growsearch.pruning import FINE_TUNING, GATED
+from growsearch.pruning import GATED
 
 
 class PruneSpace(KindSpace):
@@ -102,23 +101,6 @@ class PruneSpace(KindSpace):
         validate_default=True,
         description="Weight of the distance to the teacher's maps of attention; 0 is none.",
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _a_rate_to_go_on_with(cls, data: Any) -> Any:
-        if not isinstance(data, Mapping):
-            return data
-        recipe = data.get("recipe")
-        own = recipe if isinstance(recipe, Mapping) else {}
-        name = own.get("preset", "default") if own or recipe is None else recipe
-        if data.get("learning_rate") is not None or own.get("learning_rate") is not None:
-            return data
-        try:
-            _, rate = recipe_values(name)
-        except (UsageError, TypeError):
-            # A list, or a wrong name: the field itself says so.
-            return data
-        return {**data, "learning_rate": FINE_TUNING * rate}
 
     @field_validator("shares", mode="before")
     @classmethod

@@ -5,11 +5,12 @@ All of them ask `study_choice`, or `choose` where a person asks for something el
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 from growsearch.errors import UsageError
 from growsearch.pareto import Front, Selection, Wishes
-from growsearch.report.run_data import Run, once_a_run
+from growsearch.report.run_data import Run, once_a_run, point_of
 from growsearch.shown_text import shown
 from growsearch.trial.record import Trial
 
@@ -48,7 +49,7 @@ def choose(run: Run, wishes: Wishes) -> Choice:
     Raises:
         UsageError: as `growsearch.pareto.select` does.
     """
-    front = run.front()
+    front = _comparable(run)
     selection = front.choose(wishes)
     chosen, nearest = selection.chosen, selection.nearest
     return Choice(
@@ -58,6 +59,20 @@ def choose(run: Run, wishes: Wishes) -> Choice:
         selection=selection,
         chosen=None if chosen is None else run.trial(chosen.id),
         nearest=None if nearest is None else run.trial(nearest.id),
+    )
+
+
+def _comparable(run: Run) -> Front:
+    """Return what a choice is made among: of a finished network's seeds the first alone.
+
+    They are judged by the test examples, which would choose between them.
+    """
+    front = run.front()
+    if run.study.get("whole") is not True or not run.finished:
+        return front
+    first = min(run.finished, key=lambda trial: trial.number)
+    return dataclasses.replace(
+        Front.of([point_of(first)], front.directions), wishes=front.wishes, examples=front.examples
     )
 
 

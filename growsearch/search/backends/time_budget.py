@@ -45,6 +45,13 @@ class TimeBudget:
             return None
         return max(0.0, self.seconds - self.reserved - (self.clock() - self.started))
 
+    def spent_share(self) -> float:
+        """Return which share of the budget is spent, at most 1; 0 where there is no limit."""
+        left = self.left()
+        if left is None or not self.seconds:
+            return 0.0
+        return min(1.0, 1 - left / (self.seconds - self.reserved))
+
     def reserve(self, seconds: float) -> None:
         """Keep so many seconds for the end itself, but a twentieth of the budget at most."""
         if self.seconds is not None:

@@ -11,10 +11,10 @@ from growsearch.kinds import GrowthBound, KindSpace, candidate_from_json
 from growsearch.kinds.baseline.candidate import Baseline, BaselineCandidate
 from growsearch.kinds.domain import Domain, nearest, values_of
 from growsearch.kinds.growth.bound import GrowthBudget
-from growsearch.kinds.prune.space import PruneSpace
 from growsearch.kinds.questions import Questions
 from growsearch.kinds.recipe_choice import RecipeChoice, recipe_values
 from growsearch.report.choice_text import is_mine
+from growsearch.search.backends.time_budget import TimeBudget, TimeIsUp, ended_in_time
 from growsearch.search.config.study import StudyConfig
 from growsearch.search.ledger.recorder import Recorder
 from growsearch.trial.retries import Run, run_to_its_end
@@ -96,8 +96,8 @@ def _of_kind(which: Baseline, name: str, space: KindSpace) -> Iterator[BaselineC
 
 
 def _from_fresh_weights(training: RecipeChoice, space: KindSpace) -> RecipeChoice:
-    """Return the recipe at its own rate where the kind's is one for trained weights: pruning's."""
-    if not isinstance(space, PruneSpace):
+    """Return the recipe at its own rate where the kind's is one for trained weights."""
+    if space.init is None:
         return training
     return dataclasses.replace(training, learning_rate=recipe_values(training.name)[1])
 
@@ -114,17 +114,35 @@ def _budgets(space: KindSpace) -> Iterator[GrowthBound]:
 
 
 def run_baselines(
-    config: StudyConfig, task: TrialTask, recorder: Recorder, report: Report, run: Run
-) -> None:
-    """Run what is not in the ledger yet, in this process and before the search.
+    config: StudyConfig,
+    task: TrialTask,
+    recorder: Recorder,
+    report: Report,
+    run: Run,
+    *,
+    budget: TimeBudget,
+    share: float = 1.0,
+) -> int:
+    """Run what is not in the ledger yet, in this process; return how many were left out.
 
     They are trials like any other, but no sampler hears of them and they are not among the study's
-    number of trials, see `count_baselines`.
+    number of trials, see `count_baselines`. None begins once so large a ``share`` of the time
+    budget is spent, as the search is what it is for.
     """
-    for candidate in _to_run(config, recorder):
-        recorder.begin(candidate, {})
+    wanted = _to_run(config, recorder)
+    for place, candidate in enumerate(wanted):
+        if budget.spent_share() >= share:
+            return len(wanted) - place
+        start = recorder.begin(candidate, {})
         seed = config.search.seed
-        recorder.finish(run_to_its_end(candidate, task, study_seed=seed, report=report, run=run))
+        try:
+            with ended_in_time(budget):
+                trial = run_to_its_end(candidate, task, study_seed=seed, report=report, run=run)
+        except TimeIsUp:
+            recorder.abandon(start.id)
+            return len(wanted) - place
+        recorder.finish(trial)
+    return 0
 
 
 def count_baselines(config: StudyConfig, recorder: Recorder) -> int:

@@ -29,7 +29,9 @@ from growsearch.trial.ledger_file import read_ledger
 from growsearch.trial.record import Trial
 
 # What may be edited: the sections that say what is drawn, and by what it is compared.
-EDITABLE = ("trials", "objectives", "constraints")
+EDITABLE = ("trials", "objectives", "constraints", "baselines")
+# Other weights in the file of before are nobody's edit.
+_FIXED = ("init",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +132,7 @@ def _changes(
         section, _, device = key.partition(".")
         # A profile may come with a latency that no trial has: all are predicted from it.
         first = section == "profiles" and old is None
-        if section in EDITABLE or (
+        if (section in EDITABLE and key.rpartition(".")[2] not in _FIXED) or (
             first and not any(f"latency[{device}]" in trial.metrics for trial in finished)
         ):
             yield key, old, new

@@ -21,6 +21,7 @@ from growsearch.files import folder_inside
 from growsearch.kinds import CandidateConfig, candidate_from_json, trial_id
 from growsearch.kinds.longer import trained_for
 from growsearch.search.config.file import load_study
+from growsearch.search.config.select_settings import SelectSettings
 from growsearch.search.config.study import StudyConfig
 from growsearch.search.ledger.pulse import pulse
 from growsearch.search.ledger.recorder import Recorder
@@ -148,6 +149,8 @@ def plan_finish(
             "whole": True if options.with_validation else None,
             "subset": None,
             "baselines": (),
+            # The network was chosen; what it comes to is told and not asked again.
+            "select": SelectSettings(),
             "search": search,
             "training": training,
         }

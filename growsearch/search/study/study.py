@@ -68,6 +68,8 @@ from growsearch.trial.task import TrialTask
 
 # In a run's folder: the data that a study was given in memory.
 _DATA = "data"
+# Of a time budget, what baselines may have spent when another of them begins.
+_BASELINES_SHARE = 0.5
 
 Around = Callable[[Recorder], AbstractContextManager[None]]
 
@@ -204,6 +206,7 @@ class Study:
                     own = measured_devices(self.config)
                     measure_again(recorder, devices, own, on_cluster=on_cluster)
                     self._search(recorder, options, profiles, budget)
+                    self._baselines_left_out(recorder, options, profiles, budget)
                     self._check_front(recorder, profiles)
                     self._repeat_front(recorder, options, profiles, budget)
                     self.trials = _in_order(recorder)
@@ -289,7 +292,8 @@ class Study:
     def _check_front(self, recorder: Recorder, profiles: Mapping[str, Path]) -> None:
         self.trials = _in_order(recorder)
         members = [member.id for member in self.front.members]
-        self.check_notes = measure_front(recorder, members, profiles)
+        notes = measure_front(recorder, members, profiles)
+        self.check_notes = (*self.check_notes, *notes)
 
     def _repeat_front(
         self,
@@ -332,7 +336,7 @@ class Study:
         budget: TimeBudget,
     ) -> None:
         task = self._task(profiles)
-        config = self._with_baselines(task, recorder, options)
+        config = self._with_baselines(task, recorder, options, budget)
         if len(recorder.trials) >= config.search.most_trials:
             return
         if options.address is None:
@@ -349,13 +353,43 @@ class Study:
         run_ray(config, task, recorder, how, budget=budget)
         self.time_was_up = budget.reason
 
+    def _baselines_left_out(
+        self,
+        recorder: Recorder,
+        options: StudyOptions,
+        profiles: Mapping[str, Path],
+        budget: TimeBudget,
+    ) -> None:
+        """Run the baselines that half of the time budget did not do for, if there is time left."""
+        task = self._task(profiles)
+        left = run_baselines(
+            self.config, task, recorder, options.report, options.run, budget=budget
+        )
+        if left:
+            self.check_notes = (
+                *self.check_notes,
+                f"{left} baselines were left out: half of the time budget is kept for the search; "
+                "run the same command again to go on",
+            )
+
     def _with_baselines(
-        self, task: TrialTask, recorder: Recorder, options: StudyOptions
+        self, task: TrialTask, recorder: Recorder, options: StudyOptions, budget: TimeBudget
     ) -> StudyConfig:
-        """Run the study's baselines, and return it with so many more trials to come to."""
+        """Run the study's baselines, and return it with so many more trials to come to.
+
+        Half of a time budget is for the search, whatever they take.
+        """
         config = self.config
-        run_baselines(config, task, recorder, options.report, options.run)
-        count = count_baselines(config, recorder)
+        run_baselines(
+            config,
+            task,
+            recorder,
+            options.report,
+            options.run,
+            budget=budget,
+            share=_BASELINES_SHARE,
+        )
+        count = sum(trial.kind == "baseline" for trial in recorder.trials.values())
         if not count or config.search.trials is None:
             return config
         search = config.search.model_copy(update={"trials": config.search.trials + count})

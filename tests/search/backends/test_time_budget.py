@@ -181,3 +181,24 @@ def test_the_command_ends_with_a_report_and_says_why(tiny: dict[str, Any], tmp_p
     assert time.monotonic() - before < 14
     assert "The time budget of 2 s ended the search after" in done.output
     assert (tmp_path / "run" / "report.html").exists()
+
+
+def test_half_of_the_time_is_for_the_search_whatever_baselines_take(
+    tiny: dict[str, Any], tmp_path: Path
+) -> None:
+    # Dense, and uniform at both ends of the budget.
+    tiny["baselines"] = ["dense", "uniform"]
+    study = _searched(tiny, tmp_path / "run", [10.0] * 9, time_budget="40 s", trials=9)
+    kinds = [trial.kind for trial in study.trials]
+    assert kinds[:2] == ["baseline", "baseline"]
+    assert kinds.count("baseline") == 2
+    assert len(kinds) == 4
+    assert [note for note in study.check_notes if note.startswith("1 baselines were left")], (
+        study.check_notes
+    )
+    # What was left out comes after the search where time is left.
+    seconds = [20.0, 10.0, 10.0, 10.0]
+    study = _searched(tiny, tmp_path / "after", seconds, time_budget="50 s", trials=1)
+    baselines = [trial.kind == "baseline" for trial in study.trials]
+    assert baselines == [True, True, False, True]
+    assert study.check_notes == ()

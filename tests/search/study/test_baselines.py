@@ -13,7 +13,7 @@ from growsearch.growth import build_full
 from growsearch.kinds.baseline.candidate import BaselineCandidate
 from growsearch.metrics import accuracy, predict
 from growsearch.pareto import Wishes
-from growsearch.report import choice_lines, choose, read_run, write_report
+from growsearch.report import choice_lines, choose, read_run, study_choice, write_report
 from growsearch.search.config.file import parse_study
 from growsearch.search.ledger.recorder import Recorder
 from growsearch.search.study.baselines import baseline_candidates
@@ -142,3 +142,25 @@ def test_uniform_widths_have_a_rate_for_fresh_weights_and_not_that_of_pruning(
 
 def _candidates(data: dict[str, Any]) -> tuple[BaselineCandidate, ...]:
     return baseline_candidates(parse_study(data))
+
+
+def test_a_choice_far_behind_one_s_own_network_says_so_and_why(tmp_path: Path) -> None:
+    data = _study(tmp_path, select={"max": {"macs": "40%"}})
+    data["baselines"] = ["mine"]
+    # Nothing is learned by so little; what is left of the network is far behind it.
+    data["trials"]["prune"] |= {"budget": {"macs": "10%"}, "learning_rate": 1e-9}
+    data["search"]["trials"] = 1
+    data["select"] = {"max": {"macs": 20_000}}
+    study = Study(data, tmp_path / "run")
+    study.run()
+    mine, pruned = study.trials
+    lost = 100 * (mine.metrics["accuracy"] - pruned.metrics["accuracy"])
+    assert lost > 5
+    run = read_run(tmp_path / "run")
+    text = " ".join(" ".join(choice_lines(study_choice(run))).split())
+    assert f"your own network ({mine.id}) is {lost:.1f} points more accurate than the" in text
+    assert "it is outside macs <= 20" in text
+    assert max(map(len, choice_lines(study_choice(run)))) <= 80
+    # Where one's own is taken, nothing is better.
+    free = choice_lines(choose(run, Wishes(ties="highest")))
+    assert "more accurate than the choice" not in " ".join(free)
