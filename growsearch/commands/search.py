@@ -82,7 +82,7 @@ def search(
 
         def around(recorder: Recorder) -> AbstractContextManager[None]:
             first.end()
-            return _progress(console, run, recorder, watch=watch)
+            return _progress(console, run, recorder, watch=watch, started=started)
 
         options = StudyOptions(
             retry_failed=retry_failed, address=address, started=started, around=around
@@ -100,7 +100,9 @@ def _override(config: StudyConfig, backend: str | None, trials: int | None) -> S
 
 
 @contextmanager
-def _progress(console: Console, run: Study, recorder: Recorder, *, watch: bool) -> Iterator[None]:
+def _progress(
+    console: Console, run: Study, recorder: Recorder, *, watch: bool, started: float
+) -> Iterator[None]:
     from growsearch.report.live.server import served
     from growsearch.search.study.progress import ProgressLine, live_progress
 
@@ -120,7 +122,8 @@ def _progress(console: Console, run: Study, recorder: Recorder, *, watch: bool) 
             console.print("Watch it until it ends:", markup=False)
             # On a line of its own: it is copied whole.
             console.print(address, soft_wrap=True, markup=False)
-        with live_progress(console, ProgressLine(config, recorder), recorder):
+        shown = ProgressLine(config, recorder, elapsed_s=time.monotonic() - started)
+        with live_progress(console, shown, recorder):
             yield
 
 

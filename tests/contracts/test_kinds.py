@@ -298,7 +298,10 @@ def test_an_unknown_kind_lists_the_valid_ones() -> None:
 
 def test_an_unknown_key_of_a_kind_lists_its_own(tmp_path: Path) -> None:
     study = {**_study(tmp_path), "trials": {"sparse": {**SMALL["sparse"], "sparsty": 1}}}
-    with pytest.raises(UsageError, match=r"trials\.sparse\.sparsty: unknown key; valid here: .*"):
+    with pytest.raises(
+        UsageError,
+        match=r"trials\.sparse\.sparsty: unknown key; did you mean sparsity\? valid here: .*",
+    ):
         Study(study, tmp_path / "run")
 
 

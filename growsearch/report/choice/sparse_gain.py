@@ -68,8 +68,13 @@ def _line(run: Run, trial: Trial, device: str, share: float) -> str:
     if gain > 1 and told_apart(one, other, name):
         clause = faster(one, other, name)
         than = "than" if clause.endswith("faster") else "as"
-        though = ", though nothing there skips them" if skips_none else ""
-        return f"On {device} it {clause} {than} {beside}: {zeros}{though}."
+        if skips_none:
+            # The two ran at different times, or lie otherwise in memory.
+            return (
+                f"On {device} nothing skips zeros ({zeros}): that it {clause} {than} {beside} "
+                "is the machine's doing and not theirs."
+            )
+        return f"On {device} it {clause} {than} {beside}: {zeros}."
     if gain > _CLEAR and not skips_none:
         # So noisy that it may well be faster.
         return f"On {device} its latency cannot be told from that of {beside}: {zeros}."

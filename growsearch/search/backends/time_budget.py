@@ -43,7 +43,11 @@ class TimeBudget:
         """Return the seconds that are left, at least 0; None where there is no limit."""
         if self.seconds is None or self.started is None:
             return None
-        return max(0.0, self.seconds - self.reserved - (self.clock() - self.started))
+        return max(0.0, self.seconds - self.reserved - self.elapsed())
+
+    def elapsed(self) -> float:
+        """Return the seconds since it began, which is when the command did."""
+        return 0.0 if self.started is None else self.clock() - self.started
 
     def spent_share(self) -> float:
         """Return which share of the budget is spent, at most 1; 0 where there is no limit."""

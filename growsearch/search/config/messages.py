@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -91,7 +92,10 @@ def _without_forms(problems: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, 
 def _say(problem: Mapping[str, Any]) -> str:
     key = shown(".".join(str(part) for part in problem["loc"]))
     if problem["type"] == "extra_forbidden":
-        return f"{key}: unknown key; valid here: {', '.join(_siblings(problem['loc']))}"
+        valid = _siblings(problem["loc"])
+        near = difflib.get_close_matches(str(problem["loc"][-1]), valid, n=1)
+        meant = f"did you mean {near[0]}? " if near else ""
+        return f"{key}: unknown key; {meant}valid here: {', '.join(valid)}"
     if problem["type"] == "missing":
         return f"{key}: is missing; add it"
     rule, value = shown(str(problem["msg"]).removeprefix("Value error, ")), problem["input"]

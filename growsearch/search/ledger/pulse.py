@@ -30,6 +30,7 @@ def pulse(
     parallel: int,
     time_budget_s: float | None,
     time_was_up: Callable[[], str | None],
+    elapsed_s: float = 0.0,
 ) -> Iterator[None]:
     """Keep the run's heartbeat while the search is in the block, and say at the end why it ended.
 
@@ -41,13 +42,14 @@ def pulse(
         parallel: how many run at a time.
         time_budget_s: how long the session may take, in seconds.
         time_was_up: says why time ended the search, if it did.
+        elapsed_s: how long the session has run already, as its time budget counts it.
     """
     now = round(time.time(), 3)
     beat = Heartbeat(
         process=os.getpid(),
         host=platform.node(),
         boot=boot_id(),
-        started_at=now,
+        started_at=round(now - elapsed_s, 3),
         written_at=now,
         wanted=wanted,
         parallel=parallel,

@@ -31,12 +31,15 @@ _MADE_BY, _BAR, _SMALL_BAR = 26, 24, 10
 
 
 class ProgressLine:
-    """Renders the state of a run: a block of a terminal's width, or one line as text."""
+    """Renders the state of a run: a block of a terminal's width, or one line as text.
 
-    def __init__(self, config: StudyConfig, recorder: Recorder) -> None:
+    ``elapsed_s`` is how long the session has run already, as its time budget counts it.
+    """
+
+    def __init__(self, config: StudyConfig, recorder: Recorder, *, elapsed_s: float = 0.0) -> None:
         self._config = config
         self._recorder = recorder
-        self._started = time.monotonic()
+        self._started = time.monotonic() - elapsed_s
         self._at_start = len(recorder.trials)
         trials = config.search.trials
         # Baselines run beside what the search may try.

@@ -197,7 +197,7 @@ class Study:
             recorder.repeats = RepeatsState() if self.config.search.repeats else None
             try:
                 with (
-                    self._pulse(recorder),
+                    self._pulse(recorder, budget),
                     mirrored(mirror, recorder),
                     options.around(recorder),
                     followed(recorder, self.config.trackers, self.config.name),
@@ -249,7 +249,7 @@ class Study:
         """Return the study for a notebook: its picture and its front, as far as it has run."""
         return study_html(self.config.name, self.folder.path, self.notes)
 
-    def _pulse(self, recorder: Recorder) -> AbstractContextManager[None]:
+    def _pulse(self, recorder: Recorder, budget: TimeBudget) -> AbstractContextManager[None]:
         search = self.config.search
         beside = count_baselines(self.config, recorder)
         return pulse(
@@ -258,6 +258,7 @@ class Study:
             parallel=search.parallel,
             time_budget_s=search.time_budget,
             time_was_up=lambda: self.time_was_up,
+            elapsed_s=budget.elapsed(),
         )
 
     @property
