@@ -191,6 +191,8 @@ def test_the_command_shows_the_test_over_seeds_and_exports(run):
     assert (folder / "export" / "program.pt2").exists()
     card = (folder / "export" / "MODEL_CARD.md").read_text()
     assert "Accuracy (test; it has learned the validation examples)" in card
+    assert "Test accuracy over 2 seeds" in card
+    assert "trained anew, with the first of 2 seeds" in card
     again = CliRunner().invoke(app, arguments)
     assert again.exit_code == 0, again.output
     assert "epoch 2 of 2" not in again.output

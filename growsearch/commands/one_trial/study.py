@@ -57,7 +57,10 @@ def run_one_trial(
     console = Terminal()
     front = "budgets" in given
     progress = (FrontProgress if front else GrowProgress)(console, run)
-    options = StudyOptions(report=progress.listener(), around=progress.around, retry_failed=True)
+    # A run of one network is that network's: another setting is another run.
+    options = StudyOptions(
+        report=progress.listener(), around=progress.around, retry_failed=True, editable=False
+    )
     _run(kind, run, options, run_study)
     for trial in run.trials:
         if not trial.finished:

@@ -83,6 +83,7 @@ class StudyOptions:
     it. ``clock`` gives the seconds that a time budget counts, from ``started`` on, or from when
     the study runs. ``retry_failed`` runs failed trials of an earlier session again. ``address`` is
     of a running Ray cluster, "auto" or HOST:PORT. ``run`` is what runs a candidate.
+    ``editable`` takes a study that was edited since its run began, see decision 0033.
     """
 
     retry_failed: bool = False
@@ -92,6 +93,7 @@ class StudyOptions:
     report: Report = field(default=lambda _: None)
     clock: Callable[[], float] = time.monotonic
     started: float | None = None
+    editable: bool = True
 
 
 class Study:
@@ -178,7 +180,9 @@ class Study:
             if mirror is not None:
                 mirror.fetch()
             on_cluster = options.address is not None
-            edit = edit_of(self.folder, self.config, on_cluster=on_cluster)
+            edit = None
+            if options.editable:
+                edit = edit_of(self.folder, self.config, on_cluster=on_cluster)
             if edit is not None:
                 write_edit(self.folder, edit)
             keys = [key for key, _, _ in edit.changes] if edit is not None else []

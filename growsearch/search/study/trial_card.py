@@ -9,6 +9,8 @@ from typing import Any
 from growsearch.datasets.preprocessing import FILTER, PREPROCESSING_FILE, ImageInput
 from growsearch.export import CardFacts, DeviceCost, ExportResult
 from growsearch.pareto import format_quantity
+from growsearch.pareto.uncertainty import mean_interval
+from growsearch.report.choice_text import is_mine
 from growsearch.report.describe import describe_interval, describe_method, describe_trial, title
 from growsearch.report.run_data import Run
 from growsearch.trial.record import Trial
@@ -31,12 +33,9 @@ def trial_card(run: Run, trial: Trial, result: ExportResult, *, words: bool) -> 
     """
     return CardFacts(
         title=f"{run.name} {trial.id}",
-        summary=(
-            f"{describe_trial(trial)}: found by growsearch among {len(run.finished)} finished "
-            f"trials of the study {run.name}."
-        ),
+        summary=f"{describe_trial(trial)}: {_origin(run, trial)}",
         data=_data(run, trial, result, words=words),
-        results=_results(trial, learned_validation=bool(run.study.get("whole"))),
+        results=_results(run, trial),
         devices=tuple(
             DeviceCost(
                 device=device,
@@ -46,10 +45,7 @@ def trial_card(run: Run, trial: Trial, result: ExportResult, *, words: bool) -> 
             )
             for device, found in trial.latency.items()
         ),
-        training={
-            **{k: _said(v) for k, v in trial.config.items() if k not in _NOT_SETTINGS},
-            "seed": str(trial.seed),
-        },
+        training=_training(trial),
         provenance=provenance_rows(run.study.get("provenance") or {})
         | {"network hash": str(trial.network_hash), "trial": f"{trial.id} of {run.name}"},
         limits=limits(tuple(found.method for found in trial.latency.values()), trial.metrics),
@@ -121,12 +117,44 @@ def _given(run: Run, trial: Trial) -> str:
     return "logits, one a label, of a sigmoid each," if "mAP" in trial.metrics else "logits"
 
 
-def _results(trial: Trial, *, learned_validation: bool) -> dict[str, str]:
+def _origin(run: Run, trial: Trial) -> str:
+    """Say where a network is from: given, searched for, or chosen before and finished."""
+    if is_mine(trial):
+        return f"as it was given to growsearch, which evaluated it in the study {run.name}."
+    if run.study.get("whole"):
+        return (
+            f"chosen by a search of growsearch and trained anew, with the first of "
+            f"{len(run.finished)} seeds, in {run.name}."
+        )
+    return f"found by growsearch among {len(run.finished)} finished trials of the study {run.name}."
+
+
+def _training(trial: Trial) -> dict[str, str]:
+    if is_mine(trial):
+        # Its recipe is that of the other baselines: nothing of it was trained here.
+        return {"weights": _said(trial.config.get("init")), "trained": "elsewhere: taken as it is"}
+    settings = {k: _said(v) for k, v in trial.config.items() if k not in _NOT_SETTINGS}
+    return {**settings, "seed": str(trial.seed)}
+
+
+def _over_seeds(run: Run) -> dict[str, str]:
+    """Return what a finished choice has over its seeds, where there are several."""
+    found = [t.metrics["accuracy"] for t in run.finished if "accuracy" in t.metrics]
+    if not run.study.get("whole") or len(found) < 2:
+        return {}
+    mean, deviation, _ = mean_interval(found)
+    said = f"{format_quantity(mean, 'accuracy')} ± {100 * deviation:.2f} points"
+    return {f"Test accuracy over {len(found)} seeds": f"{said}; this network is of the first"}
+
+
+def _results(run: Run, trial: Trial) -> dict[str, str]:
+    learned_validation = bool(run.study.get("whole"))
     metrics = {n: v for n, v in trial.metrics.items() if not n.startswith("latency[")}
     ordered = [*(n for n in _FIRST if n in metrics), *(n for n in metrics if n not in _FIRST)]
     by = "test; it has learned the validation examples" if learned_validation else _CHOSEN_BY
     names = {"accuracy": f"Accuracy ({by})"}
-    return {names.get(n, title(n)): format_quantity(metrics[n], n) for n in ordered}
+    told = {names.get(n, title(n)): format_quantity(metrics[n], n) for n in ordered}
+    return {**told, **_over_seeds(run)}
 
 
 def _said(value: Any) -> str:
@@ -150,7 +178,7 @@ def limits(methods: tuple[str, ...], metrics: Container[str]) -> tuple[str, ...]
     said = [
         "It was trained and judged on this data set alone; other inputs, shifts and attacks were "
         "not looked at.",
-        f"{figures} are of one training run with one seed.",
+        f"{figures} are of one training run with one seed, where nothing else is said.",
         "MACs count convolutions and linear layers; zeros that are skipped in the count save time "
         "only where the device says so.",
     ]

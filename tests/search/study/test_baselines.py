@@ -164,3 +164,21 @@ def test_a_choice_far_behind_one_s_own_network_says_so_and_why(tmp_path: Path) -
     # Where one's own is taken, nothing is better.
     free = choice_lines(choose(run, Wishes(ties="highest")))
     assert "more accurate than the choice" not in " ".join(free)
+
+
+def test_the_card_of_one_s_own_network_claims_no_training(tmp_path: Path) -> None:
+    data = _study(tmp_path)
+    data["baselines"] = ["mine"]
+    data["search"]["trials"] = 1
+    study = Study(data, tmp_path / "run")
+    study.run()
+    mine, pruned = study.trials
+    study.export(mine.id, tmp_path / "mine")
+    card = (tmp_path / "mine" / "MODEL_CARD.md").read_text()
+    assert "as it was given to growsearch" in card
+    assert "taken as it is" in card
+    assert "learning_rate" not in card
+    study.export(pruned.id, tmp_path / "pruned")
+    card = (tmp_path / "pruned" / "MODEL_CARD.md").read_text()
+    assert "found by growsearch among 2 finished trials" in card
+    assert "learning_rate" in card
