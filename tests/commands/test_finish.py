@@ -10,8 +10,10 @@ from typer.testing import CliRunner
 
 from growsearch import Study
 from growsearch.cli import app
+from growsearch.commands.one_network.finish import finished_lines
 from growsearch.errors import DivergedError, GrowsearchError, MachineError, UsageError
 from growsearch.kinds import Learning
+from growsearch.pareto import Bound
 from growsearch.report import read_run
 from growsearch.report.live.heartbeat import read_heartbeat
 from growsearch.report.live.status import read_status
@@ -322,3 +324,15 @@ def test_of_finished_seeds_the_first_is_taken_whatever_the_test_says(run, tmp_pa
     again = read_run(folder)
     assert study_choice(again).chosen.id == first.id
     assert choose(again, again.wishes).chosen.id == first.id
+
+
+def test_a_finished_network_outside_the_study_s_bounds_says_so(run, tmp_path):
+    found = finish(*_plan(run, tmp_path / "out", seeds=1, epochs=1))
+    macs = found.first.metrics["macs"]
+    loose, tight = (Bound(objective="macs", sense="max", value=macs + d) for d in (1, -1))
+    other = Bound(objective="latency[moon]", sense="max", value=1.0)
+    assert "outside" not in " ".join(finished_lines(found, (loose, other)))
+    told = [line for line in finished_lines(found, (tight, tight)) if "outside" in line]
+    assert len(told) == 1
+    assert told[0].startswith("Note: MACs (zeros skipped) ")
+    assert "which the study asks for; in its trial it had" in told[0]

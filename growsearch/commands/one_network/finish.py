@@ -16,6 +16,7 @@ from growsearch.commands.network_options import CodeOption, RunArgument, TrialOp
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from growsearch.pareto import Bound
     from growsearch.search.study.finishing import Finished, FinishPlan
     from growsearch.training import EpochRecord
     from growsearch.trial.record import Trial
@@ -57,6 +58,7 @@ def finish(
     """
     from growsearch.commands.one_network.chosen import chosen_trial
     from growsearch.commands.terminal import Terminal, say
+    from growsearch.report.run_data import read_run
     from growsearch.search.study.finishing import FinishOptions, plan_finish
     from growsearch.search.study.finishing import finish as finished_by
     from growsearch.search.study.trial_export import export_trial
@@ -78,7 +80,8 @@ def finish(
         say(line)
     with progress.shown(plan):
         result = finished_by(plan, options)
-    for line in finished_lines(result):
+    search = read_run(run)
+    for line in finished_lines(result, (*search.wishes.bounds, *search.constraints)):
         say(line)
     place = result.folder / "export"
     export = export_trial(result.folder, result.first, place, names=CodeOfRun(code))
@@ -114,8 +117,11 @@ def plan_lines(plan: FinishPlan) -> list[str]:
     return lines
 
 
-def finished_lines(result: Finished) -> list[str]:
-    """Return the outcome: the test's figures over seeds, and what the network costs."""
+def finished_lines(result: Finished, bounds: Sequence[Bound] = ()) -> list[str]:
+    """Return the outcome: the test's figures over seeds, and what the network costs.
+
+    ``bounds`` are what the search's study asks for: those that the network is outside of are told.
+    """
     first = result.first
     costs = ("macs", "parameters", *(f"latency[{name}]" for name in first.latency))
     return [
@@ -123,6 +129,7 @@ def finished_lines(result: Finished) -> list[str]:
         *(f"Note: {note}" for note in result.notes),
         *(_over_seeds(result, metric) for metric in _tested(first)),
         *(_cost(result, metric) for metric in costs),
+        *_outside(result, bounds),
     ]
 
 
@@ -134,6 +141,23 @@ def failed_lines(result: Finished) -> list[str]:
         *told,
         f"The other {kept} kept; the same command trains what failed again.",
     ]
+
+
+def _outside(result: Finished, bounds: Sequence[Bound]) -> list[str]:
+    from growsearch.pareto import format_bound, format_quantity
+    from growsearch.report.describe import title
+
+    first, before = result.first.metrics, result.before.metrics
+    lines = []
+    for bound in dict.fromkeys(bounds):
+        name = bound.objective
+        if name in first and bound.excess(first[name]) > 0:
+            then = f"; in its trial it had {format_quantity(before[name], name)}" * (name in before)
+            lines.append(
+                f"Note: {title(name)} {format_quantity(first[name], name)} is outside "
+                f"{format_bound(bound)}, which the study asks for{then}."
+            )
+    return lines
 
 
 def _tested(trial: Trial) -> list[str]:

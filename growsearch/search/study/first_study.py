@@ -246,7 +246,7 @@ class _Draft:
 
 
 def _growth(draft: _Draft) -> Iterator[str]:
-    yield _beside("  growth:", "channels grow from a small start up to a budget")
+    yield _beside("  growth:", "channels grow from a small start and fresh weights up to a budget")
     yield from draft.common(weights=False)
     yield f"    budget: {draft.budget()}"
 
