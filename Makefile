@@ -23,7 +23,7 @@ test: $(READY)
 
 # Faults on a cluster of local nodes, and a job submitted to one: some minutes.
 test-cluster: $(READY)
-	GROWSEARCH_CLUSTER_TESTS=1 $(BIN)/python -m pytest tests/search/cluster/test_faults.py tests/search/cluster/test_cluster.py tests/search/backends/ray
+	GROWSEARCH_CLUSTER_TESTS=1 $(BIN)/python -m pytest tests/search/cluster/test_faults.py tests/search/cluster/test_cluster.py tests/search/backends/ray tests/search/study/test_typed_networks.py
 
 # The documentation, into site/; a broken link or a page that is missing fails.
 docs: $(VENV)/.docs

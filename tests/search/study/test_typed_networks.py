@@ -1,5 +1,6 @@
 """Networks that were typed into a session: searched, resumed, refused, and told elsewhere."""
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -114,6 +115,10 @@ def test_a_typed_network_is_searched_goes_on_in_another_session_and_is_told_else
             assert text.endswith(f"and be searched as my_model:{typed}"), name
 
 
+@pytest.mark.skipif(
+    os.environ.get("GROWSEARCH_CLUSTER_TESTS") != "1",
+    reason="takes a minute: GROWSEARCH_CLUSTER_TESTS is not 1 (make test-cluster)",
+)
 @pytest.mark.parametrize(
     "how",
     [
