@@ -1,7 +1,7 @@
 """A person's own code by name, "module:attribute@hash": how is it found and known again?
 
 What was typed into a session is named "__main__:attribute@hash", and is found where it was typed
-and where it was sent from there (decision 0033).
+and where it was sent from there (decision 0034).
 """
 
 from __future__ import annotations

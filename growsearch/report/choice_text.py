@@ -160,7 +160,7 @@ def beside_mine(point: Point, front: Front, trials: Iterable[Trial]) -> list[str
     """Say what a choice gains over each network of the person's own that was taken as it is."""
     found = []
     for trial in trials:
-        if not is_mine(trial) or trial.id == point.id:
+        if not trial.is_mine or trial.id == point.id:
             continue
         parts = [
             _beside(point.values[name], trial.metrics[name], name)
@@ -173,7 +173,7 @@ def beside_mine(point: Point, front: Front, trials: Iterable[Trial]) -> list[str
 
 def _mine_is_better(choice: Choice, chosen: Point) -> list[str]:
     """Say loud that nothing which was found is as accurate as the person's own network."""
-    mine = [t for t in choice.run.trials if is_mine(t) and "accuracy" in t.metrics]
+    mine = [t for t in choice.run.trials if t.is_mine and "accuracy" in t.metrics]
     if "accuracy" not in chosen.values or not mine:
         return []
     best = max(mine, key=lambda trial: trial.metrics["accuracy"])
@@ -196,11 +196,6 @@ def _mine_is_better(choice: Choice, chosen: Point) -> list[str]:
         "",
         *textwrap.wrap(told, TERMINAL_COLUMNS, break_long_words=False, break_on_hyphens=False),
     ]
-
-
-def is_mine(trial: Trial) -> bool:
-    """Tell whether a trial is the person's network, evaluated and measured as it is."""
-    return trial.finished and trial.kind == "baseline" and trial.config.get("which") == "mine"
 
 
 def _beside(value: float, mine: float, name: str) -> str:

@@ -15,7 +15,7 @@ from growsearch.pareto import (
     format_bound,
     format_quantity,
 )
-from growsearch.report.choice.study_choice import study_choice
+from growsearch.report.choice.study_choice import choosable, study_choice
 from growsearch.report.choice.told_apart import faster, given_up
 from growsearch.report.describe import describe_trial, latency_devices
 from growsearch.report.run_data import Run, once_a_run, point_of
@@ -47,7 +47,7 @@ def device_choices(run: Run) -> tuple[DeviceChoice, ...]:
 
     That of the study's own device, which is its choice, comes first.
     """
-    compared, own = run.front().points, _studys_device(run)
+    compared, own = choosable(run).points, _studys_device(run)
     devices = sorted(latency_devices(run.trials), key=lambda device: device != own)
     choices = (_choice(run, device, compared) for device in devices)
     return tuple(choice for choice in choices if choice is not None)

@@ -12,7 +12,7 @@ from growsearch.reading import write_yaml
 from growsearch.report.analysis.influence import MIN_TRIALS, influences
 from growsearch.report.analysis.timeline import timeline
 from growsearch.report.choice.sparse_gain import sparse_lines
-from growsearch.report.choice.study_choice import study_choice
+from growsearch.report.choice.study_choice import choosable, study_choice
 from growsearch.report.choice.told_apart import over_seeds
 from growsearch.report.choice_text import tie_lines
 from growsearch.report.compact_json import compact_json
@@ -62,6 +62,7 @@ def page_data(run: Run, detail_bytes: int = DETAIL_BYTES) -> dict[str, Any]:
         "checks": {device: _checks(run, device) for device in latency_devices(run.finished)},
         "details": _details(run, front, detail_bytes),
         "choice": _study_choice(run, index),
+        "only": _only(run, index),
         "choices": [_choice(choice, index) for choice in device_choices(run)],
         "bounds": _select_bounds(run),
         "wishes": _wishes(run),
@@ -254,6 +255,12 @@ def _kept(run: Run, trial: Trial) -> dict[str, Any]:
         return {}
     kept = read_kept_layers(run.folder / "trials" / trial.id)
     return {"kept": [[k.name, k.reason, k.parameters, k.macs] for k in kept]}
+
+
+def _only(run: Run, index: Mapping[str, int]) -> list[int] | None:
+    """Return the networks that may be chosen where not all that are compared may, else None."""
+    front, some = run.front(), choosable(run)
+    return None if some is front else [index[point.id] for point in some.points]
 
 
 def _study_choice(run: Run, index: Mapping[str, int]) -> dict[str, Any] | None:

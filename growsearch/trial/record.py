@@ -235,6 +235,11 @@ class Trial:
         return self.status == "finished"
 
     @property
+    def is_mine(self) -> bool:
+        """Is it the person's own network, evaluated and measured as it is?"""
+        return self.finished and self.kind == "baseline" and self.config.get("which") == "mine"
+
+    @property
     def failed(self) -> bool:
         """Whether the trial ended with an error."""
         return self.status == "failed"

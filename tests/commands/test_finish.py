@@ -324,6 +324,9 @@ def test_of_finished_seeds_the_first_is_taken_whatever_the_test_says(run, tmp_pa
     again = read_run(folder)
     assert study_choice(again).chosen.id == first.id
     assert choose(again, again.wishes).chosen.id == first.id
+    data = page_data(again, 0)
+    assert [data["trials"]["id"][index] for index in data["only"]] == [first.id]
+    assert page_data(read_run(run), 0)["only"] is None
 
 
 def test_a_finished_network_outside_the_study_s_bounds_says_so(run, tmp_path):

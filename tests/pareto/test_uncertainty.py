@@ -121,3 +121,12 @@ def test_a_mean_of_seeds_has_students_interval():
     assert (mean, deviation) == pytest.approx((0.92, 0.02))
     # t of 2 degrees of freedom at 97.5 % is 4.3027.
     assert half == pytest.approx(4.3027 * 0.02 / math.sqrt(3), rel=1e-4)
+
+
+def test_mcnemars_test_tells_equal_networks_apart_in_up_to_7_7_of_100_cases():
+    # Of n examples that differ, b are the first's with probability C(n, b) / 2^n.
+    def told_apart(n: int) -> float:
+        return sum(math.comb(n, b) for b in range(n + 1) if mcnemar(b, n - b) < 0.05) / 2**n
+
+    most = max(range(1, 200), key=told_apart)
+    assert (most, round(told_apart(most), 4)) == (16, 0.0768)

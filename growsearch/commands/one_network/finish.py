@@ -16,6 +16,7 @@ from growsearch.commands.network_options import CodeOption, RunArgument, TrialOp
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from growsearch.export import ExportResult
     from growsearch.pareto import Bound
     from growsearch.search.study.finishing import Finished, FinishPlan
     from growsearch.training import EpochRecord
@@ -85,7 +86,13 @@ def finish(
         say(line)
     place = result.folder / "export"
     export = export_trial(result.folder, result.first, place, names=CodeOfRun(code))
+    _tell(result, export)
+
+
+def _tell(result: Finished, export: ExportResult) -> None:
+    """Say what was exported and which seeds failed, and end with 1 where one did."""
     from growsearch.commands.select import export_lines
+    from growsearch.commands.terminal import say
 
     say("")
     for line in export_lines(export):

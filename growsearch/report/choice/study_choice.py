@@ -49,7 +49,7 @@ def choose(run: Run, wishes: Wishes) -> Choice:
     Raises:
         UsageError: as `growsearch.pareto.select` does.
     """
-    front = _comparable(run)
+    front = choosable(run)
     selection = front.choose(wishes)
     chosen, nearest = selection.chosen, selection.nearest
     return Choice(
@@ -62,7 +62,7 @@ def choose(run: Run, wishes: Wishes) -> Choice:
     )
 
 
-def _comparable(run: Run) -> Front:
+def choosable(run: Run) -> Front:
     """Return what a choice is made among: of a finished network's seeds the first alone.
 
     They are judged by the test examples, which would choose between them.

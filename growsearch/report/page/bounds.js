@@ -29,10 +29,15 @@ function firstOf(indices) {
     (best === null || compareTrials(index, best) < 0 ? index : best), null);
 }
 
+// Of a finished network's seeds the first alone: the others would be chosen by the test.
+function mayBeChosen(index) {
+  return TRIALS.feasible[index] && (DATA.only === null || DATA.only.includes(index));
+}
+
 // `fits` tells of an index whether it may be chosen; ties of accuracy go to the least `cost`.
 function chooseAmong(fits, cost) {
   const fitting = TRIALS.id.map((_, index) => index)
-    .filter((index) => TRIALS.feasible[index] && fits(index));
+    .filter((index) => mayBeChosen(index) && fits(index));
   const best = firstOf(fitting);
   if (best === null || cost === null || !fewExamples(valueOf(best, "accuracy"))) return best;
   // The one-standard-error rule, as growsearch.pareto.ties has it.
@@ -60,7 +65,7 @@ function ladderOf(name) {
   const found = new Set();
   for (let index = 0; index < TRIALS.id.length; index += 1) {
     const value = valueOf(index, name);
-    if (TRIALS.feasible[index] && value !== null) found.add(value);
+    if (mayBeChosen(index) && value !== null) found.add(value);
   }
   const sign = senseOf(name) === "max" ? 1 : -1;
   return [...found].sort((a, b) => sign * (a - b));
@@ -94,7 +99,7 @@ function chooseInside(bounds) {
 function nearestTo(bounds) {
   let nearest = null, least = Infinity;
   for (let index = 0; index < TRIALS.id.length; index += 1) {
-    if (!TRIALS.feasible[index]) continue;
+    if (!mayBeChosen(index)) continue;
     const worst = Math.max(0, ...bounds.map((bound) => excessOf(index, bound)));
     const nearer = worst < least || (worst === least && nearest !== null && TRIALS.id[index] < TRIALS.id[nearest]);
     if (nearer) [nearest, least] = [index, worst];

@@ -53,8 +53,10 @@ _FOLDERS = (TRIALS, REPEATS, "profiles", "data", "shared", "tensorboard", "wandb
 _DATA = "data"
 # Of what may differ, what is read off the run afterwards.
 _RENEWED = ("select",)
+# What may be edited while a run goes on: what is drawn, and by what it is compared.
+EDITABLE = ("trials", "objectives", "constraints", "baselines")
 # The sections of study.yaml that an edit or a resume may write anew.
-RENEWABLE = (*_RENEWED, "trials", "objectives", "constraints", "profiles")
+RENEWABLE = (*_RENEWED, *EDITABLE, "profiles")
 # What may differ between a run and the study that resumes it.
 _MAY_CHANGE = (
     "search.trials",

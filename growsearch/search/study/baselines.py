@@ -13,7 +13,6 @@ from growsearch.kinds.domain import Domain, nearest, values_of
 from growsearch.kinds.growth.bound import GrowthBudget
 from growsearch.kinds.questions import Questions
 from growsearch.kinds.recipe_choice import RecipeChoice, recipe_values
-from growsearch.report.choice_text import is_mine
 from growsearch.search.backends.time_budget import TimeBudget, TimeIsUp, ended_in_time
 from growsearch.search.config.study import StudyConfig
 from growsearch.search.ledger.recorder import Recorder
@@ -121,7 +120,7 @@ def run_baselines(
     run: Run,
     *,
     budget: TimeBudget,
-    share: float = 1.0,
+    share: float,
 ) -> int:
     """Run what is not in the ledger yet, in this process; return how many were left out.
 
@@ -163,5 +162,5 @@ def _has_run(candidate: BaselineCandidate, recorder: Recorder) -> bool:
     """Tell whether a baseline is in the ledger; "mine" is the same one whatever the recipe."""
     if recorder.known(candidate) is not None:
         return True
-    own = [candidate_from_json(t.config) for t in recorder.trials.values() if is_mine(t)]
+    own = [candidate_from_json(t.config) for t in recorder.trials.values() if t.is_mine]
     return any(isinstance(each, BaselineCandidate) and _is_same(candidate, each) for each in own)

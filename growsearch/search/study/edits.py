@@ -20,7 +20,13 @@ from growsearch.export.loading import WEIGHTS_FILE
 from growsearch.files import append_line
 from growsearch.search.config.file import load_study
 from growsearch.search.config.study import StudyConfig
-from growsearch.search.ledger.run_folder import RunFolder, check_code, check_same, differences
+from growsearch.search.ledger.run_folder import (
+    EDITABLE,
+    RunFolder,
+    check_code,
+    check_same,
+    differences,
+)
 from growsearch.search.samplers.replay import answers_of
 from growsearch.search.study.latency_profiles import measured_devices
 from growsearch.search.study.measuring_again import check_measurable
@@ -28,22 +34,23 @@ from growsearch.shown_text import shown
 from growsearch.trial.ledger_file import read_ledger
 from growsearch.trial.record import Trial
 
-# What may be edited: the sections that say what is drawn, and by what it is compared.
-EDITABLE = ("trials", "objectives", "constraints", "baselines")
 # Other weights in the file of before are nobody's edit.
 _FIXED = ("init",)
+
+# A setting by its dotted key, what it was and what it is; None where there is none.
+Change = tuple[str, Any, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:
     """How a study differs from that of its run, and what of the run it keeps.
 
-    ``changes`` are (dotted key, old, new), None where there is none. ``drawn`` finished trials are
+    ``drawn`` finished trials are
     of the edited study too, ``others`` are not, ``open_starts`` were started, have not finished
     and are not gone on with. ``to_measure`` trials lack a latency by which they are compared now.
     """
 
-    changes: tuple[tuple[str, Any, Any], ...]
+    changes: tuple[Change, ...]
     drawn: int
     others: int
     open_starts: int
@@ -83,9 +90,13 @@ def edit_of(folder: RunFolder, now: StudyConfig, *, on_cluster: bool = False) ->
     if not folder.study.exists():
         return None
     before = load_study(folder.study, run=True)
+    found = tuple(_differences(before, now))
+    if not found:
+        # As nearly always: the ledger, which may be long, is not asked.
+        return None
     trials = read_ledger(folder.ledger).trials
     finished, ended = [t for t in trials if t.finished], {t.id for t in trials}
-    changes = tuple(_changes(before, now, finished))
+    changes = tuple(change for change in found if _is_edit(change, finished))
     if not changes:
         return None
     for key, old, new in changes:
@@ -125,21 +136,22 @@ def write_edit(folder: RunFolder, edit: Edit) -> None:
     append_line(folder.edits, json.dumps(line, default=str, separators=(",", ":")))
 
 
-def _changes(
-    before: StudyConfig, now: StudyConfig, finished: list[Trial]
-) -> Iterator[tuple[str, Any, Any]]:
-    for key, old, new in differences(before.to_plain(), now.to_plain()):
-        section, _, device = key.partition(".")
-        # A profile may come with a latency that no trial has: all are predicted from it.
-        first = section == "profiles" and old is None
-        if (section in EDITABLE and key.rpartition(".")[2] not in _FIXED) or (
-            first and not any(f"latency[{device}]" in trial.metrics for trial in finished)
-        ):
-            yield key, old, new
+def _differences(before: StudyConfig, now: StudyConfig) -> Iterator[Change]:
+    yield from differences(before.to_plain(), now.to_plain())
     old_order, new_order = list(before.objectives), list(now.objectives)
     # A choice is ranked by the first.
     if old_order != new_order and set(old_order) == set(new_order):
         yield "objectives", ", ".join(old_order), ", ".join(new_order)
+
+
+def _is_edit(change: Change, finished: list[Trial]) -> bool:
+    """Tell whether a difference may be an edit; any other makes another study."""
+    key, old, _ = change
+    section, _, device = key.partition(".")
+    if section == "profiles" and old is None:
+        # It may come with a latency that no trial has: all are predicted from it.
+        return not any(f"latency[{device}]" in trial.metrics for trial in finished)
+    return section in EDITABLE and key.rpartition(".")[2] not in _FIXED
 
 
 def _unmeasured(trial: Trial, now: StudyConfig) -> list[str]:
@@ -171,7 +183,7 @@ def _check_weights(folder: RunFolder, to_measure: list[Trial]) -> None:
 
 
 def _check_early_stopping(
-    folder: RunFolder, now: StudyConfig, changes: tuple[tuple[str, Any, Any], ...], *, whole: bool
+    folder: RunFolder, now: StudyConfig, changes: tuple[Change, ...], *, whole: bool
 ) -> None:
     """Refuse what would let trials be stopped by what others reached under other rules."""
     if now.search.stop_early is None:

@@ -150,6 +150,7 @@ class Study:
             GrowsearchError: for storage or Ray trouble; what was finished is kept.
         """
         options = options or StudyOptions()
+        self.check_notes = ()
         budget = TimeBudget(
             seconds=self.config.search.time_budget, clock=options.clock, started=options.started
         )
@@ -179,14 +180,7 @@ class Study:
         with self.folder.locked():
             if mirror is not None:
                 mirror.fetch()
-            on_cluster = options.address is not None
-            edit = None
-            if options.editable:
-                edit = edit_of(self.folder, self.config, on_cluster=on_cluster)
-            if edit is not None:
-                write_edit(self.folder, edit)
-            keys = [key for key, _, _ in edit.changes] if edit is not None else []
-            self.folder.open(self.config, keys)
+            edited = self._open(options)
             keep_preprocessing(self.folder.path, preprocessing_of(dataset, self.config.judged_by()))
             if self._in_memory is not None:
                 write_dataset(self._in_memory, self.folder.path / _DATA)
@@ -194,7 +188,6 @@ class Study:
             recorder = Recorder(
                 self.folder, self.config.search.seed, retry_failed=options.retry_failed
             )
-            edited = edit.notes() if edit is not None else []
             told = (*(each.told for each in typed), *edited)
             self.notes = (*told, *notes, *recorder.notes)
             self.resumed_trials = recorder.resumed
@@ -206,9 +199,7 @@ class Study:
                     options.around(recorder),
                     followed(recorder, self.config.trackers, self.config.name),
                 ):
-                    devices = {device: profiles.get(device) for device in self.config.devices}
-                    own = measured_devices(self.config)
-                    measure_again(recorder, devices, own, on_cluster=on_cluster)
+                    self._measure_again(recorder, options, profiles)
                     self._search(recorder, options, profiles, budget)
                     self._baselines_left_out(recorder, options, profiles, budget)
                     self._check_front(recorder, profiles)
@@ -220,6 +211,27 @@ class Study:
                 self.trials = _in_order(recorder)
                 self.incidents = tuple(recorder.incidents)
             return front
+
+    def _open(self, options: StudyOptions) -> list[str]:
+        """Open the run's folder, and write down how the study was edited; return what to tell."""
+        edit = None
+        if options.editable:
+            on_cluster = options.address is not None
+            edit = edit_of(self.folder, self.config, on_cluster=on_cluster)
+        if edit is None:
+            self.folder.open(self.config)
+            return []
+        write_edit(self.folder, edit)
+        self.folder.open(self.config, [key for key, _, _ in edit.changes])
+        return edit.notes()
+
+    def _measure_again(
+        self, recorder: Recorder, options: StudyOptions, profiles: Mapping[str, Path]
+    ) -> None:
+        """Take the latencies that an edit asked for and trials of before lack."""
+        devices = {device: profiles.get(device) for device in self.config.devices}
+        own = measured_devices(self.config)
+        measure_again(recorder, devices, own, on_cluster=options.address is not None)
 
     def load(self, which: Point | str) -> nn.Module:
         """Return the trained network of a trial, its zeros in place, in evaluation mode.
@@ -358,6 +370,25 @@ class Study:
         run_ray(config, task, recorder, how, budget=budget)
         self.time_was_up = budget.reason
 
+    def _run_baselines(
+        self,
+        task: TrialTask,
+        recorder: Recorder,
+        options: StudyOptions,
+        budget: TimeBudget,
+        share: float,
+    ) -> int:
+        """Run baselines while less than a share of the time is spent; return how many are left."""
+        return run_baselines(
+            self.config,
+            task,
+            recorder,
+            options.report,
+            options.run,
+            budget=budget,
+            share=share,
+        )
+
     def _baselines_left_out(
         self,
         recorder: Recorder,
@@ -366,11 +397,7 @@ class Study:
         budget: TimeBudget,
     ) -> None:
         """Run the baselines that half of the time budget did not do for, if there is time left."""
-        task = self._task(profiles)
-        left = run_baselines(
-            self.config, task, recorder, options.report, options.run, budget=budget
-        )
-        if left:
+        if left := self._run_baselines(self._task(profiles), recorder, options, budget, 1.0):
             self.check_notes = (
                 *self.check_notes,
                 f"{left} baselines were left out: half of the time budget is kept for the search; "
@@ -385,15 +412,7 @@ class Study:
         Half of a time budget is for the search, whatever they take.
         """
         config = self.config
-        run_baselines(
-            config,
-            task,
-            recorder,
-            options.report,
-            options.run,
-            budget=budget,
-            share=_BASELINES_SHARE,
-        )
+        self._run_baselines(task, recorder, options, budget, _BASELINES_SHARE)
         count = sum(trial.kind == "baseline" for trial in recorder.trials.values())
         if not count or config.search.trials is None:
             return config

@@ -10,7 +10,6 @@ from growsearch.datasets.preprocessing import FILTER, PREPROCESSING_FILE, ImageI
 from growsearch.export import CardFacts, DeviceCost, ExportResult
 from growsearch.pareto import format_quantity
 from growsearch.pareto.uncertainty import mean_interval
-from growsearch.report.choice_text import is_mine
 from growsearch.report.describe import describe_interval, describe_method, describe_trial, title
 from growsearch.report.run_data import Run
 from growsearch.trial.record import Trial
@@ -119,7 +118,7 @@ def _given(run: Run, trial: Trial) -> str:
 
 def _origin(run: Run, trial: Trial) -> str:
     """Say where a network is from: given, searched for, or chosen before and finished."""
-    if is_mine(trial):
+    if trial.is_mine:
         return f"as it was given to growsearch, which evaluated it in the study {run.name}."
     if run.study.get("whole"):
         return (
@@ -130,7 +129,7 @@ def _origin(run: Run, trial: Trial) -> str:
 
 
 def _training(trial: Trial) -> dict[str, str]:
-    if is_mine(trial):
+    if trial.is_mine:
         # Its recipe is that of the other baselines: nothing of it was trained here.
         return {"weights": _said(trial.config.get("init")), "trained": "elsewhere: taken as it is"}
     settings = {k: _said(v) for k, v in trial.config.items() if k not in _NOT_SETTINGS}
